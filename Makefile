@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# Everything is written below build/. `make help` lists the targets, V=1 shows the commands.
+
+VERSION   := 0.1.0
+SOVERSION := 0
+SONAME    := liblbctl.so.$(SOVERSION)
+SOFILE    := liblbctl.so.$(SOVERSION).1
+
+CLANG      ?= clang
+BPFTOOL    ?= bpftool
+LLVM_STRIP ?= llvm-strip
+PKG_CONFIG ?= pkg-config
+
+PREFIX        ?= /usr/local
+SBINDIR       ?= $(PREFIX)/sbin
+LIBDIR        ?= $(PREFIX)/lib
+INCLUDEDIR    ?= $(PREFIX)/include
+MANDIR        ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+
+# What `make info` accepts per BPF program.
+INSN_BUDGET  := 200000
+STACK_BUDGET := 512
+
+B := build
+
+CFLAGS    ?= -O2 -g
+LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
+	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla \
+	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
+ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LIBS      := -Wl,--as-needed -lbpf -ljansson -lelf -lz
+BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
+# clang -target bpf does not look where Debian keeps <asm/types.h>.
+BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -D__TARGET_ARCH_$(BPF_ARCH) \
+	      -Iinclude -Ibpf $(addprefix -idirafter ,$(BPF_MULTIARCH)) -MMD -MP
+
+ifeq ($(V),1)
+Q    :=
+say  := @:
+else
+Q    := @
+say  := @printf '  %-8s %s\n'
+MAKEFLAGS += --no-print-directory
+endif
+
+# --- what there is to build ---------------------------------------------------------------------
+
+BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
+# The same program for kernels before 5.12, which lack atomics that return a value.
+BPF_NAMES += $(if $(filter steer,$(BPF_NAMES)),steer_v5)
+BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)
+SKELS     := $(BPF_NAMES:%=$(B)/bpf/%.skel.h)
+
+USER_SRCS := $(filter-out user/lbctl.c,$(wildcard user/*.c))
+USER_OBJS := $(USER_SRCS:%.c=$(B)/%.o)
+LIB_SRCS  := $(wildcard user/lib/*.c)
+LIB_OBJS  := $(LIB_SRCS:%.c=$(B)/%.o)
+LIBS_A    := $(B)/liblbuser.a $(B)/liblbctl.a
+TOOLS     := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/*.c))
+
+ASAN_LIBS := $(B)/asan/liblbuser.a $(B)/asan/liblbctl.a
+UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integration/*.c)))
+HARNESS   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/harness.c))
+
+C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
+		tests tests/integration tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
+SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
+
+.PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
+	test-programs FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+all: $(B)/lbctl $(B)/liblbctl.a $(B)/liblbctl.so $(B)/lbctl.pc $(TOOLS) ## build lbctl, liblbctl and the tools (needs neither root nor network)
+
+# Objects depend on this file, which changes only when the compiler or its flags do.
+BUILD_ID := $(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LB_CFLAGS) $(BPF_CFLAGS) $(ASAN)
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call quote,$(BUILD_ID)) | cmp -s - $@ || printf '%s\n' $(call quote,$(BUILD_ID)) >$@
+quote = '$(subst ','\'',$(1))'
+
+# --- kernel side --------------------------------------------------------------------------------
+
+$(B)/bpf/steer_v5.bpf.o: bpf/steer.bpf.c $(B)/flags
+	$(say) BPF $@
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DLB_NO_FETCH -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/flags
+	$(say) BPF $@
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(say) SKEL $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $* >$@
+
+# --- user side ----------------------------------------------------------------------------------
+
+COMPILE = $(Q)$(CC) $(LB_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+LINK    = $(Q)$(CC) $(CFLAGS) $(LDFLAGS)
+
+$(B)/user/lib/%.o: user/lib/%.c $(B)/flags
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -c $< -o $@
+
+$(B)/user/%.o: user/%.c $(B)/flags | $(SKELS)
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+
+$(B)/tools/%.o: tools/%.c $(B)/flags | $(SKELS)
+	$(say) CC $@
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+
+$(B)/liblbuser.a: $(USER_OBJS)
+$(B)/liblbctl.a: $(LIB_OBJS)
+$(B)/liblbuser.a $(B)/liblbctl.a:
+	$(say) AR $@
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/lbctl: $(B)/user/lbctl.o $(LIBS_A)
+	$(say) LINK $@
+	$(LINK) $^ $(LIBS) -o $@
+
+# Only what <lbctl.h> declares is exported.
+$(B)/liblbctl.map: include/lbctl.h Makefile
+	@mkdir -p $(@D)
+	$(Q){ echo 'LBCTL_$(SOVERSION) { global:'; grep -o 'lbctl_[a-z0-9_]*(' $< | sort -u | tr '(' ';'; \
+		echo 'local: *; };'; } >$@
+
+$(B)/$(SOFILE): $(LIB_OBJS) $(B)/liblbctl.map
+	$(say) LINK $@
+	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(B)/liblbctl.map -Wl,-z,defs $(LIB_OBJS) -o $@
+
+$(B)/$(SONAME): $(B)/$(SOFILE)
+	$(Q)ln -sf $(<F) $@
+
+$(B)/liblbctl.so: $(B)/$(SONAME)
+	$(Q)ln -sf $(<F) $@
+
+$(B)/lbctl.pc: user/lib/lbctl.pc.in Makefile FORCE
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' $< >$@
+
+$(TOOLS): $(B)/%: $(B)/tools/%.o $(LIBS_A)
+	$(say) LINK $@
+	$(LINK) $^ $(LIBS) -o $@
+
+# --- the same under the address and undefined-behaviour sanitizers -------------------------------
+
+$(B)/asan/%.o: %.c $(B)/flags | $(SKELS)
+	$(say) 'CC asan' $@
+	@mkdir -p $(@D)
+	$(COMPILE) -O1 $(ASAN) -c $< -o $@
+
+$(B)/asan/liblbuser.a: $(USER_SRCS:%.c=$(B)/asan/%.o)
+$(B)/asan/liblbctl.a: $(LIB_SRCS:%.c=$(B)/asan/%.o)
+$(ASAN_LIBS):
+	$(say) AR $@
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/asan/lbctl: $(B)/asan/user/lbctl.o $(ASAN_LIBS)
+	$(say) LINK $@
+	$(LINK) $(ASAN) $^ $(LIBS) -o $@
+
+asan: $(B)/asan/lbctl check ## build lbctl with ASan and UBSan (build/asan/lbctl) and run the unit tests
+
+# --- tests --------------------------------------------------------------------------------------
+
+# A test that nobody registered must not compile.
+TEST_CFLAGS := -Werror=unused-function -Itests
+
+$(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(SKELS)
+	$(say) 'CC test' $@
+	@mkdir -p $(@D)
+	$(COMPILE) -O1 $(ASAN) $(TEST_CFLAGS) -c $< -o $@
+
+$(UNIT): %: %.o $(ASAN_LIBS)
+	$(say) LINK $@
+	$(LINK) $(ASAN) $^ $(LIBS) -lcmocka -o $@
+
+$(B)/tests/integration/%.o: tests/integration/%.c $(B)/flags | $(SKELS)
+	$(say) 'CC test' $@
+	@mkdir -p $(@D)
+	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
+
+$(B)/tests/harness.o: tests/harness.c $(B)/flags | $(SKELS)
+	$(say) 'CC test' $@
+	@mkdir -p $(@D)
+	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
+
+$(INTEGRATION): %: %.o $(HARNESS) $(LIBS_A)
+	$(say) LINK $@
+	$(LINK) $^ $(LIBS) -lcmocka -o $@
+
+test-programs: $(UNIT) $(INTEGRATION)
+
+check: $(UNIT) ## run the unit tests (no root, no network)
+	$(Q)tests/run-unit.sh $(UNIT)
+
+test: ## install what is missing, build, run unit and integration tests (root)
+	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
+	$(Q)$(MAKE) deps
+	$(Q)$(MAKE) all test-programs
+	$(Q)tests/run-integration.sh $(UNIT) -- $(INTEGRATION)
+
+# --- people -------------------------------------------------------------------------------------
+
+deps: ## install the packages that building and testing need (root, Debian or Ubuntu)
+	$(Q)tools/deps.sh build test
+
+demo: ## show it: build, start a demo service, steer it
+	$(Q)$(MAKE) deps
+	$(Q)$(MAKE) all
+	$(Q)tools/demo.sh
+
+info: $(B)/bpfinfo $(BPF_OBJS) ## verified instructions and stack of every BPF program, against the budget (root)
+	@test "$$(id -u)" = 0 || { echo 'make info: needs root (it loads the programs)' >&2; exit 1; }
+	$(Q)$(B)/bpfinfo --max-insns $(INSN_BUDGET) --max-stack $(STACK_BUDGET) $(BPF_OBJS)
+
+format: ## rewrite the C files in the project's style
+	$(Q)clang-format -i $(C_FILES)
+
+format-check: ## fail where format would change something
+	$(say) FORMAT 'check of $(words $(C_FILES)) files'
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
+
+lint: format-check ## format-check, cppcheck, shellcheck, codespell
+	$(say) CPPCHECK user
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --error-exitcode=1 \
+		-D_GNU_SOURCE -Iinclude -Iuser user
+	$(say) SHELL '$(words $(SH_FILES)) scripts'
+	$(Q)shellcheck $(SH_FILES)
+	$(say) SPELL '.'
+	$(Q)codespell --skip './build,./.git,./LICENSE,./bpf/vmlinux.h'
+
+# --- installation -------------------------------------------------------------------------------
+
+# mode:source:destination, used by both directions so that uninstall removes exactly this.
+INSTALLED := 0755:$(B)/lbctl:$(SBINDIR)/lbctl \
+	     0644:$(B)/liblbctl.a:$(LIBDIR)/liblbctl.a \
+	     0755:$(B)/$(SOFILE):$(LIBDIR)/$(SOFILE) \
+	     link:$(SOFILE):$(LIBDIR)/$(SONAME) \
+	     link:$(SONAME):$(LIBDIR)/liblbctl.so \
+	     0644:include/lbctl.h:$(INCLUDEDIR)/lbctl.h \
+	     0644:$(B)/lbctl.pc:$(LIBDIR)/pkgconfig/lbctl.pc \
+	     0644:user/man/lbctl.8:$(MANDIR)/man8/lbctl.8 \
+	     0644:user/completion/lbctl.bash:$(COMPLETIONDIR)/lbctl
+
+install: all ## install below DESTDIR and PREFIX (default /usr/local)
+	$(say) INSTALL '$(DESTDIR)$(PREFIX)'
+	$(Q)set -e; for entry in $(INSTALLED); do \
+		mode=$${entry%%:*}; from=$${entry#*:}; to='$(DESTDIR)'$${from#*:}; from=$${from%%:*}; \
+		mkdir -p "$${to%/*}"; \
+		if [ "$$mode" = link ]; then ln -sf "$$from" "$$to"; else install -m "$$mode" "$$from" "$$to"; fi; \
+	done
+
+uninstall: ## remove exactly what install put there
+	$(say) REMOVE '$(DESTDIR)$(PREFIX)'
+	$(Q)rm -f $(foreach entry,$(INSTALLED),'$(DESTDIR)$(lastword $(subst :, ,$(entry)))')
+
+clean: ## remove build/
+	$(Q)rm -rf $(B)
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

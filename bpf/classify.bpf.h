@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What made the kernel look the listener up. Only a SYN and a migration are new decisions.
+ */
+enum segment {
+	SEGMENT_UNKNOWN,	/* not the TCP header of our port: don't trust a byte of it */
+	SEGMENT_SYN,
+	SEGMENT_OTHER,
+	SEGMENT_MIGRATION,	/* a waiting connection of a closing listener; has no packet */
+};
+
+struct tcp_header {
+	__be16 source;
+	__be16 dest;
+	__be32 seq;
+	__be32 ack_seq;
+	__u8 doff;		/* high half: length of the header in 32-bit words */
+	__u8 flags;
+};
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/*
+ * netfilter's `socket` and `tproxy` look up from prerouting, with the data at the IP header,
+ * whose bytes 2 and 3 (total length, or half a flow label) may happen to equal the port.
+ */
+static __always_inline bool is_ip_header(const struct tcp_header *at, __u32 len)
+{
+	const __u8 *bytes = (const void *)at;
+
+	switch (bytes[0] >> 4) {
+	case 4:
+		return (__u32)(bytes[2] << 8 | bytes[3]) == len;
+	case 6:
+		return (__u32)(bytes[4] << 8 | bytes[5]) + 40 == len;
+	default:
+		return false;
+	}
+}
+
+static __always_inline enum segment classify(const struct sk_reuseport_md *ctx)
+{
+	const struct tcp_header *tcp = ctx->data;
+
+	if (lb_can_migrate && ctx->migrating_sk)
+		return SEGMENT_MIGRATION;
+	if ((const void *)(tcp + 1) > ctx->data_end || tcp->dest != bpf_htons(lb_port))
+		return SEGMENT_UNKNOWN;
+	if (tcp->doff >> 4 < 5 || is_ip_header(tcp, ctx->len))
+		return SEGMENT_UNKNOWN;
+	if ((tcp->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
+		return SEGMENT_SYN;
+	return SEGMENT_OTHER;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One decision: what a run of the program knows about it, and what all policies need: the
+ * shared index, a look into a slot's accept queue, taking a slot.
+ */
+#ifndef LB_DECISION_BPF_H
+#define LB_DECISION_BPF_H
+
+/* Constants of one program instance, set by lbctl before it loads the object. */
+const volatile __u32 lb_listener = 0;		/* index in lb_config.listeners */
+const volatile __u16 lb_port = 0;		/* host order */
+const volatile bool lb_can_migrate = false;	/* the kernel has ctx->migrating_sk: 5.14 */
+const volatile bool lb_can_cast = false;	/* the kernel has bpf_rdonly_cast(): 6.2 */
+
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
+
+struct decision {
+	struct sk_reuseport_md *ctx;
+	struct lb_config *config;
+	struct lb_counters *counters;
+	__u64 word;		/* lb_config.word, read once */
+};
+
+static __always_inline void count(__u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+/*
+ * The next index of the service, exact under concurrency. Before 5.12 the kernel's BPF has no
+ * atomic add that returns the old value; there a spin lock does the same (object steer_v5).
+ */
+#ifdef LB_NO_FETCH
+struct locked_cursor {
+	struct bpf_spin_lock lock;
+	__u32 pad;
+	__u64 cursor;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct locked_cursor);
+} lb_cursor SEC(".maps");
+
+static __always_inline __u64 next_index(struct lb_counters *counters)
+{
+	struct locked_cursor *shared;
+	__u32 zero = 0;
+	__u64 index;
+
+	shared = bpf_map_lookup_elem(&lb_cursor, &zero);
+	if (!shared)
+		return 0;
+	bpf_spin_lock(&shared->lock);
+	index = shared->cursor++;
+	bpf_spin_unlock(&shared->lock);
+	counters->cursor = index + 1;
+	return index;
+}
+#else
+static __always_inline __u64 next_index(struct lb_counters *counters)
+{
+	return __sync_fetch_and_add(&counters->cursor, 1);
+}
+#endif
+
+/* The slot at an index of the live half of the schedule; its length must not be 0. */
+static __always_inline __u32 schedule_slot(const struct decision *d, __u64 index)
+{
+	__u32 key = lb_schedule_key(d->word, d->config->half_entries, index);
+	__u64 *slot = bpf_map_lookup_elem(&lb_schedule, &key);
+
+	return slot ? *slot : LB_NO_SLOT;
+}
+
+/*
+ * Is the slot's accept queue full? Unknown counts as not full. The socket's memory may have
+ * been freed and reused, so it must still carry the registered socket's cookie, which the
+ * kernel never gives twice; the cast makes a load from unmapped memory read 0.
+ */
+static __always_inline bool queue_is_full(__u32 slot)
+{
+	struct inet_connection_sock *icsk;
+	struct lb_queue *queue;
+	struct sock *sk;
+
+	if (!lb_can_cast)
+		return false;
+	queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	if (!queue || !queue->sock)
+		return false;
+	icsk = bpf_rdonly_cast((void *)queue->sock,
+			       bpf_core_type_id_kernel(struct inet_connection_sock));
+	sk = &icsk->icsk_inet.sk;
+	if ((__u64)sk->__sk_common.skc_cookie.counter != queue->cookie)
+		return false;
+	return lb_queue_is_full(sk->sk_ack_backlog, icsk->icsk_accept_queue.qlen.counter,
+				sk->sk_max_ack_backlog);
+}
+
+enum verdict {
+	TAKEN,
+	SKIPPED,		/* draining, down, or its socket is closed */
+	FULL,			/* its accept queue is */
+};
+
+/*
+ * Hand the connection to this slot's listener; a slot that can't take it is counted. A global
+ * function, so that the verifier walks it once and not once per draw.
+ */
+__attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 slot)
+{
+	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
+	enum verdict verdict = SKIPPED;
+	struct lb_stats *stats;
+
+	if (!worker)
+		return SKIPPED;
+	if (worker->state == LB_SLOT_UP) {
+		if (queue_is_full(slot))
+			verdict = FULL;
+		else if (!bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))
+			return TAKEN;
+	}
+	stats = bpf_map_lookup_elem(&lb_stats, &slot);
+	if (stats)
+		count(&stats->skipped);
+	return verdict;
+}
+
+#endif

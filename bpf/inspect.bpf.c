@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * An iterator over the TCP sockets of one network namespace that writes a struct lb_listening
+ * per listening socket: what sock_diag does not tell (reuseport group, its program, half-open
+ * requests) and where the socket is, so that the steering program can look at its queue.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lb_inspect.h"
+
+#define TCP_LISTEN 10
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline void describe_group(struct lb_listening *out, struct sock_reuseport *group)
+{
+	struct bpf_prog *prog;
+
+	if (!group)
+		return;
+	out->group = (__u64)group;
+	out->members = BPF_CORE_READ(group, num_socks);
+	prog = BPF_CORE_READ(group, prog);
+	out->prog_id = prog ? BPF_CORE_READ(prog, aux, id) : 0;
+}
+
+SEC("iter/tcp")
+int lb_inspect(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct lb_listening out = {};
+	struct inet_connection_sock *icsk;
+	struct sock *sk;
+
+	if (!skc || skc->skc_state != TCP_LISTEN)
+		return 0;
+	icsk = (struct inet_connection_sock *)skc;
+	sk = (struct sock *)skc;
+	out.sock = (__u64)skc;
+	out.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	out.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+	describe_group(&out, BPF_CORE_READ(sk, sk_reuseport_cb));
+	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+	return 0;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The steering program, one instance per listener. The kernel runs it whenever it looks up a
+ * listening socket in the reuseport group: for a SYN, for the ACK that ends a SYN-cookie
+ * handshake, for strays, and for each waiting connection of a listener that closes. Whatever
+ * goes wrong ends in SK_PASS without a selection, which is the kernel's own hash.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lb_pick.h"
+#include "maps.bpf.h"
+#include "decision.bpf.h"
+#include "policy_rr.bpf.h"
+#include "policy_random.bpf.h"
+#include "policy_least_load.bpf.h"
+#include "classify.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline __u32 pick(const struct decision *d)
+{
+	switch (lb_word_policy(d->word)) {
+	case LB_POLICY_RANDOM:
+		return pick_random(d);
+	case LB_POLICY_LEAST_LOAD:
+		return pick_least_load(d);
+	default:
+		return pick_rr(d);
+	}
+}
+
+/*
+ * What to try when a pick could not take the connection. A scan would name the same slot
+ * again, so the scans draw from the table; rr and random draw as before. Taking the neighbour
+ * of a dead slot instead would double that neighbour's load.
+ */
+static __always_inline __u32 pick_again(const struct decision *d)
+{
+	count(&d->counters->redraws);
+	return lb_word_policy(d->word) == LB_POLICY_RANDOM ? pick_random(d) : pick_rr(d);
+}
+
+static __always_inline __u32 next_used_slot(const struct decision *d, __u32 slot)
+{
+	return slot + 1 < d->config->used_slots ? slot + 1 : 0;
+}
+
+/*
+ * The slot that has the connection now, or LB_NO_SLOT. A few draws by the policy; with many
+ * slots out, any that can take it; with all queues full, the last one seen, as the kernel's
+ * hash would do.
+ */
+static __always_inline __u32 choose_slot(struct decision *d)
+{
+	__u32 slot = pick(d), spare = LB_NO_SLOT, tries;
+	int verdict;
+
+	for (tries = 0; tries < LB_DRAWS + LB_SCAN_WINDOW; tries++) {
+		verdict = lb_take_slot(d->ctx, slot);
+		if (verdict == TAKEN)
+			return slot;
+		if (verdict == FULL)
+			spare = slot;
+		slot = tries < LB_DRAWS ? pick_again(d) : next_used_slot(d, slot);
+	}
+	if (spare == LB_NO_SLOT || bpf_sk_select_reuseport(d->ctx, &lb_sockets, &spare, 0))
+		return LB_NO_SLOT;
+	count(&d->counters->overloaded);
+	return spare;
+}
+
+static __always_inline void remember_flow(const struct decision *d, __u32 slot)
+{
+	__u32 key = d->ctx->hash % LB_RECENT_ENTRIES;
+	__u64 *recent = bpf_map_lookup_elem(&lb_recent, &key);
+
+	if (recent)
+		*recent = lb_recent_pack(d->ctx->hash, slot);
+}
+
+static __always_inline int steer_connection(struct decision *d)
+{
+	struct lb_stats *stats;
+	__u32 slot;
+
+	slot = choose_slot(d);
+	stats = bpf_map_lookup_elem(&lb_stats, &slot);
+	if (!stats) {
+		count(&d->counters->fallback_none);
+		return SK_PASS;
+	}
+	count(&stats->selected);
+	remember_flow(d, slot);
+	return SK_PASS;
+}
+
+/* The listener that is closing: its slot gave one connection away. */
+static __always_inline void count_migrated_out(const struct decision *d)
+{
+	__u64 cookie = bpf_get_socket_cookie(d->ctx->sk);
+	struct lb_place *place = bpf_map_lookup_elem(&lb_cookies, &cookie);
+	struct lb_stats *stats;
+
+	if (!place)
+		return;
+	stats = bpf_map_lookup_elem(&lb_stats, &place->slot);
+	if (stats)
+		count(&stats->migrated_out);
+}
+
+static __always_inline int steer_migration(struct decision *d)
+{
+	struct lb_stats *stats;
+	__u32 slot;
+
+	slot = choose_slot(d);
+	stats = bpf_map_lookup_elem(&lb_stats, &slot);
+	if (!stats) {
+		count(&d->counters->migrate_failed);
+		return SK_PASS;
+	}
+	count(&stats->migrated_in);
+	if (lb_can_migrate)
+		count_migrated_out(d);
+	return SK_PASS;
+}
+
+/*
+ * With SYN cookies nothing is kept at SYN, so the look-up for the ACK decides which listener
+ * gets the connection: it must be the one that was counted. Moves no counter of any policy.
+ */
+static __always_inline int resume_handshake(struct decision *d)
+{
+	__u32 hash = d->ctx->hash, key = hash % LB_RECENT_ENTRIES, slot = LB_NO_SLOT;
+	__u64 *recent = bpf_map_lookup_elem(&lb_recent, &key);
+
+	if (recent)
+		slot = lb_recent_slot(*recent, hash);
+	if (slot != LB_NO_SLOT && !bpf_sk_select_reuseport(d->ctx, &lb_sockets, &slot, 0))
+		count(&d->counters->ack_recent);
+	else
+		count(&d->counters->ack_stray);
+	return SK_PASS;
+}
+
+SEC("sk_reuseport/migrate")
+int lb_steer(struct sk_reuseport_md *ctx)
+{
+	struct decision d = { .ctx = ctx };
+	enum segment segment;
+	__u32 zero = 0;
+
+	d.counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	d.config = bpf_map_lookup_elem(&lb_config, &zero);
+	if (!d.counters || !d.config)
+		return SK_PASS;
+	segment = classify(ctx);
+	if (segment == SEGMENT_UNKNOWN) {
+		count(&d.counters->not_header);
+		return SK_PASS;
+	}
+	if (segment == SEGMENT_OTHER)
+		return resume_handshake(&d);
+
+	d.word = *(volatile __u64 *)&d.config->word;
+	if (d.config->abi_version != LB_ABI_VERSION) {
+		count(&d.counters->fallback_config);
+		return SK_PASS;
+	}
+	if (lb_word_policy(d.word) == LB_POLICY_KERNEL) {
+		count(&d.counters->kernel_policy);
+		return SK_PASS;
+	}
+	if (!lb_word_length(d.word)) {
+		count(&d.counters->fallback_empty);
+		return SK_PASS;
+	}
+	return segment == SEGMENT_MIGRATION ? steer_migration(&d) : steer_connection(&d);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every counter of the steering program, once. A run of the program ends either in a slot
+ * (counted in that slot's lb_stats entry) or in exactly one of LB_EXITS. LB_NOTES count what
+ * happened on the way and add up to nothing.
+ */
+#ifndef LB_COUNTERS_H
+#define LB_COUNTERS_H
+
+/* X(field, "what it means, as `lbctl stats` and the Prometheus HELP line say it") */
+#define LB_EXITS(X)                                                                                \
+	X(kernel_policy, "connections left to the kernel's hash by policy kernel")                 \
+	X(fallback_config, "connections left to the kernel's hash: no readable configuration")     \
+	X(fallback_empty, "connections left to the kernel's hash: no worker is up")                \
+	X(fallback_none, "connections left to the kernel's hash: no worker could take it")         \
+	X(not_header, "look-ups not at our TCP header (netfilter), left to the kernel's hash")     \
+	X(ack_recent, "handshakes (SYN cookies) completed at the worker their SYN chose")          \
+	X(ack_stray, "segments of no known handshake, left to the kernel's hash")                  \
+	X(migrate_failed, "waiting connections of a closed listener that found no worker")
+
+#define LB_NOTES(X)                                                                                \
+	X(redraws, "picks drawn again: the slot was draining, full or closed")                     \
+	X(overloaded, "connections given to a full accept queue because all were full")            \
+	X(all_stale, "least-load decisions that walked the table: no report was fresh")            \
+	X(stale_probes, "least-load decisions that gave a silent worker one connection")
+
+#define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
+
+/* The slot's own: X(field, "meaning"). */
+#define LB_SLOT_COUNTERS(X)                                                                        \
+	X(selected, "new connections decided for this worker")                                     \
+	X(skipped, "times this worker was picked and could not take the connection")               \
+	X(migrated_in, "waiting connections moved here from a closed listener")                    \
+	X(migrated_out, "waiting connections moved away when this listener closed")
+
+#endif

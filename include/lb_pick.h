@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The arithmetic of picking a slot: no maps, no helpers, so that the same lines are compiled
+ * into the BPF programs and into the unit tests.
+ */
+#ifndef LB_PICK_H
+#define LB_PICK_H
+
+#include "lb_abi.h"
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+/*
+ * lb_config.word: bits 0-7 policy, bit 8 schedule half, bits 32-63 length of that half.
+ * One aligned 64-bit store switches all three at once.
+ */
+static __always_inline __u64 lb_word_pack(__u32 policy, __u32 half, __u32 length)
+{
+	return (policy & 0xff) | (__u64)(half & 1) << 8 | (__u64)length << 32;
+}
+
+static __always_inline __u32 lb_word_policy(__u64 word)
+{
+	return word & 0xff;
+}
+
+static __always_inline __u32 lb_word_half(__u64 word)
+{
+	return word >> 8 & 1;
+}
+
+static __always_inline __u32 lb_word_length(__u64 word)
+{
+	return word >> 32;
+}
+
+/* Where the table policies look: entry index % length of the live half. length must not be 0. */
+static __always_inline __u32 lb_schedule_key(__u64 word, __u32 half_entries, __u64 index)
+{
+	return lb_word_half(word) * half_entries + (__u32)(index % lb_word_length(word));
+}
+
+/* Costs are multiplied by this instead of divided by the weight: no division in the scan. */
+static __always_inline __u32 lb_inverse_weight(__u32 weight)
+{
+	return 65536 / (weight ? weight : 1);
+}
+
+/*
+ * Effective load: what the worker reported plus what was selected for it since. Adding one, the
+ * connection to place, makes weights count among idle workers. A report above 2^34 is cut: such a
+ * worker is as loaded as can be. The cost stays below 2^51.
+ */
+static __always_inline __u64 lb_load_cost(__u64 load, __u64 selected_since, __u32 inverse_weight)
+{
+	const __u64 most = 1ULL << 34;
+
+	if (load > most)
+		load = most;
+	if (selected_since > most)
+		selected_since = most;
+	return (load + selected_since + 1) * inverse_weight;
+}
+
+/*
+ * A scan takes the minimum over keys, cost in the high bits and the position in the scan in the
+ * low ones, so that the winner names itself and the first of equals wins. All keys are below
+ * 2^63, and the minimum has no branch: the verifier then sees one path through a scan, not 2^64.
+ *
+ *	fresh	below LB_KEY_SILENT
+ *	silent	LB_KEY_SILENT + position: due for a probe, has no believable report
+ *	none	LB_KEY_NONE
+ */
+#define LB_KEY_POSITION_BITS 11
+#define LB_KEY_SILENT (1ULL << 62)
+#define LB_KEY_NONE (LB_KEY_SILENT + (1ULL << LB_KEY_POSITION_BITS))
+
+static __always_inline __u64 lb_key(__u64 cost, __u32 position)
+{
+	return cost << LB_KEY_POSITION_BITS | position;
+}
+
+static __always_inline __u32 lb_key_position(__u64 key)
+{
+	return key & ((1U << LB_KEY_POSITION_BITS) - 1);
+}
+
+static __always_inline __u64 lb_key_min(__u64 a, __u64 b)
+{
+	__u64 difference = a - b;
+
+	return b + (difference & -(difference >> 63));
+}
+
+/* Maps silent keys to their position and every other key above all positions. */
+static __always_inline __u64 lb_key_silent_first(__u64 key)
+{
+	return (key - LB_KEY_SILENT) & ((1ULL << 63) - 1);
+}
+
+static __always_inline int lb_key_is_position(__u64 key)
+{
+	return key < 1U << LB_KEY_POSITION_BITS;
+}
+
+/* The slot at a position of a scan that begins at first; first and position are below used. */
+static __always_inline __u32 lb_scan_slot(__u32 first, __u32 used, __u32 position)
+{
+	__u32 slot = first + position;
+
+	return slot < used ? slot : slot - used;
+}
+
+/*
+ * A report's time as the program believes it. A worker's clock may run ahead (another time
+ * namespace, a bad writer): a report cannot be younger than the moment it was first seen.
+ */
+static __always_inline __u64 lb_report_time(__u64 reported_ns, __u64 now_ns)
+{
+	return reported_ns < now_ns ? reported_ns : now_ns;
+}
+
+/* now_ns may lag report_at_ns when another CPU took the later time stamp. */
+static __always_inline int lb_report_is_stale(__u64 report_at_ns, __u64 now_ns, __u64 stale_ns)
+{
+	return !report_at_ns || (now_ns > report_at_ns && now_ns - report_at_ns > stale_ns);
+}
+
+/* Same rule as the kernel's sk_acceptq_is_full(), with the half-open ones counted as arrived. */
+static __always_inline int lb_queue_is_full(__u32 queued, __u32 half_open, __u32 backlog)
+{
+	return (__u64)queued + half_open > backlog;
+}
+
+/* lb_recent: flow hash in the high half, slot + 1 in the low half; 0 = empty. */
+static __always_inline __u64 lb_recent_pack(__u32 hash, __u32 slot)
+{
+	return (__u64)hash << 32 | (slot + 1);
+}
+
+/* The slot chosen at this flow's SYN, or LB_NO_SLOT. */
+static __always_inline __u32 lb_recent_slot(__u64 entry, __u32 hash)
+{
+	if (!(__u32)entry || entry >> 32 != hash)
+		return LB_NO_SLOT;
+	return (__u32)entry - 1;
+}
+
+#endif

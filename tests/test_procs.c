@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who holds and who polls sockets of this process and its children; and the texts of /proc. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "procs.h"
+
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_ino;
+}
+
+static int serve(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	return fd;
+}
+
+static int watch(int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	assert_true(epoll >= 0);
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
+	return epoll;
+}
+
+/* A child that shares all descriptors and waits to be ended; it does not outlive us. */
+static pid_t spawn(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void socket_is_held_then_polled(void **state)
+{
+	_cleanup_close_ int fd = serve();
+	_cleanup_close_ int epoll = -1;
+	uint64_t inode = inode_of(fd);
+	struct procs_list list;
+
+	(void)state;
+	for (int polls = 0; polls <= 1; polls++) {
+		if (polls)
+			epoll = watch(fd);
+		assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
+		assert_int_equal(list.count, 1);
+		assert_int_equal(list.items[0].inode, inode);
+		assert_int_equal(list.items[0].pid, getpid());
+		assert_int_equal(list.items[0].fd, fd);
+		assert_int_equal(list.items[0].polls, polls);
+		procs_free(&list);
+	}
+}
+
+/* As in an nginx worker: it holds the listeners of its siblings and polls its own. */
+static void only_the_polled_one_of_two_is_marked(void **state)
+{
+	_cleanup_close_ int one = serve();
+	_cleanup_close_ int two = serve();
+	_cleanup_close_ int epoll = watch(two);
+	bool ascending = inode_of(one) < inode_of(two);
+	uint64_t inodes[] = { inode_of(ascending ? one : two), inode_of(ascending ? two : one) };
+	struct procs_list list;
+
+	(void)state;
+	assert_true(epoll >= 0);
+	assert_int_equal(procs_find_holders(inodes, 2, getpid(), &list), 0);
+	assert_int_equal(list.count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(list.items[i].inode, inodes[i]);
+		assert_int_equal(list.items[i].polls, inodes[i] == inode_of(two));
+	}
+	procs_free(&list);
+}
+
+static void duplicates_are_one_holder(void **state)
+{
+	_cleanup_close_ int fd = serve();
+	_cleanup_close_ int copy = dup(fd);
+	uint64_t inode = inode_of(fd);
+	struct procs_list list;
+
+	(void)state;
+	assert_true(copy > fd);
+	assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(list.items[0].fd, fd);
+	procs_free(&list);
+}
+
+static void parent_and_child_hold_it(void **state)
+{
+	_cleanup_close_ int fd = serve();
+	uint64_t inode = inode_of(fd);
+	pid_t child = spawn();
+	struct procs_list list;
+
+	(void)state;
+	assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
+	assert_int_equal(list.count, 2);
+	assert_int_equal(list.items[0].pid, child < getpid() ? child : getpid());
+	assert_int_equal(list.items[1].pid, child < getpid() ? getpid() : child);
+	procs_free(&list);
+	end(child);
+	assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
+	assert_int_equal(list.count, 1);
+	procs_free(&list);
+}
+
+static void who_polls_comes_first(void **state)
+{
+	_cleanup_close_ int fd = serve();
+	uint64_t inode = inode_of(fd);
+	pid_t before = spawn();
+	_cleanup_close_ int epoll = watch(fd);
+	pid_t after = spawn();
+	struct procs_list list;
+
+	(void)state;
+	close(epoll);
+	epoll = -1;
+	assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
+	assert_int_equal(list.count, 3);
+	assert_int_equal(list.items[0].pid, after);
+	assert_true(list.items[0].polls);
+	assert_false(list.items[1].polls);
+	assert_false(list.items[2].polls);
+	procs_free(&list);
+	end(before);
+	end(after);
+}
+
+static void only_restricts_to_one_process(void **state)
+{
+	_cleanup_close_ int fd = serve();
+	uint64_t inode = inode_of(fd);
+	pid_t child = spawn();
+	struct procs_list list;
+
+	(void)state;
+	assert_int_equal(procs_find_holders(&inode, 1, child, &list), 0);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(list.items[0].pid, child);
+	procs_free(&list);
+	end(child);
+	assert_int_equal(procs_find_holders(&inode, 1, child, &list), 0);
+	assert_int_equal(list.count, 0);
+	assert_int_equal(list.unreadable, 0);
+	procs_free(&list);
+}
+
+static void nothing_wanted_is_nothing_found(void **state)
+{
+	uint64_t unknown = UINT64_MAX;
+	struct procs_list list;
+
+	(void)state;
+	assert_int_equal(procs_find_holders(NULL, 0, 0, &list), 0);
+	assert_int_equal(list.count, 0);
+	procs_free(&list);
+	assert_int_equal(procs_find_holders(&unknown, 1, 0, &list), 0);
+	assert_int_equal(list.count, 0);
+	procs_free(&list);
+}
+
+static void many_epoll_entries_are_read(void **state)
+{
+	_cleanup_close_ int first = serve();
+	_cleanup_close_ int epoll = watch(first);
+	struct epoll_event event = { .events = EPOLLIN };
+	int fds[300];
+	size_t count = sizeof(fds) / sizeof(fds[0]);
+	uint64_t inode;
+	struct procs_list list;
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		assert_true(fds[i] >= 0);
+		assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event), 0);
+	}
+	inode = inode_of(fds[count - 1]);
+	assert_int_equal(procs_find_holders(&inode, 1, getpid(), &list), 0);
+	assert_int_equal(list.count, 1);
+	assert_true(list.items[0].polls);
+	procs_free(&list);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+static void no_descriptor_is_left_open(void **state)
+{
+	_cleanup_close_ int fd = serve();
+	_cleanup_close_ int epoll = watch(fd);
+	uint64_t inode = inode_of(fd), ticks;
+	int before = dup(fd), after;
+	char name[PROCS_NAME_BYTES];
+	struct procs_list list;
+
+	(void)state;
+	assert_true(epoll >= 0);
+	close(before);
+	assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
+	procs_free(&list);
+	assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
+	assert_int_equal(procs_start_time(getpid(), &ticks), 0);
+	after = dup(fd);
+	close(after);
+	assert_int_equal(after, before);
+}
+
+static void name_and_start_survive_a_strange_name(void **state)
+{
+	uint64_t before, after;
+	char name[PROCS_NAME_BYTES], small[8];
+
+	(void)state;
+	assert_int_equal(procs_start_time(getpid(), &before), 0);
+	assert_int_equal(prctl(PR_SET_NAME, "a) R 1 (b\n)"), 0);
+	assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
+	assert_string_equal(name, "a) R 1 (b\n)");
+	assert_int_equal(procs_start_time(getpid(), &after), 0);
+	assert_int_equal(before, after);
+	assert_true(before > 0);
+	assert_int_equal(procs_name(getpid(), small, sizeof(small)), -ENAMETOOLONG);
+	assert_int_equal(prctl(PR_SET_NAME, "1234567"), 0);
+	assert_int_equal(procs_name(getpid(), small, sizeof(small)), 0);
+	assert_string_equal(small, "1234567");
+}
+
+static void user_and_namespace_are_our_own(void **state)
+{
+	uint64_t inode;
+	struct stat st;
+	uid_t uid;
+
+	(void)state;
+	assert_int_equal(procs_uid(getpid(), &uid), 0);
+	assert_int_equal(uid, geteuid());
+	assert_int_equal(stat("/proc/self/ns/net", &st), 0);
+	assert_int_equal(procs_netns(getpid(), &inode), 0);
+	assert_int_equal(inode, st.st_ino);
+}
+
+static void ended_process_is_esrch(void **state)
+{
+	pid_t child = spawn();
+	char name[PROCS_NAME_BYTES];
+	uint64_t number;
+	uid_t uid;
+
+	(void)state;
+	end(child);
+	assert_int_equal(procs_name(child, name, sizeof(name)), -ESRCH);
+	assert_int_equal(procs_start_time(child, &number), -ESRCH);
+	assert_int_equal(procs_netns(child, &number), -ESRCH);
+	assert_int_equal(procs_uid(child, &uid), -ESRCH);
+}
+
+static const struct {
+	const char *name, *line;
+	int want;
+	uint64_t inode, device;
+} tfd_rows[] = {
+	{ "usual", "tfd:        3 events:       19 data:                3  pos:0 ino:2005 sdev:9\n",
+	  0, 0x2005, 9 },
+	{ "no newline", "tfd: 3 events: 19 data: 3  pos:0 ino:1 sdev:8", 0, 1, 8 },
+	{ "all digits of hex",
+	  "tfd: 3 events: 19 data: ffffffffffffffff  pos:0 ino:ffff1234 sdev:ab", 0, 0xffff1234,
+	  0xab },
+	{ "major number", "tfd: 3 events: 19 data: 3  pos:0 ino:7 sdev:800001", 0, 7, 0x800001 },
+	{ "data that looks like more", "tfd: 3 events: 19 data: ino:9 pos:0 ino:7 sdev:8", 0, 9,
+	  8 },
+	{ "no inode (before 4.13)", "tfd:        3 events:       19 data:                3\n",
+	  -EINVAL, 0, 0 },
+	{ "no device", "tfd: 3 events: 19 data: 3  pos:0 ino:2005\n", -EINVAL, 0, 0 },
+	{ "empty inode", "tfd: 3 events: 19 data: 3  pos:0 ino: sdev:9\n", -EINVAL, 0, 0 },
+	{ "minus", "tfd: 3 events: 19 data: 3  pos:0 ino:-1 sdev:9\n", -EINVAL, 0, 0 },
+	{ "head", "pos:	0\n", -EINVAL, 0, 0 },
+	{ "the file's own inode", "ino:	1038 ino:1 sdev:9\n", -EINVAL, 0, 0 },
+	{ "empty", "", -EINVAL, 0, 0 },
+};
+
+static void tfd_lines_are_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(tfd_rows) / sizeof(tfd_rows[0]); i++) {
+		uint64_t inode = 0, device = 0;
+		int got = procs_parse_tfd(tfd_rows[i].line, &inode, &device);
+
+		if (got == tfd_rows[i].want && inode == tfd_rows[i].inode &&
+		    device == tfd_rows[i].device)
+			continue;
+		fail_msg("%s: got %d, inode %#llx, device %#llx; want %d, %#llx, %#llx",
+			 tfd_rows[i].name, got, (unsigned long long)inode,
+			 (unsigned long long)device, tfd_rows[i].want,
+			 (unsigned long long)tfd_rows[i].inode,
+			 (unsigned long long)tfd_rows[i].device);
+	}
+}
+
+/* Fields 4 to 21 of a stat line, so that the next one is field 22. */
+#define FIELDS_4_TO_21 "1 2 3 0 -1 4194560 5 6 7 8 9 10 11 12 20 0 1 0"
+
+static const struct {
+	const char *name, *text;
+	int want;
+	uint64_t ticks;
+} stat_rows[] = {
+	{ "usual", "42 (node) S " FIELDS_4_TO_21 " 8812 4096 1\n", 0, 8812 },
+	{ "space", "42 (tmux: server) S " FIELDS_4_TO_21 " 8812 4096\n", 0, 8812 },
+	{ "parentheses", "42 (a) R 1 (b)) S " FIELDS_4_TO_21 " 8812 4096\n", 0, 8812 },
+	{ "newline", "42 (a\nb) S " FIELDS_4_TO_21 " 8812 4096\n", 0, 8812 },
+	{ "no name", "42 () S " FIELDS_4_TO_21 " 8812 4096\n", 0, 8812 },
+	{ "last field", "42 (sh) S " FIELDS_4_TO_21 " 8812", 0, 8812 },
+	{ "largest", "1 (init) S " FIELDS_4_TO_21 " 18446744073709551615 0", 0, UINT64_MAX },
+	{ "too large", "1 (init) S " FIELDS_4_TO_21 " 18446744073709551616 0", -EBADMSG, 0 },
+	{ "far too large", "1 (init) S " FIELDS_4_TO_21 " 1844674407370955161500000 0", -EBADMSG,
+	  0 },
+	{ "minus", "42 (sh) S " FIELDS_4_TO_21 " -1 0", -EBADMSG, 0 },
+	{ "one field short", "42 (sh) S " FIELDS_4_TO_21, -EBADMSG, 0 },
+	{ "empty field", "42 (sh) S " FIELDS_4_TO_21 " ", -EBADMSG, 0 },
+	{ "no parenthesis", "42 sh S " FIELDS_4_TO_21 " 8812 0", -EBADMSG, 0 },
+	{ "empty", "", -EBADMSG, 0 },
+};
+
+static void stat_lines_are_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(stat_rows) / sizeof(stat_rows[0]); i++) {
+		uint64_t ticks = 0;
+		int got = procs_parse_stat(stat_rows[i].text, &ticks);
+
+		if (got != stat_rows[i].want || ticks != stat_rows[i].ticks)
+			fail_msg("%s: got %d, %llu; want %d, %llu", stat_rows[i].name, got,
+				 (unsigned long long)ticks, stat_rows[i].want,
+				 (unsigned long long)stat_rows[i].ticks);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(socket_is_held_then_polled),
+		cmocka_unit_test(only_the_polled_one_of_two_is_marked),
+		cmocka_unit_test(duplicates_are_one_holder),
+		cmocka_unit_test(parent_and_child_hold_it),
+		cmocka_unit_test(who_polls_comes_first),
+		cmocka_unit_test(only_restricts_to_one_process),
+		cmocka_unit_test(nothing_wanted_is_nothing_found),
+		cmocka_unit_test(many_epoll_entries_are_read),
+		cmocka_unit_test(no_descriptor_is_left_open),
+		cmocka_unit_test(name_and_start_survive_a_strange_name),
+		cmocka_unit_test(user_and_namespace_are_our_own),
+		cmocka_unit_test(ended_process_is_esrch),
+		cmocka_unit_test(tfd_lines_are_read),
+		cmocka_unit_test(stat_lines_are_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# deps.sh GROUP...: makes sure that what the groups (build, test, lint) need is there. Silent when
+# it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
+# A package is there when the command or header it is wanted for is, however it was installed.
+set -euo pipefail
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+policy=/usr/sbin/policy-rc.d
+saved=$policy.before-lbctl
+forbidding=
+
+# package, then the command or header (ends in .h) that we want it for
+packages_of() {
+	case $1 in
+	build) cat <<-END ;;
+		make make
+		gcc gcc
+		libc6-dev stdio.h
+		clang clang
+		llvm llvm-strip
+		bpftool bpftool
+		libbpf-dev bpf/libbpf.h
+		libelf-dev libelf.h
+		zlib1g-dev zlib.h
+		libjansson-dev jansson.h
+		pkg-config pkg-config
+	END
+	test) cat <<-END ;;
+		libcmocka-dev cmocka.h
+		nginx-light nginx
+		siege siege
+		wrk wrk
+		nftables nft
+		iproute2 ss
+		procps ps
+		curl curl
+		strace strace
+		python3 python3
+		jq jq
+		gawk gawk
+		util-linux unshare
+	END
+	lint) cat <<-END ;;
+		clang-format clang-format
+		cppcheck cppcheck
+		shellcheck shellcheck
+		codespell codespell
+	END
+	*)
+		echo "deps.sh: unknown group '$1': build, test or lint" >&2
+		exit 2
+		;;
+	esac
+}
+
+has_header() {
+	local dir
+	for dir in /usr/include /usr/local/include /usr/include/*-linux-gnu*; do
+		[ -e "$dir/$1" ] && return 0
+	done
+	return 1
+}
+
+is_there() {
+	case $1 in
+	*.h) has_header "$1" ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+find_missing() {
+	local group package wanted
+	for group in "$@"; do
+		while read -r package wanted; do
+			is_there "$wanted" || missing+=("$package")
+		done < <(packages_of "$group")
+	done
+}
+
+# Ubuntu has bpftool in its kernel tools.
+name_for_this_release() {
+	local i found
+	found=$(LC_ALL=C apt-cache policy bpftool)
+	case $found in
+	*'Candidate: '[0-9]*) return ;;
+	esac
+	for i in "${!missing[@]}"; do
+		[ "${missing[i]}" != bpftool ] || missing[i]=linux-tools-generic
+	done
+}
+
+# Packages must not start a server on this host: while apt-get runs, policy-rc.d forbids it. What
+# was there before is put back, whatever ends this script; should it be killed, its file allows
+# everything from then on.
+forbid_services() {
+	trap restore_services EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	if [ -e "$policy" ] && [ ! -e "$saved" ]; then
+		mv "$policy" "$saved"
+	fi
+	forbidding=yes
+	printf '#!/bin/sh\nkill -0 %d 2>/dev/null && exit 101\nexit 0\n' $$ >"$policy"
+	chmod 755 "$policy"
+}
+
+restore_services() {
+	if [ -e "$saved" ]; then
+		mv -f "$saved" "$policy"
+	elif [ -n "$forbidding" ]; then
+		rm -f "$policy"
+	fi
+}
+
+# ... nor at the next boot, when it was us who brought it.
+disable_new_nginx() {
+	if command -v systemctl >/dev/null; then
+		systemctl disable --quiet nginx.service >/dev/null 2>&1 || true
+	fi
+	update-rc.d nginx disable >/dev/null 2>&1 || true
+}
+
+install_missing() {
+	export DEBIAN_FRONTEND=noninteractive
+	local apt=(apt-get -q -y -o Dpkg::Use-Pty=0)
+	"${apt[@]}" update </dev/null
+	name_for_this_release
+	forbid_services
+	"${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
+	case " ${missing[*]} " in
+	*' nginx-light '*) disable_new_nginx ;;
+	esac
+}
+
+missing=()
+for group in "$@"; do
+	packages_of "$group" >/dev/null
+done
+find_missing "$@"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "missing packages: ${missing[*]}"
+if ! command -v apt-get >/dev/null; then
+	echo "deps.sh: can't install them: this is not Debian or Ubuntu; install what those Debian packages hold" >&2
+	exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "deps.sh: can't install them: not root; run: sudo apt-get install ${missing[*]}" >&2
+	exit 1
+fi
+install_missing
+
+missing=()
+hash -r
+find_missing "$@"
+if [ ${#missing[@]} -gt 0 ]; then
+	echo "deps.sh: still missing after the installation: ${missing[*]}" >&2
+	exit 1
+fi

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See group.h. */
+#include "group.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "inspect.h"
+#include "netns.h"
+#include "steer.h"
+
+struct search {
+	uint16_t port;
+	enum group_detail detail;
+	uint64_t netns;
+	struct sockdiag_list listeners;
+	struct sockdiag_list connections;
+	struct inspect_list inspected;
+	int inspect_error;
+};
+
+/* Runs inside the namespace. sock_diag first: it gives the sockets their cookies. */
+static int look(void *arg)
+{
+	struct search *search = arg;
+	int err;
+
+	err = netns_of_self(&search->netns);
+	if (!err)
+		err = sockdiag_listeners(IPPROTO_TCP, search->port, &search->listeners);
+	if (!err && (search->detail & GROUP_LIVE))
+		err = sockdiag_connections(search->port, &search->connections);
+	if (!err)
+		search->inspect_error = inspect_listeners(&search->inspected);
+	return err;
+}
+
+static bool same_address(const struct group *group, const struct sockdiag_socket *socket)
+{
+	return group->family == socket->family && group->port == socket->port &&
+	       group->ifindex == socket->ifindex &&
+	       !memcmp(group->addr, socket->addr, group->family == AF_INET ? 4 : 16);
+}
+
+/* Without the kernel's own word: the rule by which the kernel groups. */
+static bool belongs(const struct group *group, const struct sockdiag_socket *socket, uint64_t id,
+		    bool guess)
+{
+	if (!same_address(group, socket) || group->mptcp != socket->mptcp)
+		return false;
+	return guess ? group->members[0].socket.uid == socket->uid : id && group->id == id;
+}
+
+static struct group *group_for(struct groups *groups, const struct search *search,
+			       const struct sockdiag_socket *socket, uint64_t id)
+{
+	struct group *group, *grown;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		if (belongs(&groups->items[i], socket, id, search->inspect_error))
+			return &groups->items[i];
+	}
+	grown = realloc(groups->items, (groups->count + 1) * sizeof(*grown));
+	if (!grown)
+		return NULL;
+	groups->items = grown;
+	group = &grown[groups->count++];
+	*group = (struct group){
+		.id = id, .netns = search->netns, .ifindex = socket->ifindex,
+		.port = socket->port, .proto = socket->proto, .family = socket->family,
+		.mptcp = socket->mptcp,
+	};
+	memcpy(group->addr, socket->addr, sizeof(group->addr));
+	return group;
+}
+
+static int add_member(struct groups *groups, const struct search *search,
+		      const struct sockdiag_socket *socket)
+{
+	const struct lb_listening *more = inspect_find(&search->inspected, socket->cookie);
+	struct group *group = group_for(groups, search, socket, more ? more->group : 0);
+	struct member *grown;
+
+	if (!group)
+		return -ENOMEM;
+	/* room doubles: 1, 2, 4 ... */
+	if (!(group->nr_members & (group->nr_members - 1))) {
+		grown = realloc(group->members,
+				(group->nr_members ? group->nr_members * 2 : 1) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		group->members = grown;
+	}
+	group->members[group->nr_members++] = (struct member){
+		.socket = *socket,
+		.sock = more ? more->sock : 0,
+		.half_open = more ? more->half_open : 0,
+	};
+	if (more)
+		group->prog_id = more->prog_id;
+	return 0;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int find_holders(const struct search *search, pid_t only, struct procs_list *out)
+{
+	size_t most = search->listeners.count + search->connections.count, n = 0;
+	_cleanup_free_ uint64_t *inodes = calloc(most ? most : 1, sizeof(*inodes));
+
+	if (!inodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < search->listeners.count; i++)
+		inodes[n++] = search->listeners.items[i].inode;
+	for (size_t i = 0; i < search->connections.count; i++)
+		inodes[n++] = search->connections.items[i].inode;
+	qsort(inodes, n, sizeof(*inodes), compare_inodes);
+	return procs_find_holders(inodes, n, only, out);
+}
+
+static const struct procs_holder *holders_of(const struct procs_list *list, uint64_t inode,
+					     size_t *count)
+{
+	size_t low = 0, high = list->count, end;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->items[mid].inode < inode)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (end = low; end < list->count && list->items[end].inode == inode; end++)
+		;
+	*count = end - low;
+	return *count ? &list->items[low] : NULL;
+}
+
+static int compare_members(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->socket.inode < y->socket.inode ? -1 : x->socket.inode > y->socket.inode;
+}
+
+static void name_holders(struct groups *groups)
+{
+	for (size_t g = 0; g < groups->count; g++) {
+		struct group *group = &groups->items[g];
+
+		for (size_t i = 0; i < group->nr_members; i++) {
+			struct member *member = &group->members[i];
+
+			member->holders = holders_of(&groups->holders, member->socket.inode,
+						     &member->nr_holders);
+			member->pid = member->nr_holders ? member->holders[0].pid : 0;
+		}
+		qsort(group->members, group->nr_members, sizeof(*group->members),
+		      compare_members);
+	}
+}
+
+static bool accepts_for(const struct group *group, const struct sockdiag_socket *connection)
+{
+	if (group->port != connection->port || group->family != connection->family)
+		return false;
+	return group_is_wildcard(group) ||
+	       !memcmp(group->addr, connection->addr, group->family == AF_INET ? 4 : 16);
+}
+
+/* A connection belongs to the member that its holder polls: with one process per member, exact. */
+static void count_connection(struct groups *groups, const struct sockdiag_socket *connection)
+{
+	const struct procs_holder *holders;
+	size_t n;
+
+	holders = holders_of(&groups->holders, connection->inode, &n);
+	for (size_t g = 0; n && g < groups->count; g++) {
+		struct group *group = &groups->items[g];
+
+		if (!accepts_for(group, connection))
+			continue;
+		for (size_t i = 0; i < group->nr_members; i++) {
+			if (group->members[i].pid == holders[0].pid) {
+				group->members[i].live++;
+				return;
+			}
+		}
+	}
+}
+
+int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
+		struct groups *out)
+{
+	struct search search = { .port = port, .detail = detail };
+	int err;
+
+	*out = (struct groups){ 0 };
+	err = netns_run(netns_fd, look, &search);
+	for (size_t i = 0; !err && i < search.listeners.count; i++)
+		err = add_member(out, &search, &search.listeners.items[i]);
+	if (!err)
+		err = find_holders(&search, only, &out->holders);
+	if (!err) {
+		name_holders(out);
+		for (size_t i = 0; i < search.connections.count; i++)
+			count_connection(out, &search.connections.items[i]);
+		out->inspect_error = search.inspect_error;
+	}
+	sockdiag_free(&search.listeners);
+	sockdiag_free(&search.connections);
+	inspect_free(&search.inspected);
+	if (err)
+		groups_free(out);
+	return err;
+}
+
+void groups_free(struct groups *groups)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		free(groups->items[i].members);
+	free(groups->items);
+	procs_free(&groups->holders);
+	*groups = (struct groups){ 0 };
+}
+
+bool group_is_wildcard(const struct group *group)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(group->addr, zero, group->family == AF_INET ? 4 : 16);
+}
+
+bool group_matches(const struct group *group, const struct addr *addr)
+{
+	if (group->proto != addr->proto || group->port != addr->port)
+		return false;
+	for (size_t i = 0; i < addr->nr_hosts; i++) {
+		if (group->family == addr->hosts[i].family &&
+		    !memcmp(group->addr, addr->hosts[i].bytes, group->family == AF_INET ? 4 : 16))
+			return true;
+	}
+	return addr->any;
+}
+
+void group_address(const struct group *group, char *out)
+{
+	addr_format(group->family, group->addr, group->port, out, ADDR_STRLEN);
+}
+
+int member_duplicate(const struct member *member)
+{
+	int err = -ESRCH;
+
+	for (size_t i = 0; i < member->nr_holders; i++) {
+		_cleanup_close_ int pidfd = -1;
+		_cleanup_close_ int copy = -1;
+
+		pidfd = syscall(__NR_pidfd_open, member->holders[i].pid, 0);
+		if (pidfd < 0)
+			continue;
+		copy = syscall(__NR_pidfd_getfd, pidfd, member->holders[i].fd, 0);
+		if (copy < 0) {
+			err = errno == EPERM ? -EPERM : err;
+			continue;
+		}
+		/* the number may be another file by now */
+		if (steer_socket_cookie(copy) == member->socket.cookie)
+			return fd_steal(&copy);
+	}
+	return err;
+}

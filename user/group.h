@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The reuseport groups of a network namespace as they are now: which sockets, who polls them,
+ * who steers them. Put together from sock_diag, the inspect iterator and /proc.
+ */
+#ifndef GROUP_H
+#define GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "addr.h"
+#include "procs.h"
+#include "sockdiag.h"
+
+struct member {
+	struct sockdiag_socket socket;
+	uint64_t sock;		/* its struct sock, as a number; 0 = unknown */
+	uint32_t half_open;
+	uint32_t live;		/* open connections of its process, with GROUP_LIVE */
+	const struct procs_holder *holders; /* those that poll first; into groups.holders */
+	size_t nr_holders;
+	pid_t pid;		/* who polls it, else who holds it, else 0 */
+};
+
+struct group {
+	uint64_t id;		/* of the kernel's group; 0 = SO_REUSEPORT is not set, or unknown */
+	uint64_t netns;		/* inode */
+	uint32_t prog_id;	/* the program that steers it; 0 = the kernel's hash */
+	uint32_t ifindex;
+	uint16_t port;
+	uint8_t proto;
+	uint8_t family;
+	uint8_t addr[16];
+	bool mptcp;
+	struct member *members;	/* by pid, then by age */
+	size_t nr_members;
+};
+
+struct groups {
+	struct group *items;
+	size_t count;
+	struct procs_list holders;
+	int inspect_error;	/* why programs and half-open requests are unknown, or 0 */
+};
+
+enum group_detail {
+	GROUP_LIVE = 1,		/* count open connections per member */
+};
+
+/*
+ * Finds the TCP listeners on a port (0 = all ports) of a network namespace (-1 = the caller's),
+ * grouped. A listener without SO_REUSEPORT is a group of one with id 0. `only` limits the search
+ * for holders to one process, 0 = all. Without CAP_BPF and CAP_PERFMON the groups are guessed from
+ * address and user, and inspect_error says why.
+ *
+ * Returns 0 or -errno. The caller frees the groups with groups_free().
+ */
+int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
+		struct groups *out);
+void groups_free(struct groups *groups);
+
+/* Does the group listen on what the user wrote? */
+bool group_matches(const struct group *group, const struct addr *addr);
+bool group_is_wildcard(const struct group *group);
+
+/* "0.0.0.0:8080", "[::]:80"; out holds ADDR_STRLEN. */
+void group_address(const struct group *group, char *out);
+
+/*
+ * Duplicates a member's socket out of one of its holders. Returns a descriptor for the caller to
+ * close, soon (a held duplicate keeps a dead worker's queue from moving); or -ESRCH (nobody holds
+ * it any more), -EPERM (no CAP_SYS_PTRACE) or -errno.
+ */
+int member_duplicate(const struct member *member);
+
+#endif

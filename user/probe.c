@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Feature probes: names in the kernel's BTF, and for atomics a five-instruction program. */
+#include "probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+static bool struct_has_member(const struct btf *btf, const char *name, const char *member)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
+	const struct btf_type *type;
+	const struct btf_member *members;
+
+	if (id < 0)
+		return false;
+	type = btf__type_by_id(btf, id);
+	members = btf_members(type);
+	for (int i = 0; i < btf_vlen(type); i++) {
+		if (!strcmp(btf__name_by_offset(btf, members[i].name_off), member))
+			return true;
+	}
+	return false;
+}
+
+static bool has_function(const struct btf *btf, const char *name)
+{
+	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
+}
+
+/* *(u64 *)(fp - 8) = 1; r1 = 1; r1 = atomic_fetch_add(fp - 8, r1); return 1 */
+static bool can_fetch(void)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8, .imm = 1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1 },
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 10, .src_reg = 1, .off = -8,
+		  .imm = BPF_ADD | BPF_FETCH },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	_cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_SK_REUSEPORT, "probe", "Dual BSD/GPL",
+					       insns, sizeof(insns) / sizeof(insns[0]), NULL);
+
+	return fd >= 0;
+}
+
+const struct features *probe_features(void)
+{
+	static struct features found;
+	static bool probed;
+	struct btf *btf;
+
+	if (probed)
+		return &found;
+	probed = true;
+	found.fetch = can_fetch();
+	btf = btf__load_vmlinux_btf();
+	if (!btf)
+		return &found;
+	found.btf = true;
+	found.migrate = struct_has_member(btf, "sk_reuseport_kern", "migrating_sk");
+	found.cast = has_function(btf, "bpf_rdonly_cast");
+	found.iterator = struct_has_member(btf, "bpf_iter__tcp", "sk_common");
+	btf__free(btf);
+	return &found;
+}

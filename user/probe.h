@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What this kernel can do, found by looking and trying, never by its version number. */
+#ifndef PROBE_H
+#define PROBE_H
+
+#include <stdbool.h>
+
+struct features {
+	bool btf;	/* the kernel describes its types: without it nothing loads */
+	bool fetch;	/* BPF atomics that return the old value: 5.12 */
+	bool migrate;	/* ctx->migrating_sk, a closed listener's queue moves: 5.14 */
+	bool cast;	/* bpf_rdonly_cast(), accept queues are read at each decision: 6.2 */
+	bool iterator;	/* BPF iterator over TCP sockets: 5.9 */
+};
+
+/*
+ * Returns the running kernel's features, probed once per process. Never fails: what can't be
+ * probed (no BTF, no CAP_BPF) counts as missing.
+ */
+const struct features *probe_features(void);
+
+#endif

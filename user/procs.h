@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What /proc knows about processes: who holds and who polls a socket, and a process's name, start,
+ * user and network namespace. Processes of other users need CAP_SYS_PTRACE. A process may end at
+ * any moment, so every answer is about a moment ago.
+ */
+#ifndef PROCS_H
+#define PROCS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Longest answer of procs_name() with its final NUL: a kernel thread's; programs have 16 bytes. */
+#define PROCS_NAME_BYTES 64
+
+struct procs_holder {
+	uint64_t inode;
+	pid_t pid;
+	int fd;	    /* in that process; the lowest, if it has several of this socket */
+	bool polls; /* it has an epoll descriptor with this socket in it */
+};
+
+struct procs_list {
+	struct procs_holder *items; /* by inode, then those that poll first, then by pid */
+	size_t count;
+	size_t unreadable; /* processes that we may not look into */
+};
+
+/*
+ * Finds every process that has one of the `n` socket inodes (ascending order) open, one item for
+ * each socket and process; `only` restricts it to one process, 0 = all. Processes that end
+ * meanwhile are left out, `only` too. `polls` knows epoll alone: a server that uses io_uring, poll,
+ * or a blocking accept just holds. An epoll descriptor inherited over fork counts for parent and
+ * child. Threads that left their process's descriptor table are not seen.
+ *
+ * Returns 0, -ENOMEM, -EMFILE, or -errno of opening /proc (only = 0). The caller frees `out` with
+ * procs_free(); after an error it is empty.
+ */
+int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct procs_list *out);
+
+/* Frees the items and empties the list; an empty one is fine. */
+void procs_free(struct procs_list *list);
+
+/*
+ * The process's short name (comm), which may hold any byte but NUL; PROCS_NAME_BYTES is room
+ * enough. Returns 0, -ESRCH (no such process) or -ENAMETOOLONG (`len` bytes do not hold it).
+ */
+int procs_name(pid_t pid, char *out, size_t len);
+
+/*
+ * When it started, in clock ticks after boot: pid and start time together name one process for
+ * good. Returns 0, -ESRCH or -EBADMSG.
+ */
+int procs_start_time(pid_t pid, uint64_t *ticks);
+
+/* The inode of its network namespace. Returns 0, -ESRCH, or -EACCES without CAP_SYS_PTRACE. */
+int procs_netns(pid_t pid, uint64_t *inode);
+
+/* Its effective user id. Returns 0 or -ESRCH. */
+int procs_uid(pid_t pid, uid_t *uid);
+
+/*
+ * Reads one line of /proc/PID/fdinfo/FD of an epoll descriptor: inode and device (numbered as
+ * inside the kernel, major << 20 | minor) of one watched file. Returns 0, or -EINVAL for any other
+ * line.
+ */
+int procs_parse_tfd(const char *line, uint64_t *inode, uint64_t *device);
+
+/* Field 22, starttime, of a text like /proc/PID/stat. Returns 0 or -EBADMSG. */
+int procs_parse_stat(const char *text, uint64_t *ticks);
+
+#endif

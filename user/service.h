@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A service's workers and slots: which socket sits in which slot. The truth is what lb_sockets
+ * holds; everything else is written after it and mended from it, so a killed lbctl costs nothing.
+ */
+#ifndef SERVICE_H
+#define SERVICE_H
+
+#include "group.h"
+#include "state.h"
+
+struct service_change {
+	uint32_t added;			/* sockets put into slots */
+	uint32_t gone;			/* workers that went down */
+	const struct member *refused;	/* the socket that could not be registered, or NULL */
+};
+
+/* How many slots to make room for when a service begins with this many workers. */
+uint32_t service_slots(size_t workers);
+
+/* The index of the listener that this group is, or -ENOENT. */
+int service_listener(const struct state *state, const struct group *group);
+
+/*
+ * Brings the slots in line with the groups, groups[i] being listener i's (NULL: it has no socket
+ * now): frees the slots of closed sockets, puts new sockets in, pairs the listeners' sockets by the
+ * process that polls them, notes pids, then publishes the table under `policy`.
+ *
+ * Returns 0; -ENOSPC (more workers than the service has room for), -E2BIG (weights), or what
+ * member_duplicate() or steer_register() returned, with change->refused set. Sockets that were
+ * registered before an error stay so.
+ */
+int service_refresh(struct state *state, struct group *const *groups, uint32_t policy,
+		    struct service_change *change);
+
+/* Is the slot's worker `worker`, and not freed? */
+bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker);
+
+/* One more than the highest worker number. */
+uint32_t service_workers(const struct state *state);
+
+#endif

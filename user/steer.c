@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See steer.h. Two objects hold the same program: steer, and steer_v5 for kernels before 5.12. */
+#include "steer.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "lb_pick.h"
+#include "probe.h"
+#include "schedule.h"
+#include "steer.skel.h"
+#include "steer_v5.skel.h"
+
+/* errno of a map update with an MPTCP socket; the kernel's own, not in <errno.h>. */
+#define KERNEL_ENOTSUPP 524
+
+/* Either object, seen alike. */
+struct object {
+	struct steer *now;
+	struct steer_v5 *v5;
+	struct bpf_object *bpf;
+	struct bpf_program *program;
+};
+
+#define SET_CONSTANTS(skel, index, listener, found)                                                \
+	do {                                                                                       \
+		(skel)->rodata->lb_listener = (index);                                             \
+		(skel)->rodata->lb_port = (listener)->port;                                        \
+		(skel)->rodata->lb_can_migrate = (found)->migrate;                                 \
+		(skel)->rodata->lb_can_cast = (found)->cast;                                       \
+	} while (0)
+
+static int object_open(struct object *object, uint32_t index, const struct lb_listener *listener)
+{
+	const struct features *found = probe_features();
+
+	*object = (struct object){ 0 };
+	if (found->fetch) {
+		object->now = steer__open();
+		if (!object->now)
+			return -errno;
+		SET_CONSTANTS(object->now, index, listener, found);
+		object->bpf = object->now->obj;
+		object->program = object->now->progs.lb_steer;
+	} else {
+		object->v5 = steer_v5__open();
+		if (!object->v5)
+			return -errno;
+		SET_CONSTANTS(object->v5, index, listener, found);
+		object->bpf = object->v5->obj;
+		object->program = object->v5->progs.lb_steer;
+	}
+	return 0;
+}
+
+static void object_close(struct object *object)
+{
+	steer__destroy(object->now);
+	steer_v5__destroy(object->v5);
+}
+
+/* One half holds every worker at full weight, as long as that stays below LB_MAX_SCHEDULE. */
+static uint32_t half_entries(uint32_t slots)
+{
+	uint32_t entries = slots / LB_SLOTS_PER_WORKER * LB_MAX_WEIGHT;
+
+	return entries < LB_MAX_SCHEDULE ? entries : LB_MAX_SCHEDULE;
+}
+
+static uint32_t map_size(enum state_map map, uint32_t slots)
+{
+	switch (map) {
+	case MAP_CONFIG:
+	case MAP_COUNTERS:
+	case MAP_CURSOR:
+		return 1;
+	case MAP_RECENT:
+		return LB_RECENT_ENTRIES;
+	case MAP_SCHEDULE:
+		return 2 * half_entries(slots);
+	case MAP_COOKIES:
+		/* a slot's old socket may still be in it when the new one comes */
+		return 2 * slots * LB_MAX_LISTENERS;
+	default:
+		return slots;
+	}
+}
+
+/* Sizes the maps, and puts the service's in place of those that the object would make. */
+static int object_set_maps(struct object *object, const struct state *state, uint32_t slots)
+{
+	struct bpf_map *map;
+	int err = 0;
+
+	for (int i = 0; i < MAP_COUNT && !err; i++) {
+		map = bpf_object__find_map_by_name(object->bpf, state_map_name(i));
+		if (!map)
+			continue;
+		if (i < MAP_SHARED_COUNT && state->maps[i] >= 0)
+			err = bpf_map__reuse_fd(map, state->maps[i]);
+		else
+			err = bpf_map__set_max_entries(map, map_size(i, slots));
+	}
+	return err;
+}
+
+static int pin_map(struct object *object, struct state *state, enum state_map map, uint32_t index,
+		   int *fd)
+{
+	struct bpf_map *from = bpf_object__find_map_by_name(object->bpf, state_map_name(map));
+	char path[STATE_PATH_BYTES];
+
+	if (!from)
+		return 0;
+	state_pin_path(state, map, index, path);
+	*fd = dup(bpf_map__fd(from));
+	if (*fd < 0 || bpf_obj_pin(*fd, path))
+		return -errno;
+	return 0;
+}
+
+static int pin_shared_maps(struct object *object, struct state *state)
+{
+	int err = 0;
+
+	for (int i = 0; i < MAP_SHARED_COUNT && !err; i++) {
+		if (state->maps[i] < 0)
+			err = pin_map(object, state, i, 0, &state->maps[i]);
+	}
+	return err;
+}
+
+static int pin_listener(struct object *object, struct state *state, uint32_t index)
+{
+	struct state_listener *own = &state->listeners[index];
+	char path[STATE_PATH_BYTES];
+	int err;
+
+	state_listener_path(state, index, "", path);
+	if (mkdir(path, 0755) && errno != EEXIST)
+		return -errno;
+	/* left over from an attach that was killed here */
+	state_pin_path(state, MAP_SOCKETS, index, path);
+	unlink(path);
+	state_pin_path(state, MAP_QUEUES, index, path);
+	unlink(path);
+	state_listener_path(state, index, "lb_steer", path);
+	unlink(path);
+	err = pin_map(object, state, MAP_SOCKETS, index, &own->sockets_fd);
+	if (!err)
+		err = pin_map(object, state, MAP_QUEUES, index, &own->queues_fd);
+	if (err)
+		return err;
+	own->prog_fd = dup(bpf_program__fd(object->program));
+	if (own->prog_fd < 0 || bpf_obj_pin(own->prog_fd, path))
+		return -errno;
+	return state_map_queues(state, index);
+}
+
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+static void init_config(struct lb_config *config, uint32_t slots)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	config->created_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	config->slots = slots;
+	config->half_entries = half_entries(slots);
+	config->stale_ns = LB_DEFAULT_STALE_MS * 1000000ULL;
+	config->stall_ns = LB_DEFAULT_STALL_MS * 1000000ULL;
+	config->rescue_ns = LB_DEFAULT_RESCUE_MS * 1000000ULL;
+	config->group = LB_NO_GROUP;
+	config->abi_version = LB_ABI_VERSION;
+}
+
+int steer_add_listener(struct state *state, const struct lb_listener *listener, uint32_t slots)
+{
+	uint32_t index = state->nr_listeners;
+	struct lb_listener *entry;
+	struct object object;
+	int err;
+
+	if (index >= LB_MAX_LISTENERS)
+		return -E2BIG;
+	err = object_open(&object, index, listener);
+	if (!err)
+		err = object_set_maps(&object, state, slots);
+	if (!err) {
+		err = bpf_object__load(object.bpf);
+		if (err && err != -EPERM && err != -ENOMEM)
+			err = -EOPNOTSUPP;
+	}
+	if (!err)
+		err = pin_shared_maps(&object, state);
+	if (!err)
+		err = pin_listener(&object, state, index);
+	object_close(&object);
+	if (!err && !state->config) {
+		err = state_map_shared(state);
+		if (!err)
+			init_config(state->config, slots);
+	}
+	if (err)
+		return err;
+	entry = &state->config->listeners[index];
+	*entry = *listener;
+	entry->prog_id = program_id(state->listeners[index].prog_fd);
+	state->nr_listeners = index + 1;
+	state->config->nr_listeners = index + 1;
+	return 0;
+}
+
+int steer_register(const struct state *state, uint32_t listener, uint32_t slot, int socket_fd)
+{
+	uint64_t value = socket_fd;
+
+	if (!bpf_map_update_elem(state->listeners[listener].sockets_fd, &slot, &value, BPF_ANY))
+		return 0;
+	return errno == KERNEL_ENOTSUPP ? -EOPNOTSUPP : -errno;
+}
+
+uint64_t steer_registered_cookie(const struct state *state, uint32_t listener, uint32_t slot)
+{
+	uint64_t cookie = 0;
+
+	if (bpf_map_lookup_elem(state->listeners[listener].sockets_fd, &slot, &cookie))
+		return 0;
+	return cookie;
+}
+
+int steer_attach(const struct state *state, uint32_t listener, int socket_fd)
+{
+	const int *prog_fd = &state->listeners[listener].prog_fd;
+
+	return setsockopt(socket_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, prog_fd,
+			  sizeof(*prog_fd)) ?
+		       -errno :
+		       0;
+}
+
+int steer_detach(int socket_fd)
+{
+	const int none = 0;
+
+	return setsockopt(socket_fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none, sizeof(none)) ?
+		       -errno :
+		       0;
+}
+
+uint64_t steer_socket_cookie(int socket_fd)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return getsockopt(socket_fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
+}
+
+struct numbered_item {
+	uint32_t worker;
+	struct schedule_item item;
+};
+
+static int compare_workers(const void *a, const void *b)
+{
+	const struct numbered_item *x = a, *y = b;
+
+	return x->worker < y->worker ? -1 : x->worker > y->worker;
+}
+
+/* The slots that take connections, in the order of their workers' numbers. */
+static size_t collect_up(const struct state *state, struct schedule_item *items)
+{
+	struct numbered_item up[LB_MAX_SLOTS];
+	const struct lb_worker *worker;
+	size_t n = 0;
+
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		worker = &state->workers[slot];
+		if (worker->state != LB_SLOT_UP)
+			continue;
+		up[n].worker = worker->worker;
+		up[n++].item = (struct schedule_item){ slot, worker->weight };
+	}
+	qsort(up, n, sizeof(up[0]), compare_workers);
+	for (size_t i = 0; i < n; i++)
+		items[i] = up[i].item;
+	return n;
+}
+
+int steer_publish(struct state *state, uint32_t policy)
+{
+	struct lb_config *config = state->config;
+	uint32_t half = !lb_word_half(config->word);
+	struct schedule_item items[LB_MAX_SLOTS];
+	_cleanup_free_ uint64_t *table = NULL;
+	size_t n, length;
+	int err;
+
+	table = malloc(config->half_entries * sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	n = collect_up(state, items);
+	err = schedule_build(items, n, table, config->half_entries, &length);
+	if (err)
+		return err;
+	/* Programs that still walk the half which the last change left must be done with it. */
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	memcpy(state->schedule + half * config->half_entries, table, length * sizeof(*table));
+	__atomic_store_n(&config->word, lb_word_pack(policy, half, length), __ATOMIC_RELEASE);
+	return 0;
+}
