@@ -67,7 +67,7 @@ INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integra
 HARNESS   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/harness.c))
 
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
-		tests tests/integration tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
+		tools/demo-worker tests tests/integration tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
 SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
@@ -157,7 +157,9 @@ $(B)/lbctl.pc: user/lib/lbctl.pc.in Makefile FORCE
 
 $(TOOLS): $(B)/%: $(B)/tools/%.o $(LIBS_A)
 	$(say) LINK $@
-	$(LINK) $^ $(LIBS) -o $@
+	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -o $@
+
+$(B)/lbctl-demo-worker: $(patsubst %.c,$(B)/%.o,$(wildcard tools/demo-worker/*.c))
 
 # --- the same under the address and undefined-behaviour sanitizers -------------------------------
 

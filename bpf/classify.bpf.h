@@ -3,10 +3,10 @@
  * What made the kernel look the listener up. Only a SYN and a migration are new decisions.
  */
 enum segment {
-	SEGMENT_UNKNOWN,	/* not the TCP header of our port: don't trust a byte of it */
+	SEGMENT_UNKNOWN, /* not the TCP header of our port: don't trust a byte of it */
 	SEGMENT_SYN,
 	SEGMENT_OTHER,
-	SEGMENT_MIGRATION,	/* a waiting connection of a closing listener; has no packet */
+	SEGMENT_MIGRATION, /* a waiting connection of a closing listener; has no packet */
 };
 
 struct tcp_header {
@@ -14,7 +14,7 @@ struct tcp_header {
 	__be16 dest;
 	__be32 seq;
 	__be32 ack_seq;
-	__u8 doff;		/* high half: length of the header in 32-bit words */
+	__u8 doff; /* high half: length of the header in 32-bit words */
 	__u8 flags;
 };
 

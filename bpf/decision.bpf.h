@@ -7,10 +7,10 @@
 #define LB_DECISION_BPF_H
 
 /* Constants of one program instance, set by lbctl before it loads the object. */
-const volatile __u32 lb_listener = 0;		/* index in lb_config.listeners */
-const volatile __u16 lb_port = 0;		/* host order */
-const volatile bool lb_can_migrate = false;	/* the kernel has ctx->migrating_sk: 5.14 */
-const volatile bool lb_can_cast = false;	/* the kernel has bpf_rdonly_cast(): 6.2 */
+const volatile __u32 lb_listener = 0;	    /* index in lb_config.listeners */
+const volatile __u16 lb_port = 0;	    /* host order */
+const volatile bool lb_can_migrate = false; /* the kernel has ctx->migrating_sk: 5.14 */
+const volatile bool lb_can_cast = false;    /* the kernel has bpf_rdonly_cast(): 6.2 */
 
 extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
@@ -18,7 +18,7 @@ struct decision {
 	struct sk_reuseport_md *ctx;
 	struct lb_config *config;
 	struct lb_counters *counters;
-	__u64 word;		/* lb_config.word, read once */
+	__u64 word; /* lb_config.word, read once */
 };
 
 static __always_inline void count(__u64 *counter)
@@ -102,8 +102,8 @@ static __always_inline bool queue_is_full(__u32 slot)
 
 enum verdict {
 	TAKEN,
-	SKIPPED,		/* draining, down, or its socket is closed */
-	FULL,			/* its accept queue is */
+	SKIPPED, /* draining, down, or its socket is closed */
+	FULL,	 /* its accept queue is */
 };
 
 /*

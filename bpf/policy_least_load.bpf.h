@@ -26,8 +26,8 @@ static __always_inline void note_report(struct lb_stats *stats, __u64 reported_n
  * The key (see lb_key()) of the slot at a position of the scan. A global function, so that the
  * verifier walks it once and not 64 times.
  */
-__attribute__((noinline)) __u64 lb_weigh_slot(__u32 first, __u32 used, __u32 position,
-					      __u64 now_ns, __u64 stale_ns)
+__attribute__((noinline)) __u64 lb_weigh_slot(__u32 first, __u32 used, __u32 position, __u64 now_ns,
+					      __u64 stale_ns)
 {
 	__u32 slot = lb_scan_slot(first, used, position);
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);

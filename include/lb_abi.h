@@ -23,9 +23,9 @@
 #define LB_MIN_SLOTS 16
 #define LB_MAX_LISTENERS 8
 #define LB_MAX_WEIGHT 256
-#define LB_MAX_SCHEDULE 32768	/* entries of one half of lb_schedule */
-#define LB_SCAN_WINDOW 64	/* slots that one scan looks at */
-#define LB_DRAWS 8		/* picks tried before any eligible slot is taken */
+#define LB_MAX_SCHEDULE 32768 /* entries of one half of lb_schedule */
+#define LB_SCAN_WINDOW 64     /* slots that one scan looks at */
+#define LB_DRAWS 8	      /* picks tried before any eligible slot is taken */
 #define LB_RECENT_ENTRIES 4096
 #define LB_NO_SLOT 0xffffffffU
 
@@ -34,10 +34,10 @@
 #define LB_DEFAULT_RESCUE_MS 250
 
 enum lb_slot_state {
-	LB_SLOT_FREE = 0,	/* no worker has it */
+	LB_SLOT_FREE = 0, /* no worker has it */
 	LB_SLOT_UP = 1,
-	LB_SLOT_DRAINING = 2,	/* open, gets no new connection */
-	LB_SLOT_DOWN = 3,	/* had a worker; its sockets are closed */
+	LB_SLOT_DRAINING = 2, /* open, gets no new connection */
+	LB_SLOT_DOWN = 3,     /* had a worker; its sockets are closed */
 };
 
 enum lb_proto {
@@ -47,28 +47,28 @@ enum lb_proto {
 
 /* One reuseport group. Written by lbctl. */
 struct lb_listener {
-	__u8 addr[16];		/* network order; IPv4 in the first four bytes */
-	__u64 netns;		/* inode of the network namespace */
-	__u16 port;		/* host order */
-	__u8 proto;		/* enum lb_proto */
-	__u8 family;		/* AF_INET or AF_INET6 */
-	__u32 prog_id;		/* id of the program that steers it */
+	__u8 addr[16]; /* network order; IPv4 in the first four bytes */
+	__u64 netns;   /* inode of the network namespace */
+	__u16 port;    /* host order */
+	__u8 proto;    /* enum lb_proto */
+	__u8 family;   /* AF_INET or AF_INET6 */
+	__u32 prog_id; /* id of the program that steers it */
 };
 _Static_assert(sizeof(struct lb_listener) == 32, "lb_listener");
 
 /* lb_config: one entry, mmapable. Written by lbctl; the program reads it at every run. */
 struct lb_config {
 	__u32 abi_version;
-	__u32 slots;		/* entries of the maps that are indexed by slot */
-	__u64 word;		/* policy, schedule half, length: see lb_word_pack() */
-	__u32 used_slots;	/* slots 0 .. used_slots - 1 have had a worker */
-	__u32 half_entries;	/* entries of one half of lb_schedule */
+	__u32 slots;	    /* entries of the maps that are indexed by slot */
+	__u64 word;	    /* policy, schedule half, length: see lb_word_pack() */
+	__u32 used_slots;   /* slots 0 .. used_slots - 1 have had a worker */
+	__u32 half_entries; /* entries of one half of lb_schedule */
 	__u64 stale_ns;
 	__u64 stall_ns;
 	__u64 rescue_ns;
 	__u32 nr_listeners;
-	__u32 group;		/* gid that may report load, or LB_NO_GROUP */
-	__u64 created_ns;	/* CLOCK_REALTIME when the service was made */
+	__u32 group;	  /* gid that may report load, or LB_NO_GROUP */
+	__u64 created_ns; /* CLOCK_REALTIME when the service was made */
 	struct lb_listener listeners[LB_MAX_LISTENERS];
 };
 #define LB_NO_GROUP 0xffffffffU
@@ -76,13 +76,13 @@ _Static_assert(sizeof(struct lb_config) == 64 + 32 * LB_MAX_LISTENERS, "lb_confi
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {
-	__u32 worker;		/* the number that users see */
-	__u32 state;		/* enum lb_slot_state */
-	__u32 weight;		/* 1 .. LB_MAX_WEIGHT */
-	__u32 inverse_weight;	/* lb_inverse_weight(weight) */
-	__u32 limit;		/* most live connections; 0 = none */
-	__u32 pid;		/* who polls the socket, as last seen */
-	__u64 since_ns;		/* CLOCK_REALTIME when the slot's socket was registered */
+	__u32 worker;	      /* the number that users see */
+	__u32 state;	      /* enum lb_slot_state */
+	__u32 weight;	      /* 1 .. LB_MAX_WEIGHT */
+	__u32 inverse_weight; /* lb_inverse_weight(weight) */
+	__u32 limit;	      /* most live connections; 0 = none */
+	__u32 pid;	      /* who polls the socket, as last seen */
+	__u64 since_ns;	      /* CLOCK_REALTIME when the slot's socket was registered */
 };
 _Static_assert(sizeof(struct lb_worker) == 32, "lb_worker");
 
@@ -92,14 +92,14 @@ _Static_assert(sizeof(struct lb_worker) == 32, "lb_worker");
  * memory behind it carries the cookie and the state LISTEN.
  */
 struct lb_queue {
-	__u64 cookie;		/* of the registered socket; 0 = none */
-	__u64 sock;		/* its struct sock, as a number; 0 = unknown */
+	__u64 cookie; /* of the registered socket; 0 = none */
+	__u64 sock;   /* its struct sock, as a number; 0 = unknown */
 };
 
 /* lb_cookies: hash, cookie of a registered socket -> where it is. Written by lbctl. */
 struct lb_place {
 	__u32 slot;
-	__u32 listener;		/* index in lb_config.listeners */
+	__u32 listener; /* index in lb_config.listeners */
 };
 
 /*
@@ -108,12 +108,12 @@ struct lb_place {
  * spoil load figures, and nothing else.
  */
 struct lb_load {
-	__u64 load;		/* what least-load compares; any unit, the same for all workers */
-	__u64 reported_ns;	/* CLOCK_MONOTONIC of that report; 0 = never */
-	__u64 heartbeat_ns;	/* CLOCK_MONOTONIC of the last sign of life; 0 = never */
-	__u64 opened;		/* connections accepted, as the worker counts them */
-	__u64 ended;		/* connections closed, as the worker counts them */
-	__u64 closed;		/* by lbctl: not 0 = the service is gone, let go of this page */
+	__u64 load;	    /* what least-load compares; any unit, the same for all workers */
+	__u64 reported_ns;  /* CLOCK_MONOTONIC of that report; 0 = never */
+	__u64 heartbeat_ns; /* CLOCK_MONOTONIC of the last sign of life; 0 = never */
+	__u64 opened;	    /* connections accepted, as the worker counts them */
+	__u64 ended;	    /* connections closed, as the worker counts them */
+	__u64 closed;	    /* by lbctl: not 0 = the service is gone, let go of this page */
 	__u64 pad[2];
 };
 _Static_assert(sizeof(struct lb_load) == 64, "lb_load");
@@ -124,19 +124,19 @@ struct lb_stats {
 	LB_SLOT_COUNTERS(X)
 #undef X
 	/* least-load's view of the last report; see lb_report_refresh() */
-	__u64 report_seen_ns;	/* the reported_ns that was seen */
-	__u64 report_at_ns;	/* when it was made, never in the future */
+	__u64 report_seen_ns; /* the reported_ns that was seen */
+	__u64 report_at_ns;   /* when it was made, never in the future */
 	__u64 selected_at_report;
-	__u64 selected_ns;	/* when the slot was last selected by a scan */
-	__u64 opened;		/* connections that became established */
-	__u64 live;		/* of them, open now */
+	__u64 selected_ns; /* when the slot was last selected by a scan */
+	__u64 opened;	   /* connections that became established */
+	__u64 live;	   /* of them, open now */
 	__u64 pad[6];
 };
 _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 
 /* lb_counters: one entry. Written by the BPF programs only; never set back. */
 struct lb_counters {
-	__u64 cursor;		/* the next index of rr, and the next start of a scan */
+	__u64 cursor; /* the next index of rr, and the next start of a scan */
 	__u64 pad[7];
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)

@@ -50,12 +50,12 @@ static __always_inline __u32 lb_inverse_weight(__u32 weight)
 
 /*
  * Effective load: what the worker reported plus what was selected for it since. Adding one, the
- * connection to place, makes weights count among idle workers. A report above 2^34 is cut: such a
+ * connection to place, makes weights count among idle workers. A report of 2^34 or more is cut: such a
  * worker is as loaded as can be. The cost stays below 2^51.
  */
 static __always_inline __u64 lb_load_cost(__u64 load, __u64 selected_since, __u32 inverse_weight)
 {
-	const __u64 most = 1ULL << 34;
+	const __u64 most = (1ULL << 34) - 1;
 
 	if (load > most)
 		load = most;

@@ -20,9 +20,9 @@
  *	without privileges on every kernel. The library does not close the descriptor.
  *   /run/lbctl/bpf/SERVICE/	for unprivileged workers of the group the service was made for
  *   /sys/fs/bpf/lbctl/SERVICE/	for root
- *	In these two the listener is looked up by its socket cookie. LBCTL_BPF_DIR names one
- *	directory instead of both; it is ignored in setuid programs. bpf(2) is called only when
- *	a service's directory is there.
+ *	In these two the listener is looked up by its socket cookie. Without a name of the service
+ *	the directory must be readable. LBCTL_BPF_DIR names one directory instead of both; it is
+ *	ignored in setuid programs. bpf(2) is called only when a service's directory is there.
  *
  * Threads: any thread may make any call on the same handle at any time, except
  * lbctl_worker_close(), which must be the last. No call blocks on another thread, none changes

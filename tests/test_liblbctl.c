@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,26 +108,50 @@ static void test_closed_is_seen(void **state)
 	assert_true(lbctl_report_is_closed(&entry));
 }
 
+#define ROUNDS 20000
+#define THREADS 2
+
 struct shared {
+	int arrived; /* at all meetings so far */
 	struct lb_load entry;
 	struct lbctl_counts counts;
+	pthread_t checker;
+	int wrong; /* rounds after which the entry lagged behind */
 };
 
-#define ROUNDS 50000
-#define THREADS 4
+/* A barrier that lets all go in the same instant, to make their stores collide. */
+static void meet(struct shared *shared, int meeting)
+{
+	__atomic_fetch_add(&shared->arrived, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&shared->arrived, __ATOMIC_ACQUIRE) < THREADS * meeting)
+		sched_yield();
+}
 
+static void check_round(struct shared *shared)
+{
+	const struct lb_load *entry = &shared->entry;
+
+	if (entry->opened != shared->counts.opened || entry->ended != shared->counts.ended ||
+	    entry->load != entry->opened - entry->ended)
+		shared->wrong++;
+}
+
+/* Every thread opens a connection in even rounds and closes it in odd ones, all at once. */
 static void *open_and_close(void *argument)
 {
 	struct shared *shared = argument;
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		__atomic_fetch_add(&shared->counts.opened, 1, __ATOMIC_RELAXED);
+		uint64_t *count = i % 2 ? &shared->counts.ended : &shared->counts.opened;
+
+		meet(shared, 3 * i + 1);
+		__atomic_fetch_add(count, 1, __ATOMIC_RELEASE);
 		lbctl_report_store(&shared->entry, &shared->counts, 1);
-		if (i % 5 == 0)
-			continue;
-		__atomic_fetch_add(&shared->counts.ended, 1, __ATOMIC_RELEASE);
-		lbctl_report_store(&shared->entry, &shared->counts, 1);
+		meet(shared, 3 * i + 2);
+		if (pthread_equal(pthread_self(), shared->checker))
+			check_round(shared);
+		meet(shared, 3 * i + 3);
 	}
 	return NULL;
 }
@@ -139,13 +164,15 @@ static void test_threads_leave_the_latest_figures(void **state)
 	int i;
 
 	(void)state;
-	for (i = 0; i < THREADS; i++)
+	shared.checker = pthread_self();
+	for (i = 1; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &shared), 0);
-	for (i = 0; i < THREADS; i++)
+	open_and_close(&shared);
+	for (i = 1; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
-	assert_int_equal(shared.entry.opened, THREADS * ROUNDS);
-	assert_int_equal(shared.entry.load, THREADS * ROUNDS / 5);
-	assert_int_equal(shared.entry.opened - shared.entry.ended, shared.entry.load);
+	assert_int_equal(shared.wrong, 0);
+	assert_int_equal(shared.entry.opened, THREADS * ROUNDS / 2);
+	assert_int_equal(shared.entry.load, 0);
 }
 
 static void test_names(void **state)

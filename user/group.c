@@ -41,7 +41,7 @@ static int look(void *arg)
 	return err;
 }
 
-static bool same_address(const struct group *group, const struct sockdiag_socket *socket)
+static bool same_address(const struct reuseport_group *group, const struct sockdiag_socket *socket)
 {
 	return group->family == socket->family && group->port == socket->port &&
 	       group->ifindex == socket->ifindex &&
@@ -49,18 +49,18 @@ static bool same_address(const struct group *group, const struct sockdiag_socket
 }
 
 /* Without the kernel's own word: the rule by which the kernel groups. */
-static bool belongs(const struct group *group, const struct sockdiag_socket *socket, uint64_t id,
-		    bool guess)
+static bool belongs(const struct reuseport_group *group, const struct sockdiag_socket *socket,
+		    uint64_t id, bool guess)
 {
 	if (!same_address(group, socket) || group->mptcp != socket->mptcp)
 		return false;
 	return guess ? group->members[0].socket.uid == socket->uid : id && group->id == id;
 }
 
-static struct group *group_for(struct groups *groups, const struct search *search,
-			       const struct sockdiag_socket *socket, uint64_t id)
+static struct reuseport_group *group_for(struct groups *groups, const struct search *search,
+					 const struct sockdiag_socket *socket, uint64_t id)
 {
-	struct group *group, *grown;
+	struct reuseport_group *group, *grown;
 
 	for (size_t i = 0; i < groups->count; i++) {
 		if (belongs(&groups->items[i], socket, id, search->inspect_error))
@@ -71,9 +71,13 @@ static struct group *group_for(struct groups *groups, const struct search *searc
 		return NULL;
 	groups->items = grown;
 	group = &grown[groups->count++];
-	*group = (struct group){
-		.id = id, .netns = search->netns, .ifindex = socket->ifindex,
-		.port = socket->port, .proto = socket->proto, .family = socket->family,
+	*group = (struct reuseport_group){
+		.id = id,
+		.netns = search->netns,
+		.ifindex = socket->ifindex,
+		.port = socket->port,
+		.proto = socket->proto,
+		.family = socket->family,
 		.mptcp = socket->mptcp,
 	};
 	memcpy(group->addr, socket->addr, sizeof(group->addr));
@@ -84,7 +88,7 @@ static int add_member(struct groups *groups, const struct search *search,
 		      const struct sockdiag_socket *socket)
 {
 	const struct lb_listening *more = inspect_find(&search->inspected, socket->cookie);
-	struct group *group = group_for(groups, search, socket, more ? more->group : 0);
+	struct reuseport_group *group = group_for(groups, search, socket, more ? more->group : 0);
 	struct member *grown;
 
 	if (!group)
@@ -160,7 +164,7 @@ static int compare_members(const void *a, const void *b)
 static void name_holders(struct groups *groups)
 {
 	for (size_t g = 0; g < groups->count; g++) {
-		struct group *group = &groups->items[g];
+		struct reuseport_group *group = &groups->items[g];
 
 		for (size_t i = 0; i < group->nr_members; i++) {
 			struct member *member = &group->members[i];
@@ -169,12 +173,12 @@ static void name_holders(struct groups *groups)
 						     &member->nr_holders);
 			member->pid = member->nr_holders ? member->holders[0].pid : 0;
 		}
-		qsort(group->members, group->nr_members, sizeof(*group->members),
-		      compare_members);
+		qsort(group->members, group->nr_members, sizeof(*group->members), compare_members);
 	}
 }
 
-static bool accepts_for(const struct group *group, const struct sockdiag_socket *connection)
+static bool accepts_for(const struct reuseport_group *group,
+			const struct sockdiag_socket *connection)
 {
 	if (group->port != connection->port || group->family != connection->family)
 		return false;
@@ -190,7 +194,7 @@ static void count_connection(struct groups *groups, const struct sockdiag_socket
 
 	holders = holders_of(&groups->holders, connection->inode, &n);
 	for (size_t g = 0; n && g < groups->count; g++) {
-		struct group *group = &groups->items[g];
+		struct reuseport_group *group = &groups->items[g];
 
 		if (!accepts_for(group, connection))
 			continue;
@@ -238,14 +242,14 @@ void groups_free(struct groups *groups)
 	*groups = (struct groups){ 0 };
 }
 
-bool group_is_wildcard(const struct group *group)
+bool group_is_wildcard(const struct reuseport_group *group)
 {
 	static const uint8_t zero[16];
 
 	return !memcmp(group->addr, zero, group->family == AF_INET ? 4 : 16);
 }
 
-bool group_matches(const struct group *group, const struct addr *addr)
+bool group_matches(const struct reuseport_group *group, const struct addr *addr)
 {
 	if (group->proto != addr->proto || group->port != addr->port)
 		return false;
@@ -257,7 +261,7 @@ bool group_matches(const struct group *group, const struct addr *addr)
 	return addr->any;
 }
 
-void group_address(const struct group *group, char *out)
+void group_address(const struct reuseport_group *group, char *out)
 {
 	addr_format(group->family, group->addr, group->port, out, ADDR_STRLEN);
 }

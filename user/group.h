@@ -17,37 +17,37 @@
 
 struct member {
 	struct sockdiag_socket socket;
-	uint64_t sock;		/* its struct sock, as a number; 0 = unknown */
+	uint64_t sock; /* its struct sock, as a number; 0 = unknown */
 	uint32_t half_open;
-	uint32_t live;		/* open connections of its process, with GROUP_LIVE */
+	uint32_t live;			    /* open connections of its process, with GROUP_LIVE */
 	const struct procs_holder *holders; /* those that poll first; into groups.holders */
 	size_t nr_holders;
-	pid_t pid;		/* who polls it, else who holds it, else 0 */
+	pid_t pid; /* who polls it, else who holds it, else 0 */
 };
 
-struct group {
-	uint64_t id;		/* of the kernel's group; 0 = SO_REUSEPORT is not set, or unknown */
-	uint64_t netns;		/* inode */
-	uint32_t prog_id;	/* the program that steers it; 0 = the kernel's hash */
+struct reuseport_group {
+	uint64_t id;	  /* of the kernel's group; 0 = SO_REUSEPORT is not set, or unknown */
+	uint64_t netns;	  /* inode */
+	uint32_t prog_id; /* the program that steers it; 0 = the kernel's hash */
 	uint32_t ifindex;
 	uint16_t port;
 	uint8_t proto;
 	uint8_t family;
 	uint8_t addr[16];
 	bool mptcp;
-	struct member *members;	/* by pid, then by age */
+	struct member *members; /* by pid, then by age */
 	size_t nr_members;
 };
 
 struct groups {
-	struct group *items;
+	struct reuseport_group *items;
 	size_t count;
 	struct procs_list holders;
-	int inspect_error;	/* why programs and half-open requests are unknown, or 0 */
+	int inspect_error; /* why programs and half-open requests are unknown, or 0 */
 };
 
 enum group_detail {
-	GROUP_LIVE = 1,		/* count open connections per member */
+	GROUP_LIVE = 1, /* count open connections per member */
 };
 
 /*
@@ -63,11 +63,11 @@ int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detai
 void groups_free(struct groups *groups);
 
 /* Does the group listen on what the user wrote? */
-bool group_matches(const struct group *group, const struct addr *addr);
-bool group_is_wildcard(const struct group *group);
+bool group_matches(const struct reuseport_group *group, const struct addr *addr);
+bool group_is_wildcard(const struct reuseport_group *group);
 
 /* "0.0.0.0:8080", "[::]:80"; out holds ADDR_STRLEN. */
-void group_address(const struct group *group, char *out);
+void group_address(const struct reuseport_group *group, char *out);
 
 /*
  * Duplicates a member's socket out of one of its holders. Returns a descriptor for the caller to

@@ -207,6 +207,55 @@ int netns_find(uint64_t inode, int *fd)
 	return try_directory("/proc", "/ns/net", true, inode, fd);
 }
 
+static int add_inode(uint64_t **inodes, size_t *count, uint64_t inode)
+{
+	uint64_t *grown;
+
+	for (size_t i = 0; i < *count; i++) {
+		if ((*inodes)[i] == inode)
+			return 0;
+	}
+	grown = realloc(*inodes, (*count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	*inodes = grown;
+	grown[(*count)++] = inode;
+	return 0;
+}
+
+static int add_directory(const char *where, const char *tail, uint64_t **inodes, size_t *count)
+{
+	_cleanup_closedir_ DIR *dir = opendir(where);
+	const struct dirent *entry;
+	char path[PATH_BYTES];
+	struct stat st;
+	int err = 0;
+
+	while (!err && dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s%s", where, entry->d_name, tail);
+		if (!stat(path, &st))
+			err = add_inode(inodes, count, st.st_ino);
+	}
+	return err;
+}
+
+int netns_all(uint64_t **inodes, size_t *count)
+{
+	uint64_t own;
+	int err;
+
+	*inodes = NULL;
+	*count = 0;
+	err = netns_of_self(&own);
+	if (!err)
+		err = add_inode(inodes, count, own);
+	for (size_t i = 0; !err && i < NAME_DIRS; i++)
+		err = add_directory(name_dirs[i], "", inodes, count);
+	return err ? err : add_directory("/proc", "/ns/net", inodes, count);
+}
+
 static void *run_inside(void *arg)
 {
 	struct job *job = arg;

@@ -3,6 +3,7 @@
 #ifndef NETNS_H
 #define NETNS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -27,6 +28,12 @@ int netns_of_self(uint64_t *inode);
  * found but some processes could not be looked at.
  */
 int netns_find(uint64_t inode, int *fd);
+
+/*
+ * Inodes of all namespaces that have a process in it or a name, each once, the caller's first.
+ * Returns 0 or -ENOMEM; the caller frees *inodes.
+ */
+int netns_all(uint64_t **inodes, size_t *count);
 
 /*
  * Runs fn(arg) in namespace `fd`: on a thread of its own, so that the caller never leaves its

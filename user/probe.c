@@ -37,7 +37,10 @@ static bool can_fetch(void)
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8, .imm = 1 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1 },
-		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 10, .src_reg = 1, .off = -8,
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		  .dst_reg = 10,
+		  .src_reg = 1,
+		  .off = -8,
 		  .imm = BPF_ADD | BPF_FETCH },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
 		{ .code = BPF_JMP | BPF_EXIT },
@@ -64,7 +67,7 @@ const struct features *probe_features(void)
 	found.btf = true;
 	found.migrate = struct_has_member(btf, "sk_reuseport_kern", "migrating_sk");
 	found.cast = has_function(btf, "bpf_rdonly_cast");
-	found.iterator = struct_has_member(btf, "bpf_iter__tcp", "sk_common");
+	found.iterator = btf__find_by_name_kind(btf, "bpf_iter__tcp", BTF_KIND_STRUCT) >= 0;
 	btf__free(btf);
 	return &found;
 }

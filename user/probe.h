@@ -6,11 +6,11 @@
 #include <stdbool.h>
 
 struct features {
-	bool btf;	/* the kernel describes its types: without it nothing loads */
-	bool fetch;	/* BPF atomics that return the old value: 5.12 */
-	bool migrate;	/* ctx->migrating_sk, a closed listener's queue moves: 5.14 */
-	bool cast;	/* bpf_rdonly_cast(), accept queues are read at each decision: 6.2 */
-	bool iterator;	/* BPF iterator over TCP sockets: 5.9 */
+	bool btf;      /* the kernel describes its types: without it nothing loads */
+	bool fetch;    /* BPF atomics that return the old value: 5.12 */
+	bool migrate;  /* ctx->migrating_sk, a closed listener's queue moves: 5.14 */
+	bool cast;     /* bpf_rdonly_cast(), accept queues are read at each decision: 6.2 */
+	bool iterator; /* BPF iterator over TCP sockets: 5.9 */
 };
 
 /*

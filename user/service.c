@@ -23,7 +23,7 @@ uint32_t service_slots(size_t workers)
 	return slots;
 }
 
-int service_listener(const struct state *state, const struct group *group)
+int service_listener(const struct state *state, const struct reuseport_group *group)
 {
 	const struct lb_listener *listener;
 
@@ -54,7 +54,7 @@ uint32_t service_workers(const struct state *state)
 	return workers;
 }
 
-static struct member *find_member(struct group *group, uint64_t cookie)
+static struct member *find_member(struct reuseport_group *group, uint64_t cookie)
 {
 	for (size_t i = 0; group && i < group->nr_members; i++) {
 		if (group->members[i].socket.cookie == cookie)
@@ -81,7 +81,8 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 }
 
 /* What sits in the slot, and who polls it. Returns how many listeners have a socket there. */
-static uint32_t check_slot(struct state *state, struct group *const *groups, uint32_t slot)
+static uint32_t check_slot(struct state *state, struct reuseport_group *const *groups,
+			   uint32_t slot)
 {
 	struct member *member;
 	uint32_t open = 0;
@@ -100,7 +101,7 @@ static uint32_t check_slot(struct state *state, struct group *const *groups, uin
 	return open;
 }
 
-static void check_slots(struct state *state, struct group *const *groups,
+static void check_slots(struct state *state, struct reuseport_group *const *groups,
 			struct service_change *change)
 {
 	struct lb_worker *worker;
@@ -216,7 +217,7 @@ static int place_member(struct state *state, uint32_t listener, const struct mem
 	return 0;
 }
 
-static int place_new_members(struct state *state, uint32_t listener, struct group *group,
+static int place_new_members(struct state *state, uint32_t listener, struct reuseport_group *group,
 			     struct service_change *change)
 {
 	struct lb_place place;
@@ -240,7 +241,7 @@ static int place_new_members(struct state *state, uint32_t listener, struct grou
 	return 0;
 }
 
-int service_refresh(struct state *state, struct group *const *groups, uint32_t policy,
+int service_refresh(struct state *state, struct reuseport_group *const *groups, uint32_t policy,
 		    struct service_change *change)
 {
 	int err = 0;

@@ -10,16 +10,16 @@
 #include "state.h"
 
 struct service_change {
-	uint32_t added;			/* sockets put into slots */
-	uint32_t gone;			/* workers that went down */
-	const struct member *refused;	/* the socket that could not be registered, or NULL */
+	uint32_t added;		      /* sockets put into slots */
+	uint32_t gone;		      /* workers that went down */
+	const struct member *refused; /* the socket that could not be registered, or NULL */
 };
 
 /* How many slots to make room for when a service begins with this many workers. */
 uint32_t service_slots(size_t workers);
 
 /* The index of the listener that this group is, or -ENOENT. */
-int service_listener(const struct state *state, const struct group *group);
+int service_listener(const struct state *state, const struct reuseport_group *group);
 
 /*
  * Brings the slots in line with the groups, groups[i] being listener i's (NULL: it has no socket
@@ -30,7 +30,7 @@ int service_listener(const struct state *state, const struct group *group);
  * member_duplicate() or steer_register() returned, with change->refused set. Sockets that were
  * registered before an error stay so.
  */
-int service_refresh(struct state *state, struct group *const *groups, uint32_t policy,
+int service_refresh(struct state *state, struct reuseport_group *const *groups, uint32_t policy,
 		    struct service_change *change);
 
 /* Is the slot's worker `worker`, and not freed? */

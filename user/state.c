@@ -21,12 +21,10 @@
 #include "cleanup.h"
 
 static const char *const map_names[MAP_COUNT] = {
-	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers",
-	[MAP_COOKIES] = "lb_cookies",	[MAP_SCHEDULE] = "lb_schedule",
-	[MAP_LOAD] = "lb_load",		[MAP_STATS] = "lb_stats",
-	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",
-	[MAP_CURSOR] = "lb_cursor",	[MAP_SOCKETS] = "lb_sockets",
-	[MAP_QUEUES] = "lb_queues",
+	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers", [MAP_COOKIES] = "lb_cookies",
+	[MAP_SCHEDULE] = "lb_schedule", [MAP_LOAD] = "lb_load",	      [MAP_STATS] = "lb_stats",
+	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",   [MAP_CURSOR] = "lb_cursor",
+	[MAP_SOCKETS] = "lb_sockets",	[MAP_QUEUES] = "lb_queues",
 };
 
 const char *state_map_name(enum state_map map)
@@ -46,8 +44,8 @@ void state_pin_path(const struct state *state, enum state_map map, uint32_t list
 void state_listener_path(const struct state *state, uint32_t listener, const char *file,
 			 char out[STATE_PATH_BYTES])
 {
-	snprintf(out, STATE_PATH_BYTES, "%s/listener%u%s%s", state->dir, listener,
-		 *file ? "/" : "", file);
+	snprintf(out, STATE_PATH_BYTES, "%s/listener%u%s%s", state->dir, listener, *file ? "/" : "",
+		 file);
 }
 
 static void state_clear(struct state *state)

@@ -33,7 +33,7 @@ enum state_map {
 	MAP_STATS,
 	MAP_COUNTERS,
 	MAP_RECENT,
-	MAP_CURSOR,		/* only where the kernel has no BPF atomics with a result */
+	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
 	MAP_SHARED_COUNT,
 	MAP_SOCKETS = MAP_SHARED_COUNT,
 	MAP_QUEUES,
@@ -49,13 +49,13 @@ struct state_listener {
 
 struct state {
 	char name[LB_NAME_MAX + 1];
-	char dir[STATE_DIR_BYTES];	/* where it is pinned now */
-	int root_fd;			/* locked while the service is made or removed, else -1 */
-	int dir_fd;			/* locked when opened with STATE_LOCK */
-	bool fresh;			/* made, not yet committed */
+	char dir[STATE_DIR_BYTES]; /* where it is pinned now */
+	int root_fd;		   /* locked while the service is made or removed, else -1 */
+	int dir_fd;		   /* locked when opened with STATE_LOCK */
+	bool fresh;		   /* made, not yet committed */
 	int maps[MAP_SHARED_COUNT];
 	struct state_listener listeners[LB_MAX_LISTENERS];
-	uint32_t nr_listeners;		/* of them open here */
+	uint32_t nr_listeners; /* of them open here */
 	/* The maps themselves, shared with the kernel. */
 	struct lb_config *config;
 	struct lb_worker *workers;
@@ -64,8 +64,8 @@ struct state {
 };
 
 enum state_mode {
-	STATE_READ,		/* look, without a lock */
-	STATE_LOCK,		/* change: wait for whoever changes it now */
+	STATE_READ, /* look, without a lock */
+	STATE_LOCK, /* change: wait for whoever changes it now */
 };
 
 const char *state_map_name(enum state_map map);

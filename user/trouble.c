@@ -41,8 +41,8 @@ static int no_such_service(struct trouble *trouble, const char *service)
 				   "no such service (did you mean \"%s\"? lbctl list shows all)",
 				   nearest);
 	return trouble_set(trouble, EXIT_NOT_FOUND,
-			   n ? "no such service; lbctl list shows all"
-			     : "no such service; there is none yet: lbctl attach ADDR makes one");
+			   n ? "no such service; lbctl list shows all" :
+			       "no such service; there is none yet: lbctl attach ADDR makes one");
 }
 
 int trouble_state(struct trouble *trouble, const char *service, int err)
@@ -51,9 +51,10 @@ int trouble_state(struct trouble *trouble, const char *service, int err)
 	case -ENOENT:
 		return no_such_service(trouble, service);
 	case -EEXIST:
-		return trouble_set(trouble, EXIT_FAILED,
-				   "service %s exists already; detach it first or take another --name",
-				   service);
+		return trouble_set(
+			trouble, EXIT_FAILED,
+			"service %s exists already; detach it first or take another --name",
+			service);
 	case -ENODEV:
 		return trouble_set(trouble, EXIT_NOT_ABLE,
 				   "no bpf file system at " STATE_BPFFS
@@ -65,10 +66,11 @@ int trouble_state(struct trouble *trouble, const char *service, int err)
 				   "may not use what is below " STATE_BPFFS
 				   "; run as root (lbctl doctor shows what is missing)");
 	case -ESTALE:
-		return trouble_set(trouble, EXIT_FAILED,
-				   "service %s was made by another version of lbctl (this one speaks "
-				   "version %d); get out with: lbctl detach %s, then attach again",
-				   service, LB_ABI_VERSION, service);
+		return trouble_set(
+			trouble, EXIT_FAILED,
+			"service %s was made by another version of lbctl (this one speaks "
+			"version %d); get out with: lbctl detach %s, then attach again",
+			service, LB_ABI_VERSION, service);
 	case -EUCLEAN:
 		return trouble_set(trouble, EXIT_FAILED,
 				   "service %s is incomplete, a pin is missing; get out with: "

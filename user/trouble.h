@@ -10,12 +10,12 @@ enum exit_status {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
-	EXIT_NOT_FOUND = 3,	/* no such service or worker */
-	EXIT_NOT_ABLE = 4,	/* not permitted, or this kernel can't */
+	EXIT_NOT_FOUND = 3, /* no such service or worker */
+	EXIT_NOT_ABLE = 4,  /* not permitted, or this kernel can't */
 };
 
 struct trouble {
-	int status;		/* EXIT_DONE: none */
+	int status; /* EXIT_DONE: none */
 	char text[512];
 };
 

@@ -116,7 +116,7 @@ static int find_slot(const char *root, const char *service, uint64_t cookie, uin
 {
 	int fd = open_pin(root, service, "lb_cookies", BPF_F_RDONLY);
 	struct lbctl_map_shape shape;
-	struct lb_place place;
+	struct lb_place place = { 0 };
 	int err;
 
 	if (fd < 0)

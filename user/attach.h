@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Take the reuseport groups at some addresses over into a service, or bring a service up to date
+ * with them.
+ */
+#ifndef ATTACH_H
+#define ATTACH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "addr.h"
+#include "group.h"
+#include "state.h"
+#include "trouble.h"
+
+struct attach_request {
+	const char *name; /* of the service, or NULL: tcp-PORT */
+	uint32_t policy;  /* 0 = the default, or what the service has */
+	const struct addr *addrs;
+	const char *const *texts; /* the addresses as they were written, for messages */
+	size_t nr_addrs;
+	int netns_fd;	      /* -1 = the caller's */
+	pid_t pid;	      /* only sockets of this process; 0 = all */
+	uint32_t max_workers; /* make room for so many; 0 = as seems right */
+	uint32_t group;	      /* gid that may report load, or LB_NO_GROUP */
+	bool replace;	      /* take over a group that another program steers */
+	bool dry_run;	      /* look and check, change nothing */
+};
+
+struct attach_result {
+	char name[LB_NAME_MAX + 1];
+	char server[PROCS_NAME_BYTES]; /* name of the process that polls the first socket */
+	bool made;		       /* a new service; else it was brought up to date */
+	uint32_t policy;
+	uint32_t workers; /* that are up */
+	uint32_t added;
+	uint32_t gone;
+};
+
+/* Returns EXIT_DONE, or the status of *trouble; then nothing has changed but what it says. */
+int attach_run(const struct attach_request *request, struct attach_result *result,
+	       struct trouble *trouble);
+
+#endif

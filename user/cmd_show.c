@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lbctl show: one service, worker by worker. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "view.h"
+
+static json_t *listeners_json(const struct view *view)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < view->nr_listeners; i++)
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:b}", "proto",
+						      view->listeners[i].proto, "addr",
+						      view->listeners[i].address, "steering",
+						      view->listeners[i].steering));
+	return rows;
+}
+
+static json_t *workers_json(const struct view *view)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		const struct view_worker *w = &view->workers[i];
+		json_t *row = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}",
+					"worker", w->worker, "pid", w->pid, "state", w->state,
+					"weight", w->weight, "live", w->live, "half_open",
+					w->half_open, "queued", w->queued, "queue_max",
+					w->queue_max, "load", (json_int_t)w->load, "opened",
+					(json_int_t)w->opened, "restarts", (json_int_t)w->restarts);
+
+#define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
+		LB_SLOT_COUNTERS(X)
+#undef X
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+static json_t *counters_json(const struct view *view)
+{
+	json_t *counters = json_object();
+
+#define X(field, help) json_object_set_new(counters, #field, json_integer(view->counters.field));
+	LB_COUNTERS(X)
+#undef X
+	return counters;
+}
+
+static json_t *view_json(const struct view *view)
+{
+	json_t *totals = json_pack("{s:I, s:I, s:I, s:i, s:I}", "decisions",
+				   (json_int_t)view->decisions, "fallback",
+				   (json_int_t)view->fallback, "migrated",
+				   (json_int_t)view->migrated, "rescued", 0, "retired",
+				   (json_int_t)view->retired);
+
+	return json_pack("{s:i, s:s, s:s, s:o, s:n, s:o, s:o, s:o, s:i}", "schema", 1, "service",
+			 view->name, "policy", policy_name(view->policy), "listeners",
+			 listeners_json(view), "keeper", "workers", workers_json(view), "totals",
+			 totals, "counters", counters_json(view), "unregistered",
+			 view->unregistered);
+}
+
+static void print_head(const struct view *view)
+{
+	printf("%s ", view->name);
+	for (uint32_t i = 0; i < view->nr_listeners; i++)
+		printf("%s%s %s%s", i ? "," : "", i ? "" : " tcp", view->listeners[i].address,
+		       view->listeners[i].steering || view->sockets_error ? "" : " (not steered)");
+	printf("   policy %s\n", policy_name(view->policy));
+}
+
+static void print_worker(const struct view_worker *w)
+{
+	char pid[16] = "-", queue[32], moved[48];
+
+	if (w->pid)
+		snprintf(pid, sizeof(pid), "%d", w->pid);
+	snprintf(queue, sizeof(queue), "%u/%u", w->queued, w->queue_max);
+	snprintf(moved, sizeof(moved), "%lu/%lu", (unsigned long)w->migrated_in,
+		 (unsigned long)w->migrated_out);
+	printf("%-6u  %-8s %-9s %6u %5u %5u %9s %9lu %8lu  %-12s %lu\n", w->worker, pid, w->state,
+	       w->weight, w->live, w->half_open, queue, (unsigned long)w->selected,
+	       (unsigned long)w->skipped, moved, (unsigned long)w->load);
+}
+
+static void print_view(const struct view *view)
+{
+	print_head(view);
+	printf("%-6s  %-8s %-9s %6s %5s %5s %9s %9s %8s  %-12s %s\n", "WORKER", "PID", "STATE",
+	       "WEIGHT", "LIVE", "HALF", "QUEUE", "SELECTED", "SKIPPED", "MOVED IN/OUT", "LOAD");
+	for (uint32_t i = 0; i < view->nr_workers; i++)
+		print_worker(&view->workers[i]);
+	printf("%lu decisions, %lu fallback, %lu moved, %lu to a full queue; max/mean %.2f\n",
+	       (unsigned long)view->decisions, (unsigned long)view->fallback,
+	       (unsigned long)view->migrated, (unsigned long)view->counters.overloaded,
+	       view_unevenness(view));
+	if (view->unregistered)
+		printf("%u sockets listen there and get nothing: lbctl attach again lets them in\n",
+		       view->unregistered);
+	if (view->sockets_error)
+		printf("LIVE, HALF, QUEUE and PID are not known (%s): run as root\n",
+		       strerror(-view->sockets_error));
+}
+
+static int run(struct cmd *cmd)
+{
+	struct state state;
+	struct view view;
+	int status, err;
+
+	status = cmd_open_service(cmd, 0, STATE_READ, &state);
+	if (status)
+		return status;
+	err = view_load(&state, &view);
+	state_close(&state);
+	if (err)
+		return cmd_fail(cmd, EXIT_FAILED, "can't read its maps: %s", strerror(-err));
+	if (cmd->json)
+		status = cmd_print_json(view_json(&view));
+	else
+		print_view(&view);
+	view_free(&view);
+	return status;
+}
+
+const struct command cmd_show = {
+	.name = "show",
+	.args = "[NAME]",
+	.summary = "one service, worker by worker (also: status)",
+	.max_args = 1,
+	.kind = NOUN,
+	.run = run,
+};

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See view.h. */
+#include "view.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "group.h"
+#include "lb_pick.h"
+#include "netns.h"
+#include "service.h"
+
+static const char *const state_names_by_slot[] = {
+	[LB_SLOT_FREE] = "down",
+	[LB_SLOT_UP] = "up",
+	[LB_SLOT_DRAINING] = "draining",
+	[LB_SLOT_DOWN] = "down",
+};
+
+/* A worker may own two slots: the one that takes connections speaks for it. */
+static bool speaks_louder(uint32_t state, const char *than)
+{
+	if (!than || state == LB_SLOT_UP)
+		return true;
+	return state == LB_SLOT_DRAINING && !strcmp(than, "down");
+}
+
+static int add_slot(const struct state *state, uint32_t slot, struct view *view)
+{
+	const struct lb_worker *from = &state->workers[slot];
+	struct view_worker *to = &view->workers[from->worker];
+	struct lb_stats stats;
+
+	if (bpf_map_lookup_elem(state->maps[MAP_STATS], &slot, &stats))
+		return -errno;
+#define X(field, help) to->field += stats.field;
+	LB_SLOT_COUNTERS(X)
+#undef X
+	view->selected += stats.selected;
+	view->migrated += stats.migrated_in;
+	if (speaks_louder(from->state, to->state)) {
+		to->state = state_names_by_slot[from->state & 3];
+		to->weight = from->weight;
+		to->pid = from->pid;
+		to->load = state->load[slot].load;
+	}
+	return 0;
+}
+
+static int read_slots(const struct state *state, struct view *view)
+{
+	int err = 0;
+
+	view->nr_workers = service_workers(state);
+	view->workers = calloc(view->nr_workers ? view->nr_workers : 1, sizeof(*view->workers));
+	if (!view->workers)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < view->nr_workers; i++)
+		view->workers[i].worker = i;
+	for (uint32_t slot = 0; slot < state->config->used_slots && !err; slot++) {
+		if (state->workers[slot].state != LB_SLOT_FREE &&
+		    state->workers[slot].worker < view->nr_workers)
+			err = add_slot(state, slot, view);
+	}
+	return err;
+}
+
+static int read_counters(const struct state *state, struct view *view)
+{
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(state->maps[MAP_COUNTERS], &zero, &view->counters))
+		return -errno;
+	view->fallback = view->counters.fallback_config + view->counters.fallback_empty +
+			 view->counters.fallback_none;
+	view->decisions =
+		view->selected + view->retired + view->fallback + view->counters.kernel_policy;
+	return 0;
+}
+
+/* The worker whose slot holds this socket, or NULL. */
+static struct view_worker *worker_of_socket(const struct state *state, struct view *view,
+					    uint64_t cookie)
+{
+	struct lb_place place;
+
+	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, &place) ||
+	    place.slot >= state->config->used_slots)
+		return NULL;
+	if (state->workers[place.slot].worker >= view->nr_workers)
+		return NULL;
+	return &view->workers[state->workers[place.slot].worker];
+}
+
+/* `open` marks the workers that have a socket now. */
+static void join_group(const struct state *state, struct view *view,
+		       const struct reuseport_group *group, bool *open)
+{
+	struct view_worker *worker;
+
+	for (size_t i = 0; i < group->nr_members; i++) {
+		const struct member *member = &group->members[i];
+
+		worker = worker_of_socket(state, view, member->socket.cookie);
+		if (!worker) {
+			view->unregistered++;
+			continue;
+		}
+		worker->half_open += member->half_open;
+		worker->queued += member->socket.queued;
+		worker->queue_max += member->socket.queue_max;
+		worker->live += member->live;
+		if (member->pid)
+			worker->pid = member->pid;
+		open[worker->worker] = true;
+	}
+}
+
+static int join_listener(const struct state *state, struct view *view, uint32_t index, bool *open)
+{
+	const struct lb_listener *listener = &state->config->listeners[index];
+	_cleanup_close_ int netns = -1;
+	struct groups groups;
+	int err;
+
+	err = netns_find(listener->netns, &netns);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = groups_find(netns, listener->port, 0, GROUP_LIVE, &groups);
+	if (err)
+		return err;
+	err = groups.inspect_error;
+	for (size_t i = 0; i < groups.count && !err; i++) {
+		if (service_listener(state, &groups.items[i]) != (int)index)
+			continue;
+		if (groups.items[i].prog_id == listener->prog_id)
+			view->listeners[index].steering = true;
+		join_group(state, view, &groups.items[i], open);
+	}
+	groups_free(&groups);
+	return err;
+}
+
+static int join_sockets(const struct state *state, struct view *view)
+{
+	_cleanup_free_ bool *open = calloc(view->nr_workers + 1, sizeof(*open));
+	int err = open ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < view->nr_listeners && !err; i++)
+		err = join_listener(state, view, i, open);
+	for (uint32_t i = 0; i < view->nr_workers && !err; i++) {
+		if (open[i])
+			continue;
+		view->workers[i].state = "down";
+		view->workers[i].pid = 0;
+	}
+	return err;
+}
+
+int view_load(const struct state *state, struct view *view)
+{
+	const struct lb_listener *listener;
+	int err;
+
+	*view = (struct view){ 0 };
+	strcpy(view->name, state->name);
+	view->policy = lb_word_policy(state->config->word);
+	view->nr_listeners = state->nr_listeners;
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		listener = &state->config->listeners[i];
+		view->listeners[i].proto = listener->proto == LB_PROTO_UDP ? "udp" : "tcp";
+		addr_format(listener->family, listener->addr, listener->port,
+			    view->listeners[i].address, ADDR_STRLEN);
+	}
+	err = read_slots(state, view);
+	if (!err)
+		err = read_counters(state, view);
+	if (err) {
+		view_free(view);
+		return err;
+	}
+	view->sockets_error = join_sockets(state, view);
+	return 0;
+}
+
+void view_free(struct view *view)
+{
+	free(view->workers);
+	*view = (struct view){ 0 };
+}
+
+double view_unevenness(const struct view *view)
+{
+	uint64_t most = 0, total = 0;
+
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		total += view->workers[i].selected;
+		if (view->workers[i].selected > most)
+			most = view->workers[i].selected;
+	}
+	return total ? (double)most * view->nr_workers / total : 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A service as its users see it: workers by number, their counters summed over their slots, joined
+ * with what the kernel says of their sockets now. Text, JSON and Prometheus output all read this.
+ */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "addr.h"
+#include "state.h"
+
+struct view_worker {
+	uint32_t worker;
+	pid_t pid;	   /* 0 = none */
+	const char *state; /* "up", "draining", "down" */
+	uint32_t weight;
+	uint32_t live;
+	uint32_t half_open;
+	uint32_t queued;
+	uint32_t queue_max;
+	uint64_t load;
+	uint64_t restarts;
+	uint64_t opened;
+#define X(field, help) uint64_t field;
+	LB_SLOT_COUNTERS(X)
+#undef X
+};
+
+struct view_listener {
+	char address[ADDR_STRLEN];
+	const char *proto;
+	bool steering; /* our program is on a group there */
+};
+
+struct view {
+	char name[LB_NAME_MAX + 1];
+	uint32_t policy;
+	struct view_listener listeners[LB_MAX_LISTENERS];
+	uint32_t nr_listeners;
+	struct view_worker *workers; /* by number */
+	uint32_t nr_workers;
+	struct lb_counters counters;
+	uint64_t selected; /* over all workers */
+	uint64_t retired;  /* selected for workers that were scaled away */
+	uint64_t fallback; /* left to the kernel's hash against the policy's wish */
+	uint64_t decisions;
+	uint64_t migrated;
+	uint32_t unregistered; /* sockets in the groups that are in no slot */
+	int sockets_error;     /* why the kernel's side of it is missing, or 0 */
+};
+
+/*
+ * Reads a service. Counters come from the maps; live, half_open, queued, unregistered and
+ * steering need CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE: without them sockets_error is set and
+ * they are 0. Returns 0 or -errno; the caller frees the view with view_free().
+ */
+int view_load(const struct state *state, struct view *view);
+void view_free(struct view *view);
+
+/* max / mean of selected over workers, 1.0 = even; 0 without a connection. */
+double view_unevenness(const struct view *view);
+
+#endif
