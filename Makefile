@@ -30,7 +30,7 @@ LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
 	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla \
 	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
 ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-LIBS      := -Wl,--as-needed -lbpf -ljansson -lelf -lz
+LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
 BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)

@@ -64,6 +64,10 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 };
 
+struct task_struct {
+	int tgid;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {

@@ -24,6 +24,7 @@ packages_of() {
 		libelf-dev libelf.h
 		zlib1g-dev zlib.h
 		libjansson-dev jansson.h
+		libsystemd-dev systemd/sd-event.h
 		pkg-config pkg-config
 	END
 	test) cat <<-END ;;
