@@ -82,7 +82,8 @@ struct lb_worker {
 	__u32 inverse_weight; /* lb_inverse_weight(weight) */
 	__u32 limit;	      /* most live connections; 0 = none */
 	__u32 pid;	      /* who polls the socket, as last seen */
-	__u64 since_ns;	      /* CLOCK_REALTIME when the slot's socket was registered */
+	__u32 restarts; /* of its worker, by lbctl run */
+	__u32 pad;
 };
 _Static_assert(sizeof(struct lb_worker) == 32, "lb_worker");
 

@@ -369,7 +369,7 @@ static int start_steering(struct attach *attach)
 static void describe(const struct attach *attach, struct attach_result *result, bool made,
 		     const struct service_change *change)
 {
-	const struct member *first = &attach->wanted[0]->members[0];
+	pid_t pid = attach->nr_wanted ? attach->wanted[0]->members[0].pid : 0;
 
 	result->made = made;
 	result->added = change->added;
@@ -378,7 +378,7 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 	for (uint32_t slot = 0; attach->state.config && slot < attach->state.config->used_slots;
 	     slot++)
 		result->workers += attach->state.workers[slot].state == LB_SLOT_UP;
-	if (!first->pid || procs_name(first->pid, result->server, sizeof(result->server)))
+	if (!pid || procs_name(pid, result->server, sizeof(result->server)))
 		strcpy(result->server, "?");
 }
 
@@ -399,7 +399,8 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 		result->policy = made ? DEFAULT_POLICY : lb_word_policy(state->config->word);
 	if (attach->request->group != LB_NO_GROUP)
 		state->config->group = attach->request->group;
-	err = service_refresh(state, attach->by_listener, result->policy, &change);
+	err = service_refresh(state, attach->by_listener, result->policy,
+			      attach->request->owner, &change);
 	if (err)
 		return refresh_failed(attach, err, &change);
 	if (made) {
@@ -436,5 +437,33 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	if (attach.state_open)
 		state_close(&attach.state);
 	groups_free(&attach.found);
+	return status;
+}
+
+static bool service_exists(const char *name)
+{
+	char path[STATE_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", STATE_ROOT, name);
+	return !access(path, F_OK);
+}
+
+int attach_groups(const struct attach_request *request, struct groups *found,
+		  struct attach_result *result, struct trouble *trouble)
+{
+	struct attach attach = { .request = request, .trouble = trouble, .found = *found };
+	int status = EXIT_DONE;
+
+	*result = (struct attach_result){ 0 };
+	for (size_t i = 0; i < found->count && !status; i++) {
+		if (found->items[i].nr_members)
+			status = want_group(&attach, &attach.found.items[i]);
+	}
+	if (!status)
+		status = choose_name(&attach, result->name);
+	if (!status && (attach.nr_wanted || service_exists(request->name)))
+		status = bring_up(&attach, result);
+	if (attach.state_open)
+		state_close(&attach.state);
 	return status;
 }

@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "group.h"
+#include "service.h"
 #include "state.h"
 #include "trouble.h"
 
@@ -26,6 +27,7 @@ struct attach_request {
 	uint32_t group;	      /* gid that may report load, or LB_NO_GROUP */
 	bool replace;	      /* take over a group that another program steers */
 	bool dry_run;	      /* look and check, change nothing */
+	const struct service_owner *owner; /* whose sockets are whose, or NULL */
 };
 
 struct attach_result {
@@ -41,5 +43,13 @@ struct attach_result {
 /* Returns EXIT_DONE, or the status of *trouble; then nothing has changed but what it says. */
 int attach_run(const struct attach_request *request, struct attach_result *result,
 	       struct trouble *trouble);
+
+/*
+ * The same for groups that the caller found, all of which it wants; those without members are
+ * passed over. With none at all an existing service is brought up to date, and none is made. Of
+ * the request it reads name (needed), policy, max_workers, group, replace and owner.
+ */
+int attach_groups(const struct attach_request *request, struct groups *found,
+		  struct attach_result *result, struct trouble *trouble);
 
 #endif

@@ -54,6 +54,11 @@ uint32_t service_workers(const struct state *state)
 	return workers;
 }
 
+static bool is_open(const struct lb_worker *row)
+{
+	return row->state == LB_SLOT_UP || row->state == LB_SLOT_DRAINING;
+}
+
 static struct member *find_member(struct reuseport_group *group, uint64_t cookie)
 {
 	for (size_t i = 0; group && i < group->nr_members; i++) {
@@ -112,7 +117,7 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 		open = check_slot(state, groups, slot);
 		if (open && worker->state == LB_SLOT_DOWN)
 			worker->state = LB_SLOT_UP;
-		if (!open && (worker->state == LB_SLOT_UP || worker->state == LB_SLOT_DRAINING)) {
+		if (!open && is_open(worker)) {
 			worker->state = LB_SLOT_DOWN;
 			worker->pid = 0;
 			change->gone++;
@@ -124,55 +129,70 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 static int find_pair(const struct state *state, uint32_t listener, pid_t pid)
 {
 	for (uint32_t slot = 0; pid && slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].pid == (uint32_t)pid &&
-		    (state->workers[slot].state == LB_SLOT_UP ||
-		     state->workers[slot].state == LB_SLOT_DRAINING) &&
+		if (state->workers[slot].pid == (uint32_t)pid && is_open(&state->workers[slot]) &&
 		    !state->listeners[listener].queues[slot].cookie)
 			return slot;
 	}
 	return -1;
 }
 
-/* The slot of the lowest worker that is down. */
-static int find_down(const struct state *state)
+/* The lowest worker that has no open slot; else the next number. */
+static uint32_t lowest_without_socket(const struct state *state)
 {
-	int found = -1;
+	uint32_t workers = service_workers(state), slot, worker;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].state == LB_SLOT_DOWN &&
-		    (found < 0 || state->workers[slot].worker < state->workers[found].worker))
-			found = slot;
+	for (worker = 0; worker < workers; worker++) {
+		for (slot = 0; slot < state->config->used_slots; slot++) {
+			if (state->workers[slot].worker == worker &&
+			    is_open(&state->workers[slot]))
+				break;
+		}
+		if (slot == state->config->used_slots)
+			break;
 	}
-	return found;
+	return worker;
 }
 
-/* A free slot for a worker with the next number. */
-static int new_slot(struct state *state)
+/*
+ * A slot for one more process of a worker: one of its own that is closed, or a new one, which is
+ * its own from then on, so that no slot ever inherits another worker's counts.
+ */
+static int slot_for_worker(struct state *state, uint32_t worker)
 {
-	uint32_t slot = 0, worker = service_workers(state);
+	uint32_t weight = 1, owned = 0, slot;
 
-	while (slot < state->config->used_slots && state->workers[slot].state != LB_SLOT_FREE)
-		slot++;
-	if (slot >= state->config->slots || worker >= LB_MAX_WORKERS)
+	if (worker >= LB_MAX_WORKERS)
+		return -ENOSPC;
+	for (slot = 0; slot < state->config->used_slots; slot++) {
+		if (state->workers[slot].worker != worker)
+			continue;
+		if (!is_open(&state->workers[slot]))
+			return slot;
+		weight = state->workers[slot].weight;
+		owned++;
+	}
+	if (slot >= state->config->slots || owned >= LB_SLOTS_PER_WORKER)
 		return -ENOSPC;
 	state->workers[slot] = (struct lb_worker){
 		.worker = worker,
 		.state = LB_SLOT_FREE,
-		.weight = 1,
-		.inverse_weight = lb_inverse_weight(1),
+		.weight = weight,
+		.inverse_weight = lb_inverse_weight(weight),
 	};
-	if (slot >= state->config->used_slots)
-		state->config->used_slots = slot + 1;
+	state->config->used_slots = slot + 1;
 	return slot;
 }
 
-static int choose_slot(struct state *state, uint32_t listener, pid_t pid)
+static int choose_slot(struct state *state, uint32_t listener, const struct service_owner *owner,
+		       const struct member *member)
 {
-	int slot = find_pair(state, listener, pid);
+	int slot = find_pair(state, listener, member->pid), worker = -1;
 
-	if (slot < 0)
-		slot = find_down(state);
-	return slot < 0 ? new_slot(state) : slot;
+	if (slot >= 0)
+		return slot;
+	if (owner)
+		worker = owner->worker(owner->arg, member);
+	return slot_for_worker(state, worker < 0 ? lowest_without_socket(state) : (uint32_t)worker);
 }
 
 static int register_patiently(const struct state *state, uint32_t listener, uint32_t slot,
@@ -194,31 +214,28 @@ static int register_patiently(const struct state *state, uint32_t listener, uint
 	}
 }
 
-static int place_member(struct state *state, uint32_t listener, const struct member *member)
+static int place_member(struct state *state, uint32_t listener, const struct service_owner *owner,
+			const struct member *member)
 {
-	struct lb_worker *worker;
-	struct timespec now;
+	struct lb_worker *row;
 	int slot, err;
 
-	slot = choose_slot(state, listener, member->pid);
+	slot = choose_slot(state, listener, owner, member);
 	if (slot < 0)
 		return slot;
 	err = register_patiently(state, listener, slot, member);
 	if (err)
 		return err;
 	set_occupant(state, listener, slot, member->socket.cookie, member);
-	worker = &state->workers[slot];
-	worker->pid = member->pid;
-	if (worker->state == LB_SLOT_UP || worker->state == LB_SLOT_DRAINING)
-		return 0;
-	clock_gettime(CLOCK_REALTIME, &now);
-	worker->since_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	__atomic_store_n(&worker->state, LB_SLOT_UP, __ATOMIC_RELEASE);
+	row = &state->workers[slot];
+	row->pid = member->pid;
+	if (!is_open(row))
+		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
 	return 0;
 }
 
 static int place_new_members(struct state *state, uint32_t listener, struct reuseport_group *group,
-			     struct service_change *change)
+			     const struct service_owner *owner, struct service_change *change)
 {
 	struct lb_place place;
 	int err;
@@ -228,9 +245,9 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 
 		if (!bpf_map_lookup_elem(state->maps[MAP_COOKIES], &member->socket.cookie, &place))
 			continue;
-		err = place_member(state, listener, member);
-		/* closed since it was found: it needs no place */
-		if (err == -ESRCH)
+		err = place_member(state, listener, owner, member);
+		/* closed since it was found: it needs no place; a third process of a worker waits */
+		if (err == -ESRCH || (owner && err == -ENOSPC))
 			continue;
 		if (err) {
 			change->refused = member;
@@ -242,13 +259,30 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 }
 
 int service_refresh(struct state *state, struct reuseport_group *const *groups, uint32_t policy,
-		    struct service_change *change)
+		    const struct service_owner *owner, struct service_change *change)
 {
 	int err = 0;
 
 	*change = (struct service_change){ 0 };
 	check_slots(state, groups, change);
 	for (uint32_t i = 0; !err && i < state->nr_listeners; i++)
-		err = place_new_members(state, i, groups[i], change);
+		err = place_new_members(state, i, groups[i], owner, change);
 	return err ? err : steer_publish(state, policy);
+}
+
+int service_slot_of_cookie(const struct state *state, uint64_t cookie)
+{
+	struct lb_place place;
+
+	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, &place))
+		return -ENOENT;
+	return place.slot;
+}
+
+void service_retire(struct state *state, uint32_t worker)
+{
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		if (state->workers[slot].worker == worker)
+			state->workers[slot].state = LB_SLOT_FREE;
+	}
 }

@@ -9,6 +9,12 @@
 #include "group.h"
 #include "state.h"
 
+/* Says whose a new socket is: a worker's number, or -1 for the lowest that has none. */
+struct service_owner {
+	int (*worker)(void *arg, const struct member *member);
+	void *arg;
+};
+
 struct service_change {
 	uint32_t added;		      /* sockets put into slots */
 	uint32_t gone;		      /* workers that went down */
@@ -24,14 +30,23 @@ int service_listener(const struct state *state, const struct reuseport_group *gr
 /*
  * Brings the slots in line with the groups, groups[i] being listener i's (NULL: it has no socket
  * now): frees the slots of closed sockets, puts new sockets in, pairs the listeners' sockets by the
- * process that polls them, notes pids, then publishes the table under `policy`.
+ * process that polls them, notes pids, then publishes the table under `policy`. `owner` may be NULL.
  *
  * Returns 0; -ENOSPC (more workers than the service has room for), -E2BIG (weights), or what
  * member_duplicate() or steer_register() returned, with change->refused set. Sockets that were
  * registered before an error stay so.
  */
 int service_refresh(struct state *state, struct reuseport_group *const *groups, uint32_t policy,
-		    struct service_change *change);
+		    const struct service_owner *owner, struct service_change *change);
+
+/* The slot of a registered socket, or -ENOENT. */
+int service_slot_of_cookie(const struct state *state, uint64_t cookie);
+
+/*
+ * Scales a worker away: its slots are free, their counts stay (they are `retired`) and are its own
+ * again if it comes back. Its sockets must be closed.
+ */
+void service_retire(struct state *state, uint32_t worker);
 
 /* Is the slot's worker `worker`, and not freed? */
 bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker);
