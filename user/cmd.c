@@ -101,11 +101,15 @@ static int unknown_option(struct cmd *cmd, const char *text)
 static int take_option(struct cmd *cmd, const char *text, const char *next, int *used)
 {
 	const struct cmd_option *options = cmd->command->options;
-	size_t len = strcspn(text + 2, "=");
-	const char *value = text[2 + len] ? text + 2 + len + 1 : NULL;
+	const char *name = text + 1 + (text[1] == '-');
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] ? name + len + 1 : NULL;
 
 	for (size_t i = 0; options && options[i].name; i++) {
-		if (strlen(options[i].name) != len || strncmp(options[i].name, text + 2, len))
+		if (strlen(options[i].name) != len || strncmp(options[i].name, name, len))
+			continue;
+		/* one dash and one letter, or two dashes and more */
+		if ((len == 1) == (text[1] == '-'))
 			continue;
 		if (!options[i].value && value)
 			return cmd_fail(cmd, EXIT_USAGE, "--%s takes no value", options[i].name);
@@ -130,6 +134,7 @@ static int parse_options(struct cmd *cmd, int argc, char **argv, bool *help)
 	for (int i = 0; i < argc; i++) {
 		if (only_args || argv[i][0] != '-' || !argv[i][1]) {
 			cmd->args[cmd->nr_args++] = argv[i];
+			only_args |= cmd->command->takes_command;
 		} else if (!strcmp(argv[i], "--")) {
 			only_args = true;
 		} else if (!strcmp(argv[i], "--json")) {
@@ -138,8 +143,6 @@ static int parse_options(struct cmd *cmd, int argc, char **argv, bool *help)
 			cmd->dry_run = true;
 		} else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
 			*help = true;
-		} else if (argv[i][1] != '-') {
-			return unknown_option(cmd, argv[i]);
 		} else {
 			used = 0;
 			status =
@@ -217,8 +220,9 @@ static void print_options(const struct cmd_option *options, const struct command
 	for (size_t i = 0; options && options[i].name; i++) {
 		if (!takes_common(command, options[i].name))
 			continue;
-		snprintf(left, sizeof(left), "--%s%s%s", options[i].name,
-			 options[i].value ? " " : "", options[i].value ? options[i].value : "");
+		snprintf(left, sizeof(left), "%s%s%s%s", options[i].name[1] ? "--" : "-",
+			 options[i].name, options[i].value ? " " : "",
+			 options[i].value ? options[i].value : "");
 		printf("  %-22s %s\n", left, options[i].help);
 	}
 }

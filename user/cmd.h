@@ -31,6 +31,7 @@ struct command {
 	const char *details; /* more lines for --help, or NULL */
 	int min_args, max_args;
 	enum { NOUN, VERB } kind; /* a noun takes --json, a verb --dry-run as well */
+	bool takes_command;	  /* its first argument begins another command: options end there */
 	const struct cmd_option *options;
 	int (*run)(struct cmd *cmd);
 };
@@ -48,8 +49,10 @@ struct cmd {
 
 #define COMMANDS(X)                                                                                \
 	X(scan)                                                                                    \
-	X(attach) X(detach) X(set_policy) X(set_weight) X(drain) X(resume) X(set) X(list) X(show)  \
-		X(stats) X(policies) X(doctor) X(version) X(help)
+	X(attach)                                                                                  \
+	X(detach) X(set_policy) X(set_weight) X(drain) X(resume) X(set) X(list) X(show) X(stats)   \
+		X(policies) X(doctor) X(run) X(scale) X(reload) X(restart) X(stop) X(send)         \
+			X(events) X(version) X(help)
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)

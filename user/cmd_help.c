@@ -16,8 +16,8 @@ static void print_list(void)
 		printf("%s --help --json%s", command->name,
 		       command->kind == VERB ? " --dry-run" : "");
 		for (size_t j = 0; command->options && command->options[j].name; j++)
-			printf(" --%s%s", command->options[j].name,
-			       command->options[j].value ? "=" : "");
+			printf(" %s%s%s", command->options[j].name[1] ? "--" : "-",
+			       command->options[j].name, command->options[j].value ? "=" : "");
 		putchar('\n');
 	}
 }

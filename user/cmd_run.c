@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lbctl run: N workers of any command, on one port. */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "cgroup.h"
+#include "cmd.h"
+#include "keeper.h"
+
+#define DEFAULT_KILL_TIMEOUT_MS 5000
+#define DEFAULT_READY_TIMEOUT_MS 10000
+#define DEFAULT_MAX_RESTARTS 16
+
+static void last_part(const char *path, char out[LB_NAME_MAX + 1])
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = 0;
+
+	for (const char *c = slash ? slash + 1 : path; *c && *c != '.' && n < LB_NAME_MAX; c++)
+		out[n++] = *c;
+	out[n] = '\0';
+}
+
+/* The script that an interpreter is given, else the command: `node app.js` is "app". */
+static void default_name(char *const *argv, char out[LB_NAME_MAX + 1])
+{
+	struct stat st;
+
+	for (int i = 1; argv[i] && i < 4; i++) {
+		if (argv[i][0] == '-' || stat(argv[i], &st) || !S_ISREG(st.st_mode))
+			continue;
+		last_part(argv[i], out);
+		if (!parse_name(out))
+			return;
+	}
+	last_part(argv[0], out);
+	if (parse_name(out))
+		strcpy(out, "app");
+}
+
+static int parse_workers(const struct cmd *cmd, const char *text, uint32_t *workers)
+{
+	uint64_t number;
+
+	*workers = cgroup_cpus();
+	if (!text || !strcmp(text, "max"))
+		return EXIT_DONE;
+	if (parse_u64(text, 1, LB_MAX_WORKERS, &number))
+		return cmd_fail(cmd, EXIT_USAGE, "-n %.20s: not a number from 1 to %d, nor max",
+				text, LB_MAX_WORKERS);
+	*workers = number;
+	return EXIT_DONE;
+}
+
+/* "8080" or "8080,9090" into a list of ports. */
+static int parse_ports(const struct cmd *cmd, const char *option, __u16 *ports, __u32 *count)
+{
+	const char *text = cmd_value(cmd, option);
+	uint64_t port;
+	char one[8];
+	size_t len;
+
+	for (; text && *text; text += len + (text[len] == ',')) {
+		len = strcspn(text, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		if (len >= sizeof(one) || parse_u64(one, 1, 65535, &port))
+			return cmd_fail(cmd, EXIT_USAGE,
+					"--%s %.40s: not a port; a port is 1 to 65535", option,
+					cmd_value(cmd, option));
+		if (*count == LB_MAX_PORTS)
+			return cmd_fail(cmd, EXIT_USAGE, "--%s: at most %d ports", option,
+					LB_MAX_PORTS);
+		ports[(*count)++] = port;
+	}
+	return EXIT_DONE;
+}
+
+static void add_listen(struct keeper_options *options, uint8_t family, const uint8_t *bytes,
+		       uint16_t port)
+{
+	struct keeper_listen *at = &options->listens[options->nr_listens++];
+
+	at->family = family;
+	at->port = port;
+	if (bytes)
+		memcpy(at->addr, bytes, sizeof(at->addr));
+}
+
+/* A bare port means both families, as servers bind them. */
+static int parse_listens(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *text = cmd_value(cmd, "listen"), *why;
+	struct addr addr;
+	char one[128];
+	size_t len;
+
+	for (; text && *text; text += len + (text[len] == ',')) {
+		len = strcspn(text, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		if (addr_parse(one, &addr, &why))
+			return cmd_fail(cmd, EXIT_USAGE, "--listen %s: %s", one, why);
+		if (addr.proto != LB_PROTO_TCP)
+			return cmd_fail(cmd, EXIT_NOT_ABLE, "--listen %s: TCP only so far", one);
+		if (options->nr_listens + (addr.any ? 2 : addr.nr_hosts) > LB_MAX_LISTENERS)
+			return cmd_fail(cmd, EXIT_USAGE, "--listen: at most %d addresses",
+					LB_MAX_LISTENERS);
+		if (addr.any) {
+			add_listen(options, AF_INET, NULL, addr.port);
+			add_listen(options, AF_INET6, NULL, addr.port);
+		}
+		for (size_t i = 0; i < addr.nr_hosts; i++)
+			add_listen(options, addr.hosts[i].family, addr.hosts[i].bytes, addr.port);
+	}
+	return EXIT_DONE;
+}
+
+static int parse_limit(const struct cmd *cmd, const char *option, uint64_t most, uint64_t fallback,
+		       uint64_t *value)
+{
+	const char *text = cmd_value(cmd, option);
+
+	*value = fallback;
+	if (text && parse_u64(text, 0, most, value))
+		return cmd_fail(cmd, EXIT_USAGE, "--%s %.20s: not a number from 0 to %lu", option,
+				text, (unsigned long)most);
+	return EXIT_DONE;
+}
+
+static int parse_owner(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *group = cmd_value(cmd, "group");
+	const struct group *entry = group ? getgrnam(group) : NULL;
+
+	options->group = LB_NO_GROUP;
+	if (group && !entry)
+		return cmd_fail(cmd, EXIT_USAGE, "--group %.40s: no such group", group);
+	if (entry)
+		options->group = entry->gr_gid;
+	options->user = cmd_value(cmd, "user");
+	if (options->user && !getpwnam(options->user))
+		return cmd_fail(cmd, EXIT_USAGE, "--user %.40s: no such user", options->user);
+	return EXIT_DONE;
+}
+
+static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
+{
+	uint64_t restarts;
+	int status;
+
+	status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, DEFAULT_KILL_TIMEOUT_MS,
+			     &options->kill_timeout_ms);
+	if (!status)
+		status = parse_limit(cmd, "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
+				     &options->ready_timeout_ms);
+	if (!status)
+		status = parse_limit(cmd, "max-restarts", 1000000, DEFAULT_MAX_RESTARTS, &restarts);
+	if (!status)
+		options->max_restarts = restarts;
+	return status;
+}
+
+static int parse_name_option(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *name = cmd_value(cmd, "name");
+
+	if (!name) {
+		default_name(cmd->args, options->name);
+		return EXIT_DONE;
+	}
+	if (parse_name(name))
+		return cmd_fail(cmd, EXIT_USAGE, "--name \"%.80s\": %s", name, parse_name_rule());
+	strcpy(options->name, name);
+	return EXIT_DONE;
+}
+
+static int parse_all(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *policy = cmd_value(cmd, "policy");
+	int status = parse_name_option(cmd, options);
+
+	if (!status)
+		status = parse_workers(cmd, cmd_value(cmd, "n"), &options->workers);
+	if (!status && policy)
+		status = cmd_parse_policy(cmd, policy, &options->policy);
+	if (!status)
+		status = parse_ports(cmd, "port", options->rules.ports, &options->rules.nr_ports);
+	if (!status)
+		status = parse_ports(cmd, "offset-port", options->rules.offsets,
+				     &options->rules.nr_offsets);
+	if (!status)
+		status = parse_listens(cmd, options);
+	if (!status)
+		status = parse_timeouts(cmd, options);
+	if (!status)
+		status = parse_owner(cmd, options);
+	options->wait_ready = cmd_value(cmd, "wait-ready");
+	options->with_controller = cmd_value(cmd, "with-controller");
+	options->log_dir = cmd_value(cmd, "log-dir");
+	if (!status && options->log_dir && access(options->log_dir, W_OK | X_OK))
+		status = cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
+				  strerror(errno));
+	return status;
+}
+
+static int run(struct cmd *cmd)
+{
+	struct keeper_options options = { .argv = cmd->args };
+	int status = parse_all(cmd, &options);
+
+	if (status)
+		return status;
+	if (cmd->dry_run) {
+		printf("would run %u workers of %s as service %s\n", options.workers, cmd->args[0],
+		       options.name);
+		return EXIT_DONE;
+	}
+	return keeper_run(&options);
+}
+
+static const struct cmd_option options[] = {
+	{ "n", "N|max", "how many workers (default max: one per CPU that may be used)" },
+	{ "name", "NAME", "name of the service (default: the script's or command's)" },
+	{ "policy", "POLICY", "how to pick a worker" },
+	{ "port", "PORT[,PORT]", "share these ports, not the first that is bound" },
+	{ "offset-port", "PORT[,PORT]", "worker w gets PORT+w when it binds PORT" },
+	{ "listen", "ADDR[,ADDR]", "make the sockets and hand them over (LISTEN_FDS)" },
+	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" },
+	{ "ready-timeout", "MS", "time from start to ready (default 10000)" },
+	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" },
+	{ "max-restarts", "N", "give a worker up after N quick exits in a row (default 16)" },
+	{ "user", "USER", "run the workers as this user" },
+	{ "group", "GROUP", "its workers may report load, its users control the service" },
+	{ "log-dir", "DIR", "append the workers' output to DIR/NAME-WORKER.log" },
+	{ "with-controller", NULL, "workers end when lbctl dies" },
+	{ NULL, NULL, NULL },
+};
+
+const struct command cmd_run = {
+	.name = "run",
+	.args = "[OPTIONS] [--] CMD [ARG]...",
+	.summary = "start N workers of a command on one port and keep them running",
+	.details = "The command need not know of SO_REUSEPORT: the first TCP port that a worker "
+		   "binds is\nshared by all. Stays in the foreground; Ctrl-C or SIGTERM ends "
+		   "the workers. kill -9\ndoes not: the same command finds them again.",
+	.min_args = 1,
+	.max_args = 100000,
+	.kind = VERB,
+	.takes_command = true,
+	.options = options,
+	.run = run,
+};

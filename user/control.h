@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The client's side of a keeper's control socket: see control.c. */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#define CONTROL_MOST_BYTES 65536
+
+/* Connects to the keeper of a service. Returns a descriptor, or -errno (-ENOENT: it has none). */
+int control_connect(const char *name);
+
+/* Sends one request. Returns 0, -EMSGSIZE or -errno. */
+int control_request(int fd, const json_t *request);
+
+/* Waits for one answer, which is the caller's. Returns 0, -EPIPE (the keeper is gone) or -errno. */
+int control_receive(int fd, json_t **value);
+
+/* The process id of the service's keeper, 0 if there is none. */
+pid_t control_keeper(const char *name);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The keeper: one event loop that keeps N worker processes of a command alive and their sockets
+ * in the service. It holds no state that the kernel does not have too: cgroups say which process
+ * is which worker, pins say which socket is in which slot. So it may be killed at any time, and
+ * the next one goes on from there.
+ *
+ * All change goes through keeper_step(): it compares what should be (how many workers, of which
+ * generation) with what is, and does the next thing. Events only note facts and call it.
+ */
+#ifndef KEEPER_H
+#define KEEPER_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "adopt.h"
+#include "lb_abi.h"
+#include "parse.h"
+#include "process.h"
+
+#define KEEPER_DIR "/run/lbctl"
+
+struct keeper_options {
+	char name[LB_NAME_MAX + 1];
+	uint32_t policy; /* 0 = the default */
+	uint32_t workers;
+	char *const *argv;
+	struct lb_adopt rules;
+	struct keeper_listen {
+		uint8_t family;
+		uint8_t addr[16];
+		uint16_t port;
+	} listens[LB_MAX_LISTENERS];
+	uint32_t nr_listens;
+	uint64_t kill_timeout_ms;  /* from SIGTERM to SIGKILL */
+	uint64_t ready_timeout_ms; /* from start to ready */
+	uint32_t max_restarts;	   /* in a row, before it is given up */
+	bool wait_ready;	   /* until READY=1 or process.send('ready') */
+	bool with_controller;
+	const char *user;
+	const char *log_dir;
+	uint32_t group;
+};
+
+/* One worker process. */
+struct proc {
+	struct keeper *keeper;
+	uint32_t worker;
+	uint32_t generation;
+	struct process process;
+	int cgroup_fd;
+	uint64_t cgroup;  /* its id */
+	uint64_t started; /* CLOCK_MONOTONIC, microseconds */
+	bool adopted;	  /* another lbctl started it: its exit status is not ours to know */
+	bool said_ready;
+	int slot; /* of its registered socket; -1 = it has none yet */
+	bool online;
+	bool stopping; /* it was told to end */
+	sd_event_source *exit_source;
+	sd_event_source *timer; /* ready timeout, then kill timeout */
+	sd_event_source *channel_source;
+	char *line; /* of a message, not yet complete */
+	size_t line_len;
+};
+
+/* One worker: what serves, what is to take its place, what leaves. */
+struct keeper_worker {
+	struct proc *current;
+	struct proc *next;
+	struct proc *leaving;
+	uint32_t restarts;
+	uint32_t failures; /* exits in a row, soon after the start */
+	bool gave_up;
+	bool renew; /* wants a new process in place of the current one */
+	int listen_fds[LB_MAX_LISTENERS];
+	sd_event_source *restart_timer;
+};
+
+struct client;
+
+/* Something that takes a while, for one client at a time. */
+struct operation {
+	const char *verb; /* "reload" ...; NULL = none */
+	struct client *client;
+};
+
+struct keeper {
+	struct keeper_options options;
+	sd_event *loop;
+	struct adopter *adopter;
+	char cgroup_parent[PATH_MAX];
+	char cgroup_name[LB_NAME_MAX + 8];
+	int cgroup_fd;
+	int lock_fd;
+	uint32_t generation; /* of the last process that was started */
+	struct keeper_worker workers[LB_MAX_WORKERS];
+	uint32_t wanted; /* how many workers there should be */
+	bool stopping;
+	bool failed;	/* gave up on every worker */
+	int exec_error; /* why the command can't be started at all */
+	struct operation operation;
+	int control_fd;
+	int notify_fd;
+	struct client *clients;
+	sd_event_source *sync_timer;
+};
+
+/* Runs until told to stop. Returns the exit status of `lbctl run`. */
+int keeper_run(const struct keeper_options *options);
+
+/* --- for the keeper's own files: keeper.c, keeper_proc.c, keeper_sync.c, control.c --- */
+
+/* Does what is next. Cheap when there is nothing to do. */
+void keeper_step(struct keeper *keeper);
+
+/* Every worker gets a new process, one at a time. */
+void keeper_renew_all(struct keeper *keeper);
+
+/* Ends the workers, then the loop; asked twice, at once. */
+void keeper_stop(struct keeper *keeper);
+
+/* Ends the loop's operation, if any, and tells whoever asked for it. */
+void keeper_finish_operation(struct keeper *keeper, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Tells terminal and subscribers what happened: `text` for people, `details` (taken over, may be
+ * NULL) for programs.
+ */
+void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* keeper_proc.c: NULL when it could not be started; keeper->exec_error may say why. */
+struct proc *proc_start(struct keeper *keeper, uint32_t worker);
+void proc_stop(struct proc *proc);
+void proc_free(struct proc *proc);
+int proc_send(struct proc *proc, const char *line);
+/* Finds the living processes of an earlier keeper. Returns their number. */
+uint32_t proc_adopt_all(struct keeper *keeper);
+void keeper_proc_exited(struct proc *proc, const siginfo_t *info);
+
+/* keeper_sync.c */
+int keeper_make_listeners(struct keeper *keeper, uint32_t worker);
+void keeper_close_listeners(struct keeper *keeper, uint32_t worker);
+void keeper_sync(struct keeper *keeper);
+/* No new connection for the process's slot after the return; new ones again. */
+void keeper_drain(struct keeper *keeper, const struct proc *proc);
+void keeper_resume(struct keeper *keeper, const struct proc *proc);
+void keeper_retire(struct keeper *keeper, uint32_t worker);
+void keeper_note_restart(struct keeper *keeper, uint32_t worker);
+
+/* control.c */
+int control_open(struct keeper *keeper);
+void control_close(struct keeper *keeper);
+void control_publish(struct keeper *keeper, const json_t *event);
+void control_reply(struct client *client, int status, const char *text);
+
+#endif

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Worker processes of a keeper: start, stop, exit, messages, and finding those of a dead keeper. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "cleanup.h"
+#include "keeper.h"
+#include "procs.h"
+
+#define MOST_LINE_BYTES 65536
+
+static uint64_t now_us(const struct keeper *keeper)
+{
+	uint64_t now = 0;
+
+	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+static void cgroup_name_of(uint32_t worker, uint32_t generation, char out[32])
+{
+	snprintf(out, 32, "w%u-%u", worker, generation);
+}
+
+void proc_free(struct proc *proc)
+{
+	char dir[PATH_MAX], name[32];
+
+	if (!proc)
+		return;
+	sd_event_source_disable_unref(proc->exit_source);
+	sd_event_source_disable_unref(proc->timer);
+	sd_event_source_disable_unref(proc->channel_source);
+	close_fd(&proc->process.pidfd);
+	close_fd(&proc->process.channel_fd);
+	if (proc->cgroup_fd >= 0) {
+		cgroup_name_of(proc->worker, proc->generation, name);
+		if (snprintf(dir, sizeof(dir), "%s/%s", proc->keeper->cgroup_parent,
+			     proc->keeper->cgroup_name) < (int)sizeof(dir))
+			cgroup_remove(dir, name);
+	}
+	if (proc->cgroup && proc->keeper->adopter)
+		adopt_remove_member(proc->keeper->adopter, proc->cgroup);
+	close_fd(&proc->cgroup_fd);
+	free(proc->line);
+	free(proc);
+}
+
+static int on_process_exit(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct proc *proc = arg;
+	siginfo_t info = { 0 };
+
+	(void)source;
+	(void)events;
+	/* not our child: how it ended is not for us to know */
+	if (waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG))
+		info.si_pid = 0;
+	keeper_proc_exited(proc, &info);
+	return 0;
+}
+
+/* One line of JSON from the worker, as Node.js sends them. */
+static void take_message(struct proc *proc, const char *line)
+{
+	json_t *message = json_loads(line, JSON_DECODE_ANY, NULL);
+	const char *internal;
+
+	if (!message)
+		return;
+	internal = json_string_value(json_object_get(message, "cmd"));
+	if (internal && !strncmp(internal, "NODE_", 5)) {
+		json_decref(message);
+		return;
+	}
+	if (json_is_string(message) && !strcmp(json_string_value(message), "ready")) {
+		proc->said_ready = true;
+		keeper_sync(proc->keeper);
+		keeper_step(proc->keeper);
+	}
+	keeper_event(proc->keeper, "message",
+		     json_pack("{s:i, s:i, s:o}", "worker", proc->worker, "pid", proc->process.pid,
+			       "message", message),
+		     "worker %u says: %s", proc->worker, line);
+}
+
+static void take_bytes(struct proc *proc, const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (bytes[i] == '\n') {
+			proc->line[proc->line_len] = '\0';
+			if (proc->line_len)
+				take_message(proc, proc->line);
+			proc->line_len = 0;
+		} else if (proc->line_len < MOST_LINE_BYTES - 1) {
+			proc->line[proc->line_len++] = bytes[i];
+		}
+	}
+}
+
+/* At most one buffer a turn: a worker that never stops sending must not starve the others. */
+static int on_channel(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct proc *proc = arg;
+	char bytes[4096];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	(void)events;
+	if (n > 0)
+		take_bytes(proc, bytes, n);
+	else if (!n || (errno != EAGAIN && errno != EINTR))
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	return 0;
+}
+
+int proc_send(struct proc *proc, const char *line)
+{
+	struct iovec parts[] = {
+		{ .iov_base = (void *)line, .iov_len = strlen(line) },
+		{ .iov_base = (char[]){ "\n" }, .iov_len = 1 },
+	};
+	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n;
+
+	if (proc->process.channel_fd < 0)
+		return -ENOTCONN;
+	n = sendmsg(proc->process.channel_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return -errno;
+	/* half a line would spoil the next one, so there is no next one */
+	if ((size_t)n != parts[0].iov_len + 1) {
+		close_fd(&proc->process.channel_fd);
+		return -EMSGSIZE;
+	}
+	return 0;
+}
+
+/* Everything that a running process needs, whoever started it. */
+static int watch(struct proc *proc)
+{
+	sd_event *loop = proc->keeper->loop;
+	int err;
+
+	proc->line = malloc(MOST_LINE_BYTES);
+	if (!proc->line)
+		return -ENOMEM;
+	err = sd_event_add_io(loop, &proc->exit_source, proc->process.pidfd, EPOLLIN,
+			      on_process_exit, proc);
+	if (err >= 0 && proc->process.channel_fd >= 0)
+		err = sd_event_add_io(loop, &proc->channel_source, proc->process.channel_fd,
+				      EPOLLIN, on_channel, proc);
+	return err < 0 ? err : 0;
+}
+
+static struct proc *proc_new(struct keeper *keeper, uint32_t worker, uint32_t generation)
+{
+	struct proc *proc = calloc(1, sizeof(*proc));
+	char name[32], dir[PATH_MAX];
+
+	if (!proc)
+		return NULL;
+	proc->keeper = keeper;
+	proc->worker = worker;
+	proc->generation = generation;
+	proc->slot = -1;
+	proc->process = (struct process){ .pidfd = -1, .channel_fd = -1 };
+	proc->started = now_us(keeper);
+	cgroup_name_of(worker, generation, name);
+	if (snprintf(dir, sizeof(dir), "%s/%s", keeper->cgroup_parent, keeper->cgroup_name) >=
+	    (int)sizeof(dir)) {
+		free(proc);
+		return NULL;
+	}
+	proc->cgroup_fd = cgroup_make(dir, name);
+	if (proc->cgroup_fd >= 0)
+		proc->cgroup = cgroup_id(proc->cgroup_fd);
+	return proc;
+}
+
+static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct proc *proc = arg;
+	struct keeper *keeper = proc->keeper;
+
+	(void)source;
+	(void)usec;
+	if (proc->online || proc->stopping)
+		return 0;
+	keeper_event(keeper, "timeout",
+		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
+		     "worker %u (pid %d) %s after %lu s", proc->worker, proc->process.pid,
+		     proc->slot >= 0 ? "is not ready" : "listens on no TCP port that is shared",
+		     (unsigned long)(keeper->options.ready_timeout_ms / 1000));
+	if (keeper->workers[proc->worker].next == proc)
+		proc_stop(proc);
+	return 0;
+}
+
+static void set_timer(struct proc *proc, uint64_t ms, sd_event_time_handler_t handler)
+{
+	sd_event_source_disable_unref(proc->timer);
+	proc->timer = NULL;
+	sd_event_add_time_relative(proc->keeper->loop, &proc->timer, CLOCK_MONOTONIC, ms * 1000, 0,
+				   handler, proc);
+}
+
+static const char *log_path(const struct keeper *keeper, uint32_t worker, char out[PATH_MAX])
+{
+	if (!keeper->options.log_dir)
+		return NULL;
+	snprintf(out, PATH_MAX, "%s/%s-%u.log", keeper->options.log_dir, keeper->options.name,
+		 worker);
+	return out;
+}
+
+struct proc *proc_start(struct keeper *keeper, uint32_t worker)
+{
+	struct proc *proc = proc_new(keeper, worker, ++keeper->generation);
+	char notify[PATH_MAX], log[PATH_MAX];
+	struct process_spec spec = {
+		.argv = keeper->options.argv,
+		.service = keeper->options.name,
+		.worker = worker,
+		.workers = keeper->wanted,
+		.log_path = log_path(keeper, worker, log),
+		.listen_fds = keeper->workers[worker].listen_fds,
+		.nr_listen_fds = keeper->options.nr_listens,
+		.user = keeper->options.user,
+		.die_with_parent = keeper->options.with_controller,
+	};
+	int err;
+
+	if (!proc)
+		return NULL;
+	snprintf(notify, sizeof(notify), KEEPER_DIR "/%s.notify", keeper->options.name);
+	spec.notify_path = keeper->notify_fd >= 0 ? notify : NULL;
+	spec.cgroup_fd = proc->cgroup_fd;
+	err = proc->cgroup_fd < 0 ? proc->cgroup_fd : 0;
+	if (!err && keeper->adopter)
+		err = adopt_add_member(keeper->adopter, proc->cgroup, worker);
+	if (!err)
+		err = process_start(&spec, &proc->process);
+	if (!err)
+		err = watch(proc);
+	if (err) {
+		keeper->exec_error = err;
+		proc_free(proc);
+		return NULL;
+	}
+	set_timer(proc, keeper->options.ready_timeout_ms, on_ready_timeout);
+	return proc;
+}
+
+static int on_kill_timeout(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct proc *proc = arg;
+
+	(void)source;
+	(void)usec;
+	keeper_event(proc->keeper, "kill",
+		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
+		     "worker %u (pid %d) did not end within %lu ms of SIGTERM: SIGKILL",
+		     proc->worker, proc->process.pid,
+		     (unsigned long)proc->keeper->options.kill_timeout_ms);
+	cgroup_signal(proc->cgroup_fd, SIGKILL);
+	return 0;
+}
+
+void proc_stop(struct proc *proc)
+{
+	if (proc->stopping)
+		return;
+	proc->stopping = true;
+	/* the group: a shell or npm in front of the server hands nothing on */
+	if (kill(-proc->process.pid, SIGTERM))
+		kill(proc->process.pid, SIGTERM);
+	set_timer(proc, proc->keeper->options.kill_timeout_ms, on_kill_timeout);
+}
+
+/* The process whose parent is none of the others: the one that was started. */
+static pid_t find_leader(const pid_t *pids, int n)
+{
+	uint64_t start, earliest = UINT64_MAX;
+	pid_t leader = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (pids[i] > 0 && !procs_start_time(pids[i], &start) && start < earliest) {
+			earliest = start;
+			leader = pids[i];
+		}
+	}
+	return leader;
+}
+
+static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t generation)
+{
+	struct proc *proc = proc_new(keeper, worker, generation);
+	_cleanup_free_ pid_t *pids = NULL;
+	int n;
+
+	if (!proc || proc->cgroup_fd < 0) {
+		proc_free(proc);
+		return NULL;
+	}
+	n = cgroup_pids(proc->cgroup_fd, &pids);
+	proc->process.pid = n > 0 ? find_leader(pids, n) : 0;
+	if (proc->process.pid)
+		proc->process.pidfd = syscall(__NR_pidfd_open, proc->process.pid, 0);
+	if (proc->process.pidfd < 0) {
+		proc_free(proc);
+		return NULL;
+	}
+	proc->adopted = true;
+	proc->said_ready = true;
+	proc->process.channel_fd = process_fetch_channel(proc->process.pid);
+	if (keeper->adopter)
+		adopt_add_member(keeper->adopter, proc->cgroup, worker);
+	if (watch(proc)) {
+		proc_free(proc);
+		return NULL;
+	}
+	return proc;
+}
+
+uint32_t proc_adopt_all(struct keeper *keeper)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	uint32_t worker, generation, found = 0;
+	struct keeper_worker *seat;
+	struct dirent *entry;
+	struct proc *proc;
+	int fd = openat(keeper->cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	while (dir && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "w%u-%u", &worker, &generation) != 2 ||
+		    worker >= LB_MAX_WORKERS)
+			continue;
+		if (generation > keeper->generation)
+			keeper->generation = generation;
+		proc = adopt_one(keeper, worker, generation);
+		if (!proc)
+			continue;
+		found++;
+		seat = &keeper->workers[worker];
+		/* of two, the newer one serves */
+		if (seat->current && seat->current->generation > generation) {
+			seat->leaving = proc;
+		} else {
+			seat->leaving = seat->current;
+			seat->current = proc;
+		}
+	}
+	return found;
+}

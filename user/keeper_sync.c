@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The service's side of a keeper: which sockets its workers have, and what goes to them. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "attach.h"
+#include "cleanup.h"
+#include "keeper.h"
+#include "lb_pick.h"
+#include "service.h"
+#include "steer.h"
+
+#define BACKLOG 4096 /* cut to net.core.somaxconn by the kernel */
+
+static int make_listener(const struct keeper_listen *listen_at)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(listen_at->port) };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(listen_at->port) };
+	bool six = listen_at->family == AF_INET6;
+	_cleanup_close_ int fd = -1;
+	const int on = 1;
+
+	memcpy(&in6.sin6_addr, listen_at->addr, 16);
+	memcpy(&in.sin_addr, listen_at->addr, 4);
+	fd = socket(listen_at->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    (six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))))
+		return -errno;
+	if (bind(fd, six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in,
+		 six ? sizeof(in6) : sizeof(in)) ||
+	    listen(fd, BACKLOG))
+		return -errno;
+	return fd_steal(&fd);
+}
+
+int keeper_make_listeners(struct keeper *keeper, uint32_t worker)
+{
+	int *fds = keeper->workers[worker].listen_fds;
+
+	for (uint32_t i = 0; i < keeper->options.nr_listens; i++) {
+		if (fds[i] < 0)
+			fds[i] = make_listener(&keeper->options.listens[i]);
+		if (fds[i] < 0)
+			return fds[i];
+	}
+	return 0;
+}
+
+/* Whoever waits in their queues is handed on by the kernel. */
+void keeper_close_listeners(struct keeper *keeper, uint32_t worker)
+{
+	for (uint32_t i = 0; i < LB_MAX_LISTENERS; i++)
+		close_fd(&keeper->workers[worker].listen_fds[i]);
+}
+
+/* Whose socket: by the cgroup it was made in, or, of those that lbctl made, by its cookie. */
+static struct proc *owner_of(struct keeper *keeper, const struct member *member)
+{
+	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
+		struct keeper_worker *seat = &keeper->workers[i];
+		struct proc *procs[] = { seat->current, seat->next, seat->leaving };
+
+		for (size_t j = 0; j < 3; j++) {
+			if (procs[j] && procs[j]->cgroup &&
+			    procs[j]->cgroup == member->socket.cgroup_id)
+				return procs[j];
+		}
+		for (uint32_t j = 0; j < keeper->options.nr_listens; j++) {
+			if (seat->listen_fds[j] >= 0 && seat->current &&
+			    steer_socket_cookie(seat->listen_fds[j]) == member->socket.cookie)
+				return seat->current;
+		}
+	}
+	return NULL;
+}
+
+static int worker_of(void *arg, const struct member *member)
+{
+	struct proc *proc = owner_of(arg, member);
+
+	return proc ? (int)proc->worker : -1;
+}
+
+/* Strangers stay out, and processes that have not said that they are ready. */
+static bool may_serve(struct keeper *keeper, const struct member *member)
+{
+	struct proc *proc = owner_of(keeper, member);
+
+	return proc && (proc->said_ready || !keeper->options.wait_ready);
+}
+
+static void keep_own(struct keeper *keeper, struct reuseport_group *group)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < group->nr_members; i++) {
+		if (group->id && !group->mptcp && may_serve(keeper, &group->members[i]))
+			group->members[kept++] = group->members[i];
+	}
+	group->nr_members = kept;
+}
+
+/* The ports that the workers share, as far as they are known. */
+static uint32_t shared_ports(const struct keeper *keeper, uint16_t *ports)
+{
+	const struct keeper_options *options = &keeper->options;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < options->nr_listens; i++)
+		ports[n++] = options->listens[i].port;
+	if (options->nr_listens)
+		return n;
+	for (uint32_t i = 0; i < options->rules.nr_ports; i++)
+		ports[n++] = options->rules.ports[i];
+	if (!n && keeper->adopter && adopt_first_port(keeper->adopter))
+		ports[n++] = adopt_first_port(keeper->adopter);
+	return n;
+}
+
+static bool is_shared(const uint16_t *ports, uint32_t n, uint16_t port)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (ports[i] == port)
+			return true;
+	}
+	return false;
+}
+
+static void note_listening(struct keeper *keeper, const struct reuseport_group *group,
+			   const struct member *member, int slot)
+{
+	struct proc *proc = owner_of(keeper, member);
+	char address[ADDR_STRLEN];
+
+	if (!proc || slot < 0 || proc->slot == slot)
+		return;
+	proc->slot = slot;
+	group_address(group, address);
+	keeper_event(keeper, "listening",
+		     json_pack("{s:i, s:i, s:s}", "worker", proc->worker, "pid", proc->process.pid,
+			       "addr", address),
+		     "worker %u (pid %d) listening on %s", proc->worker, proc->process.pid,
+		     address);
+}
+
+/* Which slot each process got. */
+static void note_slots(struct keeper *keeper, const struct groups *groups)
+{
+	struct state state;
+
+	if (state_open(&state, keeper->options.name, STATE_READ))
+		return;
+	for (size_t g = 0; g < groups->count; g++) {
+		const struct reuseport_group *group = &groups->items[g];
+
+		for (size_t i = 0; i < group->nr_members; i++)
+			note_listening(keeper, group, &group->members[i],
+				       service_slot_of_cookie(&state,
+							      group->members[i].socket.cookie));
+	}
+	state_close(&state);
+}
+
+void keeper_sync(struct keeper *keeper)
+{
+	const struct service_owner owner = { .worker = worker_of, .arg = keeper };
+	struct attach_request request = {
+		.name = keeper->options.name,
+		.policy = 0,
+		.netns_fd = -1,
+		.max_workers = keeper->wanted,
+		.group = keeper->options.group,
+		.owner = &owner,
+	};
+	struct attach_result result;
+	struct trouble trouble = { 0 };
+	struct groups groups;
+	uint16_t ports[LB_MAX_LISTENERS + LB_MAX_PORTS];
+	uint32_t n = shared_ports(keeper, ports);
+	struct state state;
+
+	if (!n || groups_find(-1, n == 1 ? ports[0] : 0, 0, 0, &groups))
+		return;
+	for (size_t i = 0; i < groups.count; i++) {
+		if (!is_shared(ports, n, groups.items[i].port))
+			groups.items[i].nr_members = 0;
+		keep_own(keeper, &groups.items[i]);
+	}
+	/* the policy counts at the start only: later changes were made by someone on purpose */
+	if (state_open(&state, keeper->options.name, STATE_READ))
+		request.policy = keeper->options.policy;
+	else
+		state_close(&state);
+	if (attach_groups(&request, &groups, &result, &trouble))
+		keeper_event(keeper, "trouble", json_pack("{s:s}", "text", trouble.text), "%s",
+			     trouble.text);
+	else
+		note_slots(keeper, &groups);
+	groups_free(&groups);
+}
+
+/* Changes one worker's or slot's rows, then publishes the table. */
+static void change_service(struct keeper *keeper, void (*change)(struct state *, uint32_t),
+			   uint32_t which)
+{
+	struct state state;
+
+	if (state_open(&state, keeper->options.name, STATE_LOCK))
+		return;
+	change(&state, which);
+	steer_publish(&state, lb_word_policy(state.config->word));
+	state_close(&state);
+}
+
+static void drain_slot(struct state *state, uint32_t slot)
+{
+	if (state->workers[slot].state == LB_SLOT_UP)
+		__atomic_store_n(&state->workers[slot].state, LB_SLOT_DRAINING, __ATOMIC_RELEASE);
+}
+
+static void resume_slot(struct state *state, uint32_t slot)
+{
+	if (state->workers[slot].state == LB_SLOT_DRAINING)
+		__atomic_store_n(&state->workers[slot].state, LB_SLOT_UP, __ATOMIC_RELEASE);
+}
+
+static void retire_worker(struct state *state, uint32_t worker)
+{
+	service_retire(state, worker);
+}
+
+static void count_restart(struct state *state, uint32_t worker)
+{
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		if (state->workers[slot].worker == worker)
+			state->workers[slot].restarts++;
+	}
+}
+
+void keeper_drain(struct keeper *keeper, const struct proc *proc)
+{
+	if (proc->slot >= 0)
+		change_service(keeper, drain_slot, proc->slot);
+}
+
+void keeper_resume(struct keeper *keeper, const struct proc *proc)
+{
+	if (proc->slot >= 0)
+		change_service(keeper, resume_slot, proc->slot);
+}
+
+void keeper_retire(struct keeper *keeper, uint32_t worker)
+{
+	change_service(keeper, retire_worker, worker);
+}
+
+void keeper_note_restart(struct keeper *keeper, uint32_t worker)
+{
+	change_service(keeper, count_restart, worker);
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See process.h. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "parse.h"
+
+/* Descriptors 3 .. 3 + n - 1 are LISTEN_FDS; then the worker's end of the channel, then ours. */
+#define FIRST_FD 3
+#define SAFE_FD 200
+
+static void set_number(const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lu", (unsigned long)value);
+	setenv(name, text, 1);
+}
+
+static void set_environment(const struct process_spec *spec)
+{
+	setenv("LBCTL_SERVICE", spec->service, 1);
+	set_number("LBCTL_WORKER", spec->worker);
+	set_number("LBCTL_WORKERS", spec->workers);
+	set_number("NODE_APP_INSTANCE", spec->worker);
+	set_number("NODE_CHANNEL_FD", FIRST_FD + spec->nr_listen_fds);
+	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	if (spec->notify_path)
+		setenv("NOTIFY_SOCKET", spec->notify_path, 1);
+	if (spec->nr_listen_fds) {
+		set_number("LISTEN_FDS", spec->nr_listen_fds);
+		set_number("LISTEN_PID", getpid());
+	}
+}
+
+static int become_user(const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (!user)
+		return -ESRCH;
+	if (initgroups(name, user->pw_gid) || setgid(user->pw_gid) || setuid(user->pw_uid))
+		return -errno;
+	setenv("USER", name, 1);
+	setenv("HOME", user->pw_dir, 1);
+	return 0;
+}
+
+static int redirect(const struct process_spec *spec)
+{
+	int null = open("/dev/null", O_RDONLY), log;
+
+	if (null < 0 || dup2(null, 0) < 0)
+		return -errno;
+	close(null);
+	if (!spec->log_path)
+		return 0;
+	log = open(spec->log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
+	if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+		return -errno;
+	close(log);
+	return 0;
+}
+
+/* Moves descriptors to where the conventions want them; by way of high ones, as they may cross. */
+static int place_descriptors(const struct process_spec *spec, const int channel[2], int *report)
+{
+	size_t n = spec->nr_listen_fds;
+	int moved[3];
+
+	*report = fcntl(*report, F_DUPFD_CLOEXEC, SAFE_FD);
+	moved[0] = fcntl(channel[0], F_DUPFD_CLOEXEC, SAFE_FD);
+	moved[1] = fcntl(channel[1], F_DUPFD_CLOEXEC, SAFE_FD);
+	if (*report < 0 || moved[0] < 0 || moved[1] < 0)
+		return -errno;
+	for (size_t i = 0; i < n; i++) {
+		moved[2] = fcntl(spec->listen_fds[i], F_DUPFD_CLOEXEC, SAFE_FD);
+		if (moved[2] < 0 || dup2(moved[2], FIRST_FD + i) < 0)
+			return -errno;
+	}
+	if (dup2(moved[1], FIRST_FD + n) < 0 || dup2(moved[0], FIRST_FD + n + 1) < 0)
+		return -errno;
+	return 0;
+}
+
+__attribute__((noreturn)) static void run_child(const struct process_spec *spec,
+						const int channel[2], int report)
+{
+	sigset_t none;
+	int err;
+
+	sigemptyset(&none);
+	for (int i = 1; i < 32; i++)
+		signal(i, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpgid(0, 0);
+	err = redirect(spec);
+	if (!err)
+		err = place_descriptors(spec, channel, &report);
+	if (!err && spec->user)
+		err = become_user(spec->user);
+	/* after setuid(), which clears it */
+	if (!err && spec->die_with_parent)
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (!err) {
+		set_environment(spec);
+		execvp(spec->argv[0], spec->argv);
+		err = -errno;
+	}
+	if (write(report, &err, sizeof(err)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static pid_t clone_into(int cgroup_fd, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup_fd,
+	};
+
+	return syscall(__NR_clone3, &args, sizeof(args));
+}
+
+/* Waits until the child has executed the program: what it reports is why it could not. */
+static int await_exec(int report, int pidfd)
+{
+	siginfo_t info;
+	int err = 0;
+
+	if (read(report, &err, sizeof(err)) != sizeof(err))
+		return 0;
+	waitid(P_PIDFD, pidfd, &info, WEXITED);
+	return err ? err : -EIO;
+}
+
+int process_start(const struct process_spec *spec, struct process *process)
+{
+	_cleanup_close_ int ours = -1;
+	_cleanup_close_ int theirs = -1;
+	_cleanup_close_ int report_read = -1;
+	_cleanup_close_ int report_write = -1;
+	int channel[2], report[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel))
+		return -errno;
+	ours = channel[0];
+	theirs = channel[1];
+	if (pipe2(report, O_CLOEXEC))
+		return -errno;
+	report_read = report[0];
+	report_write = report[1];
+	process->pidfd = -1;
+	process->pid = clone_into(spec->cgroup_fd, &process->pidfd);
+	if (process->pid < 0)
+		return -errno;
+	if (!process->pid)
+		run_child(spec, channel, report[1]);
+	setpgid(process->pid, process->pid);
+	close_fd(&report_write);
+	err = await_exec(report_read, process->pidfd);
+	if (err) {
+		close_fd(&process->pidfd);
+		return err;
+	}
+	fcntl(ours, F_SETFL, O_NONBLOCK);
+	process->channel_fd = fd_steal(&ours);
+	return 0;
+}
+
+/* NODE_CHANNEL_FD as the process was started with, or -errno. */
+static int channel_number(pid_t pid, uint64_t *number)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *entry = NULL;
+	const char name[] = "NODE_CHANNEL_FD=";
+	size_t room = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (getdelim(&entry, &room, '\0', file) > 0) {
+		if (!strncmp(entry, name, strlen(name)))
+			return parse_u64(entry + strlen(name), 0, 65536, number);
+	}
+	return -ENOENT;
+}
+
+int process_fetch_channel(pid_t pid)
+{
+	_cleanup_close_ int pidfd = syscall(__NR_pidfd_open, pid, 0);
+	uint64_t number;
+	int err, fd;
+
+	if (pidfd < 0)
+		return -errno;
+	err = channel_number(pid, &number);
+	if (err)
+		return err;
+	fd = syscall(__NR_pidfd_getfd, pidfd, (int)number + 1, 0);
+	return fd < 0 ? -errno : fd;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Start a worker process: its cgroup, environment, descriptors and output. */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process_spec {
+	char *const *argv;
+	const char *service;
+	uint32_t worker;       /* its number */
+	uint32_t workers;      /* of how many */
+	int cgroup_fd;	       /* where it is born */
+	const int *listen_fds; /* handed over by the socket-activation protocol */
+	size_t nr_listen_fds;
+	const char *notify_path; /* NOTIFY_SOCKET, or NULL */
+	const char *log_path;	 /* append stdout and stderr here; NULL = as lbctl's own */
+	const char *user;	 /* become this user, or NULL */
+	bool die_with_parent;	 /* --with-controller */
+};
+
+struct process {
+	pid_t pid;
+	int pidfd;
+	int channel_fd; /* our end of NODE_CHANNEL_FD */
+};
+
+/*
+ * Starts the program in a process group of its own. Both ends of its message channel stay open in
+ * it, so that a dead lbctl is no closed channel; the next one fetches our end with
+ * process_fetch_channel().
+ *
+ * Returns 0, or -errno: -ENOENT (command not found), -EACCES (not executable), -ESRCH (no such
+ * user) and whatever else fork and exec say. Then nothing runs.
+ */
+int process_start(const struct process_spec *spec, struct process *process);
+
+/* Our end of the channel out of a worker that another lbctl started, or -errno. */
+int process_fetch_channel(pid_t pid);
+
+#endif
