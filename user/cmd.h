@@ -51,7 +51,7 @@ struct cmd {
 	X(scan)                                                                                    \
 	X(attach)                                                                                  \
 	X(detach) X(set_policy) X(set_weight) X(drain) X(resume) X(set) X(list) X(show) X(stats)   \
-		X(policies) X(doctor) X(run) X(scale) X(reload) X(restart) X(stop) X(send)         \
+		X(policies) X(doctor) X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send)         \
 			X(events) X(version) X(help)
 
 #define X(name) extern const struct command cmd_##name;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "control.h"
 #include "view.h"
 
 static json_t *listeners_json(const struct view *view)
@@ -50,6 +51,13 @@ static json_t *counters_json(const struct view *view)
 	return counters;
 }
 
+static json_t *keeper_json(const struct view *view)
+{
+	pid_t pid = control_keeper(view->name);
+
+	return json_pack("{s:i, s:b}", "pid", pid, "alive", pid != 0);
+}
+
 static json_t *view_json(const struct view *view)
 {
 	json_t *totals = json_pack("{s:I, s:I, s:I, s:i, s:I}", "decisions",
@@ -58,20 +66,25 @@ static json_t *view_json(const struct view *view)
 				   (json_int_t)view->migrated, "rescued", 0, "retired",
 				   (json_int_t)view->retired);
 
-	return json_pack("{s:i, s:s, s:s, s:o, s:n, s:o, s:o, s:o, s:i}", "schema", 1, "service",
+	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i}", "schema", 1, "service",
 			 view->name, "policy", policy_name(view->policy), "listeners",
-			 listeners_json(view), "keeper", "workers", workers_json(view), "totals",
-			 totals, "counters", counters_json(view), "unregistered",
-			 view->unregistered);
+			 listeners_json(view), "keeper", keeper_json(view), "workers",
+			 workers_json(view), "totals", totals, "counters", counters_json(view),
+			 "unregistered", view->unregistered);
 }
 
 static void print_head(const struct view *view)
 {
+	pid_t pid = control_keeper(view->name);
+
 	printf("%s ", view->name);
 	for (uint32_t i = 0; i < view->nr_listeners; i++)
 		printf("%s%s %s%s", i ? "," : "", i ? "" : " tcp", view->listeners[i].address,
 		       view->listeners[i].steering || view->sockets_error ? "" : " (not steered)");
-	printf("   policy %s\n", policy_name(view->policy));
+	printf("   policy %s", policy_name(view->policy));
+	if (pid)
+		printf("   keeper pid %d", pid);
+	putchar('\n');
 }
 
 static void print_worker(const struct view_worker *w)
@@ -83,16 +96,18 @@ static void print_worker(const struct view_worker *w)
 	snprintf(queue, sizeof(queue), "%u/%u", w->queued, w->queue_max);
 	snprintf(moved, sizeof(moved), "%lu/%lu", (unsigned long)w->migrated_in,
 		 (unsigned long)w->migrated_out);
-	printf("%-6u  %-8s %-9s %6u %5u %5u %9s %9lu %8lu  %-12s %lu\n", w->worker, pid, w->state,
-	       w->weight, w->live, w->half_open, queue, (unsigned long)w->selected,
-	       (unsigned long)w->skipped, moved, (unsigned long)w->load);
+	printf("%-6u  %-8s %-9s %6u %5u %5u %9s %9lu %8lu  %-12s %8lu %lu\n", w->worker, pid,
+	       w->state, w->weight, w->live, w->half_open, queue, (unsigned long)w->selected,
+	       (unsigned long)w->skipped, moved, (unsigned long)w->restarts,
+	       (unsigned long)w->load);
 }
 
 static void print_view(const struct view *view)
 {
 	print_head(view);
-	printf("%-6s  %-8s %-9s %6s %5s %5s %9s %9s %8s  %-12s %s\n", "WORKER", "PID", "STATE",
-	       "WEIGHT", "LIVE", "HALF", "QUEUE", "SELECTED", "SKIPPED", "MOVED IN/OUT", "LOAD");
+	printf("%-6s  %-8s %-9s %6s %5s %5s %9s %9s %8s  %-12s %8s %s\n", "WORKER", "PID", "STATE",
+	       "WEIGHT", "LIVE", "HALF", "QUEUE", "SELECTED", "SKIPPED", "MOVED IN/OUT", "RESTARTS",
+	       "LOAD");
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		print_worker(&view->workers[i]);
 	printf("%lu decisions, %lu fallback, %lu moved, %lu to a full queue; max/mean %.2f\n",

@@ -172,10 +172,12 @@ static void do_send(struct client *client, const json_t *request)
 
 static const struct {
 	const char *verb;
+	bool for_watch; /* makes sense where lbctl did not start the workers */
 	void (*run)(struct client *client, const json_t *request);
 } verbs[] = {
-	{ "scale", do_scale }, { "reload", do_reload }, { "restart", do_restart },
-	{ "stop", do_stop },   { "events", do_events }, { "send", do_send },
+	{ "scale", false, do_scale },	  { "reload", false, do_reload },
+	{ "restart", false, do_restart }, { "stop", true, do_stop },
+	{ "events", true, do_events },	  { "send", false, do_send },
 };
 
 static void handle(struct client *client, const char *bytes, size_t n)
@@ -186,7 +188,11 @@ static void handle(struct client *client, const char *bytes, size_t n)
 	for (size_t i = 0; verb && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verb, verbs[i].verb))
 			continue;
-		verbs[i].run(client, request);
+		if (client->keeper->options.argv || verbs[i].for_watch)
+			verbs[i].run(client, request);
+		else
+			control_reply(client, EXIT_FAILED,
+				      "lbctl watch did not start these workers; ask their server");
 		json_decref(request);
 		return;
 	}

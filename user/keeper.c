@@ -87,6 +87,20 @@ static bool restart_is_pending(struct keeper_worker *seat)
 	return enabled != SD_EVENT_OFF;
 }
 
+/* With every worker given up there is nothing left to keep. */
+static void give_up_together(struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->wanted; i++) {
+		if (!keeper->workers[i].gave_up)
+			return;
+	}
+	keeper_event(keeper, "failed", NULL,
+		     "no worker stays up: the command ends as soon as it is started%s%s",
+		     keeper->options.log_dir ? "; its output is in " : "",
+		     keeper->options.log_dir ? keeper->options.log_dir : "");
+	sd_event_exit(keeper->loop, EXIT_FAILED);
+}
+
 /* Exponential back-off, until --max-restarts. */
 static void plan_restart(struct keeper *keeper, uint32_t worker)
 {
@@ -104,6 +118,7 @@ static void plan_restart(struct keeper *keeper, uint32_t worker)
 			     "worker %u ended %u times in a row: given up; lbctl restart %s %u "
 			     "tries again",
 			     worker, seat->failures, keeper->options.name, worker);
+		give_up_together(keeper);
 		return;
 	}
 	sd_event_source_disable_unref(seat->restart_timer);
@@ -198,6 +213,13 @@ static void leave(struct keeper *keeper, struct keeper_worker *seat)
 	proc_stop(proc);
 }
 
+/* The sockets of --listen are there before the process and pass from one to the next. */
+static void inherit_slot(const struct keeper *keeper, struct proc *next, const struct proc *current)
+{
+	if (keeper->options.nr_listens && next && current)
+		next->slot = current->slot;
+}
+
 static void start_worker(struct keeper *keeper, uint32_t worker)
 {
 	struct keeper_worker *seat = &keeper->workers[worker];
@@ -211,6 +233,7 @@ static void start_worker(struct keeper *keeper, uint32_t worker)
 		plan_restart(keeper, worker);
 		return;
 	}
+	inherit_slot(keeper, proc, seat->current);
 	if (seat->current)
 		seat->next = proc;
 	else
@@ -386,7 +409,7 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *arg)
 	sd_event_source_set_time_relative(source, SYNC_US);
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (!keeper->stopping) {
-		keeper_sync(keeper);
+		keeper_sync_if_changed(keeper);
 		keeper_step(keeper);
 	}
 	return 0;
@@ -456,7 +479,7 @@ static int say(const char *name, int status, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "lbctl: run %s: ", name);
+	fprintf(stderr, "lbctl: %s: ", name);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -528,12 +551,27 @@ static int open_cgroup(struct keeper *keeper)
 	return EXIT_DONE;
 }
 
+/* The port that the workers of an earlier keeper share; they do not bind it again. */
+static uint16_t port_in_use(const char *name)
+{
+	struct state state;
+	uint16_t port = 0;
+
+	if (state_open(&state, name, STATE_READ))
+		return 0;
+	if (state.config->nr_listeners)
+		port = state.config->listeners[0].port;
+	state_close(&state);
+	return port;
+}
+
 static int open_adopter(struct keeper *keeper)
 {
 	int err;
 
 	if (keeper->options.nr_listens)
 		return EXIT_DONE;
+	keeper->options.rules.first = port_in_use(keeper->options.name);
 	err = adopt_open(keeper->cgroup_fd, &keeper->options.rules, &keeper->adopter);
 	if (err == -EPERM)
 		return say(keeper->options.name, EXIT_NOT_ABLE,
@@ -572,16 +610,16 @@ static int open_all(struct keeper *keeper)
 	int status, err;
 
 	status = take_lock(keeper);
-	if (!status)
+	if (!status && keeper->options.argv)
 		status = open_cgroup(keeper);
-	if (!status)
+	if (!status && keeper->options.argv)
 		status = open_adopter(keeper);
 	if (status)
 		return status;
 	err = sd_event_new(&keeper->loop);
 	if (err >= 0)
 		err = add_sources(keeper);
-	if (err >= 0)
+	if (err >= 0 && keeper->options.argv)
 		err = open_notify(keeper);
 	if (err >= 0)
 		err = control_open(keeper);
@@ -590,24 +628,32 @@ static int open_all(struct keeper *keeper)
 	return EXIT_DONE;
 }
 
-/* Stopped: what the service had goes. A keeper that fails leaves it to the living workers. */
-static void close_all(struct keeper *keeper, bool remove)
+static void remove_file(const struct keeper *keeper, const char *ending)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), KEEPER_DIR "/%s.%s", keeper->options.name, ending);
+	unlink(path);
+}
+
+/*
+ * Stopped: what a run had goes with it. A watched service stays as it is, and a keeper that could
+ * not begin leaves everything to the living workers.
+ */
+static void close_all(struct keeper *keeper, bool ran)
 {
 	struct trouble trouble;
-	char path[128];
 
 	if (keeper->loop)
 		control_close(keeper);
-	if (remove) {
+	if (ran && keeper->options.argv) {
 		detach_run(keeper->options.name, &trouble);
 		cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name);
-		snprintf(path, sizeof(path), KEEPER_DIR "/%s.cgroup", keeper->options.name);
-		unlink(path);
-		snprintf(path, sizeof(path), KEEPER_DIR "/%s.notify", keeper->options.name);
-		unlink(path);
-		snprintf(path, sizeof(path), KEEPER_DIR "/%s.lock", keeper->options.name);
-		unlink(path);
+		remove_file(keeper, "cgroup");
+		remove_file(keeper, "notify");
 	}
+	if (ran)
+		remove_file(keeper, "lock");
 	adopt_close(keeper->adopter);
 	close_fd(&keeper->cgroup_fd);
 	close_fd(&keeper->notify_fd);
@@ -619,6 +665,11 @@ static void print_start(const struct keeper *keeper, uint32_t adopted)
 {
 	const struct keeper_options *options = &keeper->options;
 
+	if (options->nr_addrs) {
+		printf("%s: watching; Ctrl-C ends that, and the service goes on\n", options->name);
+		fflush(stdout);
+		return;
+	}
 	if (adopted)
 		printf("%s: %u living workers found, they go on\n", options->name, adopted);
 	printf("%s: %u workers of %s; ", options->name, keeper->wanted, options->argv[0]);
@@ -681,13 +732,13 @@ int keeper_run(const struct keeper_options *options)
 		free(keeper);
 		return status;
 	}
-	adopted = proc_adopt_all(keeper);
+	adopted = options->argv ? proc_adopt_all(keeper) : 0;
 	print_start(keeper, adopted);
 	keeper_sync(keeper);
 	for (uint32_t i = 0; i < keeper->wanted; i++)
 		keeper->workers[i].restarts = 0;
 	keeper_step(keeper);
-	if (nothing_runs(keeper) && keeper->exec_error) {
+	if (keeper->exec_error && nothing_runs(keeper)) {
 		status = exec_failed(keeper);
 	} else {
 		sd_notify(0, "READY=1");

@@ -18,15 +18,20 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "addr.h"
 #include "adopt.h"
 #include "lb_abi.h"
 #include "parse.h"
 #include "process.h"
 
 #define KEEPER_DIR "/run/lbctl"
+#define KEEPER_QUIET_SYNCS 10 /* ticks after which it looks anyway: pids, foreign programs */
 
 struct keeper_options {
 	char name[LB_NAME_MAX + 1];
+	/* lbctl watch: the addresses of a server that someone else started; no argv, no workers */
+	const struct addr *addrs;
+	size_t nr_addrs;
 	uint32_t policy; /* 0 = the default */
 	uint32_t workers;
 	char *const *argv;
@@ -108,9 +113,12 @@ struct keeper {
 	int notify_fd;
 	struct client *clients;
 	sd_event_source *sync_timer;
+	bool in_trouble;       /* the last sync of a watched service failed */
+	uint64_t sockets_seen; /* fingerprint of the listening sockets at the last sync */
+	uint32_t quiet_syncs;  /* timer ticks since then */
 };
 
-/* Runs until told to stop. Returns the exit status of `lbctl run`. */
+/* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
 int keeper_run(const struct keeper_options *options);
 
 /* --- for the keeper's own files: keeper.c, keeper_proc.c, keeper_sync.c, control.c --- */
@@ -148,6 +156,8 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info);
 int keeper_make_listeners(struct keeper *keeper, uint32_t worker);
 void keeper_close_listeners(struct keeper *keeper, uint32_t worker);
 void keeper_sync(struct keeper *keeper);
+/* The same on a timer: looks closer only when listening sockets came or went, or now and then. */
+void keeper_sync_if_changed(struct keeper *keeper);
 /* No new connection for the process's slot after the return; new ones again. */
 void keeper_drain(struct keeper *keeper, const struct proc *proc);
 void keeper_resume(struct keeper *keeper, const struct proc *proc);

@@ -169,6 +169,65 @@ static void note_slots(struct keeper *keeper, const struct groups *groups)
 	state_close(&state);
 }
 
+/* lbctl watch: whatever listens there belongs to the service, whoever started it. */
+static void sync_watched(struct keeper *keeper)
+{
+	const struct attach_request request = {
+		.name = keeper->options.name,
+		.policy = keeper->options.policy,
+		.addrs = keeper->options.addrs,
+		.nr_addrs = keeper->options.nr_addrs,
+		.netns_fd = -1,
+		.group = keeper->options.group,
+		.replace = true,
+	};
+	struct attach_result result;
+	struct trouble trouble;
+
+	if (attach_run(&request, &result, &trouble)) {
+		/* said once; a server that is down for a while is no news every second */
+		if (!keeper->in_trouble)
+			keeper_event(keeper, "trouble", json_pack("{s:s}", "text", trouble.text),
+				     "%s", trouble.text);
+		keeper->in_trouble = true;
+		return;
+	}
+	if (keeper->in_trouble || result.made || result.added || result.gone)
+		keeper_event(keeper, "refresh",
+			     json_pack("{s:i, s:i, s:i}", "workers", result.workers, "added",
+				       result.added, "gone", result.gone),
+			     "%u workers of %s: %u sockets joined, %u workers went down",
+			     result.workers, result.server, result.added, result.gone);
+	keeper->in_trouble = false;
+	keeper->options.policy = 0;
+}
+
+/* FNV-1a over the cookies of all listening sockets, which come sorted. */
+static uint64_t fingerprint(void)
+{
+	uint64_t hash = 14695981039346656037ULL;
+	struct sockdiag_list list;
+
+	if (sockdiag_listeners(LB_PROTO_TCP, 0, &list))
+		return 0;
+	for (size_t i = 0; i < list.count; i++)
+		hash = (hash ^ list.items[i].cookie) * 1099511628211ULL;
+	sockdiag_free(&list);
+	return hash;
+}
+
+void keeper_sync_if_changed(struct keeper *keeper)
+{
+	uint64_t sockets = fingerprint();
+
+	if (sockets && sockets == keeper->sockets_seen &&
+	    ++keeper->quiet_syncs < KEEPER_QUIET_SYNCS)
+		return;
+	keeper->sockets_seen = sockets;
+	keeper->quiet_syncs = 0;
+	keeper_sync(keeper);
+}
+
 void keeper_sync(struct keeper *keeper)
 {
 	const struct service_owner owner = { .worker = worker_of, .arg = keeper };
@@ -187,6 +246,10 @@ void keeper_sync(struct keeper *keeper)
 	uint32_t n = shared_ports(keeper, ports);
 	struct state state;
 
+	if (keeper->options.nr_addrs) {
+		sync_watched(keeper);
+		return;
+	}
 	if (!n || groups_find(-1, n == 1 ? ports[0] : 0, 0, 0, &groups))
 		return;
 	for (size_t i = 0; i < groups.count; i++) {

@@ -31,11 +31,16 @@ static bool speaks_louder(uint32_t state, const char *than)
 static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 {
 	const struct lb_worker *from = &state->workers[slot];
-	struct view_worker *to = &view->workers[from->worker];
+	struct view_worker *to;
 	struct lb_stats stats;
 
 	if (bpf_map_lookup_elem(state->maps[MAP_STATS], &slot, &stats))
 		return -errno;
+	if (from->worker >= view->nr_workers) {
+		view->retired += stats.selected;
+		return 0;
+	}
+	to = &view->workers[from->worker];
 #define X(field, help) to->field += stats.field;
 	LB_SLOT_COUNTERS(X)
 #undef X
@@ -46,6 +51,7 @@ static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 		to->weight = from->weight;
 		to->pid = from->pid;
 		to->load = state->load[slot].load;
+		to->restarts = from->restarts;
 	}
 	return 0;
 }
@@ -60,11 +66,8 @@ static int read_slots(const struct state *state, struct view *view)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		view->workers[i].worker = i;
-	for (uint32_t slot = 0; slot < state->config->used_slots && !err; slot++) {
-		if (state->workers[slot].state != LB_SLOT_FREE &&
-		    state->workers[slot].worker < view->nr_workers)
-			err = add_slot(state, slot, view);
-	}
+	for (uint32_t slot = 0; slot < state->config->used_slots && !err; slot++)
+		err = add_slot(state, slot, view);
 	return err;
 }
 
