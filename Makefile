@@ -67,7 +67,7 @@ INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integra
 HARNESS   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/harness.c))
 
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
-		tools/demo-worker tests tests/integration tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
+		tools/demo-worker tools/steercost tests tests/integration tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
 SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
@@ -160,6 +160,7 @@ $(TOOLS): $(B)/%: $(B)/tools/%.o $(LIBS_A)
 	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -o $@
 
 $(B)/lbctl-demo-worker: $(patsubst %.c,$(B)/%.o,$(wildcard tools/demo-worker/*.c))
+$(B)/steercost: $(patsubst %.c,$(B)/%.o,$(wildcard tools/steercost/*.c))
 
 # --- the same under the address and undefined-behaviour sanitizers -------------------------------
 
@@ -211,14 +212,14 @@ $(INTEGRATION): %: %.o $(HARNESS) $(LIBS_A)
 
 test-programs: $(UNIT) $(INTEGRATION)
 
-check: $(UNIT) ## run the unit tests (no root, no network)
-	$(Q)tests/run-unit.sh $(UNIT)
+check: $(UNIT) $(B)/lbctl ## run the unit tests (no root, no network)
+	$(Q)tests/run-unit.sh $(UNIT) tests/docs.sh
 
 test: ## install what is missing, build, run unit and integration tests (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)tests/run-integration.sh $(UNIT) -- $(INTEGRATION)
+	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh -- $(INTEGRATION)
 
 # --- people -------------------------------------------------------------------------------------
 

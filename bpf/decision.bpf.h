@@ -21,11 +21,6 @@ struct decision {
 	__u64 word; /* lb_config.word, read once */
 };
 
-static __always_inline void count(__u64 *counter)
-{
-	__sync_fetch_and_add(counter, 1);
-}
-
 /*
  * The next index of the service, exact under concurrency. Before 5.12 the kernel's BPF has no
  * atomic add that returns the old value; there a spin lock does the same (object steer_v5).
@@ -76,28 +71,41 @@ static __always_inline __u32 schedule_slot(const struct decision *d, __u64 index
 }
 
 /*
- * Is the slot's accept queue full? Unknown counts as not full. The socket's memory may have
- * been freed and reused, so it must still carry the registered socket's cookie, which the
- * kernel never gives twice; the cast makes a load from unmapped memory read 0.
+ * The listening socket of a slot, NULL if unknown. Its memory may have been freed and reused, so
+ * it must still carry the registered socket's cookie, which the kernel never gives twice; the cast
+ * makes a load from unmapped memory read 0.
  */
+static __always_inline struct inet_connection_sock *socket_of_slot(__u32 slot)
+{
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	struct inet_connection_sock *icsk;
+
+	if (!queue || !queue->sock)
+		return NULL;
+	icsk = bpf_rdonly_cast((void *)queue->sock,
+			       bpf_core_type_id_kernel(struct inet_connection_sock));
+	if ((__u64)icsk->icsk_inet.sk.__sk_common.skc_cookie.counter != queue->cookie)
+		return NULL;
+	return icsk;
+}
+
+static __always_inline bool socket_is_full(const struct inet_connection_sock *icsk)
+{
+	const struct sock *sk = &icsk->icsk_inet.sk;
+
+	return lb_queue_is_full(sk->sk_ack_backlog, icsk->icsk_accept_queue.qlen.counter,
+				sk->sk_max_ack_backlog);
+}
+
+/* Is the slot's accept queue full? Unknown counts as not full. */
 static __always_inline bool queue_is_full(__u32 slot)
 {
 	struct inet_connection_sock *icsk;
-	struct lb_queue *queue;
-	struct sock *sk;
 
 	if (!lb_can_cast)
 		return false;
-	queue = bpf_map_lookup_elem(&lb_queues, &slot);
-	if (!queue || !queue->sock)
-		return false;
-	icsk = bpf_rdonly_cast((void *)queue->sock,
-			       bpf_core_type_id_kernel(struct inet_connection_sock));
-	sk = &icsk->icsk_inet.sk;
-	if ((__u64)sk->__sk_common.skc_cookie.counter != queue->cookie)
-		return false;
-	return lb_queue_is_full(sk->sk_ack_backlog, icsk->icsk_accept_queue.qlen.counter,
-				sk->sk_max_ack_backlog);
+	icsk = socket_of_slot(slot);
+	return icsk && socket_is_full(icsk);
 }
 
 enum verdict {

@@ -17,13 +17,17 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 static __always_inline void describe_group(struct lb_listening *out, struct sock_reuseport *group)
 {
 	struct bpf_prog *prog;
+	__u32 id;
 
 	if (!group)
 		return;
 	out->group = (__u64)group;
 	out->members = BPF_CORE_READ(group, num_socks);
 	prog = BPF_CORE_READ(group, prog);
-	out->prog_id = prog ? BPF_CORE_READ(prog, aux, id) : 0;
+	if (!prog)
+		return;
+	id = BPF_CORE_READ(prog, aux, id);
+	out->prog_id = id ? id : LB_CLASSIC_PROGRAM;
 }
 
 SEC("iter/tcp")

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's maps. All listeners of a service share them, but lb_sockets and lb_queues, of
- * which each listener has its own. User space sets max_entries before it loads the object.
+ * A service's maps, with those in books.bpf.h. All listeners of a service share them, but
+ * lb_sockets and lb_queues, of which each listener has its own. User space sets max_entries before
+ * it loads the object.
  */
 #ifndef LB_MAPS_BPF_H
 #define LB_MAPS_BPF_H
+
+#include "books.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -29,21 +32,6 @@ struct {
 	__type(value, struct lb_queue);
 } lb_queues SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LB_MIN_SLOTS);
-	__type(key, __u64);
-	__type(value, struct lb_place);
-} lb_cookies SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LB_MIN_SLOTS);
-	__type(key, __u32);
-	__type(value, struct lb_worker);
-} lb_workers SEC(".maps");
-
 /* Two halves of half_entries each: one is walked while lbctl writes the other. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -60,20 +48,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lb_load);
 } lb_load SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LB_MIN_SLOTS);
-	__type(key, __u32);
-	__type(value, struct lb_stats);
-} lb_stats SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct lb_counters);
-} lb_counters SEC(".maps");
 
 /* Flow hash -> slot chosen at SYN: see lb_recent_pack(). */
 struct {

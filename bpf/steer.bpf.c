@@ -16,7 +16,9 @@
 #include "policy_rr.bpf.h"
 #include "policy_random.bpf.h"
 #include "policy_least_load.bpf.h"
+#include "policy_least_conn.bpf.h"
 #include "classify.bpf.h"
+#include "migrate.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -27,6 +29,8 @@ static __always_inline __u32 pick(const struct decision *d)
 		return pick_random(d);
 	case LB_POLICY_LEAST_LOAD:
 		return pick_least_load(d);
+	case LB_POLICY_LEAST_CONN:
+		return pick_least_conn(d);
 	default:
 		return pick_rr(d);
 	}
@@ -97,20 +101,6 @@ static __always_inline int steer_connection(struct decision *d)
 	return SK_PASS;
 }
 
-/* The listener that is closing: its slot gave one connection away. */
-static __always_inline void count_migrated_out(const struct decision *d)
-{
-	__u64 cookie = bpf_get_socket_cookie(d->ctx->sk);
-	struct lb_place *place = bpf_map_lookup_elem(&lb_cookies, &cookie);
-	struct lb_stats *stats;
-
-	if (!place)
-		return;
-	stats = bpf_map_lookup_elem(&lb_stats, &place->slot);
-	if (stats)
-		count(&stats->migrated_out);
-}
-
 static __always_inline int steer_migration(struct decision *d)
 {
 	struct lb_stats *stats;
@@ -123,8 +113,7 @@ static __always_inline int steer_migration(struct decision *d)
 		return SK_PASS;
 	}
 	count(&stats->migrated_in);
-	if (lb_can_migrate)
-		count_migrated_out(d);
+	lb_leave_closing_slot(d->ctx, slot);
 	return SK_PASS;
 }
 
@@ -170,6 +159,9 @@ int lb_steer(struct sk_reuseport_md *ctx)
 		count(&d.counters->fallback_config);
 		return SK_PASS;
 	}
+	/* no decision on a new connection, so it goes by the table under policy kernel, too */
+	if (segment == SEGMENT_MIGRATION)
+		return steer_migration(&d);
 	if (lb_word_policy(d.word) == LB_POLICY_KERNEL) {
 		count(&d.counters->kernel_policy);
 		return SK_PASS;
@@ -178,5 +170,5 @@ int lb_steer(struct sk_reuseport_md *ctx)
 		count(&d.counters->fallback_empty);
 		return SK_PASS;
 	}
-	return segment == SEGMENT_MIGRATION ? steer_migration(&d) : steer_connection(&d);
+	return steer_connection(&d);
 }

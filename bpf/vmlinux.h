@@ -47,8 +47,14 @@ struct sock {
 	struct sock_reuseport *sk_reuseport_cb;
 };
 
+struct request_sock {
+	struct request_sock *dl_next;
+	struct sock *sk;
+};
+
 struct request_sock_queue {
 	atomic_t qlen;
+	struct request_sock *rskq_accept_head;
 };
 
 struct inet_sock {
@@ -62,6 +68,7 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u8 bpf_sock_ops_cb_flags;
 };
 
 struct task_struct {

@@ -27,6 +27,7 @@
 #define LB_SCAN_WINDOW 64     /* slots that one scan looks at */
 #define LB_DRAWS 8	      /* picks tried before any eligible slot is taken */
 #define LB_RECENT_ENTRIES 4096
+#define LB_MAX_MOVED 32768 /* moved connections that are open; more stay in the old slot's books */
 #define LB_NO_SLOT 0xffffffffU
 
 #define LB_DEFAULT_STALE_MS 1000
@@ -82,8 +83,8 @@ struct lb_worker {
 	__u32 inverse_weight; /* lb_inverse_weight(weight) */
 	__u32 limit;	      /* most live connections; 0 = none */
 	__u32 pid;	      /* who polls the socket, as last seen */
-	__u32 restarts; /* of its worker, by lbctl run */
-	__u32 pad;
+	__u32 restarts;	      /* of its worker, by lbctl run */
+	__u32 generation;     /* raised when a socket takes over a slot that has open connections */
 };
 _Static_assert(sizeof(struct lb_worker) == 32, "lb_worker");
 
@@ -104,6 +105,20 @@ struct lb_place {
 };
 
 /*
+ * lb_conns: sk_storage. lbctl sets it on each listener that it registers, the connections that the
+ * listener accepts inherit a copy, and the tracking program marks that copy: one writer, the
+ * holder of the socket's lock. Also the value of lb_moved, a hash by cookie of the connections
+ * that were moved while they waited: there the steering program says where they are now.
+ */
+struct lb_conn {
+	__u32 slot;
+	__u32 generation; /* lb_worker.generation of the slot; once they differ, it counts nowhere */
+	__u32 counted;	  /* 1: it is in `live` of its slot */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct lb_conn) == 16, "lb_conn");
+
+/*
  * lb_load: by slot, mmapable. Written by the slot's worker through liblbctl, one cache line
  * each, except `closed`. A worker of the service's group can write any slot's entry: it can
  * spoil load figures, and nothing else.
@@ -119,7 +134,10 @@ struct lb_load {
 };
 _Static_assert(sizeof(struct lb_load) == 64, "lb_load");
 
-/* lb_stats: by slot. Written by the BPF programs only; never set back. */
+/*
+ * lb_stats: by slot, mmapable. Written by the BPF programs only; never set back. The exception is
+ * `live`: lbctl corrects it by atomic adds where it finds that the programs missed something.
+ */
 struct lb_stats {
 #define X(field, help) __u64 field;
 	LB_SLOT_COUNTERS(X)
@@ -130,7 +148,7 @@ struct lb_stats {
 	__u64 selected_at_report;
 	__u64 selected_ns; /* when the slot was last selected by a scan */
 	__u64 opened;	   /* connections that became established */
-	__u64 live;	   /* of them, open now */
+	__s64 live;	   /* open now; see lb_state_is_open() */
 	__u64 pad[6];
 };
 _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");

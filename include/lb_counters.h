@@ -22,7 +22,8 @@
 	X(redraws, "picks drawn again: the slot was draining, full or closed")                     \
 	X(overloaded, "connections given to a full accept queue because all were full")            \
 	X(all_stale, "least-load decisions that walked the table: no report was fresh")            \
-	X(stale_probes, "least-load decisions that gave a silent worker one connection")
+	X(stale_probes, "least-load decisions that gave a silent worker one connection")           \
+	X(unseen, "open connections that attach found uncounted, and counted then")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
 

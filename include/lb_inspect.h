@@ -7,6 +7,8 @@
 #include <linux/types.h>
 #endif
 
+#define LB_CLASSIC_PROGRAM 0xffffffffU /* a classic BPF filter steers: it has no id */
+
 struct lb_listening {
 	__u64 cookie;	 /* 0 until someone asked for it; sock_diag asks */
 	__u64 sock;	 /* its struct sock, as a number */

@@ -65,6 +65,24 @@ static __always_inline __u64 lb_load_cost(__u64 load, __u64 selected_since, __u3
 }
 
 /*
+ * The same for connections that the kernel counts: open ones and handshakes under way. A count
+ * that an unseen event drove below 0 is 0.
+ */
+static __always_inline __u64 lb_conn_cost(__s64 live, __u32 half_open, __u32 inverse_weight)
+{
+	return lb_load_cost(live > 0 ? live : 0, half_open, inverse_weight);
+}
+
+/*
+ * Does a connection in this TCP state count as live? ESTABLISHED and CLOSE_WAIT, as in sock_diag's
+ * list, and SYN_RECV: with TCP Fast Open a connection is told established while it is in that.
+ */
+static __always_inline int lb_state_is_open(__u32 tcp_state)
+{
+	return tcp_state == 1 || tcp_state == 3 || tcp_state == 8;
+}
+
+/*
  * A scan takes the minimum over keys, cost in the high bits and the position in the scan in the
  * low ones, so that the winner names itself and the first of equals wins. All keys are below
  * 2^63, and the minimum has no branch: the verifier then sees one path through a scan, not 2^64.

@@ -19,7 +19,7 @@
 
 #include "lb_abi.h"
 
-#define HARNESS_DIR "/run/test"	 /* private to the test, gone with it */
+#define HARNESS_DIR "/run/test" /* private to the test, gone with it */
 #define HARNESS_PINS "/sys/fs/bpf/lbctl"
 #define COMMAND_MS 20000
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -28,18 +28,17 @@
 
 /*
  * Runs the tests in a world of their own, as its pid 1, so that nothing outlives them, and checks
- * at the end that nothing was left: pins, BPF programs and maps, processes, descriptors. Use it as
+ * at the end that nothing was left: pins, BPF programs and maps, processes. Use it as
  * `return harness_run(argv[0], tests);`. Exits with 77 where that takes privileges we lack.
  */
 #define harness_run(argv0, tests)                                                                  \
-	(harness_enter(argv0),                                                                     \
-	 cmocka_run_group_tests(tests, harness_begin, harness_check_clean))
+	(harness_enter(argv0), cmocka_run_group_tests(tests, harness_begin, harness_check_clean))
 
 void harness_enter(const char *argv0);
 int harness_begin(void **state);
 int harness_check_clean(void **state);
 
-/* For each test: removes every service, ends every child, forgets network settings. */
+/* For each test: removes every service, ends every child, closes what a failed test held open. */
 int harness_reset(void **state);
 #define harness_test(function) cmocka_unit_test_teardown(function, harness_reset)
 
@@ -51,7 +50,7 @@ uint64_t now_ns(void);
 /* Fails the test unless the condition holds within ms. */
 #define wait_until(condition, ms)                                                                  \
 	do {                                                                                       \
-		uint64_t wait_end_ns = now_ns() + (ms) * 1000000ULL;                               \
+		uint64_t wait_end_ns = now_ns() + (ms)*1000000ULL;                                 \
 		while (!(condition)) {                                                             \
 			if (now_ns() > wait_end_ns)                                                \
 				fail_msg("not within %d ms: %s", (int)(ms), #condition);           \
@@ -74,7 +73,7 @@ void netns_leave(int back);
 /* --- commands (harness.c) --- */
 
 struct output {
-	int status;	/* exit status; 128 + signal */
+	int status; /* exit status; 128 + signal */
 	char *out;
 	char *err;
 };
@@ -115,7 +114,7 @@ bool pinned_objects_are_freed(void);
 
 struct nginx {
 	pid_t pid;
-	size_t log_start;	/* where nginx_log_counts() begins to read */
+	size_t log_start; /* where nginx_log_counts() begins to read */
 };
 
 #define NGINX_WORKERS 4
@@ -153,12 +152,12 @@ size_t processes_children(pid_t parent, pid_t *pids, size_t max);
 /* --- clients (harness/clients.c) --- */
 
 struct client_plan {
-	const char *to;		/* numeric; NULL = 127.0.0.1 */
-	const char *from;	/* NULL = any */
-	uint16_t port;		/* 0 = 8080 */
+	const char *to;	  /* numeric; NULL = 127.0.0.1 */
+	const char *from; /* NULL = any */
+	uint16_t port;	  /* 0 = 8080 */
 	unsigned int connections;
-	unsigned int at_once;	/* 0 = 1: one after another */
-	int deadline_ms;	/* 0 = 10 s */
+	unsigned int at_once; /* 0 = 1: one after another */
+	int deadline_ms;      /* 0 = 10 s */
 };
 
 #define CLIENTS_MAX 4096

@@ -70,6 +70,16 @@ static const char *check_shape(const char *text)
 	return NULL;
 }
 
+/* How to write what ends in "/udp"; the text lasts until the next one. */
+static const char *udp_hint(const char *text)
+{
+	static char hint[160];
+
+	snprintf(hint, sizeof(hint), "not an address; UDP is written udp/%.*s",
+		 (int)(strlen(text) - strlen("/udp")), text);
+	return hint;
+}
+
 /* "udp/" or "tcp/" in front; *rest becomes what follows. */
 static const char *read_proto(const char *text, uint8_t *proto, const char **rest)
 {
@@ -85,7 +95,7 @@ static const char *read_proto(const char *text, uint8_t *proto, const char **res
 		return slash ? "only one / stands in an address; " FORMS : NULL;
 	}
 	if (ends_with(text, "/udp"))
-		return "not an address; UDP is written udp/:53";
+		return udp_hint(text);
 	if (ends_with(text, "/tcp"))
 		return "not an address; TCP is written :80 or tcp/:80";
 	if ((size_t)(slash - text) > strcspn(text, ":"))

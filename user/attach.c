@@ -11,12 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "census.h"
 #include "cleanup.h"
 #include "lb_pick.h"
 #include "netns.h"
 #include "service.h"
 #include "share.h"
 #include "steer.h"
+#include "track.h"
 
 #define DEFAULT_POLICY LB_POLICY_RR
 
@@ -72,6 +74,11 @@ static int no_listener(struct attach *attach, size_t which)
 	const struct addr *addr = &attach->request->addrs[which];
 	char at[ADDR_STRLEN];
 
+	if (attach->request->pid)
+		return trouble_set(attach->trouble, EXIT_FAILED,
+				   "process %d polls no socket there; leave out --pid, or see "
+				   "lbctl scan",
+				   attach->request->pid);
 	for (size_t i = 0; i < attach->found.count; i++) {
 		if (attach->found.items[i].port != addr->port)
 			continue;
@@ -178,10 +185,10 @@ static int find_groups(struct attach *attach)
 /* The service among `names` that has a listener with this program, or NULL. */
 static const char *owner_of(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], size_t n)
 {
-	uint32_t ids[LB_MAX_LISTENERS];
+	uint32_t ids[STATE_MOST_PROGRAMS];
 
 	for (size_t i = 0; i < n; i++) {
-		int found = state_program_ids(names[i], ids, LB_MAX_LISTENERS);
+		int found = state_program_ids(names[i], ids, STATE_MOST_PROGRAMS);
 
 		for (int j = 0; j < found; j++) {
 			if (ids[j] == prog_id)
@@ -192,11 +199,29 @@ static const char *owner_of(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], si
 }
 
 /* Who steers the groups now decides the name; a group of somebody else's is refused. */
+/* The service that listens where the group does: its server was started anew. */
+static const char *heir_of(const struct reuseport_group *group, char (*names)[LB_NAME_MAX + 1],
+			   size_t n)
+{
+	struct state state;
+	bool found;
+
+	for (size_t i = 0; i < n; i++) {
+		if (state_open(&state, names[i], STATE_READ))
+			continue;
+		found = service_listener(&state, group) >= 0;
+		state_close(&state);
+		if (found)
+			return names[i];
+	}
+	return NULL;
+}
+
 static int choose_name(struct attach *attach, char *name)
 {
 	const struct attach_request *request = attach->request;
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
-	char at[ADDR_STRLEN];
+	char at[ADDR_STRLEN], steerer[GROUP_STEERER_BYTES];
 	size_t n = 0;
 
 	*name = '\0';
@@ -205,19 +230,19 @@ static int choose_name(struct attach *attach, char *name)
 	state_names(&names, &n);
 	for (size_t i = 0; i < attach->nr_wanted; i++) {
 		uint32_t prog_id = attach->wanted[i]->prog_id;
-		const char *owner = prog_id ? owner_of(prog_id, names, n) : NULL;
+		const char *owner = prog_id ? owner_of(prog_id, names, n) :
+					      heir_of(attach->wanted[i], names, n);
 
 		group_address(attach->wanted[i], at);
+		group_steerer(attach->wanted[i], steerer);
 		if (prog_id && !owner && !request->replace)
 			return trouble_set(attach->trouble, EXIT_FAILED,
-					   "BPF program %u already steers %s; --replace takes it "
-					   "over for good",
-					   prog_id, at);
+					   "%s already steers %s; --replace takes it over for good",
+					   steerer, at);
 		if (owner && *name && strcmp(owner, name))
 			return trouble_set(
 				attach->trouble, EXIT_FAILED,
-				"service %s steers %s already; lbctl detach %s first, or "
-				"leave out --name",
+				"service %s steers %s already; lbctl detach %s first",
 				owner, at, owner);
 		if (owner)
 			strcpy(name, owner);
@@ -382,6 +407,20 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 		strcpy(result->server, "?");
 }
 
+/* Without it a service works, but for the policy that needs it. */
+static int start_tracking(struct attach *attach, struct attach_result *result)
+{
+	int err = track_start(&attach->state, attach->by_listener);
+
+	if (!track_is_on(&attach->state))
+		result->untracked = track_error(err);
+	if (result->untracked && attach->request->policy == LB_POLICY_LEAST_CONN)
+		return trouble_set(attach->trouble, EXIT_NOT_ABLE,
+				   "policy least-conn needs the kernel to count connections: %s",
+				   result->untracked);
+	return EXIT_DONE;
+}
+
 static int bring_up(struct attach *attach, struct attach_result *result)
 {
 	struct service_change change;
@@ -392,6 +431,8 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 	status = open_service(attach, result->name, &made);
 	if (!status)
 		status = match_listeners(attach);
+	if (!status)
+		status = start_tracking(attach, result);
 	if (status)
 		return status;
 	result->policy = attach->request->policy;
@@ -411,6 +452,8 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 	if (made)
 		share_remove(result->name);
 	status = start_steering(attach);
+	/* counts that are a little off for now are no reason to fail */
+	census_take(state);
 	if (!status)
 		status = share_publish(state, attach->trouble);
 	describe(attach, result, made, &change);

@@ -38,6 +38,7 @@ struct attach_result {
 	uint32_t workers; /* that are up */
 	uint32_t added;
 	uint32_t gone;
+	const char *untracked; /* why connections are not counted, or NULL */
 };
 
 /* Returns EXIT_DONE, or the status of *trouble; then nothing has changed but what it says. */

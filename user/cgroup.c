@@ -16,6 +16,9 @@
 
 #include "cleanup.h"
 
+#define HANDLE_KERNFS 0xfe /* FILEID_KERNFS, the kernel's own */
+#define MAX_DEPTH 64
+
 int cgroup_mount(char out[PATH_MAX])
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
@@ -81,6 +84,130 @@ uint64_t cgroup_id(int dir_fd)
 
 	/* on kernfs with 64-bit inode numbers the two are the same */
 	return fstat(dir_fd, &st) ? 0 : st.st_ino;
+}
+
+static int open_mount(void)
+{
+	char mount[PATH_MAX];
+	int err = cgroup_mount(mount), fd;
+
+	if (err)
+		return err;
+	fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A cgroup's file handle is its id. */
+static int open_by_id(int mount_fd, uint64_t id)
+{
+	union {
+		struct file_handle handle;
+		char bytes[sizeof(struct file_handle) + sizeof(id)];
+	} at = { .handle = { .handle_bytes = sizeof(id), .handle_type = HANDLE_KERNFS } };
+	int fd;
+
+	memcpy(at.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(mount_fd, &at.handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int find_below(int parent_fd, uint64_t id)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	int fd = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = -ENOENT;
+	struct dirent *entry;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return -ENOENT;
+	}
+	while (found < 0 && (entry = readdir(dir))) {
+		_cleanup_close_ int child = -1;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (child >= 0)
+			found = cgroup_id(child) == id ? fd_steal(&child) : find_below(child, id);
+	}
+	return found;
+}
+
+int cgroup_open(uint64_t id)
+{
+	_cleanup_close_ int mount = open_mount();
+	int fd;
+
+	if (mount < 0)
+		return mount;
+	if (cgroup_id(mount) == id)
+		return fd_steal(&mount);
+	fd = open_by_id(mount, id);
+	if (fd == -EPERM)
+		fd = find_below(mount, id);
+	return fd == -ESTALE ? -ENOENT : fd;
+}
+
+/* Ids from the directory up to the topmost one that is visible. Returns their number. */
+static size_t ancestors(int dir_fd, uint64_t ids[MAX_DEPTH])
+{
+	_cleanup_close_ int fd = openat(dir_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat at, above;
+	size_t n = 0;
+	int up;
+
+	if (fd < 0 || fstat(fd, &at))
+		return 0;
+	while (n < MAX_DEPTH) {
+		ids[n++] = at.st_ino;
+		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (up < 0)
+			break;
+		close_fd(&fd);
+		fd = up;
+		if (fstat(fd, &above) || above.st_dev != at.st_dev || above.st_ino == at.st_ino)
+			break;
+		at = above;
+	}
+	return n;
+}
+
+bool cgroup_is_within(int dir_fd, uint64_t id)
+{
+	uint64_t ids[MAX_DEPTH];
+	size_t n = ancestors(dir_fd, ids);
+
+	for (size_t i = 0; i < n; i++) {
+		if (ids[i] == id)
+			return true;
+	}
+	return false;
+}
+
+int cgroup_open_common(const uint64_t *ids, size_t n)
+{
+	_cleanup_close_ int common = n ? cgroup_open(ids[0]) : -ENOENT;
+	uint64_t line[MAX_DEPTH];
+	size_t depth, level = 0;
+
+	if (common < 0)
+		return open_mount();
+	depth = ancestors(common, line);
+	for (size_t i = 1; i < n; i++) {
+		_cleanup_close_ int other = ids[i] == ids[0] ? -1 : cgroup_open(ids[i]);
+
+		if (ids[i] == ids[0])
+			continue;
+		if (other < 0)
+			return open_mount();
+		while (level < depth && !cgroup_is_within(other, line[level]))
+			level++;
+	}
+	if (!level)
+		return fd_steal(&common);
+	return level < depth ? cgroup_open(line[level]) : open_mount();
 }
 
 int cgroup_pids(int dir_fd, pid_t **pids)

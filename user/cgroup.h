@@ -8,6 +8,7 @@
 #define CGROUP_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,22 @@ int cgroup_make(const char *parent, const char *name);
 
 /* The id by which BPF and sock_diag name a cgroup directory; 0 if the descriptor is not one. */
 uint64_t cgroup_id(int dir_fd);
+
+/*
+ * Opens the directory with this id. Returns a descriptor, -ENOENT (no such cgroup: removed, or
+ * outside of what is mounted here) or -errno. Without CAP_DAC_READ_SEARCH all cgroups are walked.
+ */
+int cgroup_open(uint64_t id);
+
+/*
+ * Opens the deepest directory that holds all cgroups with these ids. One that is gone (a socket
+ * may outlive its cgroup) can only be assumed in the topmost one, and so can id 0. Returns a
+ * descriptor, -ENOENT (no cgroup v2 is mounted) or -errno.
+ */
+int cgroup_open_common(const uint64_t *ids, size_t n);
+
+/* Is the cgroup with this id the directory itself or one that it is in? */
+bool cgroup_is_within(int dir_fd, uint64_t id);
 
 /*
  * Lists the processes directly in a cgroup; *pids is the caller's to free. Returns their number

@@ -40,18 +40,33 @@ const struct command *cmd_find(const char *name)
 	return NULL;
 }
 
+/* What users typed is in messages: no control character of it may reach the terminal. */
+static void print_clean(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			fprintf(stderr, "\\x%02x", (unsigned char)*text);
+		else
+			fputc(*text, stderr);
+	}
+}
+
 int cmd_fail(const struct cmd *cmd, enum exit_status status, const char *format, ...)
 {
+	char text[1024];
 	va_list args;
 
 	fflush(stdout);
-	fprintf(stderr, "lbctl: ");
-	if (cmd->command)
-		fprintf(stderr, "%s%s%s: ", cmd->command->name, *cmd->object ? " " : "",
-			cmd->object);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	fprintf(stderr, "lbctl: ");
+	if (cmd->command) {
+		fprintf(stderr, "%s%s", cmd->command->name, *cmd->object ? " " : "");
+		print_clean(cmd->object);
+		fprintf(stderr, ": ");
+	}
+	print_clean(text);
 	fputc('\n', stderr);
 	return status;
 }
@@ -199,11 +214,13 @@ int cmd_main(int argc, char **argv)
 	status = parse_options(&cmd, argc - 2, argv + 2, &help);
 	if (!status && help) {
 		cmd_print_help(cmd.command);
-	} else if (!status &&
-		   (cmd.nr_args < cmd.command->min_args || cmd.nr_args > cmd.command->max_args)) {
-		status = cmd_fail(&cmd, EXIT_USAGE, "%s arguments; usage: lbctl %s %s",
-				  cmd.nr_args < cmd.command->min_args ? "too few" : "too many",
+	} else if (!status && cmd.nr_args < cmd.command->min_args) {
+		status = cmd_fail(&cmd, EXIT_USAGE, "too few arguments; usage: lbctl %s %s",
 				  cmd.command->name, cmd.command->args);
+	} else if (!status && cmd.nr_args > cmd.command->max_args) {
+		status = cmd_fail(&cmd, EXIT_USAGE, "\"%.80s\" is one too many; usage: lbctl %s %s",
+				  cmd.args[cmd.command->max_args], cmd.command->name,
+				  cmd.command->args);
 	} else if (!status) {
 		describe_object(&cmd);
 		status = cmd.command->run(&cmd);

@@ -80,6 +80,8 @@ static void print_attached(const struct cmd *cmd, const struct attach_result *re
 	       kernel.release,
 	       found->migrate && found->cast ? "all features" : "lbctl doctor shows what it lacks",
 	       result->name);
+	if (result->untracked)
+		printf("connections are not counted, so no least-conn: %s\n", result->untracked);
 	printf("workers that start later join when lbctl attach is run again\n");
 }
 

@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "probe.h"
 #include "sockdiag.h"
+#include "track.h"
 
 enum level {
 	OK,
@@ -103,6 +104,24 @@ static void check_features(struct doctor *doctor, const struct features *found, 
 		       "bpf_rdonly_cast (needs 6.2): full accept queues are not skipped");
 }
 
+static void check_tracking(struct doctor *doctor, const struct features *found)
+{
+	const char *obstacle = track_obstacle();
+
+	if (obstacle) {
+		report(doctor, found->track ? WARN : NO,
+		       "connections are not counted, no least-conn: %s", obstacle);
+		return;
+	}
+	report(doctor, OK, "connections are counted in the kernel: least-conn");
+	if (found->adopt)
+		report(doctor, OK, "connections from before attach are counted in");
+	else
+		report(doctor, NO,
+		       "callback flags from iterators (needs 6.12): counts begin at attach, older "
+		       "connections are left out");
+}
+
 static void check_bpffs(struct doctor *doctor)
 {
 	struct statfs fs;
@@ -172,6 +191,7 @@ static int run(struct cmd *cmd)
 
 	check_kernel(&doctor, found);
 	check_features(&doctor, found, caps_have(39));
+	check_tracking(&doctor, found);
 	check_bpffs(&doctor);
 	check_sockdiag(&doctor);
 	check_capabilities(&doctor);

@@ -3,17 +3,38 @@
 #include <stdio.h>
 
 #include "cmd.h"
+#include "lb_policies.h"
+#include "track.h"
+
+/* Why a policy is not to be had on this host, or NULL. */
+static const char *obstacle_to(uint32_t policy)
+{
+	return policy == LB_POLICY_LEAST_CONN ? track_obstacle() : NULL;
+}
+
+static void add_policy(const struct cmd *cmd, uint32_t policy, const char *summary, json_t *rows)
+{
+	const char *obstacle = obstacle_to(policy);
+	json_t *row;
+
+	if (!cmd->json) {
+		printf("%-14s %s\n", policy_name(policy), summary);
+		if (obstacle)
+			printf("%-14s not here: %s\n", "", obstacle);
+		return;
+	}
+	row = json_pack("{s:s, s:b, s:s}", "policy", policy_name(policy), "available", !obstacle,
+			"summary", summary);
+	if (obstacle)
+		json_object_set_new(row, "reason", json_string(obstacle));
+	json_array_append_new(rows, row);
+}
 
 static int run(struct cmd *cmd)
 {
 	json_t *rows = json_array();
 
-	/* none of these needs more of the kernel than lbctl does */
-#define X(number, id, name, summary)                                                               \
-	if (!cmd->json)                                                                            \
-		printf("%-14s %s\n", name, summary);                                               \
-	json_array_append_new(rows, json_pack("{s:s, s:b, s:s}", "policy", name, "available",      \
-					      true, "summary", summary));
+#define X(number, id, name, summary) add_policy(cmd, number, summary, rows);
 	LB_POLICIES(X)
 #undef X
 	if (cmd->json)

@@ -28,16 +28,18 @@ struct scan {
 static void steered_by(const struct reuseport_group *group, char *out, size_t len)
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
-	uint32_t ids[LB_MAX_LISTENERS];
+	uint32_t ids[STATE_MOST_PROGRAMS];
+	char steerer[GROUP_STEERER_BYTES];
 	size_t n = 0;
 
 	snprintf(out, len, "kernel hash");
 	if (!group->prog_id)
 		return;
-	snprintf(out, len, "BPF program %u", group->prog_id);
+	group_steerer(group, steerer);
+	snprintf(out, len, "%s", steerer);
 	state_names(&names, &n);
 	for (size_t i = 0; i < n; i++) {
-		int found = state_program_ids(names[i], ids, LB_MAX_LISTENERS);
+		int found = state_program_ids(names[i], ids, STATE_MOST_PROGRAMS);
 
 		for (int j = 0; j < found; j++) {
 			if (ids[j] == group->prog_id)

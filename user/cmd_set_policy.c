@@ -8,6 +8,7 @@
 #include "lb_pick.h"
 #include "steer.h"
 #include "suggest.h"
+#include "track.h"
 
 int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy)
 {
@@ -49,7 +50,12 @@ static int run(struct cmd *cmd)
 	if (status)
 		return status;
 	before = lb_word_policy(state.config->word);
-	if (!cmd->dry_run)
+	if (policy == LB_POLICY_LEAST_CONN && !track_is_on(&state))
+		status = cmd_fail(cmd, EXIT_NOT_ABLE,
+				  "%s needs the kernel to count connections, and for %s it does "
+				  "not; lbctl attach again, lbctl doctor shows what it takes",
+				  policy_name(policy), state.name);
+	if (!status && !cmd->dry_run)
 		status = cmd_publish(cmd, &state, policy);
 	if (!status && cmd->json)
 		status = cmd_print_json(json_pack("{s:s, s:s, s:s, s:b}", "service", state.name,

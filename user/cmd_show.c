@@ -118,8 +118,8 @@ static void print_view(const struct view *view)
 		printf("%u sockets listen there and get nothing: lbctl attach again lets them in\n",
 		       view->unregistered);
 	if (view->sockets_error)
-		printf("LIVE, HALF, QUEUE and PID are not known (%s): run as root\n",
-		       strerror(-view->sockets_error));
+		printf("%sHALF, QUEUE and PID are not known (%s): run as root\n",
+		       view->counted ? "" : "LIVE, ", strerror(-view->sockets_error));
 }
 
 static int run(struct cmd *cmd)

@@ -194,6 +194,13 @@ static int wait_until_idle(const struct cmd *cmd, const struct state *state, uin
 	}
 }
 
+/* Policy kernel, or nobody left to draw: then a drained worker is as good as any other. */
+static bool hash_decides(const struct state *state)
+{
+	return lb_word_policy(state->config->word) == LB_POLICY_KERNEL ||
+	       !lb_word_length(state->config->word);
+}
+
 static int run_state(struct cmd *cmd, change_fn change, const char *done, const char *would)
 {
 	const char *wait = cmd_value(cmd, "wait");
@@ -220,7 +227,9 @@ static int run_state(struct cmd *cmd, change_fn change, const char *done, const 
 						  "worker", worker_json(worker), "state", done,
 						  "dry_run", cmd->dry_run));
 	else if (!status)
-		printf("%s: %s %s\n", state.name, who, cmd->dry_run ? would : done);
+		printf("%s: %s %s%s\n", state.name, who, cmd->dry_run ? would : done,
+		       hash_decides(&state) ? "; the kernel's hash decides now, and may still pick it" :
+					      "");
 	state_close(&state);
 	return status;
 }

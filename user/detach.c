@@ -14,7 +14,7 @@
 #include "steer.h"
 
 struct programs {
-	uint32_t ids[LB_MAX_LISTENERS];
+	uint32_t ids[STATE_MOST_PROGRAMS];
 	int count;
 };
 
@@ -27,6 +27,7 @@ static bool steered_by(const struct reuseport_group *group, const struct program
 	return false;
 }
 
+/* -EPERM when its sockets are there but nobody can be seen to hold them. */
 static int release_group(const struct reuseport_group *group)
 {
 	int err = -ESRCH;
@@ -36,8 +37,8 @@ static int release_group(const struct reuseport_group *group)
 
 		if (copy >= 0)
 			return steer_detach(copy);
-		if (copy == -EPERM)
-			err = copy;
+		if (copy == -EPERM || !group->members[i].nr_holders)
+			err = -EPERM;
 	}
 	return err;
 }
@@ -89,6 +90,9 @@ static int release_all(const struct state *state, const struct programs *program
 		return err;
 	for (size_t i = 0; i < count; i++) {
 		err = release_groups(inodes[i], programs);
+		/* a socket that was just closing had no holder, either: look once more */
+		if (err == -EPERM)
+			err = release_groups(inodes[i], programs);
 		/* a namespace that is not ours to enter matters only if the service named it */
 		if (err && (state->config || (err != -EPERM && err != -EACCES)))
 			failed = err;
@@ -112,7 +116,7 @@ int detach_run(const char *name, struct trouble *trouble)
 	opened = state_open(&state, name, STATE_LOCK);
 	if (opened && opened != -ESTALE && opened != -EUCLEAN)
 		return trouble_state(trouble, name, opened);
-	programs.count = state_program_ids(name, programs.ids, LB_MAX_LISTENERS);
+	programs.count = state_program_ids(name, programs.ids, STATE_MOST_PROGRAMS);
 	err = programs.count < 0 ? programs.count : release_all(&state, &programs);
 	if (err == -EPERM || err == -EACCES)
 		trouble_set(trouble, EXIT_NOT_ABLE,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -186,25 +187,40 @@ static bool accepts_for(const struct reuseport_group *group,
 	       !memcmp(group->addr, connection->addr, group->family == AF_INET ? 4 : 16);
 }
 
-/* A connection belongs to the member that its holder polls: with one process per member, exact. */
+/* The member of this process; of several, that with the fewest connections so far. */
+static struct member *member_of_process(struct reuseport_group *group, pid_t pid)
+{
+	struct member *found = NULL;
+
+	for (size_t i = 0; i < group->nr_members; i++) {
+		if (group->members[i].pid == pid && (!found || group->members[i].live < found->live))
+			found = &group->members[i];
+	}
+	return found;
+}
+
+/*
+ * A connection belongs to the member that its holder polls: exact with one process per member. One
+ * that waits in an accept queue has no holder, and nobody's it is.
+ */
 static void count_connection(struct groups *groups, const struct sockdiag_socket *connection)
 {
 	const struct procs_holder *holders;
+	struct member *member = NULL;
 	size_t n;
 
 	holders = holders_of(&groups->holders, connection->inode, &n);
-	for (size_t g = 0; n && g < groups->count; g++) {
-		struct reuseport_group *group = &groups->items[g];
-
-		if (!accepts_for(group, connection))
-			continue;
-		for (size_t i = 0; i < group->nr_members; i++) {
-			if (group->members[i].pid == holders[0].pid) {
-				group->members[i].live++;
-				return;
-			}
-		}
+	for (size_t g = 0; n && g < groups->count && !member; g++) {
+		if (accepts_for(&groups->items[g], connection))
+			member = member_of_process(&groups->items[g], holders[0].pid);
 	}
+	if (!member)
+		return;
+	member->live++;
+	groups->connections[groups->nr_connections++] = (struct group_connection){
+		.cookie = connection->cookie,
+		.listener = member->socket.cookie,
+	};
 }
 
 int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
@@ -219,6 +235,10 @@ int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detai
 		err = add_member(out, &search, &search.listeners.items[i]);
 	if (!err)
 		err = find_holders(&search, only, &out->holders);
+	if (!err && search.connections.count) {
+		out->connections = calloc(search.connections.count, sizeof(*out->connections));
+		err = out->connections ? 0 : -ENOMEM;
+	}
 	if (!err) {
 		name_holders(out);
 		for (size_t i = 0; i < search.connections.count; i++)
@@ -238,6 +258,7 @@ void groups_free(struct groups *groups)
 	for (size_t i = 0; i < groups->count; i++)
 		free(groups->items[i].members);
 	free(groups->items);
+	free(groups->connections);
 	procs_free(&groups->holders);
 	*groups = (struct groups){ 0 };
 }
@@ -259,6 +280,14 @@ bool group_matches(const struct reuseport_group *group, const struct addr *addr)
 			return true;
 	}
 	return addr->any;
+}
+
+void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_BYTES])
+{
+	if (group->prog_id == LB_CLASSIC_PROGRAM)
+		snprintf(out, GROUP_STEERER_BYTES, "a classic BPF program");
+	else
+		snprintf(out, GROUP_STEERER_BYTES, "BPF program %u", group->prog_id);
 }
 
 void group_address(const struct reuseport_group *group, char *out)

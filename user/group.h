@@ -19,7 +19,7 @@ struct member {
 	struct sockdiag_socket socket;
 	uint64_t sock; /* its struct sock, as a number; 0 = unknown */
 	uint32_t half_open;
-	uint32_t live;			    /* open connections of its process, with GROUP_LIVE */
+	uint32_t live;			    /* open connections that it accepted, with GROUP_LIVE */
 	const struct procs_holder *holders; /* those that poll first; into groups.holders */
 	size_t nr_holders;
 	pid_t pid; /* who polls it, else who holds it, else 0 */
@@ -39,15 +39,23 @@ struct reuseport_group {
 	size_t nr_members;
 };
 
+/* An open connection, and the member that accepted it. */
+struct group_connection {
+	uint64_t cookie;
+	uint64_t listener; /* cookie of the member's socket */
+};
+
 struct groups {
 	struct reuseport_group *items;
 	size_t count;
+	struct group_connection *connections; /* those whose member is known, with GROUP_LIVE */
+	size_t nr_connections;
 	struct procs_list holders;
 	int inspect_error; /* why programs and half-open requests are unknown, or 0 */
 };
 
 enum group_detail {
-	GROUP_LIVE = 1, /* count open connections per member */
+	GROUP_LIVE = 1, /* find the members' open connections */
 };
 
 /*
@@ -65,6 +73,10 @@ void groups_free(struct groups *groups);
 /* Does the group listen on what the user wrote? */
 bool group_matches(const struct reuseport_group *group, const struct addr *addr);
 bool group_is_wildcard(const struct reuseport_group *group);
+
+/* Who steers it, if not the kernel's hash: "BPF program 57", "a classic BPF program". */
+#define GROUP_STEERER_BYTES 32
+void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_BYTES]);
 
 /* "0.0.0.0:8080", "[::]:80"; out holds ADDR_STRLEN. */
 void group_address(const struct reuseport_group *group, char *out);

@@ -31,6 +31,26 @@ static bool has_function(const struct btf *btf, const char *name)
 	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
 }
 
+/* Constants stand in enums that may have no name. */
+static bool has_constant(const struct btf *btf, const char *name)
+{
+	uint32_t count = btf__type_cnt(btf);
+
+	for (uint32_t id = 1; id < count; id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+		const struct btf_enum *values;
+
+		if (!btf_is_enum(type))
+			continue;
+		values = btf_enum(type);
+		for (int i = 0; i < btf_vlen(type); i++) {
+			if (!strcmp(btf__name_by_offset(btf, values[i].name_off), name))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* *(u64 *)(fp - 8) = 1; r1 = 1; r1 = atomic_fetch_add(fp - 8, r1); return 1 */
 static bool can_fetch(void)
 {
@@ -68,6 +88,9 @@ const struct features *probe_features(void)
 	found.migrate = struct_has_member(btf, "sk_reuseport_kern", "migrating_sk");
 	found.cast = has_function(btf, "bpf_rdonly_cast");
 	found.iterator = btf__find_by_name_kind(btf, "bpf_iter__tcp", BTF_KIND_STRUCT) >= 0;
+	found.track = has_function(btf, "__cgroup_bpf_run_filter_sock_ops") &&
+		      has_function(btf, "bpf_sk_storage_clone");
+	found.adopt = found.track && has_constant(btf, "TCP_BPF_SOCK_OPS_CB_FLAGS");
 	btf__free(btf);
 	return &found;
 }

@@ -11,6 +11,8 @@ struct features {
 	bool migrate;  /* ctx->migrating_sk, a closed listener's queue moves: 5.14 */
 	bool cast;     /* bpf_rdonly_cast(), accept queues are read at each decision: 6.2 */
 	bool iterator; /* BPF iterator over TCP sockets: 5.9 */
+	bool track;    /* sockops programs in cgroups, storage that accepted sockets inherit */
+	bool adopt;    /* iterators can have a socket tell its states: 6.12 */
 };
 
 /*

@@ -207,17 +207,34 @@ static int channel_number(pid_t pid, uint64_t *number)
 	return -ENOENT;
 }
 
-int process_fetch_channel(pid_t pid)
+static int fetch(pid_t pid, int number)
 {
 	_cleanup_close_ int pidfd = syscall(__NR_pidfd_open, pid, 0);
-	uint64_t number;
-	int err, fd;
+	int fd;
 
 	if (pidfd < 0)
 		return -errno;
-	err = channel_number(pid, &number);
-	if (err)
-		return err;
-	fd = syscall(__NR_pidfd_getfd, pidfd, (int)number + 1, 0);
+	fd = syscall(__NR_pidfd_getfd, pidfd, number, 0);
 	return fd < 0 ? -errno : fd;
+}
+
+int process_fetch_channel(pid_t pid)
+{
+	uint64_t number;
+	int err = channel_number(pid, &number);
+
+	return err ? err : fetch(pid, (int)number + 1);
+}
+
+int process_fetch_listener(pid_t pid, uint32_t index)
+{
+	_cleanup_close_ int fd = fetch(pid, FIRST_FD + index);
+	int listening = 0;
+	socklen_t len = sizeof(listening);
+
+	if (fd < 0)
+		return fd;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) || !listening)
+		return -ENOTSOCK;
+	return fd_steal(&fd);
 }

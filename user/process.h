@@ -41,4 +41,7 @@ int process_start(const struct process_spec *spec, struct process *process);
 /* Our end of the channel out of a worker that another lbctl started, or -errno. */
 int process_fetch_channel(pid_t pid);
 
+/* Its index-th socket of LISTEN_FDS, if it is a listening socket still, or -errno. */
+int process_fetch_listener(pid_t pid, uint32_t index);
+
 #endif

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "lb_pick.h"
 #include "steer.h"
+#include "track.h"
 
 /* After a detach the kernel frees its socket array only after a grace period. */
 #define REGISTER_RETRY_MS 3000
@@ -160,19 +161,23 @@ static uint32_t lowest_without_socket(const struct state *state)
 static int slot_for_worker(struct state *state, uint32_t worker)
 {
 	uint32_t weight = 1, owned = 0, slot;
+	int closed = -ENOSPC;
 
 	if (worker >= LB_MAX_WORKERS)
 		return -ENOSPC;
 	for (slot = 0; slot < state->config->used_slots; slot++) {
 		if (state->workers[slot].worker != worker)
 			continue;
-		if (!is_open(&state->workers[slot]))
+		/* rather one whose last process has no connections any more */
+		if (!is_open(&state->workers[slot]) && !state->stats[slot].live)
 			return slot;
+		if (!is_open(&state->workers[slot]))
+			closed = slot;
 		weight = state->workers[slot].weight;
 		owned++;
 	}
 	if (slot >= state->config->slots || owned >= LB_SLOTS_PER_WORKER)
-		return -ENOSPC;
+		return closed;
 	state->workers[slot] = (struct lb_worker){
 		.worker = worker,
 		.state = LB_SLOT_FREE,
@@ -206,7 +211,10 @@ static int register_patiently(const struct state *state, uint32_t listener, uint
 
 		if (copy < 0)
 			return copy;
-		err = steer_register(state, listener, slot, copy);
+		/* first: what it accepts from now on inherits the mark */
+		err = track_mark(state, slot, copy);
+		if (!err)
+			err = steer_register(state, listener, slot, copy);
 		if (err != -EBUSY || waited_ms >= REGISTER_RETRY_MS)
 			return err;
 		close_fd(&copy);
@@ -223,6 +231,8 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 	slot = choose_slot(state, listener, owner, member);
 	if (slot < 0)
 		return slot;
+	if (!is_open(&state->workers[slot]))
+		track_begin_slot(state, slot);
 	err = register_patiently(state, listener, slot, member);
 	if (err)
 		return err;

@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,8 @@ static const char *const map_names[MAP_COUNT] = {
 	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers", [MAP_COOKIES] = "lb_cookies",
 	[MAP_SCHEDULE] = "lb_schedule", [MAP_LOAD] = "lb_load",	      [MAP_STATS] = "lb_stats",
 	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",   [MAP_CURSOR] = "lb_cursor",
-	[MAP_SOCKETS] = "lb_sockets",	[MAP_QUEUES] = "lb_queues",
+	[MAP_SOCKETS] = "lb_sockets",	[MAP_QUEUES] = "lb_queues",   [MAP_MOVED] = "lb_moved",
+	[MAP_CONNS] = "lb_conns",
 };
 
 const char *state_map_name(enum state_map map)
@@ -48,9 +50,40 @@ void state_listener_path(const struct state *state, uint32_t listener, const cha
 		 file);
 }
 
+int state_reuse_maps(const struct state *state, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int err = 0;
+
+	for (int i = 0; i < MAP_SHARED_COUNT && !err; i++) {
+		map = bpf_object__find_map_by_name(object, map_names[i]);
+		if (map && state->maps[i] >= 0)
+			err = bpf_map__reuse_fd(map, state->maps[i]);
+	}
+	return err;
+}
+
+int state_pin(const struct state *state, int fd, const char *name)
+{
+	char path[STATE_PATH_BYTES], fresh[STATE_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", state->dir, name);
+	snprintf(fresh, sizeof(fresh), "%s/%s_new", state->dir, name);
+	/* left over from a process that was killed here */
+	unlink(fresh);
+	if (bpf_obj_pin(fd, fresh))
+		return -errno;
+	return rename(fresh, path) ? -errno : 0;
+}
+
 static void state_clear(struct state *state)
 {
-	*state = (struct state){ .root_fd = -1, .dir_fd = -1 };
+	*state = (struct state){
+		.root_fd = -1,
+		.dir_fd = -1,
+		.track_prog_fd = -1,
+		.track_link_fd = -1,
+	};
 	for (int i = 0; i < MAP_SHARED_COUNT; i++)
 		state->maps[i] = -1;
 	for (int i = 0; i < LB_MAX_LISTENERS; i++)
@@ -225,6 +258,8 @@ int state_map_shared(struct state *state)
 	if (!err)
 		err = map_array(state->maps[MAP_LOAD], (void **)&state->load);
 	if (!err)
+		err = map_array(state->maps[MAP_STATS], (void **)&state->stats);
+	if (!err)
 		err = map_array(state->maps[MAP_SCHEDULE], (void **)&state->schedule);
 	return err;
 }
@@ -283,6 +318,21 @@ static int open_listener(struct state *state, uint32_t listener)
 	return err ? err : state_map_queues(state, listener);
 }
 
+static bool is_optional(enum state_map map)
+{
+	return map == MAP_CURSOR || map == MAP_CONNS;
+}
+
+static void open_tracking(struct state *state)
+{
+	char path[STATE_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/lb_track", state->dir);
+	get_pin(path, &state->track_prog_fd);
+	snprintf(path, sizeof(path), "%s/lb_track_link", state->dir);
+	get_pin(path, &state->track_link_fd);
+}
+
 static int open_maps(struct state *state)
 {
 	char path[STATE_PATH_BYTES];
@@ -291,12 +341,13 @@ static int open_maps(struct state *state)
 	for (int i = 0; i < MAP_SHARED_COUNT; i++) {
 		state_pin_path(state, i, 0, path);
 		err = get_pin(path, &state->maps[i]);
-		if (err && !(i == MAP_CURSOR && err == -EUCLEAN))
+		if (err && !(is_optional(i) && err == -EUCLEAN))
 			return err;
 		err = i == MAP_CONFIG ? check_version(state->maps[i]) : 0;
 		if (err)
 			return err;
 	}
+	open_tracking(state);
 	err = state_map_shared(state);
 	for (uint32_t i = 0; !err && i < state->config->nr_listeners; i++) {
 		err = open_listener(state, i);
@@ -347,6 +398,7 @@ void state_close(struct state *state)
 	unmap_array(state->maps[MAP_CONFIG], state->config);
 	unmap_array(state->maps[MAP_WORKERS], state->workers);
 	unmap_array(state->maps[MAP_LOAD], state->load);
+	unmap_array(state->maps[MAP_STATS], state->stats);
 	unmap_array(state->maps[MAP_SCHEDULE], state->schedule);
 	for (int i = 0; i < LB_MAX_LISTENERS; i++) {
 		own = &state->listeners[i];
@@ -357,6 +409,8 @@ void state_close(struct state *state)
 	}
 	for (int i = 0; i < MAP_SHARED_COUNT; i++)
 		close_fd(&state->maps[i]);
+	close_fd(&state->track_prog_fd);
+	close_fd(&state->track_link_fd);
 	close_fd(&state->dir_fd);
 	close_fd(&state->root_fd);
 	state_clear(state);
@@ -417,12 +471,30 @@ int state_remove(const char *name)
 	return remove_tree(root, gone, 1);
 }
 
+/* What lb_config says, for a service whose program is not pinned any more. */
+static size_t configured_ids(const char *name, uint32_t *ids, size_t max)
+{
+	_cleanup_close_ int fd = -1;
+	struct lb_config config;
+	char path[STATE_PATH_BYTES];
+	uint32_t zero = 0;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", STATE_ROOT, name, map_names[MAP_CONFIG]);
+	fd = bpf_obj_get(path);
+	if (fd < 0 || check_version(fd) || bpf_map_lookup_elem(fd, &zero, &config))
+		return 0;
+	for (uint32_t i = 0; i < config.nr_listeners && i < LB_MAX_LISTENERS && n < max; i++)
+		ids[n++] = config.listeners[i].prog_id;
+	return n;
+}
+
 int state_program_ids(const char *name, uint32_t *ids, size_t max)
 {
+	size_t n = configured_ids(name, ids, max);
 	struct bpf_prog_info info;
 	char path[STATE_PATH_BYTES];
 	uint32_t len;
-	size_t n = 0;
 
 	for (unsigned int i = 0; i < LB_MAX_LISTENERS && n < max; i++) {
 		_cleanup_close_ int fd = -1;

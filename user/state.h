@@ -6,6 +6,7 @@
  * holds the lock of the root directory may clear away every `_` entry: its maker is dead.
  *
  *	NAME/lb_config ...		the maps that all listeners share
+ *	NAME/lb_track, lb_track_link	the program that counts connections, and where it is attached
  *	NAME/listenerN/lb_sockets	what listener N has of its own, lb_steer is its program
  */
 #ifndef STATE_H
@@ -33,7 +34,9 @@ enum state_map {
 	MAP_STATS,
 	MAP_COUNTERS,
 	MAP_RECENT,
+	MAP_MOVED,
 	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
+	MAP_CONNS,  /* only where connections are counted; see track.h */
 	MAP_SHARED_COUNT,
 	MAP_SOCKETS = MAP_SHARED_COUNT,
 	MAP_QUEUES,
@@ -56,10 +59,13 @@ struct state {
 	int maps[MAP_SHARED_COUNT];
 	struct state_listener listeners[LB_MAX_LISTENERS];
 	uint32_t nr_listeners; /* of them open here */
+	int track_prog_fd;     /* -1 = this service's connections are not counted */
+	int track_link_fd;
 	/* The maps themselves, shared with the kernel. */
 	struct lb_config *config;
 	struct lb_worker *workers;
 	struct lb_load *load;
+	struct lb_stats *stats;
 	uint64_t *schedule;
 };
 
@@ -103,15 +109,24 @@ void state_pin_path(const struct state *state, enum state_map map, uint32_t list
 void state_listener_path(const struct state *state, uint32_t listener, const char *file,
 			 char out[STATE_PATH_BYTES]);
 
+/* Puts the service's shared maps in place of those that a BPF object would make. 0 or -errno. */
+struct bpf_object;
+int state_reuse_maps(const struct state *state, struct bpf_object *object);
+
+/* Pins `fd` as `name` in the service's directory, in place of what was there, with no time without. */
+int state_pin(const struct state *state, int fd, const char *name);
+
 /*
  * Removes all pins of a service, whole or broken, of any version; the caller detached its
  * programs. Returns 0, -ENOENT, -EBUSY or -errno.
  */
 int state_remove(const char *name);
 
+#define STATE_MOST_PROGRAMS (2 * LB_MAX_LISTENERS)
 /*
- * The ids of a service's programs, found by their pins alone, for a service that state_open()
- * refuses. Returns their number (at most max) or -errno.
+ * The ids of a service's programs, by their pins and by lb_config, so that one of the two is
+ * enough; for a service that state_open() refuses. An id may stand there twice. Returns their
+ * number (at most max; STATE_MOST_PROGRAMS is room for all) or -errno.
  */
 int state_program_ids(const char *name, uint32_t *ids, size_t max);
 

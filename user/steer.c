@@ -86,6 +86,8 @@ static uint32_t map_size(enum state_map map, uint32_t slots)
 		return 1;
 	case MAP_RECENT:
 		return LB_RECENT_ENTRIES;
+	case MAP_MOVED:
+		return LB_MAX_MOVED;
 	case MAP_SCHEDULE:
 		return 2 * half_entries(slots);
 	case MAP_COOKIES:

@@ -12,6 +12,7 @@
 #include "lb_pick.h"
 #include "netns.h"
 #include "service.h"
+#include "track.h"
 
 static const char *const state_names_by_slot[] = {
 	[LB_SLOT_FREE] = "down",
@@ -44,6 +45,9 @@ static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 #define X(field, help) to->field += stats.field;
 	LB_SLOT_COUNTERS(X)
 #undef X
+	to->opened += stats.opened;
+	if (view->counted && stats.live > 0)
+		to->live += stats.live;
 	view->selected += stats.selected;
 	view->migrated += stats.migrated_in;
 	if (speaks_louder(from->state, to->state)) {
@@ -115,11 +119,22 @@ static void join_group(const struct state *state, struct view *view,
 		worker->half_open += member->half_open;
 		worker->queued += member->socket.queued;
 		worker->queue_max += member->socket.queue_max;
-		worker->live += member->live;
+		if (!view->counted)
+			worker->live += member->live;
 		if (member->pid)
 			worker->pid = member->pid;
 		open[worker->worker] = true;
 	}
+}
+
+/* Sockets that nobody seems to hold: their processes are hidden from us. */
+static bool all_held(const struct reuseport_group *group)
+{
+	for (size_t i = 0; i < group->nr_members; i++) {
+		if (!group->members[i].nr_holders)
+			return false;
+	}
+	return true;
 }
 
 static int join_listener(const struct state *state, struct view *view, uint32_t index, bool *open)
@@ -132,7 +147,7 @@ static int join_listener(const struct state *state, struct view *view, uint32_t 
 	err = netns_find(listener->netns, &netns);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	err = groups_find(netns, listener->port, 0, GROUP_LIVE, &groups);
+	err = groups_find(netns, listener->port, 0, view->counted ? 0 : GROUP_LIVE, &groups);
 	if (err)
 		return err;
 	err = groups.inspect_error;
@@ -141,7 +156,10 @@ static int join_listener(const struct state *state, struct view *view, uint32_t 
 			continue;
 		if (groups.items[i].prog_id == listener->prog_id)
 			view->listeners[index].steering = true;
-		join_group(state, view, &groups.items[i], open);
+		if (groups.holders.unreadable && !all_held(&groups.items[i]))
+			err = -EPERM;
+		else
+			join_group(state, view, &groups.items[i], open);
 	}
 	groups_free(&groups);
 	return err;
@@ -171,6 +189,7 @@ int view_load(const struct state *state, struct view *view)
 	*view = (struct view){ 0 };
 	strcpy(view->name, state->name);
 	view->policy = lb_word_policy(state->config->word);
+	view->counted = track_is_on(state);
 	view->nr_listeners = state->nr_listeners;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
 		listener = &state->config->listeners[i];

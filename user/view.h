@@ -50,13 +50,14 @@ struct view {
 	uint64_t decisions;
 	uint64_t migrated;
 	uint32_t unregistered; /* sockets in the groups that are in no slot */
+	bool counted;	       /* live and opened are counted in the kernel */
 	int sockets_error;     /* why the kernel's side of it is missing, or 0 */
 };
 
 /*
- * Reads a service. Counters come from the maps; live, half_open, queued, unregistered and
- * steering need CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE: without them sockets_error is set and
- * they are 0. Returns 0 or -errno; the caller frees the view with view_free().
+ * Reads a service. Counters come from the maps; half_open, queued, unregistered and steering need
+ * CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE: without them sockets_error is set and they are 0. So is
+ * live where connections are not counted: there it is what sock_diag says, and opened is 0. Returns 0 or -errno; the caller frees the view with view_free().
  */
 int view_load(const struct state *state, struct view *view);
 void view_free(struct view *view);

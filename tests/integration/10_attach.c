@@ -148,8 +148,8 @@ static void test_second_attach_changes_nothing(void **state)
 
 static json_int_t bpftool_value(json_t *dump, size_t slot, const char *field)
 {
-	json_t *value = json_object_get(json_object_get(json_array_get(dump, slot), "formatted"),
-					"value");
+	json_t *value =
+		json_object_get(json_object_get(json_array_get(dump, slot), "formatted"), "value");
 
 	assert_true(json_is_integer(json_object_get(value, field)));
 	return json_integer_value(json_object_get(value, field));
@@ -158,8 +158,9 @@ static json_int_t bpftool_value(json_t *dump, size_t slot, const char *field)
 /* bpftool's dump of lb_stats has named fields, with the numbers of lbctl show. */
 static void test_bpftool_agrees(void **state)
 {
-	const char *argv[] = { "bpftool", "-j", "map", "dump", "pinned",
-			       HARNESS_PINS "/web/lb_stats", NULL };
+	const char *argv[] = { "bpftool", "-j",	    "map",
+			       "dump",	  "pinned", HARNESS_PINS "/web/lb_stats",
+			       NULL };
 	_cleanup_output_ struct output output;
 	struct nginx nginx;
 	json_t *dump;
@@ -177,8 +178,7 @@ static void test_bpftool_agrees(void **state)
 		assert_int_equal(bpftool_value(dump, i, "selected"), i < 2 ? 11 : 10);
 		assert_int_equal(bpftool_value(dump, i, "selected"), show.worker[i].selected);
 		assert_int_equal(bpftool_value(dump, i, "skipped"), show.worker[i].skipped);
-		assert_int_equal(bpftool_value(dump, i, "migrated_in"),
-				 show.worker[i].migrated_in);
+		assert_int_equal(bpftool_value(dump, i, "migrated_in"), show.worker[i].migrated_in);
 	}
 	json_decref(dump);
 	nginx_stop(&nginx);

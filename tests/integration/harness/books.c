@@ -28,7 +28,8 @@ void *map_mmap(const char *service, const char *name, size_t bytes)
 
 void books_read(const char *service, struct books *books)
 {
-	int counters_fd = map_open(service, "lb_counters"), stats_fd = map_open(service, "lb_stats");
+	int counters_fd = map_open(service, "lb_counters"),
+	    stats_fd = map_open(service, "lb_stats");
 	struct lb_counters counters;
 	struct lb_stats stats;
 	uint32_t zero = 0;
@@ -144,10 +145,10 @@ static void read_show_worker(json_t *json, struct show_worker *worker)
 
 	if (json_unpack_ex(json, &error, 0,
 			   "{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "worker",
-			   &number, "pid", &worker->pid, "state", &state, "weight",
-			   &worker->weight, "live", &worker->live, "half_open",
-			   &worker->half_open, "queued", &worker->queued, "selected", &selected,
-			   "skipped", &skipped, "migrated_in", &in, "migrated_out", &out))
+			   &number, "pid", &worker->pid, "state", &state, "weight", &worker->weight,
+			   "live", &worker->live, "half_open", &worker->half_open, "queued",
+			   &worker->queued, "selected", &selected, "skipped", &skipped,
+			   "migrated_in", &in, "migrated_out", &out))
 		fail_msg("show --json, a worker: %s", error.text);
 	snprintf(worker->state, sizeof(worker->state), "%s", state);
 	worker->selected = selected;

@@ -8,9 +8,9 @@
 #define ANSWER_BYTES 1024
 
 struct client {
-	int fd;			/* -1 = done */
+	int fd; /* -1 = done */
 	bool sent;
-	unsigned int index;	/* of the connection */
+	unsigned int index; /* of the connection */
 	size_t len;
 	char answer[ANSWER_BYTES];
 };
@@ -241,8 +241,10 @@ static double number_after(const char *text, const char *word)
 /* -b: no pause between requests. Without a configuration a connection has one request. */
 void siege_run(struct siege *siege, const char *url, const char *concurrency, const char *repeat)
 {
-	const char *argv[] = { "siege", "-R", HARNESS_DIR "/siegerc", "-b", "-c", concurrency,
-			       "-r", repeat, url, NULL };
+	const char *argv[] = { "siege", "-R",	HARNESS_DIR "/siegerc",
+			       "-b",	"-c",	concurrency,
+			       "-r",	repeat, url,
+			       NULL };
 	struct output output;
 	char *all;
 
@@ -261,8 +263,9 @@ void siege_run(struct siege *siege, const char *url, const char *concurrency, co
 void wrk_start(struct job *job, const char *url, const char *connections, int seconds)
 {
 	char duration[16];
-	const char *argv[] = { "wrk", "-t", "2", "-c", connections, "-d", duration, "--timeout",
-			       "10s", "-H", "Connection: close", url, NULL };
+	const char *argv[] = { "wrk",	 "-t",	      "2",   "-c", connections,		"-d",
+			       duration, "--timeout", "10s", "-H", "Connection: close", url,
+			       NULL };
 
 	snprintf(duration, sizeof(duration), "%ds", seconds);
 	job_start(job, argv, seconds * 1000 + COMMAND_MS);
@@ -294,7 +297,6 @@ void wrk_wait(struct job *job, struct wrk *wrk)
 	line = strstr(output.out, "Non-2xx or 3xx responses:");
 	if (line)
 		wrk->bad_answers = number_after(line, "responses:");
-	print_message("wrk: %s", strstr(output.out, "  Latency"));
 	output_free(&output);
 }
 

@@ -79,8 +79,9 @@ static bool answers(const char *probe, uint16_t port)
 {
 	static struct clients clients;
 
-	clients_begin(&clients, (struct client_plan){ .to = probe, .port = port, .connections = 1,
-						      .deadline_ms = 1000 });
+	clients_begin(&clients,
+		      (struct client_plan){
+			      .to = probe, .port = port, .connections = 1, .deadline_ms = 1000 });
 	clients_finish(&clients);
 	return clients.answered == 1;
 }
@@ -182,6 +183,7 @@ static int ready_open(void)
 
 	unlink(READY_PATH);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(chmod(READY_PATH, 0777), 0); /* workers may be anybody */
 	return fd;
 }
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The maps that the steering program shares with those that count connections (track, census).
+ */
+#ifndef LB_BOOKS_BPF_H
+#define LB_BOOKS_BPF_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LB_MIN_SLOTS);
+	__type(key, __u64);
+	__type(value, struct lb_place);
+} lb_cookies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LB_MIN_SLOTS);
+	__type(key, __u32);
+	__type(value, struct lb_worker);
+} lb_workers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LB_MIN_SLOTS);
+	__type(key, __u32);
+	__type(value, struct lb_stats);
+} lb_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lb_counters);
+} lb_counters SEC(".maps");
+
+/* Cookie of a connection that was moved while it waited -> where it is now. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LB_MAX_MOVED);
+	__type(key, __u64);
+	__type(value, struct lb_conn);
+} lb_moved SEC(".maps");
+
+static __always_inline void add(__s64 *live, __s64 what)
+{
+	__sync_fetch_and_add(live, what);
+}
+
+static __always_inline void count(__u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The books of a waiting connection that is moved from a closing listener to another one. A
+ * half-open one needs nothing: what it becomes inherits from the listener that completes it. An
+ * open one keeps what it inherited from the old listener for good, so lb_moved names its new slot,
+ * and whoever counts looks there first. The kernel holds the connection's lock meanwhile.
+ */
+
+/*
+ * Would its end be noticed? The tracking program asked for its states when it counted it. Where
+ * that can't be read, the state decides: wrong only for connections from before attach.
+ */
+static __always_inline bool is_tracked(struct bpf_sock *conn)
+{
+	struct tcp_sock *tp;
+
+	if (!lb_state_is_open(conn->state))
+		return false;
+	if (!lb_can_cast)
+		return true;
+	tp = bpf_rdonly_cast(conn, bpf_core_type_id_kernel(struct tcp_sock));
+	return tp->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG;
+}
+
+static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *out, __u32 slot)
+{
+	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
+	struct lb_stats *in = bpf_map_lookup_elem(&lb_stats, &slot);
+	struct lb_conn now = { .slot = slot, .counted = 1 };
+	__u64 cookie;
+
+	if (!worker || !in || out->live <= 0 || !is_tracked(conn))
+		return;
+	cookie = bpf_get_socket_cookie(conn);
+	now.generation = worker->generation;
+	/* with no room there, the old slot keeps it until it ends */
+	if (bpf_map_update_elem(&lb_moved, &cookie, &now, BPF_ANY))
+		return;
+	add(&out->live, -1);
+	add(&in->live, 1);
+}
+
+/*
+ * ctx->sk is the listener that closes: its slot gives a connection away to `slot`. A global
+ * function, so that the verifier walks it once and not once per way through choose_slot().
+ */
+__attribute__((noinline)) int lb_leave_closing_slot(struct sk_reuseport_md *ctx, __u32 slot)
+{
+	struct bpf_sock *conn;
+	struct lb_place *place;
+	struct lb_stats *out;
+	__u64 cookie;
+
+	if (!lb_can_migrate)
+		return 0;
+	cookie = bpf_get_socket_cookie(ctx->sk);
+	place = bpf_map_lookup_elem(&lb_cookies, &cookie);
+	if (!place)
+		return 0;
+	out = bpf_map_lookup_elem(&lb_stats, &place->slot);
+	if (!out)
+		return 0;
+	count(&out->migrated_out);
+	conn = ctx->migrating_sk;
+	if (conn)
+		move_live(conn, out, slot);
+	return 0;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Counts the open connections of each slot, from a cgroup that the service's listeners are in. A
+ * connection is counted when it is established and taken off when it leaves the states of
+ * lb_state_is_open(), once each: `counted` says so, and the kernel holds the socket's lock in both
+ * calls. So the program may even be attached twice for a while. Connections of other sockets carry
+ * nothing and cost a look-up.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "lb_pick.h"
+#include "track.bpf.h"
+
+/* Anything else would overrule what other programs answer to the kernel. */
+#define GO_ON 1
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline struct lb_conn *conn_of(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? bpf_sk_storage_get(&lb_conns, sk, NULL, 0) : NULL;
+}
+
+/* The kernel tells of a socket's further states only if asked; others may have asked for more. */
+static __always_inline bool ask_for_states(struct bpf_sock_ops *ops)
+{
+	int flags = ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+
+	return !bpf_sock_ops_cb_flags_set(ops, flags);
+}
+
+static __always_inline void note_opened(struct bpf_sock_ops *ops)
+{
+	struct lb_conn *conn = conn_of(ops);
+	struct lb_stats *stats;
+
+	if (!conn || conn->counted)
+		return;
+	stats = books_of(conn);
+	if (!stats || !ask_for_states(ops))
+		return;
+	conn->counted = 1;
+	count(&stats->opened);
+	add(&stats->live, 1);
+}
+
+static __always_inline void note_ended(struct bpf_sock_ops *ops)
+{
+	struct lb_conn *conn = conn_of(ops), *moved;
+	struct lb_stats *stats;
+	__u64 cookie;
+
+	if (!conn || !conn->counted)
+		return;
+	conn->counted = 0;
+	cookie = bpf_get_socket_cookie(ops);
+	moved = bpf_map_lookup_elem(&lb_moved, &cookie);
+	stats = books_of(moved ? moved : conn);
+	if (stats)
+		add(&stats->live, -1);
+	if (moved)
+		bpf_map_delete_elem(&lb_moved, &cookie);
+}
+
+SEC("sockops")
+int lb_track(struct bpf_sock_ops *ops)
+{
+	switch (ops->op) {
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		note_opened(ops);
+		break;
+	case BPF_SOCK_OPS_STATE_CB: /* args: old state, new state */
+		if (!lb_state_is_open(ops->args[1]))
+			note_ended(ops);
+		break;
+	}
+	return GO_ON;
+}

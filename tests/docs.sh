@@ -1,0 +1,322 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# docs.sh: holds the man page, the README and the completion against what lbctl says of itself and
+# against its tables. Needs no root. Called by run-unit.sh; reports as a cmocka program does.
+#
+# A test prints what is wrong; one that prints nothing has passed.
+# Names in `pending` are in the tables and not in the docs yet: who documents one takes it out.
+#
+# shellcheck disable=SC2016 # `...` in a pattern is Markdown
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C
+
+program=${LBCTL_BUILD:-build}/lbctl
+man=user/man/lbctl.8
+readme=README.md
+pending='run watch scale reload restart stop send events least-conn unseen lb_conns lb_moved'
+
+# --- what there is to describe ---
+
+# Lines whose first word is not pending.
+without_pending() {
+	awk -v pending=" $pending " '!index(pending, " " $1 " ")'
+}
+
+commands() {
+	"$program" help --list | cut -d ' ' -f 1
+}
+
+# Options of a command: --wait= takes a value, --all takes none.
+all_options_of() {
+	"$program" help --list | sed -n "s/^$1 //p" | tr ' ' '\n'
+}
+
+own_options_of() {
+	all_options_of "$1" | grep -vxE -e '--(help|json|dry-run)'
+}
+
+# "attach [OPTIONS] ADDR..."
+usage_of() {
+	"$program" help "$1" | sed -n '1s/^usage: lbctl //p'
+}
+
+# "--policy POLICY", "--replace" or "-n N"
+option_as_written() {
+	"$program" help "$1" | grep -oE -e "^  ${2%=} [^ ]*" | sed 's/^ *//; s/ $//'
+}
+
+settings() {
+	"$program" help set | sed -n '/^keys:/,/^$/ s/^  \([a-z_]*\) .*/\1/p'
+}
+
+# A name and its meaning a line.
+policies() {
+	"$program" policies | sed 's/  */ /'
+}
+
+counters() {
+	sed -n 's/.*X(\([a-z_]*\), "\(.*\)").*/\1 \2/p' include/lb_counters.h | grep -v '^field '
+}
+
+maps() {
+	grep -oE '= "lb_[a-z_]*"' user/state.c | grep -oE 'lb_[a-z_]*'
+}
+
+environment() {
+	grep -rhoE 'getenv\("LBCTL_[A-Z_]*|env_number\("LBCTL_[A-Z_]*' user | grep -oE 'LBCTL_.*' | sort -u
+}
+
+exit_statuses() {
+	sed -n 's/^\tEXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' user/trouble.h
+}
+
+capabilities() {
+	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/caps.h
+}
+
+packages() {
+	sed -n '/^packages_of/,/^}/p' tools/deps.sh | awk '/^\t\t/ && NF == 2 && $1 !~ /^(echo|exit)$/ { print $1 }'
+}
+
+# --- the man page ---
+
+# Its source without comments, fonts and escapes; macros stay.
+man_source() {
+	sed -e '/^\.\\"/d' -e 's/\\f[BIRP]//g; s/\\-/-/g; s/\\c$//; s/\\&//g' "$man"
+}
+
+# A section, or with a command the part about it.
+man_section() {
+	man_source | awk -v title="$1" '/^\.SH / { in_it = substr($0, 5) == title } in_it'
+}
+
+man_command() {
+	man_section COMMANDS | awk -v command="$1" '
+		/^\.SS / { title = substr($0, 5); gsub(/"/, "", title); split(title, word, " "); in_it = word[1] == command }
+		in_it'
+}
+
+# All of it in one line, without macros.
+man_words() {
+	man_source | sed 's/^\.[A-Z]* *//' | tr -s '\n\t ' ' '
+}
+
+# --- tests ---
+
+# The lists above come out of other files by patterns: an empty list would pass everything.
+test_there_is_something_to_compare() {
+	local list
+	for list in commands policies counters maps settings environment exit_statuses capabilities packages; do
+		[ "$("$list" | wc -l)" -ge 1 ] || echo "no $list found"
+	done
+	[ "$(commands | wc -l)" -ge 15 ] || echo "only $(commands | wc -l) commands found"
+	[ "$(counters | wc -l)" -ge 16 ] || echo "only $(counters | wc -l) counters found"
+}
+
+test_man_has_each_usage_line() {
+	local written
+	written=$(man_section COMMANDS | sed -n 's/^\.SS //p' | tr -d '"')
+	diff <(commands | without_pending | while read -r command; do usage_of "$command"; done | sort) <(sort <<<"$written") |
+		sed -n 's/^</lbctl help says:/p; s/^>/the page says: /p'
+}
+
+test_man_has_each_option() {
+	local command option written
+	commands | without_pending | while read -r command; do
+		own_options_of "$command" | while read -r option; do
+			written=$(option_as_written "$command" "$option")
+			man_command "$command" | tr -d '"' | tr -s ' ' | grep -qE -e "^\.(B|BI) ${written//|/\\|}$" ||
+				echo "$command: no \"$written\""
+		done
+	done
+}
+
+test_man_has_each_common_option() {
+	local option
+	all_options_of attach | grep -xE -e '--(help|json|dry-run)' | while read -r option; do
+		man_section 'COMMON OPTIONS' | grep -qE -e "^\.[A-Z]* $option( |$)" || echo "no $option"
+	done
+}
+
+test_man_has_no_other_option() {
+	man_source | grep -oE -e '--[a-z][a-z-]*' | sort -u |
+		grep -vxF -e --option -e --version \
+			-f <(commands | while read -r command; do all_options_of "$command"; done | tr -d = | sort -u) |
+		sed 's/$/: no such option/'
+}
+
+test_man_quotes_each_policy() {
+	local line
+	policies | without_pending | while read -r line; do
+		man_section POLICIES | sed 's/^\.[A-Z]* *//' | tr -s '\n ' ' ' | grep -qF -e " $line" || echo "not there: $line"
+	done
+}
+
+test_man_quotes_each_counter() {
+	local line words
+	words=$(man_words)
+	counters | without_pending | while read -r line; do
+		grep -qF -e " $line" <<<"$words" || echo "not there: $line"
+	done
+}
+
+test_man_has_each_map() {
+	local map
+	maps | without_pending | while read -r map; do
+		man_section FILES | grep -qE "^\.I ([a-z0-9]*/)?$map$" || echo "no $map"
+	done
+}
+
+test_man_has_each_setting() {
+	local key
+	settings | while read -r key; do
+		man_command set | grep -qF ".BI $key= MS" || echo "no $key"
+	done
+}
+
+test_man_has_each_variable() {
+	local name
+	environment | while read -r name; do
+		man_section ENVIRONMENT | grep -qE "^\.[A-Z]* .*\b$name\b" || echo "no $name"
+	done
+}
+
+test_man_has_each_exit_status() {
+	diff <(exit_statuses) <(man_section 'EXIT STATUS' | sed -n 's/^\.B \([0-9]*\)$/\1/p')
+}
+
+test_man_has_each_capability() {
+	local name
+	capabilities | while read -r name; do
+		man_section CAPABILITIES | grep -qw "$name" || echo "no $name"
+	done
+}
+
+test_man_is_of_this_version() {
+	local version
+	version=$("$program" version | cut -d ' ' -f 2)
+	grep -q "^\.TH LBCTL 8 .* \"lbctl $version\"" "$man" || echo "not of version $version"
+}
+
+# The table of commands: | `attach [OPTIONS] ADDR...` | ...
+test_readme_has_each_usage_line() {
+	diff <(commands | without_pending | while read -r command; do usage_of "$command"; done | sort) \
+		<(awk '/^## /{ in_it = $0 == "## Commands" } in_it' "$readme" |
+			sed -n 's/^| `\([^`]*\)`.*/\1/p' | sed 's/\\|/|/g' | sort) |
+		sed -n 's/^</lbctl help says:/p; s/^>/the table says: /p'
+}
+
+# Every `lbctl COMMAND ... --option` in it.
+test_readme_options_exist() {
+	local line command option
+	grep -oE 'lbctl [a-z-]+ [^`#|&;]*--[a-z][a-z-]*[^`#|&;]*' "$readme" | while read -r line; do
+		command=$(cut -d ' ' -f 2 <<<"$line")
+		grep -oE -e '--[a-z][a-z-]*' <<<"$line" | while read -r option; do
+			all_options_of "$command" | tr -d = | grep -qxF -e "$option" || echo "$line: no option $option"
+		done
+	done
+}
+
+test_readme_commands_exist() {
+	local command
+	grep -oE '(\$ sudo|sudo|`|\$) (build/)?lbctl [a-z][a-z-]*' "$readme" | awk '{ print $NF }' | sort -u |
+		while read -r command; do
+			commands | grep -qxF -e "$command" || echo "lbctl $command: no such command"
+		done
+}
+
+test_readme_has_each_policy() {
+	diff <(policies | without_pending | cut -d ' ' -f 1 | sort) \
+		<(awk '/^## /{ in_it = $0 == "## Policies" } in_it' "$readme" | sed -n 's/^| `\([^`]*\)`.*/\1/p' | sort) |
+		sed -n 's/^</lbctl has: /p; s/^>/the table has: /p'
+}
+
+test_readme_has_each_exit_status() {
+	local status line
+	line=$(grep -i '^exit status:' "$readme")
+	exit_statuses | while read -r status; do
+		grep -qw "$status" <<<"$line" || echo "no $status"
+	done
+}
+
+test_readme_has_each_capability() {
+	local name
+	capabilities | while read -r name; do
+		grep -qw "${name#CAP_}" "$readme" || echo "no $name"
+	done
+}
+
+test_readme_has_each_package() {
+	diff <(packages | sort) \
+		<(sed -n '/^| package/,/^$/p' "$readme" | sed -n '3,$s/^| \([^|]*\) |.*/\1/p' | tr -d ' ' | tr , '\n' | sort) |
+		sed -n 's/^</deps.sh has: /p; s/^>/the table has: /p'
+}
+
+test_readme_example_compiles() {
+	sed -n '/^```c$/,/^```$/p' "$readme" | grep -v '^```' |
+		"${CC:-cc}" -Wall -Wextra -Werror -Wno-unused-function -Iinclude -fsyntax-only -x c -
+}
+
+test_readme_make_targets_exist() {
+	local target
+	grep -oE '(`|sudo |^)make [a-z-]+' "$readme" | awk '{ print $NF }' | sort -u | while read -r target; do
+		grep -qE "^$target:.*## " Makefile || echo "make $target: no such target"
+	done
+}
+
+test_readme_links_lead_somewhere() {
+	local path
+	grep -oE '\]\([^)#]*\)' "$readme" | sed 's/^](//; s/)$//' | grep -v '^https\?:' | sort -u | while read -r path; do
+		[ -e "$path" ] || echo "$path: not there"
+	done
+}
+
+# complete WORD...: what bash would offer for the last word
+complete_words() (
+	# shellcheck disable=SC1091 # checked by itself
+	. user/completion/lbctl.bash
+	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+	_lbctl "$program" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+	[ ${#COMPREPLY[@]} -eq 0 ] || printf '%s\n' "${COMPREPLY[@]}"
+)
+
+test_completion_offers_commands() {
+	diff <(commands) <(complete_words lbctl "")
+	[ "$(complete_words lbctl detac)" = detach ] || echo "detac: not completed to detach"
+}
+
+test_completion_offers_options() {
+	local command
+	commands | while read -r command; do
+		diff <(all_options_of "$command" | tr -d =) <(complete_words lbctl "$command" -)
+	done
+}
+
+test_completion_offers_values() {
+	diff <(policies | cut -d ' ' -f 1) <(complete_words lbctl attach --policy "")
+	diff <(commands) <(complete_words lbctl help "")
+	diff <(settings | sed 's/$/=/') <(complete_words lbctl set a-name "" 2>&1)
+}
+
+run_tests() {
+	local name problems failed=0
+	for name in $(declare -F | awk '$3 ~ /^test_/ { print $3 }'); do
+		echo "[ RUN      ] $name"
+		problems=$("$name" 2>&1)
+		if [ -z "$problems" ]; then
+			echo "[       OK ] $name"
+		else
+			echo "$problems"
+			echo "[  FAILED  ] $name"
+			failed=$((failed + 1))
+		fi
+	done
+	[ $failed -eq 0 ]
+}
+
+if ! "$program" version >/dev/null; then
+	echo "docs.sh: $program does not run; make builds it" >&2
+	exit 1
+fi
+run_tests
