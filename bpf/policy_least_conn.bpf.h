@@ -15,57 +15,55 @@
 /* Without the cast a look into a queue is five times as dear; then fewer. */
 #define SLOW_SCAN_WINDOW 16
 
-/* Handshakes under way at the slot's listener, and whether its accept queue has room. */
-static __always_inline bool read_half_open(__u32 slot, __u32 *half_open)
+/*
+ * Handshakes under way at the slot's listener. Whether its accept queue has room is not asked
+ * here: that is one more cache line per slot, and lb_take_slot() asks it of the winner.
+ */
+static __always_inline __u32 read_half_open(__u32 slot)
 {
 	struct inet_connection_sock *icsk;
 	struct lb_queue *queue;
 
-	*half_open = 0;
 	if (lb_can_cast) {
 		icsk = socket_of_slot(slot);
-		if (!icsk)
-			return true;
-		*half_open = icsk->icsk_accept_queue.qlen.counter;
-		return !socket_is_full(icsk);
+		return icsk ? icsk->icsk_accept_queue.qlen.counter : 0;
 	}
 	queue = bpf_map_lookup_elem(&lb_queues, &slot);
 	if (!queue || !queue->sock)
-		return true;
+		return 0;
 	icsk = (struct inet_connection_sock *)queue->sock;
-	if ((__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) ==
+	if ((__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) !=
 	    queue->cookie)
-		*half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
-	return true;
+		return 0;
+	return BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 }
 
-/* The key (see lb_key()) of the slot at a position of the scan. Global: see lb_weigh_slot(). */
-__attribute__((noinline)) __u64 lb_weigh_conns(__u32 first, __u32 used, __u32 position)
+/* The key (see lb_key()) of the slot at a position of the scan; `none` is LB_KEY_NONE, veiled. */
+static __always_inline __u64 weigh_conns(__u32 first, __u32 used, __u32 position, __u64 none)
 {
-	__u32 slot = lb_scan_slot(first, used, position), half_open;
+	__u32 slot = lb_scan_slot(first, used, position);
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
 	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
 
 	if (!worker || !stats || worker->state != LB_SLOT_UP)
-		return LB_KEY_NONE;
-	if (!read_half_open(slot, &half_open))
-		return LB_KEY_NONE;
-	return lb_key(lb_conn_cost(stats->live, half_open, worker->inverse_weight), position);
+		return none;
+	return lb_key(lb_conn_cost(stats->live, read_half_open(slot), worker->inverse_weight),
+		      position);
 }
 
-/* The slot to take, or LB_NO_SLOT when none of the window is up with room in its queue. */
+/* The slot to take, or LB_NO_SLOT when none of the window is up. */
 __attribute__((noinline)) __u32 lb_scan_conns(__u64 start, __u32 used)
 {
 	const __u32 window = lb_can_cast ? LB_SCAN_WINDOW : SLOW_SCAN_WINDOW;
-	__u64 least = LB_KEY_NONE;
+	__u64 none = veiled(LB_KEY_NONE), least = none;
 	__u32 first, i;
 
 	if (!used)
 		return LB_NO_SLOT;
 	first = start % used;
 	for (i = 0; i < window && i < used; i++)
-		least = lb_key_min(least, lb_weigh_conns(first, used, i));
-	if (least == LB_KEY_NONE)
+		least = lb_key_min(least, weigh_conns(first, used, i, none));
+	if (least >= LB_KEY_SILENT)
 		return LB_NO_SLOT;
 	return lb_scan_slot(first, used, lb_key_position(least));
 }

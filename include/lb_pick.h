@@ -107,9 +107,11 @@ static __always_inline __u32 lb_key_position(__u64 key)
 
 static __always_inline __u64 lb_key_min(__u64 a, __u64 b)
 {
-	__u64 difference = a - b;
+	__u64 difference = a - b, mask = -(difference >> 63);
 
-	return b + (difference & -(difference >> 63));
+	/* else the compiler sees through it and makes it a branch again */
+	asm volatile("" : "+r"(mask));
+	return b + (difference & mask);
 }
 
 /* Maps silent keys to their position and every other key above all positions. */
