@@ -12,7 +12,8 @@
 	X(2, RANDOM, "random", "a worker at random, by weight")                                    \
 	X(3, LEAST_LOAD, "least-load", "the worker that reports the least load (liblbctl)")        \
 	X(4, KERNEL, "kernel", "the kernel's own hash of addresses and ports, as without lbctl")   \
-	X(5, LEAST_CONN, "least-conn", "the worker with the fewest connections, as the kernel counts")
+	X(5, LEAST_CONN, "least-conn",                                                             \
+	  "the worker with the fewest connections, as the kernel counts")
 
 enum lb_policy {
 #define X(number, id, name, summary) LB_POLICY_##id = (number),

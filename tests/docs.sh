@@ -14,7 +14,7 @@ export LC_ALL=C
 program=${LBCTL_BUILD:-build}/lbctl
 man=user/man/lbctl.8
 readme=README.md
-pending='run watch scale reload restart stop send events least-conn unseen lb_conns lb_moved'
+pending=''
 
 # --- what there is to describe ---
 

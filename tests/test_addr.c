@@ -175,8 +175,8 @@ static void test_refused(void **state)
 	} rows[] = {
 		{ NULL, "the address is empty" },
 		{ "", "the address is empty" },
-		{ ":443/udp", "not an address; UDP is written udp/:53" },
-		{ "443/udp", "not an address; UDP is written udp/:53" },
+		{ ":443/udp", "not an address; UDP is written udp/:443" },
+		{ "443/udp", "not an address; UDP is written udp/:443" },
 		{ ":443/tcp", "not an address; TCP is written :80" },
 		{ "udp:53", "udp/:53" },
 		{ "tcp:80", "tcp/:80" },

@@ -75,8 +75,8 @@ static const char *udp_hint(const char *text)
 {
 	static char hint[160];
 
-	snprintf(hint, sizeof(hint), "not an address; UDP is written udp/%.*s",
-		 (int)(strlen(text) - strlen("/udp")), text);
+	snprintf(hint, sizeof(hint), "not an address; UDP is written udp/%s%.*s",
+		 strchr(text, ':') ? "" : ":", (int)(strlen(text) - strlen("/udp")), text);
 	return hint;
 }
 

@@ -240,10 +240,9 @@ static int choose_name(struct attach *attach, char *name)
 					   "%s already steers %s; --replace takes it over for good",
 					   steerer, at);
 		if (owner && *name && strcmp(owner, name))
-			return trouble_set(
-				attach->trouble, EXIT_FAILED,
-				"service %s steers %s already; lbctl detach %s first",
-				owner, at, owner);
+			return trouble_set(attach->trouble, EXIT_FAILED,
+					   "service %s steers %s already; lbctl detach %s first",
+					   owner, at, owner);
 		if (owner)
 			strcpy(name, owner);
 	}
@@ -440,8 +439,8 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 		result->policy = made ? DEFAULT_POLICY : lb_word_policy(state->config->word);
 	if (attach->request->group != LB_NO_GROUP)
 		state->config->group = attach->request->group;
-	err = service_refresh(state, attach->by_listener, result->policy,
-			      attach->request->owner, &change);
+	err = service_refresh(state, attach->by_listener, result->policy, attach->request->owner,
+			      &change);
 	if (err)
 		return refresh_failed(attach, err, &change);
 	if (made) {

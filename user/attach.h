@@ -21,12 +21,12 @@ struct attach_request {
 	const struct addr *addrs;
 	const char *const *texts; /* the addresses as they were written, for messages */
 	size_t nr_addrs;
-	int netns_fd;	      /* -1 = the caller's */
-	pid_t pid;	      /* only sockets of this process; 0 = all */
-	uint32_t max_workers; /* make room for so many; 0 = as seems right */
-	uint32_t group;	      /* gid that may report load, or LB_NO_GROUP */
-	bool replace;	      /* take over a group that another program steers */
-	bool dry_run;	      /* look and check, change nothing */
+	int netns_fd;			   /* -1 = the caller's */
+	pid_t pid;			   /* only sockets of this process; 0 = all */
+	uint32_t max_workers;		   /* make room for so many; 0 = as seems right */
+	uint32_t group;			   /* gid that may report load, or LB_NO_GROUP */
+	bool replace;			   /* take over a group that another program steers */
+	bool dry_run;			   /* look and check, change nothing */
 	const struct service_owner *owner; /* whose sockets are whose, or NULL */
 };
 

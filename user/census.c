@@ -32,7 +32,7 @@ struct tally {
 		bool fresh;	  /* some of them since this pass */
 		int64_t drift;	  /* of the last pass */
 		bool mended;
-	} *slots;
+	} * slots;
 };
 
 static int read_records(struct tally *tally, int iter)

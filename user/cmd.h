@@ -47,12 +47,15 @@ struct cmd {
 	char object[256]; /* for messages: what the command was about */
 };
 
-#define COMMANDS(X)                                                                                \
-	X(scan)                                                                                    \
-	X(attach)                                                                                  \
-	X(detach) X(set_policy) X(set_weight) X(drain) X(resume) X(set) X(list) X(show) X(stats)   \
-		X(policies) X(doctor) X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send)         \
-			X(events) X(version) X(help)
+/* The order of lbctl help. */
+/* clang-format off */
+#define COMMANDS(X) \
+	X(scan) X(attach) X(detach) \
+	X(set_policy) X(set_weight) X(drain) X(resume) X(set) \
+	X(list) X(show) X(stats) X(policies) X(doctor) \
+	X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send) X(events) \
+	X(version) X(help)
+/* clang-format on */
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)

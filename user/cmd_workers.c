@@ -228,8 +228,9 @@ static int run_state(struct cmd *cmd, change_fn change, const char *done, const 
 						  "dry_run", cmd->dry_run));
 	else if (!status)
 		printf("%s: %s %s%s\n", state.name, who, cmd->dry_run ? would : done,
-		       hash_decides(&state) ? "; the kernel's hash decides now, and may still pick it" :
-					      "");
+		       hash_decides(&state) ?
+			       "; the kernel's hash decides now, and may still pick it" :
+			       "");
 	state_close(&state);
 	return status;
 }

@@ -193,7 +193,8 @@ static struct member *member_of_process(struct reuseport_group *group, pid_t pid
 	struct member *found = NULL;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
-		if (group->members[i].pid == pid && (!found || group->members[i].live < found->live))
+		if (group->members[i].pid == pid &&
+		    (!found || group->members[i].live < found->live))
 			found = &group->members[i];
 	}
 	return found;

@@ -357,8 +357,7 @@ uint32_t proc_adopt_all(struct keeper *keeper)
 		seat = &keeper->workers[worker];
 		for (uint32_t i = 0; i < keeper->options.nr_listens; i++) {
 			if (seat->listen_fds[i] < 0)
-				seat->listen_fds[i] =
-					process_fetch_listener(proc->process.pid, i);
+				seat->listen_fds[i] = process_fetch_listener(proc->process.pid, i);
 		}
 		/* of two, the newer one serves */
 		if (seat->current && seat->current->generation > generation) {

@@ -144,8 +144,7 @@ static uint32_t lowest_without_socket(const struct state *state)
 
 	for (worker = 0; worker < workers; worker++) {
 		for (slot = 0; slot < state->config->used_slots; slot++) {
-			if (state->workers[slot].worker == worker &&
-			    is_open(&state->workers[slot]))
+			if (state->workers[slot].worker == worker && is_open(&state->workers[slot]))
 				break;
 		}
 		if (slot == state->config->used_slots)

@@ -300,7 +300,8 @@ static size_t collect_up(const struct state *state, struct schedule_item *items)
 		up[n].worker = worker->worker;
 		up[n++].item = (struct schedule_item){ slot, worker->weight };
 	}
-	qsort(up, n, sizeof(up[0]), compare_workers);
+	if (n)
+		qsort(up, n, sizeof(up[0]), compare_workers);
 	for (size_t i = 0; i < n; i++)
 		items[i] = up[i].item;
 	return n;

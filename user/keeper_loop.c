@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A keeper from its start to its end: the lock, the cgroup, the programs, the event sources; and
+ * what is left when it goes.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "cleanup.h"
+#include "detach.h"
+#include "state.h"
+#include "trouble.h"
+
+/* Sockets are looked for when a worker listens; and now and then, should that be missed. */
+#define SYNC_US 1000000ULL
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)source;
+	if (info->ssi_signo == SIGHUP && isatty(0))
+		keeper_event(keeper, "hangup", NULL, "the terminal is gone; workers go on");
+	else if (info->ssi_signo == SIGHUP)
+		keeper_renew_all(keeper);
+	else if (info->ssi_signo != SIGPIPE && info->ssi_signo != SIGUSR1)
+		keeper_stop(keeper);
+	return 0;
+}
+
+static int on_listen(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	adopt_drain(keeper->adopter);
+	keeper_sync(keeper);
+	keeper_step(keeper);
+	return 0;
+}
+
+static int on_sync_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)usec;
+	sd_event_source_set_time_relative(source, SYNC_US);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (!keeper->stopping) {
+		keeper_sync_if_changed(keeper);
+		keeper_step(keeper);
+	}
+	return 0;
+}
+
+/* READY=1 from a worker: whose it is, its cgroup says. */
+static int on_notify(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	char text[1024], control[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec part = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	struct keeper *keeper = arg;
+	struct ucred *sender = NULL;
+	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	(void)source;
+	(void)events;
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	for (struct cmsghdr *part_of = CMSG_FIRSTHDR(&message); part_of;
+	     part_of = CMSG_NXTHDR(&message, part_of)) {
+		if (part_of->cmsg_level == SOL_SOCKET && part_of->cmsg_type == SCM_CREDENTIALS)
+			sender = (struct ucred *)CMSG_DATA(part_of);
+	}
+	for (uint32_t i = 0; sender && i < LB_MAX_WORKERS; i++) {
+		struct keeper_worker *seat = &keeper->workers[i];
+		struct proc *procs[] = { seat->current, seat->next };
+
+		for (size_t j = 0; j < 2; j++) {
+			if (procs[j] && procs[j]->process.pid == sender->pid &&
+			    strstr(text, "READY=1"))
+				procs[j]->said_ready = true;
+		}
+	}
+	keeper_sync(keeper);
+	keeper_step(keeper);
+	return 0;
+}
+
+static int open_notify(struct keeper *keeper)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int on = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (snprintf(at.sun_path, sizeof(at.sun_path), KEEPER_DIR "/%s.notify",
+		     keeper->options.name) >= (int)sizeof(at.sun_path))
+		return -ENAMETOOLONG;
+	unlink(at.sun_path);
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at)) || chmod(at.sun_path, 0666))
+		return -errno;
+	keeper->notify_fd = fd_steal(&fd);
+	return sd_event_add_io(keeper->loop, NULL, keeper->notify_fd, EPOLLIN, on_notify, keeper);
+}
+
+static int say(const char *name, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int say(const char *name, int status, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "lbctl: %s: ", name);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return status;
+}
+
+/* One keeper a service. The lock goes with its holder. */
+static int take_lock(struct keeper *keeper)
+{
+	char path[128], pid[16] = "";
+	ssize_t n;
+
+	if (mkdir(KEEPER_DIR, 0755) && errno != EEXIST)
+		return say(keeper->options.name, EXIT_NOT_ABLE, KEEPER_DIR ": %s", strerror(errno));
+	snprintf(path, sizeof(path), KEEPER_DIR "/%s.lock", keeper->options.name);
+	keeper->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (keeper->lock_fd < 0)
+		return say(keeper->options.name, EXIT_NOT_ABLE, "%s: %s", path, strerror(errno));
+	if (flock(keeper->lock_fd, LOCK_EX | LOCK_NB)) {
+		n = read(keeper->lock_fd, pid, sizeof(pid) - 1);
+		return say(keeper->options.name, EXIT_FAILED,
+			   "the name is in use: lbctl run (pid %.*s) keeps that service; take "
+			   "another --name, or lbctl stop %s",
+			   n > 0 ? (int)n : 1, n > 0 ? pid : "?", keeper->options.name);
+	}
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (ftruncate(keeper->lock_fd, 0) || pwrite(keeper->lock_fd, pid, strlen(pid), 0) < 0)
+		return EXIT_FAILED;
+	return EXIT_DONE;
+}
+
+static int read_parent(const char *path, char out[PATH_MAX])
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	struct stat st;
+
+	if (!file || !fgets(out, PATH_MAX, file))
+		return -ENOENT;
+	out[strcspn(out, "\n")] = '\0';
+	return stat(out, &st) ? -errno : 0;
+}
+
+static void write_parent(const char *path, const char *parent)
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "we");
+
+	if (file)
+		fprintf(file, "%s\n", parent);
+}
+
+/*
+ * The cgroup of an earlier keeper of this service, if there is one, else a new one below our own.
+ * Where it is stands in a file, as the next keeper may be started elsewhere.
+ */
+static int open_cgroup(struct keeper *keeper)
+{
+	char path[128];
+
+	snprintf(keeper->cgroup_name, sizeof(keeper->cgroup_name), "lbctl-%s",
+		 keeper->options.name);
+	snprintf(path, sizeof(path), KEEPER_DIR "/%s.cgroup", keeper->options.name);
+	if (read_parent(path, keeper->cgroup_parent) && cgroup_own(keeper->cgroup_parent))
+		return say(keeper->options.name, EXIT_NOT_ABLE,
+			   "no cgroup v2: mount one (mount -t cgroup2 none /sys/fs/cgroup), or "
+			   "start the workers yourself and use lbctl attach");
+	keeper->cgroup_fd = cgroup_make(keeper->cgroup_parent, keeper->cgroup_name);
+	if (keeper->cgroup_fd < 0)
+		return say(keeper->options.name, EXIT_NOT_ABLE,
+			   "can't make a cgroup in %s: %s; run as root, or in a unit with "
+			   "Delegate=yes",
+			   keeper->cgroup_parent, strerror(-keeper->cgroup_fd));
+	write_parent(path, keeper->cgroup_parent);
+	return EXIT_DONE;
+}
+
+/* The port that the workers of an earlier keeper share; they do not bind it again. */
+static uint16_t port_in_use(const char *name)
+{
+	struct state state;
+	uint16_t port = 0;
+
+	if (state_open(&state, name, STATE_READ))
+		return 0;
+	if (state.config->nr_listeners)
+		port = state.config->listeners[0].port;
+	state_close(&state);
+	return port;
+}
+
+static int open_adopter(struct keeper *keeper)
+{
+	int err;
+
+	if (keeper->options.nr_listens)
+		return EXIT_DONE;
+	keeper->options.rules.first = port_in_use(keeper->options.name);
+	err = adopt_open(keeper->cgroup_fd, &keeper->options.rules, &keeper->adopter);
+	if (err == -EPERM)
+		return say(keeper->options.name, EXIT_NOT_ABLE,
+			   "may not load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
+			   "needed; run as root (see lbctl doctor)");
+	if (err)
+		return say(keeper->options.name, EXIT_NOT_ABLE,
+			   "this kernel can't share a port between programs that do not ask for "
+			   "it (needs 6.1); use --listen ADDR");
+	return EXIT_DONE;
+}
+
+static int add_sources(struct keeper *keeper)
+{
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGPIPE };
+	sigset_t set;
+	int err = 0;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && err >= 0; i++)
+		err = sd_event_add_signal(keeper->loop, NULL, signals[i], on_signal, keeper);
+	if (err >= 0 && keeper->adopter)
+		err = sd_event_add_io(keeper->loop, NULL, adopt_fd(keeper->adopter), EPOLLIN,
+				      on_listen, keeper);
+	if (err >= 0)
+		err = sd_event_add_time_relative(keeper->loop, &keeper->sync_timer, CLOCK_MONOTONIC,
+						 SYNC_US, 0, on_sync_timer, keeper);
+	return err < 0 ? err : 0;
+}
+
+static int open_all(struct keeper *keeper)
+{
+	int status, err;
+
+	status = take_lock(keeper);
+	if (!status && keeper->options.argv)
+		status = open_cgroup(keeper);
+	if (!status && keeper->options.argv)
+		status = open_adopter(keeper);
+	if (status)
+		return status;
+	err = sd_event_new(&keeper->loop);
+	if (err >= 0)
+		err = add_sources(keeper);
+	if (err >= 0 && keeper->options.argv)
+		err = open_notify(keeper);
+	if (err >= 0)
+		err = control_open(keeper);
+	if (err < 0)
+		return say(keeper->options.name, EXIT_FAILED, "%s", strerror(-err));
+	return EXIT_DONE;
+}
+
+static void remove_file(const struct keeper *keeper, const char *ending)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), KEEPER_DIR "/%s.%s", keeper->options.name, ending);
+	unlink(path);
+}
+
+/*
+ * Stopped: what a run had goes with it. A watched service stays as it is, and a keeper that could
+ * not begin leaves everything to the living workers.
+ */
+static void close_all(struct keeper *keeper, bool ran)
+{
+	struct trouble trouble;
+
+	if (keeper->loop)
+		control_close(keeper);
+	if (ran && keeper->options.argv) {
+		detach_run(keeper->options.name, &trouble);
+		cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name);
+		remove_file(keeper, "cgroup");
+		remove_file(keeper, "notify");
+	}
+	if (ran)
+		remove_file(keeper, "lock");
+	adopt_close(keeper->adopter);
+	close_fd(&keeper->cgroup_fd);
+	close_fd(&keeper->notify_fd);
+	close_fd(&keeper->lock_fd);
+	sd_event_unref(keeper->loop);
+}
+
+static void print_start(const struct keeper *keeper, uint32_t adopted)
+{
+	const struct keeper_options *options = &keeper->options;
+
+	if (options->nr_addrs) {
+		printf("%s: watching; Ctrl-C ends that, and the service goes on\n", options->name);
+		fflush(stdout);
+		return;
+	}
+	if (adopted)
+		printf("%s: %u living workers found, they go on\n", options->name, adopted);
+	printf("%s: %u workers of %s; ", options->name, keeper->wanted, options->argv[0]);
+	if (options->nr_listens)
+		printf("each gets a listening socket of its own (LISTEN_FDS)\n");
+	else if (options->rules.nr_ports)
+		printf("the ports of --port are shared\n");
+	else
+		printf("the first TCP port that one binds is shared (--port names others)\n");
+	fflush(stdout);
+}
+
+/* The command itself can't be started: say so once, as a shell does, instead of trying on. */
+static int exec_failed(struct keeper *keeper)
+{
+	const char *command = keeper->options.argv[0];
+	int err = keeper->exec_error;
+
+	if (err == -ENOENT)
+		return say(keeper->options.name, 127, "%s: command not found", command);
+	if (err == -EACCES || err == -ENOEXEC)
+		return say(keeper->options.name, 126, "%s: not executable", command);
+	if (err == -EADDRINUSE)
+		return say(
+			keeper->options.name, EXIT_FAILED,
+			"the address of --listen is taken by a socket of another user or without "
+			"SO_REUSEPORT; lbctl scan and ss -ltnp show whose it is");
+	return say(keeper->options.name, EXIT_FAILED, "can't start %s: %s", command,
+		   strerror(-err));
+}
+
+static bool nothing_runs(const struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
+		if (keeper->workers[i].current)
+			return false;
+	}
+	return true;
+}
+
+int keeper_run(const struct keeper_options *options)
+{
+	struct keeper *keeper = calloc(1, sizeof(*keeper));
+	uint32_t adopted;
+	int status;
+
+	if (!keeper)
+		return EXIT_FAILED;
+	keeper->options = *options;
+	keeper->wanted = options->workers;
+	keeper->cgroup_fd = keeper->lock_fd = keeper->control_fd = keeper->notify_fd = -1;
+	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
+		for (uint32_t j = 0; j < LB_MAX_LISTENERS; j++)
+			keeper->workers[i].listen_fds[j] = -1;
+		keeper->workers[i].restarts = UINT32_MAX;
+	}
+	status = open_all(keeper);
+	if (status) {
+		close_all(keeper, false);
+		free(keeper);
+		return status;
+	}
+	adopted = options->argv ? proc_adopt_all(keeper) : 0;
+	print_start(keeper, adopted);
+	keeper_sync(keeper);
+	for (uint32_t i = 0; i < keeper->wanted; i++)
+		keeper->workers[i].restarts = 0;
+	keeper_step(keeper);
+	if (keeper->exec_error && nothing_runs(keeper)) {
+		status = exec_failed(keeper);
+	} else {
+		sd_notify(0, "READY=1");
+		status = sd_event_loop(keeper->loop);
+		status = status < 0 ? EXIT_FAILED : status;
+	}
+	close_all(keeper, true);
+	free(keeper);
+	return status;
+}
