@@ -118,6 +118,44 @@ static __always_inline bool queue_is_full(__u32 slot)
 	return icsk && socket_is_full(icsk);
 }
 
+#define LISTENING 10 /* TCP_LISTEN */
+
+/* Has the slot a listening socket here, with room in its queue? Unknown counts as yes. */
+static __always_inline bool slot_takes(__u32 slot)
+{
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	struct inet_connection_sock *icsk;
+
+	if (!queue || !queue->cookie)
+		return false;
+	if (!queue->sock)
+		return true;
+	if (lb_can_cast) {
+		icsk = socket_of_slot(slot);
+		return icsk && icsk->icsk_inet.sk.__sk_common.skc_state == LISTENING &&
+		       !socket_is_full(icsk);
+	}
+	icsk = (struct inet_connection_sock *)queue->sock;
+	return BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_state) == LISTENING &&
+	       (__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) ==
+		       queue->cookie;
+}
+
+/*
+ * May a scan name this doubted slot? A dead worker has no connections, and one with a short queue
+ * that is full has few: they would look the least busy, decision after decision, until lbctl comes
+ * by. Global: few slots are doubted, and the scans should stay small.
+ */
+__attribute__((noinline)) int lb_slot_is_back(__u32 slot)
+{
+	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
+
+	if (!stats || !slot_takes(slot))
+		return false;
+	stats->doubted = 0;
+	return true;
+}
+
 enum verdict {
 	TAKEN,
 	SKIPPED, /* draining, down, or its socket is closed */
@@ -143,8 +181,10 @@ __attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 sl
 			return TAKEN;
 	}
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
-	if (stats)
+	if (stats) {
 		count(&stats->skipped);
+		stats->doubted = 1;
+	}
 	return verdict;
 }
 

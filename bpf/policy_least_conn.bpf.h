@@ -47,6 +47,8 @@ static __always_inline __u64 weigh_conns(__u32 first, __u32 used, __u32 position
 
 	if (!worker || !stats || worker->state != LB_SLOT_UP)
 		return none;
+	if (stats->doubted && !lb_slot_is_back(slot))
+		return none;
 	return lb_key(lb_conn_cost(stats->live, read_half_open(slot), worker->inverse_weight),
 		      position);
 }

@@ -37,6 +37,8 @@ static __always_inline __u64 weigh_slot(__u32 first, __u32 used, __u32 position,
 
 	if (!worker || !stats || !load || worker->state != LB_SLOT_UP)
 		return none;
+	if (stats->doubted && !lb_slot_is_back(slot))
+		return none;
 	note_report(stats, load->reported_ns, now_ns);
 	if (lb_report_is_stale(stats->report_at_ns, now_ns, stale_ns)) {
 		if (lb_report_is_stale(stats->selected_ns, now_ns, stale_ns))

@@ -38,13 +38,14 @@ static __always_inline __u32 pick(const struct decision *d)
 
 /*
  * What to try when a pick could not take the connection. A scan would name the same slot
- * again, so the scans draw from the table; rr and random draw as before. Taking the neighbour
- * of a dead slot instead would double that neighbour's load.
+ * again, so the scans draw at random (a second step of the cursor per connection would leave out
+ * every other slot); rr and random draw as before. Taking the neighbour of a dead slot instead
+ * would double that neighbour's load.
  */
 static __always_inline __u32 pick_again(const struct decision *d)
 {
 	count(&d->counters->redraws);
-	return lb_word_policy(d->word) == LB_POLICY_RANDOM ? pick_random(d) : pick_rr(d);
+	return lb_word_policy(d->word) == LB_POLICY_RR ? pick_rr(d) : pick_random(d);
 }
 
 static __always_inline __u32 next_used_slot(const struct decision *d, __u32 slot)

@@ -149,7 +149,8 @@ struct lb_stats {
 	__u64 selected_ns; /* when the slot was last selected by a scan */
 	__u64 opened;	   /* connections that became established */
 	__s64 live;	   /* open now; see lb_state_is_open() */
-	__u64 pad[6];
+	__u64 doubted;	   /* not 0: it could not take a connection, so look before it is named */
+	__u64 pad[5];
 };
 _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -62,6 +63,54 @@ static void test_word(void **state)
 	/* What does not fit must not spill into its neighbours. */
 	check("lb_word_pack", "policy 256", lb_word_pack(256, 0, 0), 0);
 	check("lb_word_pack", "half 2", lb_word_pack(0, 2, 0), 0);
+}
+
+static void test_conn_cost(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t live;
+		uint32_t half_open, weight;
+		uint64_t want;
+	} rows[] = {
+		{ "idle", 0, 0, 1, 65536 },
+		{ "open", 5, 0, 1, 6 * 65536 },
+		{ "half-open", 0, 5, 1, 6 * 65536 },
+		{ "both", 2, 3, 1, 6 * 65536 },
+		{ "twice the weight", 5, 0, 2, 6 * 32768 },
+		{ "below 0", -7, 0, 1, 65536 },
+		{ "far below 0", INT64_MIN, 2, 1, 3 * 65536 },
+		{ "no end of them", INT64_MAX, 0, 1, (1ULL << 34) * 65536 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check("lb_conn_cost", rows[i].name,
+		      lb_conn_cost(rows[i].live, rows[i].half_open,
+				   lb_inverse_weight(rows[i].weight)),
+		      rows[i].want);
+}
+
+/* Numbers as in the kernel's tcp_states.h. */
+static void test_open_states(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t tcp_state;
+		bool want;
+	} rows[] = {
+		{ "ESTABLISHED", 1, true }, { "SYN_SENT", 2, false },
+		{ "SYN_RECV", 3, true },    { "FIN_WAIT1", 4, false },
+		{ "FIN_WAIT2", 5, false },  { "TIME_WAIT", 6, false },
+		{ "CLOSE", 7, false },	    { "CLOSE_WAIT", 8, true },
+		{ "LAST_ACK", 9, false },   { "LISTEN", 10, false },
+		{ "CLOSING", 11, false },   { "NEW_SYN_RECV", 12, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check("lb_state_is_open", rows[i].name, lb_state_is_open(rows[i].tcp_state),
+		      rows[i].want);
 }
 
 static void test_policies_fit_the_word(void **state)
@@ -572,6 +621,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_word),
+		cmocka_unit_test(test_conn_cost),
+		cmocka_unit_test(test_open_states),
 		cmocka_unit_test(test_policies_fit_the_word),
 		cmocka_unit_test(test_schedule_key),
 		cmocka_unit_test(test_schedule_key_every_entry),

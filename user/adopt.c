@@ -86,7 +86,7 @@ int adopt_open(int cgroup_fd, const struct lb_adopt *rules, struct adopter **out
 		return -ENOMEM;
 	adopt->skel = adopt__open_and_load();
 	if (!adopt->skel)
-		err = errno == EPERM ? -EPERM : -EOPNOTSUPP;
+		err = errno == EPERM || errno == EACCES ? -EPERM : -EOPNOTSUPP;
 	if (!err && bpf_map_update_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, rules, 0))
 		err = -errno;
 	if (!err) {

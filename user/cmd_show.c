@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "control.h"
 #include "view.h"
 
 static json_t *listeners_json(const struct view *view)
@@ -53,9 +52,7 @@ static json_t *counters_json(const struct view *view)
 
 static json_t *keeper_json(const struct view *view)
 {
-	pid_t pid = control_keeper(view->name);
-
-	return json_pack("{s:i, s:b}", "pid", pid, "alive", pid != 0);
+	return json_pack("{s:i, s:b}", "pid", view->keeper, "alive", view->keeper != 0);
 }
 
 static json_t *view_json(const struct view *view)
@@ -75,15 +72,13 @@ static json_t *view_json(const struct view *view)
 
 static void print_head(const struct view *view)
 {
-	pid_t pid = control_keeper(view->name);
-
 	printf("%s ", view->name);
 	for (uint32_t i = 0; i < view->nr_listeners; i++)
 		printf("%s%s %s%s", i ? "," : "", i ? "" : " tcp", view->listeners[i].address,
 		       view->listeners[i].steering || view->sockets_error ? "" : " (not steered)");
 	printf("   policy %s", policy_name(view->policy));
-	if (pid)
-		printf("   keeper pid %d", pid);
+	if (view->keeper)
+		printf("   keeper pid %d", view->keeper);
 	putchar('\n');
 }
 

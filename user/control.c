@@ -156,7 +156,11 @@ static void do_send(struct client *client, const json_t *request)
 	uint32_t sent = 0, failed = 0;
 	char text[96];
 
-	for (uint32_t i = 0; line && i < keeper->wanted; i++) {
+	if (!line) {
+		control_reply(client, EXIT_USAGE, "there is no message to send");
+		return;
+	}
+	for (uint32_t i = 0; i < keeper->wanted; i++) {
 		if (json_is_integer(which) && json_integer_value(which) != i)
 			continue;
 		if (keeper->workers[i].current && !proc_send(keeper->workers[i].current, line))
@@ -166,8 +170,10 @@ static void do_send(struct client *client, const json_t *request)
 	}
 	snprintf(text, sizeof(text), "sent to %u workers%s", sent,
 		 failed ? ", others do not read their messages" : "");
-	control_reply(client, sent && !failed ? EXIT_DONE : EXIT_FAILED,
-		      sent || failed ? text : "no such worker");
+	if (sent || failed)
+		control_reply(client, failed ? EXIT_FAILED : EXIT_DONE, text);
+	else
+		control_reply(client, EXIT_NOT_FOUND, "no such worker");
 }
 
 static const struct {

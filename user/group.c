@@ -162,6 +162,15 @@ static int compare_members(const void *a, const void *b)
 	return x->socket.inode < y->socket.inode ? -1 : x->socket.inode > y->socket.inode;
 }
 
+pid_t member_pid(const struct member *member, pid_t not_this)
+{
+	for (size_t i = 0; i < member->nr_holders; i++) {
+		if (member->holders[i].pid != not_this)
+			return member->holders[i].pid;
+	}
+	return 0;
+}
+
 static void name_holders(struct groups *groups)
 {
 	for (size_t g = 0; g < groups->count; g++) {
@@ -172,7 +181,7 @@ static void name_holders(struct groups *groups)
 
 			member->holders = holders_of(&groups->holders, member->socket.inode,
 						     &member->nr_holders);
-			member->pid = member->nr_holders ? member->holders[0].pid : 0;
+			member->pid = member_pid(member, getpid());
 		}
 		qsort(group->members, group->nr_members, sizeof(*group->members), compare_members);
 	}

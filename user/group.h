@@ -82,6 +82,12 @@ void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_B
 void group_address(const struct reuseport_group *group, char *out);
 
 /*
+ * Who polls it, else who holds it, 0 = nobody; leaving out one process: lbctl, which keeps the
+ * sockets of `run --listen`, is no worker.
+ */
+pid_t member_pid(const struct member *member, pid_t not_this);
+
+/*
  * Duplicates a member's socket out of one of its holders. Returns a descriptor for the caller to
  * close, soon (a held duplicate keeps a dead worker's queue from moving); or -ESRCH (nobody holds
  * it any more), -EPERM (no CAP_SYS_PTRACE) or -errno.

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "cgroup.h"
+#include "detach.h"
 #include "trouble.h"
 
 #define FIRST_BACKOFF_MS 100
@@ -106,6 +107,8 @@ static void plan_restart(struct keeper *keeper, uint32_t worker)
 			     "worker %u ended %u times in a row: given up; lbctl restart %s %u "
 			     "tries again",
 			     worker, seat->failures, keeper->options.name, worker);
+		keeper_finish_operation(keeper, EXIT_FAILED,
+					"worker %u does not stay up and was given up", worker);
 		give_up_together(keeper);
 		return;
 	}
@@ -180,6 +183,7 @@ static void step_online(struct keeper *keeper, struct proc *proc)
 	    (keeper->options.wait_ready && !proc->said_ready))
 		return;
 	proc->online = true;
+	keeper->was_online = true;
 	sd_event_source_disable_unref(proc->timer);
 	proc->timer = NULL;
 	keeper_resume(keeper, proc);
@@ -309,7 +313,7 @@ void keeper_step(struct keeper *keeper)
 			busy |= keeper->workers[i].current || keeper->workers[i].next ||
 				keeper->workers[i].leaving;
 		if (!busy)
-			sd_event_exit(keeper->loop, 0);
+			sd_event_exit(keeper->loop, keeper->exit_status);
 		return;
 	}
 	for (uint32_t i = 0; i < keeper->wanted; i++) {
@@ -322,8 +326,16 @@ void keeper_step(struct keeper *keeper)
 	finish_when_done(keeper, busy || renewing);
 }
 
+/*
+ * The program comes off first, while there are sockets to take it off: once all are closed, a
+ * handshake that the kernel still holds would keep it, and its maps, in memory.
+ */
 static void stop_all(struct keeper *keeper, bool force)
 {
+	struct trouble trouble;
+
+	if (!keeper->stopping && keeper->options.argv)
+		detach_run(keeper->options.name, &trouble);
 	keeper->stopping = true;
 	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
 		struct keeper_worker *seat = &keeper->workers[i];

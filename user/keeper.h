@@ -106,7 +106,8 @@ struct keeper {
 	struct keeper_worker workers[LB_MAX_WORKERS];
 	uint32_t wanted; /* how many workers there should be */
 	bool stopping;
-	bool failed;	/* gave up on every worker */
+	bool was_online; /* a worker was, once */
+	int exit_status;
 	int exec_error; /* why the command can't be started at all */
 	struct operation operation;
 	int control_fd;

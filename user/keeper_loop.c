@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -295,6 +296,18 @@ static void remove_file(const struct keeper *keeper, const char *ending)
 	unlink(path);
 }
 
+/* What was killed a moment ago may still be on its way out. */
+static void remove_cgroup(const struct keeper *keeper)
+{
+	const struct timespec nap = { .tv_nsec = 20 * 1000 * 1000 };
+
+	for (int waited_ms = 0; waited_ms < 2000; waited_ms += 20) {
+		if (cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name) != -EBUSY)
+			return;
+		nanosleep(&nap, NULL);
+	}
+}
+
 /*
  * Stopped: what a run had goes with it. A watched service stays as it is, and a keeper that could
  * not begin leaves everything to the living workers.
@@ -303,16 +316,17 @@ static void close_all(struct keeper *keeper, bool ran)
 {
 	struct trouble trouble;
 
-	if (keeper->loop)
-		control_close(keeper);
 	if (ran && keeper->options.argv) {
 		detach_run(keeper->options.name, &trouble);
-		cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name);
+		remove_cgroup(keeper);
 		remove_file(keeper, "cgroup");
 		remove_file(keeper, "notify");
 	}
 	if (ran)
 		remove_file(keeper, "lock");
+	/* last: its end tells `lbctl stop` that all is gone */
+	if (keeper->loop)
+		control_close(keeper);
 	adopt_close(keeper->adopter);
 	close_fd(&keeper->cgroup_fd);
 	close_fd(&keeper->notify_fd);

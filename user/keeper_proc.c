@@ -200,9 +200,9 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 		return 0;
 	keeper_event(keeper, "timeout",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) %s after %lu s", proc->worker, proc->process.pid,
+		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
 		     proc->slot >= 0 ? "is not ready" : "listens on no TCP port that is shared",
-		     (unsigned long)(keeper->options.ready_timeout_ms / 1000));
+		     (unsigned long)keeper->options.ready_timeout_ms);
 	if (keeper->workers[proc->worker].next == proc)
 		proc_stop(proc);
 	return 0;

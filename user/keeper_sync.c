@@ -228,6 +228,17 @@ void keeper_sync_if_changed(struct keeper *keeper)
 	keeper_sync(keeper);
 }
 
+/* What fails before anything has worked (another service has the port) will go on failing. */
+static void report_trouble(struct keeper *keeper, const struct trouble *trouble)
+{
+	keeper_event(keeper, "trouble", json_pack("{s:s}", "text", trouble->text), "%s",
+		     trouble->text);
+	if (keeper->was_online || keeper->stopping)
+		return;
+	keeper->exit_status = trouble->status;
+	keeper_stop(keeper);
+}
+
 void keeper_sync(struct keeper *keeper)
 {
 	const struct service_owner owner = { .worker = worker_of, .arg = keeper };
@@ -263,8 +274,7 @@ void keeper_sync(struct keeper *keeper)
 	else
 		state_close(&state);
 	if (attach_groups(&request, &groups, &result, &trouble))
-		keeper_event(keeper, "trouble", json_pack("{s:s}", "text", trouble.text), "%s",
-			     trouble.text);
+		report_trouble(keeper, &trouble);
 	else
 		note_slots(keeper, &groups);
 	groups_free(&groups);

@@ -37,10 +37,10 @@ const char *state_map_name(enum state_map map)
 void state_pin_path(const struct state *state, enum state_map map, uint32_t listener,
 		    char out[STATE_PATH_BYTES])
 {
-	if (map >= MAP_SHARED_COUNT && map < MAP_COUNT)
-		state_listener_path(state, listener, map_names[map], out);
+	if (map >= MAP_SHARED_COUNT)
+		state_listener_path(state, listener, state_map_name(map), out);
 	else
-		snprintf(out, STATE_PATH_BYTES, "%s/%s", state->dir, map_names[map]);
+		snprintf(out, STATE_PATH_BYTES, "%s/%s", state->dir, state_map_name(map));
 }
 
 void state_listener_path(const struct state *state, uint32_t listener, const char *file,

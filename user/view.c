@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "control.h"
 #include "group.h"
 #include "lb_pick.h"
 #include "netns.h"
@@ -107,6 +108,7 @@ static void join_group(const struct state *state, struct view *view,
 		       const struct reuseport_group *group, bool *open)
 {
 	struct view_worker *worker;
+	pid_t pid;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
 		const struct member *member = &group->members[i];
@@ -121,8 +123,9 @@ static void join_group(const struct state *state, struct view *view,
 		worker->queue_max += member->socket.queue_max;
 		if (!view->counted)
 			worker->live += member->live;
-		if (member->pid)
-			worker->pid = member->pid;
+		pid = member_pid(member, view->keeper);
+		if (pid)
+			worker->pid = pid;
 		open[worker->worker] = true;
 	}
 }
@@ -188,6 +191,7 @@ int view_load(const struct state *state, struct view *view)
 
 	*view = (struct view){ 0 };
 	strcpy(view->name, state->name);
+	view->keeper = control_keeper(view->name);
 	view->policy = lb_word_policy(state->config->word);
 	view->counted = track_is_on(state);
 	view->nr_listeners = state->nr_listeners;

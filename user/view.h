@@ -38,6 +38,7 @@ struct view_listener {
 
 struct view {
 	char name[LB_NAME_MAX + 1];
+	pid_t keeper; /* lbctl run or watch, 0 = none */
 	uint32_t policy;
 	struct view_listener listeners[LB_MAX_LISTENERS];
 	uint32_t nr_listeners;

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * lbctl run under wrk, one connection per request, 64 at a time: reload, scale, policies, programs
+ * that no longer start, workers that are killed. The demo worker ends gracefully on SIGTERM.
+ */
+#include "integration/harness/runs.c"
+
+#define WORKERS 4
+#define URL "http://127.0.0.1:8080/"
+#define NO_MORE HARNESS_DIR "/no-more"
+
+static struct run run;
+static struct show show;
+
+static void start_shared(void)
+{
+	run_start(&run, "web", "-n", "4", "--", run_demo(), "-q", "--no-reuseport", "--listen",
+		  ":8080", NULL);
+	run_expect_up(&run, WORKERS);
+}
+
+static void start_with_listen(void)
+{
+	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", run_demo(), "-q", NULL);
+	run_expect_up(&run, WORKERS);
+}
+
+/* Every worker has another process than before; pids are the new ones then. */
+static void expect_all_new(pid_t *pids)
+{
+	pid_t now[WORKERS];
+
+	run_pids(&run, now, WORKERS);
+	for (int i = 0; i < WORKERS; i++) {
+		if (now[i] == pids[i] || process_lives(pids[i]))
+			fail_msg("worker %d: pid %d before and %d now", i, pids[i], now[i]);
+		pids[i] = now[i];
+	}
+}
+
+static void reload_three_times(void)
+{
+	pid_t pids[WORKERS];
+
+	run_pids(&run, pids, WORKERS);
+	for (int i = 0; i < 3; i++) {
+		lbctl_ok("reload", "web", NULL);
+		expect_all_new(pids);
+	}
+}
+
+static void scale_up_and_down(void)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+	} steps[] = { { "8", 8 }, { "2", 2 }, { "4", 4 } };
+	pid_t pids[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		lbctl_ok("scale", "web", steps[i].text, NULL);
+		run_pids(&run, pids, steps[i].n);
+	}
+}
+
+static void switch_policies(void)
+{
+	static const char *const policies[] = { "random", "least-load", "rr" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		lbctl_ok("set-policy", "web", policies[i], NULL);
+		show_read("web", &show);
+		assert_string_equal(show.policy, policies[i]);
+	}
+}
+
+/*
+ * 1. wrk runs: three reloads, scale 4 -> 8 -> 2 -> 4, three policies, a reload with another policy
+ * 2. not one request failed; nothing fell back to the kernel; nothing is left
+ */
+static void change_everything(void)
+{
+	struct wrk wrk;
+	struct job job;
+
+	wrk_start(&job, URL, "64", 100);
+	reload_three_times();
+	scale_up_and_down();
+	switch_policies();
+	lbctl_ok("set-policy", "web", "random", NULL);
+	lbctl_ok("reload", "web", NULL);
+	show_read("web", &show);
+	assert_string_equal(show.policy, "random");
+	assert_int_equal(show.fallback, 0);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	print_message("%lu requests\n", wrk.requests);
+	wrk_expect_no_failure(&wrk);
+	run_stop(&run);
+}
+
+static void test_changes_under_load(void **state)
+{
+	(void)state;
+	start_shared();
+	change_everything();
+}
+
+static void test_changes_under_load_with_listen(void **state)
+{
+	(void)state;
+	start_with_listen();
+	change_everything();
+}
+
+/*
+ * 1. wrk runs; from now on the program exits with 3: reload exits with 1 and says so
+ * 2. all old workers serve, no request failed; repaired, a reload works
+ */
+static void fail_to_reload(void)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	struct wrk wrk;
+	struct job job;
+
+	run_pids(&run, before, WORKERS);
+	wrk_start(&job, URL, "64", 100);
+	file_write(NO_MORE, "");
+	lbctl_expect(1, "exited with status 3", "reload", "web", NULL);
+	lbctl_expect(1, "exited with status 3", "restart", "web", "2", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	show_read("web", &show);
+	assert_int_equal(show.nr_workers, WORKERS);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	wrk_expect_no_failure(&wrk);
+	unlink(NO_MORE);
+	lbctl_ok("reload", "web", NULL);
+	expect_all_new(before);
+	run_stop(&run);
+}
+
+static void test_reload_that_fails(void **state)
+{
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || exit 3; exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--", "sh", "-c", script, NULL);
+	fail_to_reload();
+}
+
+static void test_reload_that_fails_with_listen(void **state)
+{
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || { sleep .2; exit 3; }; LISTEN_PID=$$ exec %s -q",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--wait-ready", "--listen", ":8080", "--", "sh", "-c",
+		  script, NULL);
+	fail_to_reload();
+}
+
+/* A new version that starts but never gets ready is ended; the old ones go on. */
+static void test_reload_that_is_never_ready(void **state)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || exec sleep 100; exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--ready-timeout", "700", "--", "sh", "-c", script, NULL);
+	run_pids(&run, before, WORKERS);
+	file_write(NO_MORE, "");
+	lbctl_expect(1, "before it was ready", "reload", "web", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	unlink(NO_MORE);
+	run_stop(&run);
+}
+
+/*
+ * 1. worker 4 and up end at once: scale to 5 fails and says so; the four go on
+ * 2. what comes after is not held up by it
+ */
+static void test_scale_that_fails(void **state)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ $LBCTL_WORKER -lt 4 ] || exit 3; exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", "sh", "-c", script, NULL);
+	run_pids(&run, before, WORKERS);
+	lbctl_expect(1, "", "scale", "web", "5", NULL);
+	lbctl_ok("scale", "web", "4", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	run_stop(&run);
+}
+
+/*
+ * 1. wrk runs; four workers are killed with -9, one after the other
+ * 2. what fails is at most what a worker had accepted; each is up again
+ */
+static void kill_each(void)
+{
+	pid_t pids[WORKERS];
+	struct wrk wrk;
+	struct job job;
+
+	run_pids(&run, pids, WORKERS);
+	wrk_start(&job, URL, "64", 100);
+	for (int i = 0; i < WORKERS; i++) {
+		kill(pids[i], SIGKILL);
+		wait_until(!process_lives(pids[i]), RUN_MS);
+		run_expect_up(&run, WORKERS);
+	}
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	print_message("%lu requests, %lu failed\n", wrk.requests, wrk.socket_errors);
+	assert_int_equal(wrk.bad_answers, 0);
+	/* 64 connections at most are open at once */
+	assert_in_range(wrk.socket_errors, 0, 64 * WORKERS);
+	expect_all_new(pids);
+	run_stop(&run);
+}
+
+static void test_killed_workers(void **state)
+{
+	(void)state;
+	start_shared();
+	kill_each();
+}
+
+static void test_killed_workers_with_listen(void **state)
+{
+	(void)state;
+	start_with_listen();
+	kill_each();
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		runs_test(test_changes_under_load),
+		runs_test(test_changes_under_load_with_listen),
+		runs_test(test_reload_that_fails),
+		runs_test(test_reload_that_fails_with_listen),
+		runs_test(test_reload_that_is_never_ready),
+		runs_test(test_scale_that_fails),
+		runs_test(test_killed_workers),
+		runs_test(test_killed_workers_with_listen),
+	};
+
+	(void)argc;
+	return runs_run(argv[0], tests);
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See runs.h. Included by the tests, as one rule of the Makefile builds a test from one file. */
+#include "integration/harness/runs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <mntent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FILES_DIR "/run/lbctl"
+#define CGROUPS HARNESS_DIR "/cgroup"
+
+/* Of the outer process, which has no path to it once the mounts are those of the world. */
+static int parent_fd = -1;
+static char world_cgroup[32];
+static pid_t outer;
+
+/* --- the world --- */
+
+static bool find_cgroup_mount(char out[PATH_MAX])
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *entry;
+	bool found = false;
+
+	while (mounts && !found && (entry = getmntent(mounts))) {
+		found = !strcmp(entry->mnt_type, "cgroup2");
+		snprintf(out, PATH_MAX, "%s", entry->mnt_dir);
+	}
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}
+
+static bool move_to(const char *cgroup)
+{
+	char path[PATH_MAX + 16];
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	ok = fd >= 0 && write(fd, "0", 1) == 1;
+	close(fd);
+	return ok;
+}
+
+/* Depth first, as a cgroup with children can't be removed. */
+static void remove_cgroups(const char *parent, bool itself)
+{
+	DIR *dir = opendir(parent);
+	struct dirent *entry;
+	char path[PATH_MAX];
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		if (snprintf(path, sizeof(path), "%s/%s", parent, entry->d_name) < PATH_MAX)
+			remove_cgroups(path, true);
+	}
+	if (dir)
+		closedir(dir);
+	if (itself)
+		rmdir(parent);
+}
+
+/* At the end of the outer process its world is empty. */
+static void remove_world_cgroup(void)
+{
+	if (getpid() != outer)
+		return;
+	if (!fchdir(parent_fd) && move_to("."))
+		remove_cgroups(world_cgroup, true);
+}
+
+/* The cgroup namespace that harness_enter() makes has this cgroup for its root. */
+void runs_enter(const char *argv0)
+{
+	char mount_dir[PATH_MAX];
+	bool found = find_cgroup_mount(mount_dir);
+
+	outer = getpid();
+	snprintf(world_cgroup, sizeof(world_cgroup), "test-runs-%d", outer);
+	parent_fd = found ? open(mount_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (parent_fd >= 0 && !mkdirat(parent_fd, world_cgroup, 0755)) {
+		char path[PATH_MAX + 64];
+
+		snprintf(path, sizeof(path), "%s/%s", mount_dir, world_cgroup);
+		move_to(path);
+		atexit(remove_world_cgroup);
+	}
+	harness_enter(argv0);
+	close(parent_fd);
+	/* the host's mount must not be found first, as it shows the host's cgroups */
+	if (found && umount2(mount_dir, MNT_DETACH))
+		fprintf(stderr, "umount %s: %s\n", mount_dir, strerror(errno));
+	if (mkdir(CGROUPS, 0755) || mount("cgroup2", CGROUPS, "cgroup2", 0, NULL)) {
+		fprintf(stderr, "SKIP: mount cgroup2: %s\n", strerror(errno));
+		exit(77);
+	}
+}
+
+int runs_begin(void **state)
+{
+	return harness_begin(state);
+}
+
+static size_t count_entries(const char *path, bool only_directories)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	size_t n = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
+		    (!only_directories || entry->d_type == DT_DIR))
+			n++;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+int runs_reset(void **state)
+{
+	int status = harness_reset(state);
+
+	remove_cgroups(CGROUPS, false);
+	command_ok("rm", "-rf", FILES_DIR, NULL);
+	return status;
+}
+
+int runs_check_clean(void **state)
+{
+	return harness_check_clean(state);
+}
+
+/* --- runs --- */
+
+const char *run_demo(void)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", harness_build_path("lbctl-demo-worker"));
+	return path;
+}
+
+void run_start_again(struct run *run)
+{
+	int log = open(run->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+	assert_true(log >= 0);
+	run->pid = fork();
+	assert_true(run->pid >= 0);
+	if (!run->pid) {
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+		execv(harness_build_path("lbctl"), (char *const *)run->args);
+		_exit(127);
+	}
+	close(log);
+}
+
+/* args[0 .. n - 1] are there. */
+static void start(struct run *run, const char *name, size_t n, va_list rest)
+{
+	run->args[0] = "lbctl";
+	do {
+		assert_true(n < RUN_MAX_ARGS);
+		run->args[n] = va_arg(rest, const char *);
+	} while (run->args[n++]);
+	run->name = name;
+	snprintf(run->log, sizeof(run->log), HARNESS_DIR "/%s.log", name);
+	unlink(run->log);
+	run_start_again(run);
+}
+
+void run_start(struct run *run, const char *name, ...)
+{
+	va_list rest;
+
+	run->args[1] = "run";
+	run->args[2] = "--name";
+	run->args[3] = name;
+	va_start(rest, name);
+	start(run, name, 4, rest);
+	va_end(rest);
+}
+
+void run_start_verb(struct run *run, const char *name, const char *verb, ...)
+{
+	va_list rest;
+
+	run->args[1] = verb;
+	va_start(rest, verb);
+	start(run, name, 2, rest);
+	va_end(rest);
+}
+
+unsigned int run_lines(const struct run *run, const char *words)
+{
+	char *log = file_read(run->log), *rest = log, *line;
+	unsigned int n = 0;
+
+	while ((line = strsep(&rest, "\n")))
+		n += strstr(line, words) != NULL;
+	free(log);
+	return n;
+}
+
+void run_expect_lines(const struct run *run, const char *words, unsigned int count)
+{
+	uint64_t end_ns = now_ns() + RUN_MS * 1000000ULL;
+
+	while (run_lines(run, words) < count && now_ns() < end_ns)
+		harness_nap();
+	if (run_lines(run, words) != count) {
+		char *log = file_read(run->log);
+
+		fail_msg("%u lines hold \"%s\", want %u; the log:\n%s", run_lines(run, words),
+			 words, count, log);
+	}
+}
+
+static bool are_up(const struct run *run, size_t n)
+{
+	static struct show show;
+	struct output output;
+	size_t up = 0;
+
+	lbctl_run(&output, "show", run->name, "--json", NULL);
+	output_free(&output);
+	if (output.status)
+		return false;
+	show_read(run->name, &show);
+	for (size_t i = 0; i < show.nr_workers; i++)
+		up += !strcmp(show.worker[i].state, "up") && process_lives(show.worker[i].pid);
+	return up == n;
+}
+
+void run_expect_up(const struct run *run, size_t n)
+{
+	uint64_t end_ns = now_ns() + RUN_MS * 1000000ULL;
+
+	while (!are_up(run, n)) {
+		if (now_ns() > end_ns)
+			fail_msg("%zu workers are not up in time; the log:\n%s", n,
+				 file_read(run->log));
+		harness_nap();
+	}
+}
+
+int run_wait(struct run *run)
+{
+	int status = 0;
+
+	wait_until(waitpid(run->pid, &status, WNOHANG) == run->pid, RUN_MS);
+	run->pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void run_kill(struct run *run)
+{
+	assert_int_equal(kill(run->pid, SIGKILL), 0);
+	assert_int_equal(run_wait(run), 128 + SIGKILL);
+}
+
+void run_expect_nothing_left(void)
+{
+	char *pins = pins_list();
+
+	if (*pins)
+		fail_msg("left pinned:\n%s", pins);
+	free(pins);
+	if (count_entries(FILES_DIR, false))
+		fail_msg("%zu files are left in " FILES_DIR, count_entries(FILES_DIR, false));
+	if (count_entries(CGROUPS, true))
+		fail_msg("a cgroup is left");
+	/* workers of a killed lbctl became ours */
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
+	if (processes_children(1, NULL, 0))
+		fail_msg("%zu processes are left", processes_children(1, NULL, 0));
+}
+
+void run_stop(struct run *run)
+{
+	lbctl_ok("stop", run->name, NULL);
+	assert_int_equal(run_wait(run), 0);
+	run_expect_nothing_left();
+}
+
+void run_pids(const struct run *run, pid_t *pids, size_t n)
+{
+	static struct show show;
+
+	run_expect_up(run, n);
+	show_read(run->name, &show);
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(show.worker[i].state, "up");
+		pids[i] = show.worker[i].pid;
+	}
+}
+
+/* A zombie does not. */
+bool process_lives(pid_t pid)
+{
+	char path[64], state = 'X';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'X';
+	fclose(file);
+	return pid > 0 && state != 'Z' && state != 'X';
+}
+
+void lbctl_expect(int status, const char *words, ...)
+{
+	struct run run;
+	va_list rest;
+	char *log;
+	int got;
+
+	va_start(rest, words);
+	/* to a file: a worker that stays would keep a pipe open */
+	start(&run, "expect", 1, rest);
+	va_end(rest);
+	got = run_wait(&run);
+	log = file_read(run.log);
+	if (got != status || !strstr(log, words))
+		fail_msg("lbctl %s %s: status %d, want %d with \"%s\"; it said: %s", run.args[1],
+			 run.args[2] ? run.args[2] : "", got, status, words, log);
+	free(log);
+	free(pins_list());
+}

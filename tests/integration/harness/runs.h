@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What tests of `lbctl run` share: a cgroup of their own in addition to the harness's world, runs
+ * with their output in a file, and the check that nothing of a run is left.
+ */
+#ifndef HARNESS_RUNS_H
+#define HARNESS_RUNS_H
+
+#include "harness.h"
+
+/* As harness_run() and harness_test(), in a cgroup v2 tree of the test's own. */
+#define runs_run(argv0, tests)                                                                     \
+	(runs_enter(argv0), cmocka_run_group_tests(tests, runs_begin, runs_check_clean))
+#define runs_test(function) cmocka_unit_test_teardown(function, runs_reset)
+
+void runs_enter(const char *argv0);
+int runs_begin(void **state);
+int runs_reset(void **state);
+int runs_check_clean(void **state);
+
+#define RUN_MAX_ARGS 24
+#define RUN_MS 10000 /* until something is to have happened */
+
+struct run {
+	pid_t pid;
+	const char *name;
+	char log[96]; /* what lbctl and its workers printed */
+	const char *args[RUN_MAX_ARGS];
+};
+
+/* The demo worker's path. */
+const char *run_demo(void);
+
+/* `lbctl run --name NAME ARG... NULL` and any `lbctl VERB ARG... NULL`, in the background. */
+void run_start(struct run *run, const char *name, ...) __attribute__((sentinel));
+void run_start_verb(struct run *run, const char *name, const char *verb, ...)
+	__attribute__((sentinel));
+/* The same arguments once more, say after run_kill(); the log goes on. */
+void run_start_again(struct run *run);
+/* How many lines of the log hold the words. */
+unsigned int run_lines(const struct run *run, const char *words);
+/* Fails the test with the log unless so many lines hold the words soon. */
+void run_expect_lines(const struct run *run, const char *words, unsigned int count);
+/* Until the n workers of the service are up. */
+void run_expect_up(const struct run *run, size_t n);
+/* Waits for the end; returns the status, 128 + signal. */
+int run_wait(struct run *run);
+void run_kill(struct run *run);
+/* `lbctl stop`: it ends with 0 and nothing is left. */
+void run_stop(struct run *run);
+void run_expect_nothing_left(void);
+
+/* The pids of workers 0 .. n - 1, which are up. */
+void run_pids(const struct run *run, pid_t *pids, size_t n);
+bool process_lives(pid_t pid);
+
+/* One command that must end with this status and say these words on either output. */
+void lbctl_expect(int status, const char *words, ...) __attribute__((sentinel));
+
+#endif
