@@ -33,7 +33,7 @@ static void default_name(char *const *argv, char out[LB_NAME_MAX + 1])
 {
 	struct stat st;
 
-	for (int i = 1; argv[i] && i < 4; i++) {
+	for (int i = 1; i < 4 && argv[i]; i++) {
 		if (argv[i][0] == '-' || stat(argv[i], &st) || !S_ISREG(st.st_mode))
 			continue;
 		last_part(argv[i], out);
