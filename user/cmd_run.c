@@ -247,8 +247,8 @@ const struct command cmd_run = {
 	.args = "[OPTIONS] [--] CMD [ARG]...",
 	.summary = "start N workers of a command on one port and keep them running",
 	.details = "The command need not know of SO_REUSEPORT: the first TCP port that a worker "
-		   "binds is\nshared by all. Stays in the foreground; Ctrl-C or SIGTERM ends "
-		   "the workers. kill -9\ndoes not: the same command finds them again.",
+		   "binds is\nshared by all. Stays in the foreground; Ctrl-C or SIGTERM ends the "
+		   "workers. After kill -9\nthey live on, and the same command finds them again.",
 	.min_args = 1,
 	.max_args = 100000,
 	.kind = VERB,
