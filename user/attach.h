@@ -19,7 +19,6 @@ struct attach_request {
 	const char *name; /* of the service, or NULL: tcp-PORT */
 	uint32_t policy;  /* 0 = the default, or what the service has */
 	const struct addr *addrs;
-	const char *const *texts; /* the addresses as they were written, for messages */
 	size_t nr_addrs;
 	int netns_fd;			   /* -1 = the caller's */
 	pid_t pid;			   /* only sockets of this process; 0 = all */
