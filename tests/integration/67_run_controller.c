@@ -388,7 +388,10 @@ static size_t descriptors(pid_t pid)
 	return count_entries(path, false);
 }
 
-/* A controller holds as many descriptors after reloads and scaling as before. */
+/*
+ * A controller holds no more descriptors after reloads and scaling than before. It may have been
+ * about to close the last client's when they were counted first; a leak would show three times.
+ */
 static void test_descriptors(void **state)
 {
 	pid_t pids[WORKERS];
@@ -406,7 +409,7 @@ static void test_descriptors(void **state)
 		lbctl_ok("scale", "web", "4", NULL);
 	}
 	run_pids(&run, pids, WORKERS);
-	wait_until(descriptors(run.pid) == before, RUN_MS);
+	wait_until(descriptors(run.pid) <= before, RUN_MS);
 	run_stop(&run);
 }
 
