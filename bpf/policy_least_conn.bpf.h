@@ -8,7 +8,7 @@
  * Good when connections or requests differ in cost: a slow worker keeps its connections longer,
  * so it gets fewer, and one that hangs gets none once the others have more. Blind to what goes on
  * inside connections: with few long-lived ones (a proxy's pool) it is rr, and a worker that fails
- * fast looks idle. Handshakes are those of this program's own listener; with SYN cookies they can't
+ * fast looks idle. Of idle workers the one with the greatest weight is taken. Handshakes are those of this program's own listener; with SYN cookies they can't
  * be seen until they end. Looks at LB_SCAN_WINDOW slots from a rotating start, so ties rotate.
  */
 

@@ -1004,6 +1004,107 @@ static void test_without_cgroups(void **state)
 	close_all();
 }
 
+#define OPS_FIELD(name) ((short)offsetof(struct bpf_sock_ops, name))
+#define RTT_FLAG 8 /* BPF_SOCK_OPS_RTT_CB_FLAG */
+
+/*
+ * Somebody else's sockops program, which asks for round-trip times when a connection is
+ * established, and counts how often it is told. Returns a descriptor of its link.
+ */
+static int count_round_trips(int map_fd, int cgroup_fd)
+{
+	const struct bpf_insn insns[] = {
+		/* r6 = ops; r2 = op */
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_W,
+		  .dst_reg = 2,
+		  .src_reg = 6,
+		  .off = OPS_FIELD(op) },
+		{ .code = BPF_JMP | BPF_JNE | BPF_K,
+		  .dst_reg = 2,
+		  .off = 4,
+		  .imm = BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB },
+		/* cb_flags_set(ops, ops->flags | RTT) */
+		{ .code = BPF_LDX | BPF_MEM | BPF_W,
+		  .dst_reg = 2,
+		  .src_reg = 6,
+		  .off = OPS_FIELD(bpf_sock_ops_cb_flags) },
+		{ .code = BPF_ALU64 | BPF_OR | BPF_K, .dst_reg = 2, .imm = RTT_FLAG },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_sock_ops_cb_flags_set },
+		{ .code = BPF_JMP | BPF_JA, .off = 9 },
+		{ .code = BPF_JMP | BPF_JNE | BPF_K,
+		  .dst_reg = 2,
+		  .off = 8,
+		  .imm = BPF_SOCK_OPS_RTT_CB },
+		/* (*lookup(map, &0))++ */
+		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4 },
+		{ .code = BPF_LD | BPF_IMM | BPF_DW,
+		  .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_FD,
+		  .imm = map_fd },
+		{ 0 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .off = 1 },
+		{ .code = BPF_ST | BPF_MEM | BPF_DW, .imm = 1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int program = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "stranger", "GPL", insns,
+				    ARRAY_SIZE(insns), NULL);
+	int link = bpf_link_create(program, cgroup_fd, BPF_CGROUP_SOCK_OPS, NULL);
+
+	assert_true(program >= 0 && link >= 0);
+	close(program);
+	return link;
+}
+
+static bool was_told(int map_fd)
+{
+	uint64_t value = 0, none = 0;
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(map_fd, &zero, &value), 0);
+	assert_int_equal(bpf_map_update_elem(map_fd, &zero, &none, BPF_ANY), 0);
+	return value;
+}
+
+/*
+ * 1. another program asks for more of a connection's events before ours does; it is told, and ours
+ *    counts
+ * 2. connections that only it had seen are counted in, and it is told of them still
+ */
+static void test_other_programs_are_heard(void **state)
+{
+	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "told", 4, 8, 1, NULL);
+	int cgroup = cgroup_make(cgroup_root, own_cgroup);
+	int link = count_round_trips(map, cgroup);
+	pid_t pids[WORKERS];
+
+	(void)state;
+	workers_start(pids);
+	open_many(40);
+	attach("least-conn");
+	assert_int_equal(live_sum(), 40);
+	was_told(map);
+	for (size_t i = 0; i < nr_open; i++)
+		tell(open_fds[i], HALF_CLOSE);
+	wait_until(was_told(map), QUIET_MS);
+	wait_until(live_sum() == 0, QUIET_MS);
+	close_all();
+	open_many(40);
+	was_told(map);
+	for (size_t i = 0; i < nr_open; i++)
+		tell(open_fds[i], HALF_CLOSE);
+	wait_until(was_told(map), QUIET_MS);
+	wait_until(live_sum() == 0, QUIET_MS);
+	close_all();
+	close(link);
+	close(cgroup);
+	close(map);
+}
+
 /* Connections outlive the service; a new one counts them as its own. */
 static void test_detach_and_attach(void **state)
 {
@@ -1086,6 +1187,7 @@ int main(int argc, char **argv)
 		test(test_drift_is_mended),
 		test(test_cgroup_is_followed),
 		test(test_without_cgroups),
+		test(test_other_programs_are_heard),
 		test(test_detach_and_attach),
 	};
 
