@@ -118,7 +118,7 @@ static void plan_restart(struct keeper *keeper, uint32_t worker)
 				   0, on_restart_timer, keeper);
 }
 
-static void describe_exit(const struct proc *proc, const siginfo_t *info, char *out, size_t len)
+static void describe_exit(const siginfo_t *info, char *out, size_t len)
 {
 	if (!info->si_pid)
 		snprintf(out, len, "ended");
@@ -127,7 +127,6 @@ static void describe_exit(const struct proc *proc, const siginfo_t *info, char *
 	else
 		snprintf(out, len, "killed by SIG%s",
 			 sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
-	(void)proc;
 }
 
 static void forget(struct keeper_worker *seat, const struct proc *proc)
@@ -151,7 +150,7 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 	char how[64];
 
 	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
-	describe_exit(proc, info, how, sizeof(how));
+	describe_exit(info, how, sizeof(how));
 	/* children that it left behind hold its sockets */
 	cgroup_signal(proc->cgroup_fd, SIGKILL);
 	seat->failures = now - proc->started > STEADY_US ? 1 : seat->failures + 1;

@@ -116,7 +116,8 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		worker = &state->workers[slot];
 		open = check_slot(state, groups, slot);
-		if (open && worker->state == LB_SLOT_DOWN)
+		/* also a new slot whose lbctl was killed between registering and this */
+		if (open && !is_open(worker))
 			worker->state = LB_SLOT_UP;
 		if (!open && is_open(worker)) {
 			worker->state = LB_SLOT_DOWN;
