@@ -64,10 +64,10 @@ TOOLS     := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/*.c))
 ASAN_LIBS := $(B)/asan/liblbuser.a $(B)/asan/liblbctl.a
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integration/*.c)))
-HARNESS   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/harness.c))
+HARNESS   := $(B)/tests/libharness.a
 
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
-		tools/demo-worker tools/steercost tests tests/integration tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
+		tools/demo-worker tools/steercost tests tests/integration tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
 SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
@@ -205,6 +205,10 @@ $(B)/tests/harness.o: tests/harness.c $(B)/flags | $(SKELS)
 	$(say) 'CC test' $@
 	@mkdir -p $(@D)
 	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
+
+$(HARNESS): $(addprefix $(B)/tests/,harness.o integration/harness/runs.o integration/harness/obey.o)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(INTEGRATION): %: %.o $(HARNESS) $(LIBS_A)
 	$(say) LINK $@

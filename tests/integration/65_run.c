@@ -3,7 +3,11 @@
  * lbctl run: programs that know nothing of each other share a port; sockets handed over; ports by
  * worker number; commands that can't be run, requests that are refused.
  */
-#include "integration/harness/runs.c"
+#include "integration/harness/runs.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define EACH 50

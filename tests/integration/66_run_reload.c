@@ -3,7 +3,13 @@
  * lbctl run under wrk, one connection per request, 64 at a time: reload, scale, policies, programs
  * that no longer start, workers that are killed. The demo worker ends gracefully on SIGTERM.
  */
-#include "integration/harness/runs.c"
+#include "integration/harness/runs.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"

@@ -3,10 +3,16 @@
  * The controller of lbctl run and lbctl watch: killed, stopped, started again, asked by rude
  * clients, ended. ROUNDS (environment) is how often a run starts and stops.
  */
-#include "integration/harness/runs.c"
+#include "integration/harness/runs.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See runs.h. Included by the tests, as one rule of the Makefile builds a test from one file. */
+/* See runs.h. */
 #include "integration/harness/runs.h"
 
 #include <dirent.h>
@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FILES_DIR "/run/lbctl"
 #define CGROUPS HARNESS_DIR "/cgroup"
 
 /* Of the outer process, which has no path to it once the mounts are those of the world. */
@@ -114,7 +113,7 @@ int runs_begin(void **state)
 	return harness_begin(state);
 }
 
-static size_t count_entries(const char *path, bool only_directories)
+size_t count_entries(const char *path, bool only_directories)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;

@@ -18,6 +18,11 @@ int runs_begin(void **state);
 int runs_reset(void **state);
 int runs_check_clean(void **state);
 
+/* Entries of a folder; 0 where there is none. */
+size_t count_entries(const char *path, bool only_directories);
+
+#define FILES_DIR "/run/lbctl" /* of a run: lock, socket, what else it has to find again */
+
 #define RUN_MAX_ARGS 24
 #define RUN_MS 10000 /* until something is to have happened */
 
