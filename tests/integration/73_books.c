@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The kernel's own books of connections: `live` of every worker must be what sock_diag says whenever
- * nothing moves, after whatever happened.
+ * nothing moves, after whatever happened. STORM (environment) is how many steps the storm has.
  */
 #include "integration/harness/obey.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+
+#define STORM 6000
 
 static uint32_t next_random(void)
 {
@@ -54,25 +57,58 @@ static void storm_step(void)
 }
 
 /*
- * 1. 6,000 opens, closes, resets and half-closes from either side, IPv4 and IPv6, in any order
- * 2. at each of 20 quiet moments every worker's count is right; it is never below 0
- * 3. every client gone: connections left half-closed by them stay until the servers end
+ * One worker dies with all it has, or closes its listeners and lives on for a while; another one
+ * takes its place. Returns the old one, if it lives.
+ */
+static pid_t replace_worker(pid_t *pid, bool gracefully)
+{
+	pid_t old = *pid;
+
+	if (gracefully) {
+		size_t left = listeners() - 2;
+
+		kill(old, SIGUSR1);
+		wait_until(listeners() == left, QUIET_MS);
+	} else {
+		worker_kill(old);
+	}
+	*pid = worker_start_as(NULL, true);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	return gracefully ? old : 0;
+}
+
+/*
+ * 1. STORM opens, closes, resets and half-closes from either side, IPv4 and IPv6, in any order
+ * 2. every 500 steps a worker is killed, or replaced while it ends its connections
+ * 3. at each quiet moment every worker's count is right; it is never below 0
+ * 4. every client gone: connections left half-closed by them stay until the servers end
  */
 static void test_storm(void **state)
 {
-	pid_t pids[WORKERS];
+	const char *text = getenv("STORM");
+	int steps = text && atoi(text) > 0 ? atoi(text) : STORM;
+	pid_t pids[WORKERS], old = 0;
 
 	(void)state;
 	for (int i = 0; i < WORKERS; i++)
 		pids[i] = worker_start_as(NULL, true);
 	attach("least-conn");
-	for (int i = 1; i <= 6000; i++) {
+	for (int i = 1; i <= steps; i++) {
 		storm_step();
 		live_sum();
-		if (i % 300 == 0)
+		if (i % 500 == 250)
+			old = replace_worker(&pids[next_random() % WORKERS], next_random() % 2);
+		if (i % 500 == 450 && old)
+			worker_kill(old);
+		if (i % 500 == 450)
+			old = 0;
+		if (!old && i % 100 == 0)
 			wait_until(books_are_right(), QUIET_MS);
 	}
-	assert_true(opened_sum() > 2000);
+	if (old)
+		worker_kill(old);
+	assert_true(opened_sum() > (uint64_t)steps / 3);
+	print_message("%llu connections\n", (unsigned long long)opened_sum());
 	close_all();
 	wait_until(books_are_right(), QUIET_MS);
 	for (int i = 0; i < WORKERS; i++)

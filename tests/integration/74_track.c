@@ -10,6 +10,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "cgroup.h"
+
 static struct show show;
 
 /* Opens and closes one. */
