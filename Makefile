@@ -20,7 +20,7 @@ MANDIR        ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 # What `make info` accepts per BPF program.
-INSN_BUDGET  := 200000
+INSN_BUDGET  := 50000
 STACK_BUDGET := 512
 
 B := build

@@ -61,16 +61,6 @@ static __always_inline __u64 next_index(struct lb_counters *counters)
 }
 #endif
 
-/*
- * A constant as the verifier does not know it. A scan's keys must look alike to it: it follows
- * every combination of the constants that it knows, 2^64 of them.
- */
-static __always_inline __u64 veiled(__u64 value)
-{
-	asm volatile("" : "+r"(value));
-	return value + (bpf_ktime_get_ns() >> 63);
-}
-
 /* The slot at an index of the live half of the schedule; its length must not be 0. */
 static __always_inline __u32 schedule_slot(const struct decision *d, __u64 index)
 {

@@ -13,6 +13,7 @@
 #include "lb_pick.h"
 #include "maps.bpf.h"
 #include "decision.bpf.h"
+#include "scan.bpf.h"
 #include "policy_rr.bpf.h"
 #include "policy_random.bpf.h"
 #include "policy_least_load.bpf.h"

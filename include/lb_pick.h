@@ -50,12 +50,12 @@ static __always_inline __u32 lb_inverse_weight(__u32 weight)
 
 /*
  * Effective load: what the worker reported plus what was selected for it since. Adding one, the
- * connection to place, makes weights count among idle workers. A report of 2^34 or more is cut: such a
- * worker is as loaded as can be. The cost stays below 2^51.
+ * connection to place, makes weights count among idle workers. A report of 2^33 or more is cut: such a
+ * worker is as loaded as can be. The cost stays below 2^50.
  */
 static __always_inline __u64 lb_load_cost(__u64 load, __u64 selected_since, __u32 inverse_weight)
 {
-	const __u64 most = (1ULL << 34) - 1;
+	const __u64 most = (1ULL << 33) - 1;
 
 	if (load > most)
 		load = most;
@@ -87,22 +87,25 @@ static __always_inline int lb_state_is_open(__u32 tcp_state)
  * low ones, so that the winner names itself and the first of equals wins. All keys are below
  * 2^63, and the minimum has no branch: the verifier then sees one path through a scan, not 2^64.
  *
- *	fresh	below LB_KEY_SILENT
- *	silent	LB_KEY_SILENT + position: due for a probe, has no believable report
+ *	silent	the position alone: due for a probe, has nothing to go by; comes first
+ *	fresh	cost, LB_KEY_FRESH, position; the cost is 1 .. 2^50 - 1
  *	none	LB_KEY_NONE
+ *
+ * LB_KEY_FRESH, ORed over all keys, says whether there was a fresh one: lb_key_result() puts it
+ * into the top bit of the minimum, so that both go through one return value.
  */
 #define LB_KEY_POSITION_BITS 11
-#define LB_KEY_SILENT (1ULL << 62)
-#define LB_KEY_NONE (LB_KEY_SILENT + (1ULL << LB_KEY_POSITION_BITS))
+#define LB_KEY_FRESH (1ULL << LB_KEY_POSITION_BITS)
+#define LB_KEY_NONE (1ULL << 62)
 
 static __always_inline __u64 lb_key(__u64 cost, __u32 position)
 {
-	return cost << LB_KEY_POSITION_BITS | position;
+	return cost << (LB_KEY_POSITION_BITS + 1) | LB_KEY_FRESH | position;
 }
 
 static __always_inline __u32 lb_key_position(__u64 key)
 {
-	return key & ((1U << LB_KEY_POSITION_BITS) - 1);
+	return key & (LB_KEY_FRESH - 1);
 }
 
 static __always_inline __u64 lb_key_min(__u64 a, __u64 b)
@@ -114,15 +117,30 @@ static __always_inline __u64 lb_key_min(__u64 a, __u64 b)
 	return b + (difference & mask);
 }
 
-/* Maps silent keys to their position and every other key above all positions. */
-static __always_inline __u64 lb_key_silent_first(__u64 key)
+static __always_inline __u64 lb_key_result(__u64 least, __u64 seen)
 {
-	return (key - LB_KEY_SILENT) & ((1ULL << 63) - 1);
+	return least | (seen & LB_KEY_FRESH) << (63 - LB_KEY_POSITION_BITS);
 }
 
-static __always_inline int lb_key_is_position(__u64 key)
+static __always_inline __u64 lb_result_least(__u64 result)
 {
-	return key < 1U << LB_KEY_POSITION_BITS;
+	return result & ~(1ULL << 63);
+}
+
+/* Was there a fresh key? */
+static __always_inline int lb_result_is_fresh(__u64 result)
+{
+	return result >> 63;
+}
+
+static __always_inline int lb_key_is_none(__u64 least)
+{
+	return least >= LB_KEY_NONE;
+}
+
+static __always_inline int lb_key_is_silent(__u64 least)
+{
+	return least < LB_KEY_FRESH;
 }
 
 /* The slot at a position of a scan that begins at first; first and position are below used. */

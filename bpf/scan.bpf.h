@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The scan that all least-* policies share: weigh the slots of a window of LB_SCAN_WINDOW from a
+ * rotating start, so that ties rotate and the cost is bounded, and take the least. Which slots
+ * are eligible is said here, once; a policy only gives the cost of one that is.
+ *
+ * Eight slots are weighed in line, by a global function: the verifier walks those eight once, and
+ * not 64 per policy. A call per slot would be half of a scan's cost; one per eight is not.
+ */
+#ifndef LB_SCAN_BPF_H
+#define LB_SCAN_BPF_H
+
+#define SCAN_BATCH 8
+/* Without the cast a look into a queue is five times as dear; then fewer. */
+#define SLOW_SCAN_WINDOW 16
+
+/* An eligible slot. */
+struct candidate {
+	__u32 slot;
+	__u32 position; /* in the scan */
+	struct lb_worker *worker;
+	struct lb_stats *stats;
+	__u64 now_ns; /* 0 for least-conn, which knows no time */
+	const struct lb_config *config;
+	__u64 none; /* LB_KEY_NONE, as the verifier does not know it */
+};
+
+/* The key of a slot: lb_key() of its cost, c->position where it is silent, or c->none. */
+static __always_inline __u64 weigh_load(const struct candidate *c);
+static __always_inline __u64 weigh_conns(const struct candidate *c);
+
+/*
+ * Handshakes under way at the slot's listener. Whether its accept queue has room is not asked
+ * here: that is one more cache line per slot, and lb_take_slot() asks it of the winner.
+ */
+static __always_inline __u32 read_half_open(__u32 slot)
+{
+	struct inet_connection_sock *icsk;
+	struct lb_queue *queue;
+
+	if (lb_can_cast) {
+		icsk = socket_of_slot(slot);
+		return icsk ? icsk->icsk_accept_queue.qlen.counter : 0;
+	}
+	queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	if (!queue || !queue->sock)
+		return 0;
+	icsk = (struct inet_connection_sock *)queue->sock;
+	if ((__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) !=
+	    queue->cookie)
+		return 0;
+	return BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+}
+
+static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
+{
+	c->worker = bpf_map_lookup_elem(&lb_workers, &c->slot);
+	c->stats = bpf_map_lookup_elem(&lb_stats, &c->slot);
+	if (!c->worker || !c->stats || c->worker->state != LB_SLOT_UP)
+		return c->none;
+	if (c->stats->doubted && !lb_slot_is_back(c->slot))
+		return c->none;
+	return policy == LB_POLICY_LEAST_LOAD ? weigh_load(c) : weigh_conns(c);
+}
+
+/*
+ * The result over SCAN_BATCH slots from a position of the scan on. `none` is LB_KEY_NONE: a scan's
+ * keys must look alike to the verifier, which follows every combination of the constants that it
+ * knows, and of an argument it knows nothing.
+ */
+__attribute__((noinline)) __u64 lb_weigh_batch(__u64 word, __u32 first, __u32 position,
+					       __u64 now_ns, __u64 none)
+{
+	struct candidate c = { .now_ns = now_ns, .none = none };
+	__u64 least = none, seen = none, key;
+	__u32 zero = 0, used, left, i;
+
+	c.config = bpf_map_lookup_elem(&lb_config, &zero);
+	if (!c.config)
+		return none;
+	used = c.config->used_slots;
+	left = used - position;
+	for (i = 0; i < SCAN_BATCH && i < left; i++) {
+		c.position = position + i;
+		c.slot = lb_scan_slot(first, used, c.position);
+		key = weigh(&c, lb_word_policy(word));
+		least = lb_key_min(least, key);
+		seen |= key;
+	}
+	return lb_key_result(least, seen);
+}
+
+/*
+ * The result (see lb_key_result()) over the window that begins at slot start % used_slots. Global
+ * as well: what it learns of used_slots must not multiply the paths through its caller.
+ */
+__attribute__((noinline)) __u64 lb_scan(__u64 word, __u64 start, __u64 now_ns)
+{
+	__u64 none = LB_KEY_NONE, least = none, seen = 0, result;
+	struct lb_config *config;
+	__u32 zero = 0, used, i;
+
+	config = bpf_map_lookup_elem(&lb_config, &zero);
+	used = config ? config->used_slots : 0;
+	for (i = 0; i < LB_SCAN_WINDOW && i < used; i += SCAN_BATCH) {
+		if (i == SLOW_SCAN_WINDOW && !lb_can_cast)
+			break;
+		result = lb_weigh_batch(word, start % used, i, now_ns, none);
+		least = lb_key_min(least, lb_result_least(result));
+		seen |= result;
+	}
+	return least | (seen >> 63 << 63);
+}
+
+/* The slot that a scan from `start` found. */
+static __always_inline __u32 scanned_slot(const struct decision *d, __u64 start, __u64 least)
+{
+	__u32 used = d->config->used_slots;
+
+	return used ? lb_scan_slot(start % used, used, lb_key_position(least)) : LB_NO_SLOT;
+}
+
+#endif
