@@ -51,6 +51,18 @@ static void print_clean(const char *text)
 	}
 }
 
+/* "set-policy rx: rx: no such policy" names it twice: the object ends with the token already. */
+static const char *without_echo(const char *object, const char *text)
+{
+	const char *space = strrchr(object, ' ');
+	const char *last = space ? space + 1 : object;
+	size_t len = strlen(last);
+
+	if (len && !strncmp(text, last, len) && !strncmp(text + len, ": ", 2))
+		return text + len + 2;
+	return text;
+}
+
 int cmd_fail(const struct cmd *cmd, enum exit_status status, const char *format, ...)
 {
 	char text[1024];
@@ -66,7 +78,7 @@ int cmd_fail(const struct cmd *cmd, enum exit_status status, const char *format,
 		print_clean(cmd->object);
 		fprintf(stderr, ": ");
 	}
-	print_clean(text);
+	print_clean(without_echo(cmd->object, text));
 	fputc('\n', stderr);
 	return status;
 }
@@ -284,7 +296,7 @@ int cmd_take_name(struct cmd *cmd, int needed, char name[LB_NAME_MAX + 1])
 	if (cmd->nr_args <= needed)
 		return only_service(cmd, name);
 	if (parse_name(cmd->args[0]))
-		return cmd_fail(cmd, EXIT_USAGE, "\"%.80s\" is not a service name: %s",
+		return cmd_fail(cmd, EXIT_USAGE, "%.80s: not a service name: %s",
 				cmd->args[0], parse_name_rule());
 	strcpy(name, cmd->args[0]);
 	cmd->args++;

@@ -264,6 +264,9 @@ static void test_bad_arguments(void **state)
 		lbctl_expect(2, "lbctl: ", "run", bad[i][0], bad[i][1], "--", "true", NULL);
 	lbctl_expect(2, "not a number from 1 to 1024", "run", "-n", "100000", "--", "true", NULL);
 	lbctl_expect(2, "usage", "run", NULL);
+	lbctl_expect(2, "lbctl: scale web 0: not a number", "scale", "web", "0", NULL);
+	lbctl_expect(2, "lbctl: set-policy rx: no such", "set-policy", "rx", NULL);
+	lbctl_expect(2, "lbctl: events a.b: not a service", "events", "a.b", NULL);
 	lbctl_expect(1, "can't start", "run", "--listen", "192.0.2.1:8080", "--", run_demo(), NULL);
 	run_expect_nothing_left();
 }
