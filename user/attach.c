@@ -383,6 +383,12 @@ static int start_steering(struct attach *attach)
 			copy = member_duplicate(&group->members[j]);
 		if (copy >= 0)
 			err = steer_attach(&attach->state, i, copy);
+		if (err == -ESRCH && attach->found.holders.unreadable)
+			return trouble_set(
+				attach->trouble, EXIT_NOT_ABLE,
+				"can't see which process holds a socket on port %u: "
+				"CAP_SYS_PTRACE is missing; run as root (see lbctl doctor)",
+				group->port);
 		if (err)
 			return trouble_set(attach->trouble, EXIT_FAILED,
 					   "can't attach the program: %s", strerror(-err));

@@ -235,16 +235,55 @@ int cgroup_pids(int dir_fd, pid_t **pids)
 	return n;
 }
 
+static int signal_at(int parent_fd, const char *name, int signal_number, unsigned int *count)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_free_ pid_t *pids = NULL;
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n, err;
+	struct dirent *entry;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		close_fd(&fd);
+		return -ENOENT;
+	}
+	n = cgroup_pids(fd, &pids);
+	err = n < 0 ? n : 0;
+	for (int i = 0; i < n; i++) {
+		*count += 1;
+		if (signal_number && pids[i] > 0 && kill(pids[i], signal_number) && errno != ESRCH)
+			err = -errno;
+	}
+	while ((entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+		    signal_at(fd, entry->d_name, signal_number, count) == -EPERM)
+			err = -EPERM;
+	}
+	return err;
+}
+
 int cgroup_signal(int dir_fd, int signal_number)
 {
-	_cleanup_free_ pid_t *pids = NULL;
-	int n = cgroup_pids(dir_fd, &pids);
+	unsigned int count = 0;
 
-	for (int i = 0; i < n; i++) {
-		if (pids[i] > 0)
-			kill(pids[i], signal_number);
-	}
-	return n < 0 ? n : 0;
+	return signal_at(dir_fd, ".", signal_number, &count);
+}
+
+unsigned int cgroup_count(int dir_fd)
+{
+	unsigned int count = 0;
+
+	signal_at(dir_fd, ".", 0, &count);
+	return count;
+}
+
+int cgroup_kill(int dir_fd)
+{
+	_cleanup_close_ int fd = openat(dir_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, "1", 1) == 1)
+		return 0;
+	return cgroup_signal(dir_fd, SIGKILL);
 }
 
 /* Depth first: a cgroup with children can't be removed. */

@@ -47,8 +47,20 @@ bool cgroup_is_within(int dir_fd, uint64_t id);
  */
 int cgroup_pids(int dir_fd, pid_t **pids);
 
-/* Sends a signal to every process in the cgroup. Returns 0 or -errno. */
+/*
+ * Sends a signal to every process in the cgroup and below. Returns 0, -EPERM (not to all of them:
+ * CAP_KILL is missing) or -errno.
+ */
 int cgroup_signal(int dir_fd, int signal_number);
+
+/* How many processes there are in the cgroup and below. */
+unsigned int cgroup_count(int dir_fd);
+
+/*
+ * SIGKILL for all of them: at once and without CAP_KILL from Linux 5.14 on, before that as
+ * cgroup_signal(). Returns 0 or -errno.
+ */
+int cgroup_kill(int dir_fd);
 
 /* Removes parent/name and all below it that is empty. Returns 0, -EBUSY or -errno. */
 int cgroup_remove(const char *parent, const char *name);

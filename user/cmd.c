@@ -296,8 +296,8 @@ int cmd_take_name(struct cmd *cmd, int needed, char name[LB_NAME_MAX + 1])
 	if (cmd->nr_args <= needed)
 		return only_service(cmd, name);
 	if (parse_name(cmd->args[0]))
-		return cmd_fail(cmd, EXIT_USAGE, "%.80s: not a service name: %s",
-				cmd->args[0], parse_name_rule());
+		return cmd_fail(cmd, EXIT_USAGE, "%.80s: not a service name: %s", cmd->args[0],
+				parse_name_rule());
 	strcpy(name, cmd->args[0]);
 	cmd->args++;
 	cmd->nr_args--;

@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "cmd.h"
 #include "detach.h"
+#include "remains.h"
 
 static int detach_one(struct cmd *cmd, const char *name, json_t *done)
 {
@@ -17,6 +18,8 @@ static int detach_one(struct cmd *cmd, const char *name, json_t *done)
 	snprintf(cmd->object, sizeof(cmd->object), "%s", name);
 	if (!cmd->dry_run) {
 		status = detach_run(name, &trouble);
+		if (!status)
+			remains_sweep(name);
 	} else {
 		int err = state_open(&state, name, STATE_READ);
 

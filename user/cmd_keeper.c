@@ -8,6 +8,9 @@
 #include "cleanup.h"
 #include "cmd.h"
 #include "control.h"
+#include "remains.h"
+
+#define REMAINS_KILL_TIMEOUT_MS 5000 /* what --kill-timeout was, nobody knows any more */
 
 static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 {
@@ -22,11 +25,38 @@ static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 			"no lbctl run keeps a service %s (lbctl list shows all services)", name);
 }
 
+static int stopped(const struct cmd *cmd, const char *name, const char *text)
+{
+	if (cmd->json)
+		return cmd_print_json(json_pack("{s:s, s:b}", "service", name, "stopped", 1));
+	printf("%s: %s\n", name, text);
+	return EXIT_DONE;
+}
+
+static int no_answer(const struct cmd *cmd, const char *name, int err)
+{
+	switch (err) {
+	case -EMSGSIZE:
+		return cmd_fail(cmd, EXIT_FAILED, "the message is too long; 64 KiB is the limit");
+	case -EPIPE:
+	case -ECONNRESET:
+		return cmd_fail(
+			cmd, EXIT_FAILED,
+			"its controller ended without an answer: it was killed, or does not "
+			"admit you; its workers go on. lbctl run with the same name finds "
+			"them, lbctl stop %s ends them",
+			name);
+	default:
+		return cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
+	}
+}
+
 /* One request, one answer. `request` is taken over. */
 static int ask(const struct cmd *cmd, const char *name, json_t *request)
 {
 	_cleanup_close_ int fd = -1;
 	json_t *reply = NULL;
+	const char *text;
 	int status, err;
 
 	status = connect_keeper(cmd, name, &fd);
@@ -40,25 +70,18 @@ static int ask(const struct cmd *cmd, const char *name, json_t *request)
 	json_decref(request);
 	if (!err)
 		err = control_receive(fd, &reply);
-	if (err == -EPIPE && !strcmp(cmd->command->name, "stop")) {
-		if (cmd->json)
-			return cmd_print_json(
-				json_pack("{s:s, s:b}", "service", name, "stopped", 1));
-		printf("%s: stopped\n", name);
-		return EXIT_DONE;
-	}
 	if (err)
-		return cmd_fail(cmd, EXIT_FAILED, "%s",
-				err == -EMSGSIZE ? "the message is too long; 64 KiB is the limit" :
-				err == -EPIPE	 ? "the keeper went away, or does not admit you" :
-						   strerror(-err));
+		return no_answer(cmd, name, err);
 	status = json_integer_value(json_object_get(reply, "status"));
+	text = json_string_value(json_object_get(reply, "text"));
 	if (status)
-		cmd_fail(cmd, status, "%s", json_string_value(json_object_get(reply, "text")));
+		cmd_fail(cmd, status, "%s", text);
+	else if (!strcmp(cmd->command->name, "stop"))
+		status = stopped(cmd, name, text);
 	else if (cmd->json)
 		return cmd_print_json(reply);
 	else
-		printf("%s: %s\n", name, json_string_value(json_object_get(reply, "text")));
+		printf("%s: %s\n", name, text);
 	json_decref(reply);
 	return status;
 }
@@ -106,12 +129,37 @@ static int run_restart(struct cmd *cmd)
 	return ask(cmd, name, json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
 }
 
+/* Its controller was killed, so we do what it would have done. */
+static int stop_remains(const struct cmd *cmd, const char *name)
+{
+	struct trouble trouble = { 0 };
+	unsigned int workers;
+	char text[96];
+
+	if (cmd->dry_run) {
+		printf("would end what is left of %s\n", name);
+		return EXIT_DONE;
+	}
+	if (remains_stop(name, REMAINS_KILL_TIMEOUT_MS, &workers, &trouble))
+		return cmd_trouble(cmd, &trouble);
+	snprintf(text, sizeof(text),
+		 "stopped; its controller had been killed, and %u process%s of it lived on",
+		 workers, workers == 1 ? "" : "es");
+	return stopped(cmd, name, text);
+}
+
 static int run_stop(struct cmd *cmd)
 {
 	char name[LB_NAME_MAX + 1];
-	int status = cmd_take_name(cmd, 0, name);
+	int status = cmd_take_name(cmd, 0, name), fd;
 
-	return status ? status : ask(cmd, name, json_pack("{s:s}", "verb", "stop"));
+	if (status)
+		return status;
+	fd = control_connect(name);
+	if ((fd == -ENOENT || fd == -ECONNREFUSED) && remains_exist(name))
+		return stop_remains(cmd, name);
+	close_fd(&fd);
+	return ask(cmd, name, json_pack("{s:s}", "verb", "stop"));
 }
 
 static int run_send(struct cmd *cmd)
@@ -210,6 +258,9 @@ const struct command cmd_stop = {
 	.name = "stop",
 	.args = "NAME",
 	.summary = "end a service's workers and its lbctl run",
+	.details =
+		"Returns when all is gone. Also ends what a lbctl run that was killed left, with 5 s "
+		"from\nSIGTERM to SIGKILL.",
 	.min_args = 1,
 	.max_args = 1,
 	.kind = VERB,

@@ -217,8 +217,8 @@ static int run(struct cmd *cmd)
 	if (status)
 		return status;
 	if (cmd->dry_run) {
-		printf("would run %u workers of %s as service %s\n", options.workers, cmd->args[0],
-		       options.name);
+		printf("would run %u worker%s of %s as service %s\n", options.workers,
+		       plural(options.workers), cmd->args[0], options.name);
 		return EXIT_DONE;
 	}
 	return keeper_run(&options);

@@ -110,8 +110,9 @@ static void print_view(const struct view *view)
 	       (unsigned long)view->migrated, (unsigned long)view->counters.overloaded,
 	       view_unevenness(view));
 	if (view->unregistered)
-		printf("%u sockets listen there and get nothing: lbctl attach again lets them in\n",
-		       view->unregistered);
+		printf("%u socket%s there and get%s nothing: lbctl attach again lets %s in\n",
+		       view->unregistered, view->unregistered == 1 ? " listens" : "s listen",
+		       view->unregistered == 1 ? "s" : "", view->unregistered == 1 ? "it" : "them");
 	if (view->sockets_error)
 		printf("%sHALF, QUEUE and PID are not known (%s): run as root\n",
 		       view->counted ? "" : "LIVE, ", strerror(-view->sockets_error));

@@ -26,6 +26,7 @@ struct client {
 	struct client *next;
 	int fd;
 	bool subscribed;
+	bool awaits_end; /* asked for the stop; the answer comes when all is gone */
 	sd_event_source *source;
 };
 
@@ -135,7 +136,7 @@ static void do_restart(struct client *client, const json_t *request)
 static void do_stop(struct client *client, const json_t *request)
 {
 	(void)request;
-	/* the end of the connection is the answer */
+	client->awaits_end = true;
 	keeper_stop(client->keeper);
 }
 
@@ -168,8 +169,8 @@ static void do_send(struct client *client, const json_t *request)
 		else
 			failed++;
 	}
-	snprintf(text, sizeof(text), "sent to %u workers%s", sent,
-		 failed ? ", others do not read their messages" : "");
+	snprintf(text, sizeof(text), "sent to %u worker%s%s", sent, plural(sent),
+		 failed ? "; others do not read their messages" : "");
 	if (sent || failed)
 		control_reply(client, failed ? EXIT_FAILED : EXIT_DONE, text);
 	else
@@ -289,14 +290,13 @@ int control_open(struct keeper *keeper)
 	return sd_event_add_io(keeper->loop, NULL, keeper->control_fd, EPOLLIN, on_connect, keeper);
 }
 
-void control_close(struct keeper *keeper)
+void control_close(struct keeper *keeper, int status, const char *text)
 {
-	struct sockaddr_un at;
-
-	while (keeper->clients)
+	while (keeper->clients) {
+		if (keeper->clients->awaits_end)
+			control_reply(keeper->clients, status, text);
 		client_free(keeper->clients);
-	if (keeper->control_fd >= 0 && !control_address(keeper->options.name, &at))
-		unlink(at.sun_path);
+	}
 	close_fd(&keeper->control_fd);
 }
 

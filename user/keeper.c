@@ -152,7 +152,7 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
 	describe_exit(info, how, sizeof(how));
 	/* children that it left behind hold its sockets */
-	cgroup_signal(proc->cgroup_fd, SIGKILL);
+	cgroup_kill(proc->cgroup_fd);
 	seat->failures = now - proc->started > STEADY_US ? 1 : seat->failures + 1;
 	if (was_current && keeper->options.nr_listens && unasked)
 		keeper_drain(keeper, proc);
@@ -300,7 +300,8 @@ static void finish_when_done(struct keeper *keeper, bool busy)
 	}
 	if (!keeper->operation.verb || busy || online < keeper->wanted)
 		return;
-	keeper_finish_operation(keeper, EXIT_DONE, "%u workers are online", online);
+	keeper_finish_operation(keeper, EXIT_DONE, "%u worker%s online", online,
+				online == 1 ? " is" : "s are");
 }
 
 void keeper_step(struct keeper *keeper)
@@ -345,7 +346,7 @@ static void stop_all(struct keeper *keeper, bool force)
 		keeper_close_listeners(keeper, i);
 		for (size_t j = 0; j < 3; j++) {
 			if (procs[j] && force)
-				cgroup_signal(procs[j]->cgroup_fd, SIGKILL);
+				proc_kill(procs[j]);
 			else if (procs[j])
 				proc_stop(procs[j]);
 		}

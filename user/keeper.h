@@ -20,11 +20,11 @@
 
 #include "addr.h"
 #include "adopt.h"
+#include "keeper_files.h"
 #include "lb_abi.h"
 #include "parse.h"
 #include "process.h"
 
-#define KEEPER_DIR "/run/lbctl"
 #define KEEPER_QUIET_SYNCS 10 /* ticks after which it looks anyway: pids, foreign programs */
 
 struct keeper_options {
@@ -114,7 +114,8 @@ struct keeper {
 	int notify_fd;
 	struct client *clients;
 	sd_event_source *sync_timer;
-	bool in_trouble;       /* the last sync of a watched service failed */
+	bool in_trouble;       /* the last sync failed ... */
+	char trouble[512];     /* ... and said this; the same is said once */
 	uint64_t sockets_seen; /* fingerprint of the listening sockets at the last sync */
 	uint32_t quiet_syncs;  /* timer ticks since then */
 };
@@ -146,7 +147,9 @@ void keeper_event(struct keeper *keeper, const char *type, json_t *details, cons
 
 /* keeper_proc.c: NULL when it could not be started; keeper->exec_error may say why. */
 struct proc *proc_start(struct keeper *keeper, uint32_t worker);
+/* SIGTERM, and SIGKILL after --kill-timeout; SIGKILL at once. */
 void proc_stop(struct proc *proc);
+void proc_kill(struct proc *proc);
 void proc_free(struct proc *proc);
 int proc_send(struct proc *proc, const char *line);
 /* Finds the living processes of an earlier keeper. Returns their number. */
@@ -167,7 +170,8 @@ void keeper_note_restart(struct keeper *keeper, uint32_t worker);
 
 /* control.c */
 int control_open(struct keeper *keeper);
-void control_close(struct keeper *keeper);
+/* Tells whoever asked for the end how it went; last, as they take it that all is gone then. */
+void control_close(struct keeper *keeper, int status, const char *text);
 void control_publish(struct keeper *keeper, const json_t *event);
 void control_reply(struct client *client, int status, const char *text);
 

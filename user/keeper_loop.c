@@ -142,62 +142,32 @@ static int say(const char *name, int status, const char *format, ...)
 	return status;
 }
 
-/* One keeper a service. The lock goes with its holder. */
 static int take_lock(struct keeper *keeper)
 {
-	char path[128], pid[16] = "";
-	ssize_t n;
+	const char *name = keeper->options.name;
+	pid_t holder;
 
-	if (mkdir(KEEPER_DIR, 0755) && errno != EEXIST)
-		return say(keeper->options.name, EXIT_NOT_ABLE, KEEPER_DIR ": %s", strerror(errno));
-	snprintf(path, sizeof(path), KEEPER_DIR "/%s.lock", keeper->options.name);
-	keeper->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	keeper->lock_fd = keeper_lock(name, &holder);
+	if (keeper->lock_fd == -EWOULDBLOCK)
+		return say(
+			name, EXIT_FAILED,
+			"the name is in use: lbctl run (pid %d) keeps that service; take another "
+			"--name, or lbctl stop %s",
+			holder, name);
 	if (keeper->lock_fd < 0)
-		return say(keeper->options.name, EXIT_NOT_ABLE, "%s: %s", path, strerror(errno));
-	if (flock(keeper->lock_fd, LOCK_EX | LOCK_NB)) {
-		n = read(keeper->lock_fd, pid, sizeof(pid) - 1);
-		return say(keeper->options.name, EXIT_FAILED,
-			   "the name is in use: lbctl run (pid %.*s) keeps that service; take "
-			   "another --name, or lbctl stop %s",
-			   n > 0 ? (int)n : 1, n > 0 ? pid : "?", keeper->options.name);
-	}
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (ftruncate(keeper->lock_fd, 0) || pwrite(keeper->lock_fd, pid, strlen(pid), 0) < 0)
-		return EXIT_FAILED;
+		return say(name, EXIT_NOT_ABLE, KEEPER_DIR ": %s", strerror(-keeper->lock_fd));
 	return EXIT_DONE;
-}
-
-static int read_parent(const char *path, char out[PATH_MAX])
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	struct stat st;
-
-	if (!file || !fgets(out, PATH_MAX, file))
-		return -ENOENT;
-	out[strcspn(out, "\n")] = '\0';
-	return stat(out, &st) ? -errno : 0;
-}
-
-static void write_parent(const char *path, const char *parent)
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "we");
-
-	if (file)
-		fprintf(file, "%s\n", parent);
 }
 
 /*
  * The cgroup of an earlier keeper of this service, if there is one, else a new one below our own.
- * Where it is stands in a file, as the next keeper may be started elsewhere.
  */
 static int open_cgroup(struct keeper *keeper)
 {
-	char path[128];
-
 	snprintf(keeper->cgroup_name, sizeof(keeper->cgroup_name), "lbctl-%s",
 		 keeper->options.name);
-	snprintf(path, sizeof(path), KEEPER_DIR "/%s.cgroup", keeper->options.name);
-	if (read_parent(path, keeper->cgroup_parent) && cgroup_own(keeper->cgroup_parent))
+	if (keeper_read_cgroup(keeper->options.name, keeper->cgroup_parent) &&
+	    cgroup_own(keeper->cgroup_parent))
 		return say(keeper->options.name, EXIT_NOT_ABLE,
 			   "no cgroup v2: mount one (mount -t cgroup2 none /sys/fs/cgroup), or "
 			   "start the workers yourself and use lbctl attach");
@@ -207,7 +177,7 @@ static int open_cgroup(struct keeper *keeper)
 			   "can't make a cgroup in %s: %s; run as root, or in a unit with "
 			   "Delegate=yes",
 			   keeper->cgroup_parent, strerror(-keeper->cgroup_fd));
-	write_parent(path, keeper->cgroup_parent);
+	keeper_write_cgroup(keeper->options.name, keeper->cgroup_parent);
 	return EXIT_DONE;
 }
 
@@ -288,50 +258,68 @@ static int open_all(struct keeper *keeper)
 	return EXIT_DONE;
 }
 
-static void remove_file(const struct keeper *keeper, const char *ending)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), KEEPER_DIR "/%s.%s", keeper->options.name, ending);
-	unlink(path);
-}
-
 /* What was killed a moment ago may still be on its way out. */
-static void remove_cgroup(const struct keeper *keeper)
+static int remove_cgroup(const struct keeper *keeper)
 {
 	const struct timespec nap = { .tv_nsec = 20 * 1000 * 1000 };
+	int err = -EBUSY;
 
-	for (int waited_ms = 0; waited_ms < 2000; waited_ms += 20) {
-		if (cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name) != -EBUSY)
-			return;
-		nanosleep(&nap, NULL);
+	for (int waited_ms = 0; err == -EBUSY && waited_ms < 2000; waited_ms += 20) {
+		if (waited_ms)
+			nanosleep(&nap, NULL);
+		err = cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name);
 	}
+	return err;
 }
 
 /*
- * Stopped: what a run had goes with it. A watched service stays as it is, and a keeper that could
- * not begin leaves everything to the living workers.
+ * What a run had goes with it; a watched service stays as it is. While processes can't be ended,
+ * the files stay too, so that the next lbctl finds them.
  */
-static void close_all(struct keeper *keeper, bool ran)
+static int remove_all(struct keeper *keeper, struct trouble *trouble)
 {
-	struct trouble trouble;
+	int status = EXIT_DONE;
 
-	if (ran && keeper->options.argv) {
-		detach_run(keeper->options.name, &trouble);
-		remove_cgroup(keeper);
-		remove_file(keeper, "cgroup");
-		remove_file(keeper, "notify");
+	if (keeper->options.argv) {
+		status = detach_run(keeper->options.name, trouble);
+		/* it was taken off when the stop began */
+		if (status == EXIT_NOT_FOUND)
+			status = EXIT_DONE;
+		if (remove_cgroup(keeper) == -EBUSY)
+			return trouble_set(
+				trouble, EXIT_NOT_ABLE,
+				"stopped, but processes of it live that can't be killed; "
+				"as root: lbctl stop %s",
+				keeper->options.name);
 	}
-	if (ran)
-		remove_file(keeper, "lock");
-	/* last: its end tells `lbctl stop` that all is gone */
+	keeper_remove_files(keeper->options.name);
+	return status;
+}
+
+/*
+ * A keeper that could not begin leaves everything to the living workers. Returns `status`, or why
+ * something was left behind.
+ */
+static int close_all(struct keeper *keeper, bool ran, int status)
+{
+	const char *text = keeper->options.argv ? "stopped" : "no longer watched; it goes on";
+	struct trouble trouble;
+	char path[KEEPER_PATH_BYTES];
+	int left = ran ? remove_all(keeper, &trouble) : EXIT_DONE;
+
+	if (left)
+		status = say(keeper->options.name, left, "%s", trouble.text);
+	keeper_path(keeper->options.name, "sock", path);
+	if (!ran && keeper->control_fd >= 0)
+		unlink(path);
 	if (keeper->loop)
-		control_close(keeper);
+		control_close(keeper, left, left ? trouble.text : text);
 	adopt_close(keeper->adopter);
 	close_fd(&keeper->cgroup_fd);
 	close_fd(&keeper->notify_fd);
 	close_fd(&keeper->lock_fd);
 	sd_event_unref(keeper->loop);
+	return status;
 }
 
 static void print_start(const struct keeper *keeper, uint32_t adopted)
@@ -344,8 +332,10 @@ static void print_start(const struct keeper *keeper, uint32_t adopted)
 		return;
 	}
 	if (adopted)
-		printf("%s: %u living workers found, they go on\n", options->name, adopted);
-	printf("%s: %u workers of %s; ", options->name, keeper->wanted, options->argv[0]);
+		printf("%s: %u living worker%s found, %s on\n", options->name, adopted,
+		       plural(adopted), adopted == 1 ? "it goes" : "they go");
+	printf("%s: %u worker%s of %s; ", options->name, keeper->wanted, plural(keeper->wanted),
+	       options->argv[0]);
 	if (options->nr_listens)
 		printf("each gets a listening socket of its own (LISTEN_FDS)\n");
 	else if (options->rules.nr_ports)
@@ -401,7 +391,7 @@ int keeper_run(const struct keeper_options *options)
 	}
 	status = open_all(keeper);
 	if (status) {
-		close_all(keeper, false);
+		close_all(keeper, false, status);
 		free(keeper);
 		return status;
 	}
@@ -418,7 +408,7 @@ int keeper_run(const struct keeper_options *options)
 		status = sd_event_loop(keeper->loop);
 		status = status < 0 ? EXIT_FAILED : status;
 	}
-	close_all(keeper, true);
+	status = close_all(keeper, true, status);
 	free(keeper);
 	return status;
 }

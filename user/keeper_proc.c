@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "keeper.h"
 #include "procs.h"
+#include "trouble.h"
 
 #define MOST_LINE_BYTES 65536
 
@@ -274,18 +275,43 @@ static int on_kill_timeout(sd_event_source *source, uint64_t usec, void *arg)
 		     "worker %u (pid %d) did not end within %lu ms of SIGTERM: SIGKILL",
 		     proc->worker, proc->process.pid,
 		     (unsigned long)proc->keeper->options.kill_timeout_ms);
-	cgroup_signal(proc->cgroup_fd, SIGKILL);
+	proc_kill(proc);
 	return 0;
+}
+
+/* What can't be killed would be waited for without end. */
+void proc_kill(struct proc *proc)
+{
+	struct keeper *keeper = proc->keeper;
+	int err = cgroup_kill(proc->cgroup_fd);
+
+	if (err == -EPERM)
+		err = process_signal(proc->process.pid, keeper->options.user, SIGKILL);
+	if (!err)
+		return;
+	keeper_event(keeper, "trouble",
+		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
+		     "worker %u (pid %d) can't be killed: %s%s", proc->worker, proc->process.pid,
+		     strerror(-err), err == -EPERM ? "; CAP_KILL is missing" : "");
+	if (keeper->stopping)
+		sd_event_exit(keeper->loop, EXIT_NOT_ABLE);
 }
 
 void proc_stop(struct proc *proc)
 {
+	struct keeper *keeper = proc->keeper;
+
 	if (proc->stopping)
 		return;
 	proc->stopping = true;
-	/* the group: a shell or npm in front of the server hands nothing on */
-	if (kill(-proc->process.pid, SIGTERM))
-		kill(proc->process.pid, SIGTERM);
+	if (process_signal(proc->process.pid, keeper->options.user, SIGTERM) == -EPERM)
+		keeper_event(keeper, "trouble",
+			     json_pack("{s:i, s:i}", "worker", proc->worker, "pid",
+				       proc->process.pid),
+			     "worker %u (pid %d) may not be sent SIGTERM: CAP_KILL is missing; "
+			     "SIGKILL after %lu ms",
+			     proc->worker, proc->process.pid,
+			     (unsigned long)keeper->options.kill_timeout_ms);
 	set_timer(proc, proc->keeper->options.kill_timeout_ms, on_kill_timeout);
 }
 

@@ -169,6 +169,17 @@ static void note_slots(struct keeper *keeper, const struct groups *groups)
 	state_close(&state);
 }
 
+/* Once: what lasts, like a server that is down for a while, is no news every second. */
+static void say_trouble(struct keeper *keeper, const struct trouble *trouble)
+{
+	bool said = keeper->in_trouble && !strcmp(keeper->trouble, trouble->text);
+
+	keeper->in_trouble = true;
+	strcpy(keeper->trouble, trouble->text);
+	if (!said)
+		keeper_event(keeper, "trouble", NULL, "%s", trouble->text);
+}
+
 /* lbctl watch: whatever listens there belongs to the service, whoever started it. */
 static void sync_watched(struct keeper *keeper)
 {
@@ -185,19 +196,16 @@ static void sync_watched(struct keeper *keeper)
 	struct trouble trouble;
 
 	if (attach_run(&request, &result, &trouble)) {
-		/* said once; a server that is down for a while is no news every second */
-		if (!keeper->in_trouble)
-			keeper_event(keeper, "trouble", json_pack("{s:s}", "text", trouble.text),
-				     "%s", trouble.text);
-		keeper->in_trouble = true;
+		say_trouble(keeper, &trouble);
 		return;
 	}
 	if (keeper->in_trouble || result.made || result.added || result.gone)
 		keeper_event(keeper, "refresh",
 			     json_pack("{s:i, s:i, s:i}", "workers", result.workers, "added",
 				       result.added, "gone", result.gone),
-			     "%u workers of %s: %u sockets joined, %u workers went down",
-			     result.workers, result.server, result.added, result.gone);
+			     "%u worker%s of %s: %u socket%s joined, %u worker%s went down",
+			     result.workers, plural(result.workers), result.server, result.added,
+			     plural(result.added), result.gone, plural(result.gone));
 	keeper->in_trouble = false;
 	keeper->options.policy = 0;
 }
@@ -231,8 +239,7 @@ void keeper_sync_if_changed(struct keeper *keeper)
 /* What fails before anything has worked (another service has the port) will go on failing. */
 static void report_trouble(struct keeper *keeper, const struct trouble *trouble)
 {
-	keeper_event(keeper, "trouble", json_pack("{s:s}", "text", trouble->text), "%s",
-		     trouble->text);
+	say_trouble(keeper, trouble);
 	if (keeper->was_online || keeper->stopping)
 		return;
 	keeper->exit_status = trouble->status;
@@ -277,6 +284,7 @@ void keeper_sync(struct keeper *keeper)
 		report_trouble(keeper, &trouble);
 	else
 		note_slots(keeper, &groups);
+	keeper->in_trouble = trouble.status;
 	groups_free(&groups);
 }
 

@@ -99,6 +99,11 @@ int parse_name(const char *text)
 	return c - text > LB_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
+const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 const char *parse_name_rule(void)
 {
 	_Static_assert(LB_NAME_MAX == 63, "as the sentence says");

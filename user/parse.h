@@ -32,6 +32,9 @@ int parse_worker(const char *text, uint32_t *worker);
 /* Is this a service name? Returns 0, -EINVAL (a wrong letter, or none) or -ENAMETOOLONG. */
 int parse_name(const char *text);
 
+/* "s" unless n is 1: "%u worker%s". */
+const char *plural(uint64_t n);
+
 /* What parse_name() accepts, for an error message or --help. */
 const char *parse_name_rule(void);
 

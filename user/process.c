@@ -187,6 +187,29 @@ int process_start(const struct process_spec *spec, struct process *process)
 	return 0;
 }
 
+static int signal_group(pid_t pid, int signal_number)
+{
+	/* it may not lead a group yet, or any more */
+	if (!kill(-pid, signal_number) || !kill(pid, signal_number))
+		return 0;
+	return -errno;
+}
+
+int process_signal(pid_t pid, const char *name, int signal_number)
+{
+	int err = signal_group(pid, signal_number);
+	const struct passwd *user = err == -EPERM && name ? getpwnam(name) : NULL;
+	uid_t ours = geteuid();
+
+	if (!user || setresuid(-1, user->pw_uid, -1))
+		return err;
+	err = signal_group(pid, signal_number);
+	/* the real one, so it is ours to take; the change hid what /proc has of us */
+	if (setresuid(-1, ours, -1) || prctl(PR_SET_DUMPABLE, 1))
+		return -errno;
+	return err;
+}
+
 /* NODE_CHANNEL_FD as the process was started with, or -errno. */
 static int channel_number(pid_t pid, uint64_t *number)
 {

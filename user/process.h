@@ -38,6 +38,13 @@ struct process {
  */
 int process_start(const struct process_spec *spec, struct process *process);
 
+/*
+ * Sends a signal to the process and its group: a shell or npm in front of a server hands nothing
+ * on. Without CAP_KILL it is sent as `user` (--user, or NULL), whom we can become.
+ * Returns 0, -ESRCH, or -EPERM.
+ */
+int process_signal(pid_t pid, const char *user, int signal_number);
+
 /* Our end of the channel out of a worker that another lbctl started, or -errno. */
 int process_fetch_channel(pid_t pid);
 

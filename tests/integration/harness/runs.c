@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 static int parent_fd = -1;
 static char world_cgroup[32];
 static pid_t outer;
+static int missing_capability = -1;
 
 /* --- the world --- */
 
@@ -163,10 +165,18 @@ void run_start_again(struct run *run)
 	if (!run->pid) {
 		dup2(log, STDOUT_FILENO);
 		dup2(log, STDERR_FILENO);
+		if (missing_capability >= 0 && prctl(PR_CAPBSET_DROP, missing_capability))
+			_exit(125);
 		execv(harness_build_path("lbctl"), (char *const *)run->args);
 		_exit(127);
 	}
 	close(log);
+	missing_capability = -1;
+}
+
+void run_next_without(int capability)
+{
+	missing_capability = capability;
 }
 
 /* args[0 .. n - 1] are there. */

@@ -40,6 +40,8 @@ const char *run_demo(void);
 void run_start(struct run *run, const char *name, ...) __attribute__((sentinel));
 void run_start_verb(struct run *run, const char *name, const char *verb, ...)
 	__attribute__((sentinel));
+/* The next lbctl that is started has all capabilities but this one. */
+void run_next_without(int capability);
 /* The same arguments once more, say after run_kill(); the log goes on. */
 void run_start_again(struct run *run);
 /* How many lines of the log hold the words. */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What lbctl run does with little: capabilities that are missing, a controller that was killed and
+ * left everything behind, an end that is not one.
+ */
+#include "integration/harness/runs.c"
+
+#include <linux/capability.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define WORKERS 2
+#define OPEN_DEMO HARNESS_DIR "/demo" /* for a user who may not read the build directory */
+
+static struct run run;
+static struct show show;
+static struct clients clients;
+
+static void start_without(int capability, const char *kill_timeout_ms, const char *command, ...)
+	__attribute__((sentinel));
+
+/* As nobody. */
+static void start_without(int capability, const char *kill_timeout_ms, const char *command, ...)
+{
+	const char *more[4] = { NULL };
+	va_list rest;
+
+	command_ok("cp", run_demo(), OPEN_DEMO, NULL);
+	run_next_without(capability);
+	va_start(rest, command);
+	for (size_t i = 0; i < 3 && (more[i] = va_arg(rest, const char *)); i++)
+		continue;
+	va_end(rest);
+	run_start(&run, "web", "-n", "2", "--user", "nobody", "--kill-timeout", kill_timeout_ms,
+		  "--", command, more[0], more[1], more[2], NULL);
+}
+
+/* --- capabilities --- */
+
+/* SIGTERM reaches workers of another user without CAP_KILL: they end gracefully, at once. */
+static void test_stop_without_cap_kill(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	start_without(CAP_KILL, "60000", OPEN_DEMO, "--no-reuseport", "--listen", ":8080", NULL);
+	run_pids(&run, pids, WORKERS);
+	lbctl_ok("reload", "web", NULL);
+	run_expect_lines(&run, "exited with status 0", WORKERS);
+	run_stop(&run);
+	run_expect_lines(&run, "SIGKILL", 0);
+	run_expect_lines(&run, "CAP_KILL", 0);
+}
+
+/* And so does SIGKILL those who ignore it. */
+static void test_kill_without_cap_kill(void **state)
+{
+	(void)state;
+	start_without(CAP_KILL, "300", "sh", "-c", "trap '' TERM; while :; do sleep 1; done", NULL);
+	run_expect_lines(&run, "started, pid", WORKERS);
+	run_stop(&run);
+	run_expect_lines(&run, "killed by SIGKILL", WORKERS);
+}
+
+/* Said once, with the name of what is missing, and it ends. */
+static void test_without_cap_sys_ptrace(void **state)
+{
+	(void)state;
+	start_without(CAP_SYS_PTRACE, "5000", OPEN_DEMO, "--no-reuseport", "--listen", ":8080",
+		      NULL);
+	assert_int_equal(run_wait(&run), 4);
+	run_expect_lines(&run, "CAP_SYS_PTRACE is missing", 1);
+	run_expect_lines(&run, "No such process", 0);
+	run_expect_nothing_left();
+}
+
+/* --- the end of the controller --- */
+
+/*
+ * 1. the controller is killed: `stop` ends its workers, what waits is answered first
+ * 2. nothing is left; a second `stop` finds nothing
+ */
+static void test_stop_after_a_kill(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
+		  "--sleep-us", "100000", NULL);
+	run_pids(&run, pids, WORKERS);
+	run_kill(&run);
+	clients_begin(&clients, (struct client_plan){ .connections = 8, .at_once = 8 });
+	wait_until((show_read("web", &show), show.worker[0].live + show.worker[1].live == 8),
+		   RUN_MS);
+	lbctl_expect(0, "had been killed, and 2 processes of it lived on", "stop", "web", NULL);
+	clients_finish(&clients);
+	assert_int_equal(clients.answered, 8);
+	run_expect_nothing_left();
+	lbctl_expect(3, "no lbctl run keeps a service web", "stop", "web", NULL);
+}
+
+/* Nobody lives on, but pins, files and cgroups do. */
+static void kill_with_controller(void)
+{
+	pid_t pids[WORKERS];
+
+	run_start(&run, "web", "-n", "2", "--with-controller", "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", ":8080", NULL);
+	run_pids(&run, pids, WORKERS);
+	run_kill(&run);
+	for (int i = 0; i < WORKERS; i++)
+		wait_until(!process_lives(pids[i]), RUN_MS);
+}
+
+static void test_stop_after_a_kill_with_controller(void **state)
+{
+	(void)state;
+	kill_with_controller();
+	lbctl_expect(0, "0 processes of it lived on", "stop", "web", NULL);
+	run_expect_nothing_left();
+	kill_with_controller();
+	lbctl_ok("detach", "web", NULL);
+	run_expect_nothing_left();
+}
+
+/* A controller that is killed while it stops has not stopped, and `stop` says so. */
+static void test_killed_while_it_stops(void **state)
+{
+	struct run stop;
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--kill-timeout", "60000", "--", "sh", "-c",
+		  "trap '' TERM; while :; do sleep 1; done", NULL);
+	run_expect_lines(&run, "started, pid", WORKERS);
+	run_start_verb(&stop, "stop", "stop", "web", NULL);
+	run_expect_lines(&run, "stopping", 1);
+	run_kill(&run);
+	assert_int_equal(run_wait(&stop), 1);
+	run_expect_lines(&stop, "ended without an answer", 1);
+	/* its shells are stubborn: SIGKILL after 5 s */
+	lbctl_expect(0, "lived on", "stop", "web", NULL);
+	run_expect_nothing_left();
+}
+
+static void test_sent_to_one_worker(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--", run_demo(), "-q", "--no-reuseport", "--listen",
+		  ":8080", NULL);
+	run_expect_up(&run, WORKERS);
+	lbctl_expect(0, "sent to 1 worker\n", "send", "web", "0", "1", NULL);
+	lbctl_expect(0, "sent to 2 workers\n", "send", "web", "all", "1", NULL);
+	run_stop(&run);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		runs_test(test_stop_without_cap_kill),
+		runs_test(test_kill_without_cap_kill),
+		runs_test(test_without_cap_sys_ptrace),
+		runs_test(test_stop_after_a_kill),
+		runs_test(test_stop_after_a_kill_with_controller),
+		runs_test(test_killed_while_it_stops),
+		runs_test(test_sent_to_one_worker),
+	};
+
+	(void)argc;
+	return runs_run(argv[0], tests);
+}
