@@ -30,7 +30,7 @@ LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
 	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla \
 	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
 ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz
+LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
 BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
@@ -67,7 +67,8 @@ INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integra
 HARNESS   := $(B)/tests/libharness.a
 
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
-		tools/demo-worker tools/steercost tests tests/integration tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
+		tools/bench tools/demo-worker tools/steercost tests tests/integration \
+		tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
 SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
@@ -161,6 +162,7 @@ $(TOOLS): $(B)/%: $(B)/tools/%.o $(LIBS_A)
 
 $(B)/lbctl-demo-worker: $(patsubst %.c,$(B)/%.o,$(wildcard tools/demo-worker/*.c))
 $(B)/steercost: $(patsubst %.c,$(B)/%.o,$(wildcard tools/steercost/*.c))
+$(B)/lb-bench: $(patsubst %.c,$(B)/%.o,$(wildcard tools/bench/*.c))
 
 # --- the same under the address and undefined-behaviour sanitizers -------------------------------
 

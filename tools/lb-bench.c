@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What each way of spreading connections over workers does to a service, side by side on the same
+ * machine: lbctl and its peers under the same load; and that load generator by itself. The parts
+ * are in bench/.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/cmd.h"
+
+static const char help_text[] =
+	"usage: lb-bench load [OPTION]... URL      a load generator for any server\n"
+	"\n"
+	"`lb-bench COMMAND --help` shows the options.\n";
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "load", cmd_load },
+};
+
+int main(int argc, char **argv)
+{
+	struct trouble trouble = { 0 };
+
+	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(help_text, stdout);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	if (argc < 2)
+		trouble_set(&trouble, EXIT_USAGE, "no command; lb-bench --help lists them");
+	else
+		trouble_set(&trouble, EXIT_USAGE,
+			    "what is '%s'? lb-bench --help lists the commands", argv[1]);
+	return cmd_fail(&trouble);
+}
