@@ -108,6 +108,35 @@ static __always_inline bool queue_is_full(__u32 slot)
 	return icsk && socket_is_full(icsk);
 }
 
+/*
+ * Handshakes under way at the slot's listener. Whether its accept queue has room is not asked
+ * with it: that is one more cache line per slot, and lb_take_slot() asks it of a scan's winner.
+ */
+static __always_inline __u32 read_half_open(__u32 slot)
+{
+	struct inet_connection_sock *icsk;
+	struct lb_queue *queue;
+
+	if (lb_can_cast) {
+		icsk = socket_of_slot(slot);
+		return icsk ? icsk->icsk_accept_queue.qlen.counter : 0;
+	}
+	queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	if (!queue || !queue->sock)
+		return 0;
+	icsk = (struct inet_connection_sock *)queue->sock;
+	if ((__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) !=
+	    queue->cookie)
+		return 0;
+	return BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+}
+
+static __always_inline bool slot_is_at_limit(__u32 slot, const struct lb_worker *worker,
+					     const struct lb_stats *stats)
+{
+	return worker->limit && lb_is_at_limit(stats->live, read_half_open(slot), worker->limit);
+}
+
 #define LISTENING 10 /* TCP_LISTEN */
 
 /* Has the slot a listening socket here, with room in its queue? Unknown counts as yes. */
@@ -146,10 +175,12 @@ __attribute__((noinline)) int lb_slot_is_back(__u32 slot)
 	return true;
 }
 
+/* The less the graver: where nobody takes it, one with the least grave reason gets it. */
 enum verdict {
 	TAKEN,
-	SKIPPED, /* draining, down, or its socket is closed */
+	LIMITED, /* it has as many connections as it may have */
 	FULL,	 /* its accept queue is */
+	SKIPPED, /* draining, down, or its socket is closed */
 };
 
 /*
@@ -159,22 +190,22 @@ enum verdict {
 __attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 slot)
 {
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
+	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	enum verdict verdict = SKIPPED;
-	struct lb_stats *stats;
 
-	if (!worker)
+	if (!worker || !stats)
 		return SKIPPED;
 	if (worker->state == LB_SLOT_UP) {
 		if (queue_is_full(slot))
 			verdict = FULL;
+		else if (slot_is_at_limit(slot, worker, stats))
+			verdict = LIMITED;
 		else if (!bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))
 			return TAKEN;
 	}
-	stats = bpf_map_lookup_elem(&lb_stats, &slot);
-	if (stats) {
-		count(&stats->skipped);
+	count(&stats->skipped);
+	if (verdict != LIMITED)
 		stats->doubted = 1;
-	}
 	return verdict;
 }
 

@@ -29,29 +29,6 @@ struct candidate {
 static __always_inline __u64 weigh_load(const struct candidate *c);
 static __always_inline __u64 weigh_conns(const struct candidate *c);
 
-/*
- * Handshakes under way at the slot's listener. Whether its accept queue has room is not asked
- * here: that is one more cache line per slot, and lb_take_slot() asks it of the winner.
- */
-static __always_inline __u32 read_half_open(__u32 slot)
-{
-	struct inet_connection_sock *icsk;
-	struct lb_queue *queue;
-
-	if (lb_can_cast) {
-		icsk = socket_of_slot(slot);
-		return icsk ? icsk->icsk_accept_queue.qlen.counter : 0;
-	}
-	queue = bpf_map_lookup_elem(&lb_queues, &slot);
-	if (!queue || !queue->sock)
-		return 0;
-	icsk = (struct inet_connection_sock *)queue->sock;
-	if ((__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) !=
-	    queue->cookie)
-		return 0;
-	return BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
-}
-
 static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
 {
 	c->worker = bpf_map_lookup_elem(&lb_workers, &c->slot);
@@ -59,6 +36,8 @@ static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
 	if (!c->worker || !c->stats || c->worker->state != LB_SLOT_UP)
 		return c->none;
 	if (c->stats->doubted && !lb_slot_is_back(c->slot))
+		return c->none;
+	if (slot_is_at_limit(c->slot, c->worker, c->stats))
 		return c->none;
 	return policy == LB_POLICY_LEAST_LOAD ? weigh_load(c) : weigh_conns(c);
 }

@@ -10,12 +10,14 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "lb_hash.h"
 #include "lb_pick.h"
 #include "maps.bpf.h"
 #include "decision.bpf.h"
 #include "scan.bpf.h"
 #include "policy_rr.bpf.h"
 #include "policy_random.bpf.h"
+#include "policy_hash.bpf.h"
 #include "policy_least_load.bpf.h"
 #include "policy_least_conn.bpf.h"
 #include "classify.bpf.h"
@@ -28,6 +30,8 @@ static __always_inline __u32 pick(const struct decision *d)
 	switch (lb_word_policy(d->word)) {
 	case LB_POLICY_RANDOM:
 		return pick_random(d);
+	case LB_POLICY_HASH:
+		return pick_hash(d, 0);
 	case LB_POLICY_LEAST_LOAD:
 		return pick_least_load(d);
 	case LB_POLICY_LEAST_CONN:
@@ -40,42 +44,91 @@ static __always_inline __u32 pick(const struct decision *d)
 /*
  * What to try when a pick could not take the connection. A scan would name the same slot
  * again, so the scans draw at random (a second step of the cursor per connection would leave out
- * every other slot); rr and random draw as before. Taking the neighbour of a dead slot instead
- * would double that neighbour's load.
+ * every other slot); the others draw as before. Taking the neighbour of a dead slot instead
+ * would double that neighbour's load. After LB_DRAWS it is any slot, one after another. Global, so
+ * that the verifier walks it once and not once per draw.
  */
-static __always_inline __u32 pick_again(const struct decision *d)
+__attribute__((noinline)) __u32 lb_pick_again(struct sk_reuseport_md *ctx, __u64 word, __u32 draw,
+					      __u32 slot)
 {
-	count(&d->counters->redraws);
-	return lb_word_policy(d->word) == LB_POLICY_RR ? pick_rr(d) : pick_random(d);
-}
+	struct decision d = { .ctx = ctx, .word = word };
+	__u32 zero = 0;
 
-static __always_inline __u32 next_used_slot(const struct decision *d, __u32 slot)
-{
-	return slot + 1 < d->config->used_slots ? slot + 1 : 0;
+	d.counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	d.config = bpf_map_lookup_elem(&lb_config, &zero);
+	if (!d.counters || !d.config || !lb_word_length(word))
+		return LB_NO_SLOT;
+	if (draw > LB_DRAWS)
+		return slot + 1 < d.config->used_slots ? slot + 1 : 0;
+	count(&d.counters->redraws);
+	switch (lb_word_policy(word)) {
+	case LB_POLICY_RR:
+		return pick_rr(&d);
+	case LB_POLICY_HASH:
+		return pick_hash(&d, draw);
+	default:
+		return pick_random(&d);
+	}
 }
 
 /*
- * The slot that has the connection now, or LB_NO_SLOT. A few draws by the policy; with many
- * slots out, any that can take it; with all queues full, the last one seen, as the kernel's
- * hash would do.
+ * Nobody could take it, but for its limit or a full queue: the first of those that were picked. Only
+ * rr has taken several steps by now, always the same number, which may fit its table: there the
+ * count of such cases makes the turns. Global for the verifier's sake, as lb_pick_again().
  */
-static __always_inline __u32 choose_slot(struct decision *d)
+__attribute__((noinline)) __u32 lb_take_anyway(struct sk_reuseport_md *ctx, __u64 word, __u64 best)
 {
-	__u32 slot = pick(d), spare = LB_NO_SLOT, tries;
-	int verdict;
+	bool limited = lb_refusal_verdict(best) == LIMITED;
+	__u32 slot = lb_refusal_slot(best), turn = slot;
+	struct decision d = { .ctx = ctx, .word = word };
+	struct lb_counters *counters;
+	__u32 zero = 0;
 
-	for (tries = 0; tries < LB_DRAWS + LB_SCAN_WINDOW; tries++) {
-		verdict = lb_take_slot(d->ctx, slot);
+	counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	d.config = bpf_map_lookup_elem(&lb_config, &zero);
+	if (!counters || !d.config || lb_refusal_verdict(best) == SKIPPED)
+		return LB_NO_SLOT;
+	if (lb_word_policy(word) == LB_POLICY_RR && lb_word_length(word))
+		turn = schedule_slot(&d, counters->all_limited + counters->overloaded);
+	if (bpf_sk_select_reuseport(ctx, &lb_sockets, &turn, 0)) {
+		turn = slot;
+		if (bpf_sk_select_reuseport(ctx, &lb_sockets, &turn, 0))
+			return LB_NO_SLOT;
+	}
+	count(limited ? &counters->all_limited : &counters->overloaded);
+	return turn;
+}
+
+/*
+ * After the first pick was refused: a few draws by the policy; with many slots out, any that can take
+ * it; with all at their limit or full, as if there were no limit, and as the kernel's hash would do.
+ * Returns the slot that has the connection now, or LB_NO_SLOT. Global, too.
+ */
+__attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u64 word, __u32 slot,
+						__u32 verdict)
+{
+	__u64 best = lb_refusal(verdict, 0, slot);
+	struct lb_config *config;
+	__u32 zero = 0, used, n;
+
+	config = bpf_map_lookup_elem(&lb_config, &zero);
+	used = config ? config->used_slots : 0;
+	for (n = 1; n <= LB_DRAWS + LB_SCAN_WINDOW && n <= LB_DRAWS + used; n++) {
+		slot = lb_pick_again(ctx, word, n, slot);
+		verdict = lb_take_slot(ctx, slot);
 		if (verdict == TAKEN)
 			return slot;
-		if (verdict == FULL)
-			spare = slot;
-		slot = tries < LB_DRAWS ? pick_again(d) : next_used_slot(d, slot);
+		best = lb_key_min(best, lb_refusal(verdict, n, slot));
 	}
-	if (spare == LB_NO_SLOT || bpf_sk_select_reuseport(d->ctx, &lb_sockets, &spare, 0))
-		return LB_NO_SLOT;
-	count(&d->counters->overloaded);
-	return spare;
+	return lb_take_anyway(ctx, word, best);
+}
+
+static __always_inline __u32 choose_slot(struct decision *d)
+{
+	__u32 slot = pick(d);
+	__u32 verdict = lb_take_slot(d->ctx, slot);
+
+	return verdict == TAKEN ? slot : lb_take_another(d->ctx, d->word, slot, verdict);
 }
 
 static __always_inline void remember_flow(const struct decision *d, __u32 slot)

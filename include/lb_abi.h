@@ -30,6 +30,8 @@
 #define LB_MAX_MOVED 32768 /* moved connections that are open; more stay in the old slot's books */
 #define LB_NO_SLOT 0xffffffffU
 
+#define LB_MAX_LIMIT 1000000
+
 #define LB_DEFAULT_STALE_MS 1000
 #define LB_DEFAULT_STALL_MS 100
 #define LB_DEFAULT_RESCUE_MS 250
@@ -71,9 +73,12 @@ struct lb_config {
 	__u32 group;	  /* gid that may report load, or LB_NO_GROUP */
 	__u64 created_ns; /* CLOCK_REALTIME when the service was made */
 	struct lb_listener listeners[LB_MAX_LISTENERS];
+	__u64 hash_prefix4; /* bits of a client's IPv4 address that hash goes by */
+	__u64 hash_prefix6;
+	__u64 limit; /* lb_worker.limit of new workers */
 };
 #define LB_NO_GROUP 0xffffffffU
-_Static_assert(sizeof(struct lb_config) == 64 + 32 * LB_MAX_LISTENERS, "lb_config");
+_Static_assert(sizeof(struct lb_config) == 88 + 32 * LB_MAX_LISTENERS, "lb_config");
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {
@@ -81,7 +86,7 @@ struct lb_worker {
 	__u32 state;	      /* enum lb_slot_state */
 	__u32 weight;	      /* 1 .. LB_MAX_WEIGHT */
 	__u32 inverse_weight; /* lb_inverse_weight(weight) */
-	__u32 limit;	      /* most live connections; 0 = none */
+	__u32 limit;	      /* most connections, open and half-open; 0 = any number */
 	__u32 pid;	      /* who polls the socket, as last seen */
 	__u32 restarts;	      /* of its worker, by lbctl run */
 	__u32 generation;     /* raised when a socket takes over a slot that has open connections */

@@ -172,6 +172,31 @@ static __always_inline int lb_queue_is_full(__u32 queued, __u32 half_open, __u32
 	return (__u64)queued + half_open > backlog;
 }
 
+/* Has the worker as many connections as it may have? A count below 0 is 0, a limit of 0 is none. */
+static __always_inline int lb_is_at_limit(__s64 live, __u32 half_open, __u32 limit)
+{
+	return limit && (live > 0 ? (__u64)live : 0) + half_open >= limit;
+}
+
+/*
+ * Why the n-th pick was refused, so that lb_key_min() finds the least grave reason, and of those the
+ * first: verdict, n, slot.
+ */
+static __always_inline __u64 lb_refusal(__u32 verdict, __u32 n, __u32 slot)
+{
+	return (__u64)verdict << 48 | (__u64)n << 32 | slot;
+}
+
+static __always_inline __u32 lb_refusal_verdict(__u64 refusal)
+{
+	return refusal >> 48;
+}
+
+static __always_inline __u32 lb_refusal_slot(__u64 refusal)
+{
+	return refusal;
+}
+
 /* lb_recent: flow hash in the high half, slot + 1 in the low half; 0 = empty. */
 static __always_inline __u64 lb_recent_pack(__u32 hash, __u32 slot)
 {

@@ -13,7 +13,8 @@
 	X(3, LEAST_LOAD, "least-load", "the worker that reports the least load (liblbctl)")        \
 	X(4, KERNEL, "kernel", "the kernel's own hash of addresses and ports, as without lbctl")   \
 	X(5, LEAST_CONN, "least-conn",                                                             \
-	  "the worker with the fewest connections, as the kernel counts")
+	  "the worker with the fewest connections, as the kernel counts")                          \
+	X(6, HASH, "hash", "the same worker for the same client address; few move in a change")
 
 enum lb_policy {
 #define X(number, id, name, summary) LB_POLICY_##id = (number),

@@ -47,7 +47,7 @@ option_as_written() {
 }
 
 settings() {
-	"$program" help set | sed -n '/^keys:/,/^$/ s/^  \([a-z_]*\) .*/\1/p'
+	"$program" help set | sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1/p'
 }
 
 # A name and its meaning a line.
@@ -171,7 +171,7 @@ test_man_has_each_map() {
 test_man_has_each_setting() {
 	local key
 	settings | while read -r key; do
-		man_command set | grep -qF ".BI $key= MS" || echo "no $key"
+		man_command set | grep -qE "^\.BI $key= [A-Z]+$" || echo "no $key"
 	done
 }
 

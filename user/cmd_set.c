@@ -6,33 +6,49 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "service.h"
 #include "suggest.h"
+#include "track.h"
 
-static const struct {
+/* A setting's field in struct lb_config has 64 bits and holds the value times `unit`. */
+static const struct setting {
 	const char *key;
-	size_t offset; /* of a time in nanoseconds in struct lb_config */
+	size_t offset;
+	uint64_t unit, min, max;
+	const char *what; /* a value is, for the error */
 } settings[] = {
-	{ "stale_ms", offsetof(struct lb_config, stale_ns) },
+	{ "stale_ms", offsetof(struct lb_config, stale_ns), 1000000, 0, PARSE_MAX_MS,
+	  "a number of milliseconds" },
+	{ "hash_prefix4", offsetof(struct lb_config, hash_prefix4), 1, 1, 32, "a number of bits" },
+	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits" },
+	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT,
+	  "a number of connections" },
 };
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+#define MAX_ASSIGNMENTS 16
 
-static int find_setting(const struct cmd *cmd, const char *key)
+/* One KEY=VALUE of the command line. */
+struct assignment {
+	const struct setting *setting;
+	uint64_t value;
+};
+
+static const struct setting *find_setting(const struct cmd *cmd, const char *key)
 {
 	const char *names[SETTINGS], *nearest;
 
 	for (size_t i = 0; i < SETTINGS; i++) {
 		names[i] = settings[i].key;
 		if (!strcmp(key, names[i]))
-			return i;
+			return &settings[i];
 	}
 	nearest = suggest(key, names, SETTINGS);
 	cmd_fail(cmd, EXIT_USAGE, "%.40s: no such setting (did you mean \"%s\"?)", key,
 		 nearest ? nearest : names[0]);
-	return -1;
+	return NULL;
 }
 
-/* Splits KEY=VALUE; checks all before any is changed. */
-static int parse_setting(const struct cmd *cmd, const char *text, int *which, uint64_t *ms)
+static int parse_assignment(const struct cmd *cmd, const char *text, struct assignment *to)
 {
 	size_t len = strcspn(text, "=");
 	char key[64];
@@ -41,39 +57,65 @@ static int parse_setting(const struct cmd *cmd, const char *text, int *which, ui
 		return cmd_fail(cmd, EXIT_USAGE, "%.80s: not KEY=VALUE", text);
 	memcpy(key, text, len);
 	key[len] = '\0';
-	*which = find_setting(cmd, key);
-	if (*which < 0)
+	to->setting = find_setting(cmd, key);
+	if (!to->setting)
 		return EXIT_USAGE;
-	if (parse_ms(text + len + 1, ms))
-		return cmd_fail(cmd, EXIT_USAGE,
-				"%s: \"%.40s\" is not a number of milliseconds "
-				"from 0 to %d",
-				key, text + len + 1, PARSE_MAX_MS);
+	if (parse_u64(text + len + 1, to->setting->min, to->setting->max, &to->value))
+		return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is not %s from %lu to %lu", key,
+				text + len + 1, to->setting->what, (unsigned long)to->setting->min,
+				(unsigned long)to->setting->max);
 	return EXIT_DONE;
 }
 
-static int apply(const struct cmd *cmd, struct state *state)
+static bool is_limit(const struct assignment *assignment)
 {
-	json_t *done = json_object();
-	uint64_t ms[SETTINGS * 4];
-	int which[SETTINGS * 4], status;
+	return assignment->setting->offset == offsetof(struct lb_config, limit);
+}
 
+/* Checks all before any is changed. */
+static int check(const struct cmd *cmd, const struct state *state, struct assignment *all)
+{
 	for (int i = 0; i < cmd->nr_args; i++) {
-		status = parse_setting(cmd, cmd->args[i], &which[i], &ms[i]);
-		if (status) {
-			json_decref(done);
+		int status = parse_assignment(cmd, cmd->args[i], &all[i]);
+
+		if (status)
 			return status;
-		}
+		if (is_limit(&all[i]) && all[i].value && !track_is_on(state))
+			return cmd_fail(cmd, EXIT_NOT_ABLE,
+					"limit needs the kernel to count connections, and for %s "
+					"it does not; lbctl attach again, lbctl doctor shows what "
+					"it takes",
+					state->name);
 	}
-	for (int i = 0; i < cmd->nr_args; i++) {
-		uint64_t *field = (uint64_t *)((char *)state->config + settings[which[i]].offset);
+	return EXIT_DONE;
+}
 
+static void apply(struct state *state, const struct assignment *one)
+{
+	uint64_t *field = (uint64_t *)((char *)state->config + one->setting->offset);
+
+	if (is_limit(one))
+		service_set_limit(state, one->value);
+	else
+		__atomic_store_n(field, one->value * one->setting->unit, __ATOMIC_RELEASE);
+}
+
+static int set_all(const struct cmd *cmd, struct state *state)
+{
+	struct assignment all[MAX_ASSIGNMENTS];
+	int status = check(cmd, state, all);
+	json_t *done;
+
+	if (status)
+		return status;
+	done = json_object();
+	for (int i = 0; i < cmd->nr_args; i++) {
 		if (!cmd->dry_run)
-			__atomic_store_n(field, ms[i] * 1000000, __ATOMIC_RELEASE);
-		json_object_set_new(done, settings[which[i]].key, json_integer(ms[i]));
+			apply(state, &all[i]);
+		json_object_set_new(done, all[i].setting->key, json_integer(all[i].value));
 		if (!cmd->json)
 			printf("%s%s: %s=%lu\n", cmd->dry_run ? "would set " : "", state->name,
-			       settings[which[i]].key, (unsigned long)ms[i]);
+			       all[i].setting->key, (unsigned long)all[i].value);
 	}
 	if (!cmd->json) {
 		json_decref(done);
@@ -96,7 +138,7 @@ static int run(struct cmd *cmd)
 	status = cmd_open_service(cmd, needed, cmd->dry_run ? STATE_READ : STATE_LOCK, &state);
 	if (status)
 		return status;
-	status = apply(cmd, &state);
+	status = set_all(cmd, &state);
 	state_close(&state);
 	return status;
 }
@@ -106,10 +148,15 @@ const struct command cmd_set = {
 	.args = "[NAME] KEY=VALUE...",
 	.summary = "change a service's live settings",
 	.details =
-		"keys:\n  stale_ms   least-load does not believe a report that is older (default "
-		"1000)",
+		"keys:\n"
+		"  stale_ms      least-load does not believe a report that is older (default 1000)\n"
+		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"
+		"  hash_prefix6  bits of its IPv6 address (default 128)\n"
+		"  limit         most connections of each worker; a worker at it gets a new one only\n"
+		"                when all are (default 0: any number)",
 	.min_args = 1,
-	.max_args = SETTINGS * 4,
+	/* and a name */
+	.max_args = MAX_ASSIGNMENTS,
 	.kind = VERB,
 	.run = run,
 };

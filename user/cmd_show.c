@@ -63,11 +63,11 @@ static json_t *view_json(const struct view *view)
 				   (json_int_t)view->migrated, "rescued", 0, "retired",
 				   (json_int_t)view->retired);
 
-	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i}", "schema", 1, "service",
-			 view->name, "policy", policy_name(view->policy), "listeners",
-			 listeners_json(view), "keeper", keeper_json(view), "workers",
-			 workers_json(view), "totals", totals, "counters", counters_json(view),
-			 "unregistered", view->unregistered);
+	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i}", "schema", 1,
+			 "service", view->name, "policy", policy_name(view->policy), "limit",
+			 view->limit, "listeners", listeners_json(view), "keeper",
+			 keeper_json(view), "workers", workers_json(view), "totals", totals,
+			 "counters", counters_json(view), "unregistered", view->unregistered);
 }
 
 static void print_head(const struct view *view)
@@ -77,6 +77,8 @@ static void print_head(const struct view *view)
 		printf("%s%s %s%s", i ? "," : "", i ? "" : " tcp", view->listeners[i].address,
 		       view->listeners[i].steering || view->sockets_error ? "" : " (not steered)");
 	printf("   policy %s", policy_name(view->policy));
+	if (view->limit)
+		printf("   limit %u", view->limit);
 	if (view->keeper)
 		printf("   keeper pid %d", view->keeper);
 	putchar('\n');

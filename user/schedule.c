@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Smooth weighted round-robin as nginx does it ("Upstream: smooth weighted round-robin
+ * See schedule.h. Smooth weighted round-robin as nginx does it ("Upstream: smooth weighted round-robin
  * balancing", nginx commit 52327e0627f4). In each step every item earns its weight, the richest
  * is taken and pays the sum of all weights. After as many steps as that sum all balances are 0
  * again, so the table can be walked round and round. No slot is ever a whole turn ahead of its
@@ -9,7 +9,10 @@
 #include "schedule.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+
+#include "lb_hash.h"
 
 struct account {
 	int64_t balance;
@@ -83,5 +86,90 @@ int schedule_build(const struct schedule_item *items, size_t n, uint64_t *table,
 		table[turn] = items[take_turn(accounts, n, sum)].slot;
 	free(accounts);
 	*length = sum;
+	return 0;
+}
+
+static bool is_prime(size_t number)
+{
+	if (number < 2)
+		return false;
+	for (size_t factor = 2; factor * factor <= number; factor++) {
+		if (number % factor == 0)
+			return false;
+	}
+	return true;
+}
+
+/* An item's order of the entries, an arithmetic progression: from `next` in steps of `skip`. */
+struct preference {
+	size_t next;
+	size_t skip; /* 1 .. length - 1: with a prime length it visits every entry */
+	uint32_t credit;
+};
+
+static struct preference preference_of(uint32_t worker, size_t length)
+{
+	uint64_t first = lb_mix(worker + 1), second = lb_mix(~first);
+
+	return (struct preference){
+		.next = first % length,
+		.skip = length > 1 ? second % (length - 1) + 1 : 0,
+	};
+}
+
+static void take_preferred(struct preference *preference, uint64_t slot, uint64_t *table,
+			   size_t length)
+{
+	while (table[preference->next] != LB_NO_SLOT)
+		preference->next = (preference->next + preference->skip) % length;
+	table[preference->next] = slot;
+}
+
+/* In each round every item earns its weight, and who has the greatest weight together has a turn. */
+static void fill_by_turns(const struct schedule_item *items, size_t n, struct preference *own,
+			  uint32_t heaviest, uint64_t *table, size_t length)
+{
+	size_t left = length;
+
+	while (left) {
+		for (size_t i = 0; i < n && left; i++) {
+			own[i].credit += items[i].weight;
+			if (own[i].credit < heaviest)
+				continue;
+			own[i].credit -= heaviest;
+			take_preferred(&own[i], items[i].slot, table, length);
+			left--;
+		}
+	}
+}
+
+int schedule_build_hash(const struct schedule_item *items, const uint32_t *workers, size_t n,
+			uint64_t *table, size_t max, size_t *length)
+{
+	struct preference *own;
+	uint32_t heaviest = 0;
+	size_t entries = max;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!items[i].weight)
+			return -EINVAL;
+		if (items[i].weight > heaviest)
+			heaviest = items[i].weight;
+	}
+	while (entries && !is_prime(entries))
+		entries--;
+	if (n > entries)
+		return -E2BIG;
+	own = calloc(n + 1, sizeof(*own));
+	if (!own)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		own[i] = preference_of(workers[i], entries);
+	for (size_t i = 0; n && i < entries; i++)
+		table[i] = LB_NO_SLOT;
+	if (n)
+		fill_by_turns(items, n, own, heaviest, table, entries);
+	free(own);
+	*length = n ? entries : 0;
 	return 0;
 }

@@ -183,6 +183,7 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 		.state = LB_SLOT_FREE,
 		.weight = weight,
 		.inverse_weight = lb_inverse_weight(weight),
+		.limit = state->config->limit,
 	};
 	state->config->used_slots = slot + 1;
 	return slot;
@@ -287,6 +288,13 @@ int service_slot_of_cookie(const struct state *state, uint64_t cookie)
 	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, &place))
 		return -ENOENT;
 	return place.slot;
+}
+
+void service_set_limit(struct state *state, uint32_t limit)
+{
+	__atomic_store_n(&state->config->limit, limit, __ATOMIC_SEQ_CST);
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++)
+		__atomic_store_n(&state->workers[slot].limit, limit, __ATOMIC_SEQ_CST);
 }
 
 void service_retire(struct state *state, uint32_t worker)

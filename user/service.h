@@ -43,6 +43,12 @@ int service_refresh(struct state *state, struct reuseport_group *const *groups, 
 int service_slot_of_cookie(const struct state *state, uint64_t cookie);
 
 /*
+ * Limits the connections, open and half-open, of each worker there is and of each to come; 0 lifts
+ * the limit. Killed half-way it has limited some; once more is safe. The state must be locked.
+ */
+void service_set_limit(struct state *state, uint32_t limit);
+
+/*
  * Scales a worker away: its slots are free, their counts stay (they are `retired`) and are its own
  * again if it comes back. Its sockets must be closed.
  */

@@ -189,6 +189,8 @@ static void init_config(struct lb_config *config, uint32_t slots)
 	config->stall_ns = LB_DEFAULT_STALL_MS * 1000000ULL;
 	config->rescue_ns = LB_DEFAULT_RESCUE_MS * 1000000ULL;
 	config->group = LB_NO_GROUP;
+	config->hash_prefix4 = 32;
+	config->hash_prefix6 = 128;
 	config->abi_version = LB_ABI_VERSION;
 }
 
@@ -287,7 +289,7 @@ static int compare_workers(const void *a, const void *b)
 }
 
 /* The slots that take connections, in the order of their workers' numbers. */
-static size_t collect_up(const struct state *state, struct schedule_item *items)
+static size_t collect_up(const struct state *state, struct schedule_item *items, uint32_t *workers)
 {
 	struct numbered_item up[LB_MAX_SLOTS];
 	const struct lb_worker *worker;
@@ -302,8 +304,10 @@ static size_t collect_up(const struct state *state, struct schedule_item *items)
 	}
 	if (n)
 		qsort(up, n, sizeof(up[0]), compare_workers);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		items[i] = up[i].item;
+		workers[i] = up[i].worker;
+	}
 	return n;
 }
 
@@ -312,6 +316,7 @@ int steer_publish(struct state *state, uint32_t policy)
 	struct lb_config *config = state->config;
 	uint32_t half = !lb_word_half(config->word);
 	struct schedule_item items[LB_MAX_SLOTS];
+	uint32_t workers[LB_MAX_SLOTS];
 	_cleanup_free_ uint64_t *table = NULL;
 	size_t n, length;
 	int err;
@@ -319,8 +324,11 @@ int steer_publish(struct state *state, uint32_t policy)
 	table = malloc(config->half_entries * sizeof(*table));
 	if (!table)
 		return -ENOMEM;
-	n = collect_up(state, items);
-	err = schedule_build(items, n, table, config->half_entries, &length);
+	n = collect_up(state, items, workers);
+	if (policy == LB_POLICY_HASH)
+		err = schedule_build_hash(items, workers, n, table, config->half_entries, &length);
+	else
+		err = schedule_build(items, n, table, config->half_entries, &length);
 	if (err)
 		return err;
 	/* Programs that still walk the half which the last change left must be done with it. */

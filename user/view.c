@@ -193,6 +193,7 @@ int view_load(const struct state *state, struct view *view)
 	strcpy(view->name, state->name);
 	view->keeper = control_keeper(view->name);
 	view->policy = lb_word_policy(state->config->word);
+	view->limit = state->config->limit;
 	view->counted = track_is_on(state);
 	view->nr_listeners = state->nr_listeners;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {

@@ -40,6 +40,7 @@ struct view {
 	char name[LB_NAME_MAX + 1];
 	pid_t keeper; /* lbctl run or watch, 0 = none */
 	uint32_t policy;
+	uint32_t limit; /* of connections per worker; 0 = none */
 	struct view_listener listeners[LB_MAX_LISTENERS];
 	uint32_t nr_listeners;
 	struct view_worker *workers; /* by number */

@@ -168,6 +168,11 @@ static void test_without_cgroups(void **state)
 	lbctl_run(&output, "set-policy", "web", "least-conn", NULL);
 	assert_int_equal(output.status, 4);
 	output_free(&output);
+	lbctl_run(&output, "set", "web", "limit=5", NULL);
+	assert_int_equal(output.status, 4);
+	assert_non_null(strstr(output.err, "count connections"));
+	output_free(&output);
+	lbctl_ok("set", "web", "limit=0", NULL);
 
 	assert_int_equal(mount("none", cgroup_root, "cgroup2", 0, NULL), 0);
 	assert_true(policy_is_available("least-conn"));

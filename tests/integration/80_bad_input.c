@@ -313,6 +313,12 @@ static void test_unknown(void **state)
 		{ { "set", "web", "stale_ms=" }, 2, { "stale_ms" } },
 		{ { "set", "web", "stale_ms" }, 2, { "stale_ms" } },
 		{ { "set", "web", "stale_ms=5", "x=1" }, 2, { "x" } },
+		{ { "set", "web", "hash_prefix4=0" }, 2, { "hash_prefix4", "1 to 32" } },
+		{ { "set", "web", "hash_prefix4=33" }, 2, { "hash_prefix4", "33" } },
+		{ { "set", "web", "hash_prefix6=129" }, 2, { "hash_prefix6", "1 to 128" } },
+		{ { "set", "web", "hash_prefix=24" }, 2, { "hash_prefix4" } },
+		{ { "set", "web", "limit=1000001" }, 2, { "limit", "0 to 1000000" } },
+		{ { "set", "web", "limit=-1" }, 2, { "limit", "-1" } },
 	};
 
 	(void)state;
