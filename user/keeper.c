@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "cgroup.h"
@@ -314,6 +313,7 @@ void keeper_step(struct keeper *keeper)
 				keeper->workers[i].leaving;
 		if (!busy)
 			sd_event_exit(keeper->loop, keeper->exit_status);
+		keeper_status(keeper, "stopping");
 		return;
 	}
 	for (uint32_t i = 0; i < keeper->wanted; i++) {
@@ -324,6 +324,7 @@ void keeper_step(struct keeper *keeper)
 	for (uint32_t i = keeper->wanted; i < LB_MAX_WORKERS; i++)
 		busy |= step_unwanted(keeper, i);
 	finish_when_done(keeper, busy || renewing);
+	keeper_notify(keeper);
 }
 
 /*
@@ -360,8 +361,22 @@ void keeper_stop(struct keeper *keeper)
 
 	if (!again)
 		keeper_event(keeper, "stop", NULL, "stopping; once more ends it at once");
-	sd_notify(0, "STOPPING=1");
+	keeper_say_stopping(keeper);
 	stop_all(keeper, again);
+}
+
+void keeper_leave(struct keeper *keeper)
+{
+	if (keeper->stopping)
+		return;
+	if (!keeper->options.argv) {
+		keeper_stop(keeper);
+		return;
+	}
+	keeper->leaving = true;
+	keeper_event(keeper, "leave", NULL, "leaving; the workers go on");
+	keeper_say_stopping(keeper);
+	sd_event_exit(keeper->loop, EXIT_DONE);
 }
 
 void keeper_renew_all(struct keeper *keeper)

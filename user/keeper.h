@@ -25,7 +25,8 @@
 #include "parse.h"
 #include "process.h"
 
-#define KEEPER_QUIET_SYNCS 10 /* ticks after which it looks anyway: pids, foreign programs */
+#define KEEPER_KILL_TIMEOUT_MS 5000 /* by default */
+#define KEEPER_QUIET_SYNCS 10	    /* ticks after which it looks anyway: pids, foreign programs */
 
 struct keeper_options {
 	char name[LB_NAME_MAX + 1];
@@ -106,6 +107,7 @@ struct keeper {
 	struct keeper_worker workers[LB_MAX_WORKERS];
 	uint32_t wanted; /* how many workers there should be */
 	bool stopping;
+	bool leaving;	 /* the loop ends, workers go on */
 	bool was_online; /* a worker was, once */
 	int exit_status;
 	int exec_error; /* why the command can't be started at all */
@@ -118,6 +120,13 @@ struct keeper {
 	char trouble[512];     /* ... and said this; the same is said once */
 	uint64_t sockets_seen; /* fingerprint of the listening sockets at the last sync */
 	uint32_t quiet_syncs;  /* timer ticks since then */
+	enum {
+		KEEPER_SAID_NOTHING,
+		KEEPER_SAID_READY,
+		KEEPER_SAID_RELOADING,
+		KEEPER_SAID_STOPPING
+	} said; /* to the service manager */
+	char status[256];
 };
 
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
@@ -133,6 +142,9 @@ void keeper_renew_all(struct keeper *keeper);
 
 /* Ends the workers, then the loop; asked twice, at once. */
 void keeper_stop(struct keeper *keeper);
+
+/* Ends the loop alone: workers and service go on, and the next keeper finds them. */
+void keeper_leave(struct keeper *keeper);
 
 /* Ends the loop's operation, if any, and tells whoever asked for it. */
 void keeper_finish_operation(struct keeper *keeper, int status, const char *format, ...)
@@ -167,6 +179,13 @@ void keeper_drain(struct keeper *keeper, const struct proc *proc);
 void keeper_resume(struct keeper *keeper, const struct proc *proc);
 void keeper_retire(struct keeper *keeper, uint32_t worker);
 void keeper_note_restart(struct keeper *keeper, uint32_t worker);
+
+/* keeper_notify.c: what the service manager is told; each says nothing twice */
+void keeper_notify(struct keeper *keeper); /* of workers, after each step */
+void keeper_status(struct keeper *keeper, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void keeper_say_ready(struct keeper *keeper);
+void keeper_say_stopping(struct keeper *keeper);
 
 /* control.c */
 int control_open(struct keeper *keeper);

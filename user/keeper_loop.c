@@ -38,6 +38,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		keeper_event(keeper, "hangup", NULL, "the terminal is gone; workers go on");
 	else if (info->ssi_signo == SIGHUP)
 		keeper_renew_all(keeper);
+	else if (info->ssi_signo == SIGUSR2)
+		keeper_leave(keeper);
 	else if (info->ssi_signo != SIGPIPE && info->ssi_signo != SIGUSR1)
 		keeper_stop(keeper);
 	return 0;
@@ -216,7 +218,7 @@ static int open_adopter(struct keeper *keeper)
 
 static int add_sources(struct keeper *keeper)
 {
-	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGPIPE };
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
 	sigset_t set;
 	int err = 0;
 
@@ -247,6 +249,9 @@ static int open_all(struct keeper *keeper)
 	if (status)
 		return status;
 	err = sd_event_new(&keeper->loop);
+	/* whoever set a WATCHDOG_USEC that is none waits for nothing */
+	if (err >= 0)
+		sd_event_set_watchdog(keeper->loop, true);
 	if (err >= 0)
 		err = add_sources(keeper);
 	if (err >= 0 && keeper->options.argv)
@@ -297,7 +302,7 @@ static int remove_all(struct keeper *keeper, struct trouble *trouble)
 }
 
 /*
- * A keeper that could not begin leaves everything to the living workers. Returns `status`, or why
+ * A keeper that could not begin, or leaves, leaves everything to the living workers. Returns `status`, or why
  * something was left behind.
  */
 static int close_all(struct keeper *keeper, bool ran, int status)
@@ -404,11 +409,12 @@ int keeper_run(const struct keeper_options *options)
 	if (keeper->exec_error && nothing_runs(keeper)) {
 		status = exec_failed(keeper);
 	} else {
-		sd_notify(0, "READY=1");
+		if (!options->argv)
+			keeper_say_ready(keeper);
 		status = sd_event_loop(keeper->loop);
 		status = status < 0 ? EXIT_FAILED : status;
 	}
-	status = close_all(keeper, true, status);
+	status = close_all(keeper, !keeper->leaving, status);
 	free(keeper);
 	return status;
 }

@@ -204,7 +204,8 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
 		     proc->slot >= 0 ? "is not ready" : "listens on no TCP port that is shared",
 		     (unsigned long)keeper->options.ready_timeout_ms);
-	if (keeper->workers[proc->worker].next == proc)
+	/* a current one goes on: it may be slow. One that was adopted had its time before */
+	if (keeper->workers[proc->worker].next == proc || proc->adopted)
 		proc_stop(proc);
 	return 0;
 }
@@ -357,6 +358,7 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 		proc_free(proc);
 		return NULL;
 	}
+	set_timer(proc, keeper->options.ready_timeout_ms, on_ready_timeout);
 	return proc;
 }
 

@@ -197,6 +197,7 @@ static void sync_watched(struct keeper *keeper)
 
 	if (attach_run(&request, &result, &trouble)) {
 		say_trouble(keeper, &trouble);
+		keeper_status(keeper, "%s", trouble.text);
 		return;
 	}
 	if (keeper->in_trouble || result.made || result.added || result.gone)
@@ -208,6 +209,7 @@ static void sync_watched(struct keeper *keeper)
 			     plural(result.added), result.gone, plural(result.gone));
 	keeper->in_trouble = false;
 	keeper->options.policy = 0;
+	keeper_status(keeper, "%u workers of %s", result.workers, result.server);
 }
 
 /* FNV-1a over the cookies of all listening sockets, which come sorted. */

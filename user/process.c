@@ -42,6 +42,7 @@ static void set_environment(const struct process_spec *spec)
 	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 	if (spec->notify_path)
 		setenv("NOTIFY_SOCKET", spec->notify_path, 1);
 	if (spec->nr_listen_fds) {
