@@ -387,7 +387,8 @@ static int start_steering(struct attach *attach)
 			return trouble_set(
 				attach->trouble, EXIT_NOT_ABLE,
 				"can't see which process holds a socket on port %u: "
-				"CAP_SYS_PTRACE is missing; run as root (see lbctl doctor)",
+				"CAP_SYS_PTRACE is missing, or CAP_DAC_READ_SEARCH; run as root "
+				"(see lbctl doctor)",
 				group->port);
 		if (err)
 			return trouble_set(attach->trouble, EXIT_FAILED,

@@ -54,6 +54,7 @@ struct cmd {
 	X(set_policy) X(set_weight) X(drain) X(resume) X(set) \
 	X(list) X(show) X(stats) X(policies) X(doctor) \
 	X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send) X(events) \
+	X(unit) \
 	X(version) X(help)
 /* clang-format on */
 

@@ -8,9 +8,9 @@
 #include "cleanup.h"
 #include "cmd.h"
 #include "control.h"
+#include "keeper.h"
 #include "remains.h"
-
-#define REMAINS_KILL_TIMEOUT_MS 5000 /* what --kill-timeout was, nobody knows any more */
+#include "sysd.h"
 
 static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 {
@@ -130,7 +130,7 @@ static int run_restart(struct cmd *cmd)
 }
 
 /* Its controller was killed, so we do what it would have done. */
-static int stop_remains(const struct cmd *cmd, const char *name)
+static int stop_remains(const struct cmd *cmd, const char *name, uint64_t timeout_ms)
 {
 	struct trouble trouble = { 0 };
 	unsigned int workers;
@@ -140,7 +140,7 @@ static int stop_remains(const struct cmd *cmd, const char *name)
 		printf("would end what is left of %s\n", name);
 		return EXIT_DONE;
 	}
-	if (remains_stop(name, REMAINS_KILL_TIMEOUT_MS, &workers, &trouble))
+	if (remains_stop(name, timeout_ms, &workers, &trouble))
 		return cmd_trouble(cmd, &trouble);
 	snprintf(text, sizeof(text),
 		 "stopped; its controller had been killed, and %u process%s of it lived on",
@@ -148,19 +148,55 @@ static int stop_remains(const struct cmd *cmd, const char *name)
 	return stopped(cmd, name, text);
 }
 
+/*
+ * As ExecStop= and ExecStopPost=: systemd runs both for a restart too, and the second one when
+ * lbctl died. Workers end only when the unit is to stop. Sets *ends to whether that is so.
+ */
+static int ask_systemd(const struct cmd *cmd, const char *unit, bool *ends)
+{
+	char job[SYSD_JOB_MAX];
+	int err = sysd_job(unit, job);
+
+	if (err)
+		return cmd_fail(cmd, EXIT_FAILED,
+				"can't ask systemd whether %.80s stops or restarts: %s; workers go "
+				"on, lbctl stop without --unit ends them",
+				unit, strerror(-err));
+	*ends = !strcmp(job, "stop");
+	return EXIT_DONE;
+}
+
 static int run_stop(struct cmd *cmd)
 {
+	const char *unit = cmd_value(cmd, "unit"), *timeout = cmd_value(cmd, "kill-timeout");
+	uint64_t timeout_ms = KEEPER_KILL_TIMEOUT_MS;
 	char name[LB_NAME_MAX + 1];
+	bool ends = true, dead;
 	int status = cmd_take_name(cmd, 0, name), fd;
 
-	if (status)
+	if (!status && timeout && parse_ms(timeout, &timeout_ms))
+		return cmd_fail(cmd, EXIT_USAGE, "--kill-timeout %.20s: not a number from 0 to %d",
+				timeout, PARSE_MAX_MS);
+	if (!status && unit)
+		status = ask_systemd(cmd, unit, &ends);
+	if (status || !ends)
 		return status;
 	fd = control_connect(name);
-	if ((fd == -ENOENT || fd == -ECONNREFUSED) && remains_exist(name))
-		return stop_remains(cmd, name);
+	dead = fd == -ENOENT || fd == -ECONNREFUSED;
 	close_fd(&fd);
+	if (dead && remains_exist(name))
+		return stop_remains(cmd, name, timeout_ms);
+	/* ExecStopPost= after an ExecStop= that did it all */
+	if (dead && unit)
+		return EXIT_DONE;
 	return ask(cmd, name, json_pack("{s:s}", "verb", "stop"));
 }
+
+static const struct cmd_option stop_options[] = {
+	{ "unit", "UNIT", "as ExecStop= of this systemd unit: do nothing unless it is to stop" },
+	{ "kill-timeout", "MS", "SIGTERM to SIGKILL where lbctl run is dead (default 5000)" },
+	{ NULL, NULL, NULL },
+};
 
 static int run_send(struct cmd *cmd)
 {
@@ -258,12 +294,11 @@ const struct command cmd_stop = {
 	.name = "stop",
 	.args = "NAME",
 	.summary = "end a service's workers and its lbctl run",
-	.details =
-		"Returns when all is gone. Also ends what a lbctl run that was killed left, with 5 s "
-		"from\nSIGTERM to SIGKILL.",
+	.details = "Returns when all is gone. Also ends what a lbctl run that was killed left.",
 	.min_args = 1,
 	.max_args = 1,
 	.kind = VERB,
+	.options = stop_options,
 	.run = run_stop,
 };
 

@@ -12,9 +12,9 @@
 #include "addr.h"
 #include "cgroup.h"
 #include "cmd.h"
+#include "cmd_run.h"
 #include "keeper.h"
 
-#define DEFAULT_KILL_TIMEOUT_MS 5000
 #define DEFAULT_READY_TIMEOUT_MS 10000
 #define DEFAULT_MAX_RESTARTS 16
 
@@ -154,7 +154,7 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 	uint64_t restarts;
 	int status;
 
-	status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, DEFAULT_KILL_TIMEOUT_MS,
+	status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, KEEPER_KILL_TIMEOUT_MS,
 			     &options->kill_timeout_ms);
 	if (!status)
 		status = parse_limit(cmd, "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
@@ -180,7 +180,7 @@ static int parse_name_option(const struct cmd *cmd, struct keeper_options *optio
 	return EXIT_DONE;
 }
 
-static int parse_all(const struct cmd *cmd, struct keeper_options *options)
+int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *policy = cmd_value(cmd, "policy");
 	int status = parse_name_option(cmd, options);
@@ -212,7 +212,7 @@ static int parse_all(const struct cmd *cmd, struct keeper_options *options)
 static int run(struct cmd *cmd)
 {
 	struct keeper_options options = { .argv = cmd->args };
-	int status = parse_all(cmd, &options);
+	int status = cmd_run_parse(cmd, &options);
 
 	if (status)
 		return status;
@@ -225,20 +225,7 @@ static int run(struct cmd *cmd)
 }
 
 static const struct cmd_option options[] = {
-	{ "n", "N|max", "how many workers (default max: one per CPU that may be used)" },
-	{ "name", "NAME", "name of the service (default: the script's or command's)" },
-	{ "policy", "POLICY", "how to pick a worker" },
-	{ "port", "PORT[,PORT]", "share these ports, not the first that is bound" },
-	{ "offset-port", "PORT[,PORT]", "worker w gets PORT+w when it binds PORT" },
-	{ "listen", "ADDR[,ADDR]", "make the sockets and hand them over (LISTEN_FDS)" },
-	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" },
-	{ "ready-timeout", "MS", "time from start to ready (default 10000)" },
-	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" },
-	{ "max-restarts", "N", "give a worker up after N quick exits in a row (default 16)" },
-	{ "user", "USER", "run the workers as this user" },
-	{ "group", "GROUP", "its workers may report load, its users control the service" },
-	{ "log-dir", "DIR", "append the workers' output to DIR/NAME-WORKER.log" },
-	{ "with-controller", NULL, "workers end when lbctl dies" },
+	RUN_OPTIONS,
 	{ NULL, NULL, NULL },
 };
 

@@ -43,7 +43,7 @@ _lbctl_candidates() {
 		;;
 	COMMAND) "$lbctl" help --list 2>/dev/null | cut -d ' ' -f 1 ;;
 	KEY=VALUE...) "$lbctl" help "$command" 2>/dev/null | sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1=/p' ;;
-	ADDR...) _lbctl_ports ;;
+	ADDR | ADDR...) _lbctl_ports ;;
 	CMD) compgen -c ;;
 	GROUP) compgen -g ;;
 	'PID|NAME') [ ! -d /run/netns ] || command ls /run/netns ;;
