@@ -72,7 +72,7 @@ C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user 
 SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
-	test-programs FORCE
+	systemdtest test-programs FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -226,6 +226,9 @@ test: ## install what is missing, build, run unit and integration tests (root)
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh -- $(INTEGRATION)
+
+systemdtest: all ## units of lbctl unit under a systemd of their own, in a container (root)
+	$(Q)vmtests/systemd.sh
 
 # --- people -------------------------------------------------------------------------------------
 

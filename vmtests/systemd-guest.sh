@@ -1,0 +1,421 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Runs in the container of systemd.sh, as a service of its systemd: units that `lbctl unit` printed
+# are started, reloaded, restarted, killed and stopped, most of it under load. A test is a function;
+# what it prints with `bad` is what is wrong. The last line is the totals.
+set -u
+export LC_ALL=C
+cd /srv || exit 1
+
+units=/etc/systemd/system
+url=http://127.0.0.1:8080/
+deadline_s=30
+problems=0
+
+bad() {
+	echo "    $*"
+	problems=$((problems + 1))
+}
+
+expect() { # WHAT GOT WANT
+	[ "$2" = "$3" ] || bad "$1: got \"$2\", want \"$3\""
+}
+
+# until_true COMMAND...: waits, at most $deadline_s
+until_true() {
+	local end=$((SECONDS + deadline_s))
+	until "$@"; do
+		if [ $SECONDS -ge $end ]; then
+			bad "not within $deadline_s s: $*"
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+property() { # UNIT PROPERTY
+	systemctl show -P "$2" "$1"
+}
+
+keeper() {
+	property web MainPID
+}
+
+has() { # UNIT PROPERTY VALUE
+	[ "$(property "$1" "$2")" = "$3" ]
+}
+
+# systemd has restarted it so many times, and it is ready again.
+is_back() {
+	has web NRestarts "$1" && has web ActiveState active
+}
+
+# Of the workers that serve, in the order of their numbers.
+pids() {
+	lbctl show web --json | jq -r '[.workers[] | select(.state == "up") | .pid] | join(" ")'
+}
+
+worker_cgroups() {
+	(cd /sys/fs/cgroup/system.slice/web.service/lbctl-web 2>/dev/null && ls -d w*) | wc -l
+}
+
+# A server that logs all the time, and dies when it can't.
+write_app() {
+	cat >/usr/local/bin/app <<-'END'
+		#!/bin/sh
+		(trap '' PIPE; n=0; while echo "worker $LBCTL_WORKER pid $$ line $n"; do n=$((n + 1)); sleep 0.1; done; kill -KILL $$) &
+		exec lbctl-demo-worker --quiet --no-reuseport --listen :8080
+	END
+	chmod 755 /usr/local/bin/app
+}
+
+# The unit as printed; it runs what is in the file by then.
+write_web() {
+	write_app
+	lbctl unit --name web -n 4 --user nobody "$@" -- app >$units/web.service || bad "lbctl unit failed"
+	systemctl daemon-reload
+}
+
+start_web() {
+	write_web
+	systemctl start web || bad "start failed"
+}
+
+# One that never listens: systemd waits for its workers.
+begin_silent_web() {
+	write_web "$@"
+	printf '#!/bin/sh\nexec sleep 1000\n' >/usr/local/bin/app
+	systemctl start --no-block web
+	until_true has web StatusText '0 of 4 workers online'
+}
+
+set_lines() { # LINE...: as a drop-in
+	mkdir -p $units/web.service.d
+	printf '%s\n' '[Service]' "$@" >$units/web.service.d/test.conf
+	systemctl daemon-reload
+}
+
+load_begin() {
+	wrk -t 1 -c 16 -d 120s --timeout 10s -H 'Connection: close' $url >/tmp/wrk 2>&1 &
+	load=$!
+	sleep 0.3
+}
+
+# No error, no answer but 200, and something was answered.
+load_end() {
+	local requests
+	sleep 0.3
+	kill -INT "$load"
+	wait "$load"
+	requests=$(sed -n 's/^ *\([0-9]*\) requests in .*/\1/p' /tmp/wrk)
+	echo "    ${requests:-0} requests"
+	[ "${requests:-0}" -gt 0 ] || bad "no request was answered: $(cat /tmp/wrk)"
+	grep -E 'Socket errors|Non-2xx' /tmp/wrk && bad "requests failed"
+}
+
+has_logged() { # SINCE PATTERN
+	journalctl -q -o cat -u web --since "@$1" --no-pager | grep -q "$2"
+}
+
+# Nothing of the service is left: processes, cgroup, pins, files.
+expect_nothing_left() {
+	local path
+	for path in /sys/fs/cgroup/system.slice/web.service /sys/fs/bpf/lbctl/web /run/lbctl/web.*; do
+		[ ! -e "$path" ] || bad "left behind: $path"
+	done
+	pgrep -u nobody >/dev/null && bad "processes left behind: $(pgrep -a -u nobody)"
+}
+
+stop_web() {
+	systemctl stop web || bad "stop failed"
+	expect 'state after stop' "$(property web ActiveState) $(property web Result)" 'inactive success'
+	expect_nothing_left
+}
+
+# Exactly the capabilities that the unit names, as a list of words.
+unit_capabilities() {
+	sed -n 's/^CapabilityBoundingSet=//p' $units/web.service | tr 'A-Z ' 'a-z\n' | sort
+}
+
+# --- tests ---
+
+test_verify() {
+	write_web
+	lbctl unit --name rooted -n 2 --listen :80 -- app >$units/rooted.service
+	lbctl unit --attach :8080 >$units/watched.service
+	expect 'systemd-analyze verify' "$(systemd-analyze verify --man=no web.service rooted.service watched.service 2>&1)" ''
+	for unit in web rooted watched; do
+		systemd-analyze security --no-pager $unit.service 2>&1 | tail -n 1 | sed "s/^/    $unit: /"
+	done
+	rm $units/{rooted,watched}.service
+}
+
+# systemctl start returns when all workers serve; they have no capabilities, lbctl has few.
+test_start() {
+	local pid
+	start_web
+	expect workers "$(pids | wc -w)" 4
+	expect state "$(property web ActiveState)/$(property web SubState)" active/running
+	expect status "$(property web StatusText)" '4 of 4 workers online'
+	expect 'cgroups of workers' "$(worker_cgroups)" 4
+	expect 'main process' "$(keeper)" "$(lbctl show web --json | jq .keeper.pid)"
+	for pid in $(pids); do
+		expect 'capabilities of a worker' "$(awk '/^Cap(Prm|Eff|Amb)/ { print $2 }' "/proc/$pid/status" | sort -u)" 0000000000000000
+	done
+	expect 'capabilities of lbctl' "$(property web CapabilityBoundingSet | tr ' ' '\n' | sort)" "$(unit_capabilities)"
+	expect 'cgroup of a worker' "$(sed -n 's/^0:://p' "/proc/$pid/cgroup" | cut -d / -f 1-4)" /system.slice/web.service/lbctl-web
+	systemctl status --no-pager web | sed -n '1,/^$/s/^/    | /p'
+	stop_web
+}
+
+test_reload() {
+	local before after i
+	start_web
+	before=$(pids)
+	load_begin
+	for i in 1 2 3; do
+		systemctl reload web || bad "reload $i failed"
+	done
+	load_end
+	after=$(pids)
+	expect workers "$(wc -w <<<"$after")" 4
+	for i in $before; do
+		[[ " $after " != *" $i "* ]] || bad "pid $i is still there"
+	done
+	expect state "$(property web ActiveState)" active
+	stop_web
+}
+
+# The new version ends at once: systemctl says so, the old one goes on.
+test_reload_of_a_broken_version() {
+	local before
+	start_web
+	before=$(pids)
+	load_begin
+	printf '#!/bin/sh\necho SyntaxError >&2\nexit 3\n' >/usr/local/bin/app
+	systemctl reload web 2>/dev/null && bad "reload did not fail"
+	load_end
+	expect pids "$(pids)" "$before"
+	expect state "$(property web ActiveState)" active
+	write_app
+	stop_web
+}
+
+# A new lbctl, the same workers.
+test_restart() {
+	local before old i
+	start_web
+	before=$(pids)
+	load_begin
+	for i in 1 2 3; do
+		old=$(keeper)
+		systemctl restart web || bad "restart $i failed"
+		[ "$(keeper)" != "$old" ] || bad "the same lbctl"
+		expect pids "$(pids)" "$before"
+		expect status "$(property web StatusText)" '4 of 4 workers online'
+	done
+	load_end
+	systemctl reload web || bad "reload after restart failed"
+	stop_web
+}
+
+test_kill() {
+	local before old i
+	start_web
+	before=$(pids)
+	load_begin
+	for i in 1 2 3; do
+		old=$(keeper)
+		kill -KILL "$old"
+		until_true is_back "$i"
+		expect pids "$(pids)" "$before"
+	done
+	load_end
+	systemctl reload web || bad "reload after kill failed"
+	stop_web
+}
+
+# Workers inherit their stream to the journal from the first lbctl; it outlives that one.
+test_journal() {
+	local since worker
+	start_web
+	systemctl restart web
+	kill -KILL "$(keeper)"
+	until_true is_back 1
+	sleep 1
+	since=$(date +%s)
+	for worker in 0 1 2 3; do
+		until_true has_logged "$since" "worker $worker pid .* line"
+	done
+	expect 'identifiers of workers' "$(journalctl -q -o json -u web --since "@$since" --no-pager | jq -r 'select(.MESSAGE | startswith("worker")) | .SYSLOG_IDENTIFIER' | sort -u)" web
+	journalctl -q -u web --no-pager | grep -q 'killed by SIGKILL' && bad "a worker died"
+	stop_web
+}
+
+# Stopped, so it answers no watchdog: systemd kills it and starts another one.
+test_watchdog() {
+	local before
+	start_web
+	set_lines WatchdogSec=2 TimeoutStopSec=2 TimeoutAbortSec=1 LimitCORE=0
+	systemctl restart web
+	before=$(pids)
+	load_begin
+	kill -STOP "$(keeper)"
+	until_true is_back 1
+	load_end
+	expect pids "$(pids)" "$before"
+	set_lines
+	stop_web
+}
+
+# A worker that dies is started again, and all the while the unit is active.
+test_worker_dies() {
+	local before
+	start_web
+	before=$(pids)
+	kill -KILL "${before##* }"
+	until_true has web StatusText '3 of 4 workers online'
+	until_true has web StatusText '4 of 4 workers online'
+	expect 'other workers' "$(pids | cut -d ' ' -f 1-3)" "$(cut -d ' ' -f 1-3 <<<"$before")"
+	expect state "$(property web ActiveState)" active
+	stop_web
+}
+
+# Typed by hand, too, stop is stop.
+test_lbctl_stop() {
+	start_web
+	lbctl stop web >/dev/null || bad "lbctl stop failed"
+	until_true has web ActiveState inactive
+	sleep 1.5
+	expect state "$(property web ActiveState) $(property web NRestarts)" 'inactive 0'
+	expect_nothing_left
+}
+
+# lbctl can't be asked, so ExecStopPost= ends the workers.
+test_stop_of_a_stopped_lbctl() {
+	start_web
+	set_lines TimeoutStopSec=1
+	kill -STOP "$(keeper)"
+	systemctl stop web
+	expect_nothing_left
+	systemctl reset-failed web
+	set_lines
+}
+
+# A shell of `lbctl run` dies with its workers alive: stop ends those.
+test_stop_of_a_dead_lbctl() {
+	start_web
+	set_lines Restart=no
+	systemctl restart web
+	kill -KILL "$(keeper)"
+	until_true has web ActiveState failed
+	expect workers "$(pids | wc -w)" 4
+	lbctl stop web >/dev/null || bad "lbctl stop failed"
+	expect_nothing_left
+	systemctl reset-failed web
+	set_lines
+}
+
+# What never listens is not started, and a stop meanwhile ends it.
+test_stop_while_it_starts() {
+	begin_silent_web
+	expect state "$(property web ActiveState)" activating
+	stop_web
+}
+
+# Workers that never got ready make way for a version that does, by restart.
+test_repair_by_restart() {
+	begin_silent_web --ready-timeout 1000
+	write_app
+	systemctl restart web || bad "restart failed"
+	expect workers "$(pids | wc -w)" 4
+	stop_web
+}
+
+# A command that is not there is no reason to try for ever.
+test_command_goes_away() {
+	write_web
+	rm /usr/local/bin/app
+	systemctl start web 2>/dev/null && bad "start did not fail"
+	sleep 1.5
+	expect state "$(property web ActiveState) $(property web ExecMainStatus) $(property web NRestarts)" 'failed 127 0'
+	systemctl reset-failed web
+	expect_nothing_left
+}
+
+# The words that reach the worker are those that were typed.
+# shellcheck disable=SC1003,SC2016 # quotes and dollars as they stand
+test_quoting() {
+	local -a words=('a b' '' '%n' '100%%' '$HOME' 'x${HOME}y' '$$' ';' '"' "it's" '\' 'a\nb' $'new\nline'
+		$'\t\e' 'grüße €' '-n' '--' '@x' ' end ')
+	cat >/usr/local/bin/app <<-'END'
+		#!/bin/sh
+		for word; do printf '%s\0' "$word"; done >/tmp/words
+		exec lbctl-demo-worker --quiet --no-reuseport --listen :8080
+	END
+	chmod 755 /usr/local/bin/app
+	mkdir -p '/srv/100% real'
+	(cd '/srv/100% real' && lbctl unit --name web -n 1 -- app "${words[@]}" >$units/web.service)
+	systemctl daemon-reload
+	systemctl start web || bad "start failed"
+	cmp /tmp/words <(printf '%s\0' "${words[@]}") || bad "other words: $(tr '\0' '|' </tmp/words)"
+	expect directory "$(readlink "/proc/$(pids)/cwd")" '/srv/100% real'
+	stop_web
+	write_app
+}
+
+# `unit --attach`: steers a server that another unit starts, across all that happens to both.
+test_attach() {
+	local i old
+	cat >$units/server@.service <<-END
+		[Service]
+		ExecStart=/usr/local/sbin/lbctl-demo-worker --quiet --listen :9090
+	END
+	lbctl unit --attach :9090 >$units/web.service
+	systemctl daemon-reload
+	systemctl start web || bad "start without a server failed"
+	expect state "$(property web ActiveState)" active
+	systemctl start server@{0,1,2,3}
+	url=http://127.0.0.1:9090/
+	until_true has web StatusText '4 workers of lbctl-demo-work'
+	load_begin
+	systemctl restart web || bad "restart failed"
+	old=$(keeper)
+	kill -KILL "$old"
+	until_true has web NRestarts 1
+	until_true has web StatusText '4 workers of lbctl-demo-work'
+	load_end
+	url=http://127.0.0.1:8080/
+	expect listeners "$(lbctl show tcp-9090 --json | jq -c '[.listeners[].steering]')" '[true]'
+	systemctl stop web
+	expect 'steering after stop' "$(lbctl show tcp-9090 --json | jq -c '[.listeners[].steering]')" '[true]'
+	lbctl detach tcp-9090 >/dev/null
+	systemctl stop 'server@*'
+}
+
+# --- all of them ---
+
+main() {
+	local name passed=0 failed=0 names=("$@")
+	[ $# -gt 0 ] || mapfile -t names < <(declare -F | awk '$3 ~ /^test_/ { print $3 }')
+	echo "$(systemctl --version | head -n 1), Linux $(uname -r)"
+	for name in "${names[@]}"; do
+		problems=0
+		"$name"
+		if [ $problems = 0 ]; then
+			echo "PASS $name"
+			passed=$((passed + 1))
+		else
+			echo "FAIL $name"
+			failed=$((failed + 1))
+			journalctl -q -u web --no-pager -n 40 | sed 's/^/    | /'
+			systemctl kill --kill-whom=all -s KILL web 2>/dev/null
+			systemctl stop web 2>/dev/null
+			systemctl reset-failed 2>/dev/null
+			rm -rf $units/web.service.d /run/lbctl /sys/fs/bpf/lbctl/*
+		fi
+	done
+	echo "$passed passed, $failed failed"
+	systemctl --force exit $((failed > 0))
+}
+main "$@"
