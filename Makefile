@@ -72,7 +72,7 @@ C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user 
 SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
-	systemdtest test-programs FORCE
+	systemdtest test-programs vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -229,6 +229,17 @@ test: ## install what is missing, build, run unit and integration tests (root)
 
 systemdtest: all ## units of lbctl unit under a systemd of their own, in a container (root)
 	$(Q)vmtests/systemd.sh
+
+# The guest has no libraries but those of the programs that it needs.
+$(B)/vmtest/guest-exit: vmtests/guest-exit.c $(B)/flags
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(COMPILE) -static $< -o $@
+
+vmtest: ## run the integration tests on Linux 5.10, 6.1, 6.12 and 7.x in QEMU (root for the packages; README)
+	$(Q)tools/deps.sh build test vm
+	$(Q)$(MAKE) all test-programs $(B)/vmtest/guest-exit
+	$(Q)vmtests/run
 
 # --- people -------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# deps.sh GROUP...: makes sure that what the groups (build, test, lint) need is there. Silent when
+# deps.sh GROUP...: makes sure that what the groups (build, test, vm, lint) need is there. Silent when
 # it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
 # A package is there when the command or header it is wanted for is, however it was installed.
 set -euo pipefail
@@ -42,6 +42,9 @@ packages_of() {
 		gawk gawk
 		util-linux unshare
 	END
+	vm) cat <<-END ;;
+		qemu-system-x86 qemu-system-x86_64
+	END
 	lint) cat <<-END ;;
 		clang-format clang-format
 		cppcheck cppcheck
@@ -49,7 +52,7 @@ packages_of() {
 		codespell codespell
 	END
 	*)
-		echo "deps.sh: unknown group '$1': build, test or lint" >&2
+		echo "deps.sh: unknown group '$1': build, test, vm or lint" >&2
 		exit 2
 		;;
 	esac
