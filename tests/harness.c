@@ -51,6 +51,26 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static unsigned int scale_percent(void)
+{
+	const char *text = getenv("LB_TEST_SCALE");
+	int percent = text ? atoi(text) : 100;
+
+	return percent > 0 ? percent : 100;
+}
+
+unsigned int scaled_load(unsigned int usual)
+{
+	unsigned int load = usual * scale_percent() / 100;
+
+	return load ? load : 1;
+}
+
+uint64_t scaled_ms(uint64_t usual_ms)
+{
+	return usual_ms * 100 / scale_percent();
+}
+
 void harness_nap(void)
 {
 	const struct timespec nap = { .tv_nsec = 5 * 1000 * 1000 };

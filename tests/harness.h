@@ -47,10 +47,17 @@ const char *harness_build_path(const char *name);
 
 uint64_t now_ns(void);
 
+/*
+ * LB_TEST_SCALE (environment, percent, default 100): on a slow machine a test makes only so much of
+ * its usual load and waits longer by as much. A load is at least 1.
+ */
+unsigned int scaled_load(unsigned int usual);
+uint64_t scaled_ms(uint64_t usual_ms);
+
 /* Fails the test unless the condition holds within ms. */
 #define wait_until(condition, ms)                                                                  \
 	do {                                                                                       \
-		uint64_t wait_end_ns = now_ns() + (ms)*1000000ULL;                                 \
+		uint64_t wait_end_ns = now_ns() + scaled_ms(ms) * 1000000;                         \
 		while (!(condition)) {                                                             \
 			if (now_ns() > wait_end_ns)                                                \
 				fail_msg("not within %d ms: %s", (int)(ms), #condition);           \
@@ -194,6 +201,7 @@ struct wrk {
 	unsigned long requests, socket_errors, bad_answers;
 };
 /* wrk with one connection per request; wrk_stop() ends it early, wrk_wait() waits for its end. */
+#define WRK_UNTIL_STOPPED 2000 /* seconds */
 void wrk_start(struct job *job, const char *url, const char *connections, int seconds);
 void wrk_stop(const struct job *job);
 void wrk_wait(struct job *job, struct wrk *wrk);

@@ -17,9 +17,9 @@ static const char *const numbers[] = { "0", "1", "2", "3" };
 static int churn_seconds(void)
 {
 	const char *text = getenv("CHURN");
-	int seconds = text ? atoi(text) : CHURN_SECONDS;
+	int seconds = text ? atoi(text) : 0;
 
-	return seconds > 0 ? seconds : CHURN_SECONDS;
+	return seconds > 0 ? seconds : (int)scaled_load(CHURN_SECONDS);
 }
 
 /* What only a growing turn number chooses: each worker is drained, resumed, weighted in turn. */
@@ -62,7 +62,7 @@ static void test_settings(void **state)
 	books_read("web", &before);
 	passive_opens = kernel_counter("TcpPassiveOpens");
 	wrk_start(&job, "http://127.0.0.1:8080/", "64", churn_seconds());
-	while (turns < POLICY_CHANGES || job_is_running(&job))
+	while (turns < scaled_load(POLICY_CHANGES) || job_is_running(&job))
 		change_something(turns++);
 	wrk_wait(&job, &wrk);
 	print_message("%u changes of policy, %lu requests\n", turns, wrk.requests);

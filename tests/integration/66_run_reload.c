@@ -89,7 +89,7 @@ static void change_everything(void)
 	struct wrk wrk;
 	struct job job;
 
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	reload_three_times();
 	scale_up_and_down();
 	switch_policies();
@@ -130,7 +130,7 @@ static void fail_to_reload(void)
 	struct job job;
 
 	run_pids(&run, before, WORKERS);
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	file_write(NO_MORE, "");
 	lbctl_expect(1, "exited with status 3", "reload", "web", NULL);
 	lbctl_expect(1, "exited with status 3", "restart", "web", "2", NULL);
@@ -225,7 +225,7 @@ static void kill_each(void)
 	struct job job;
 
 	run_pids(&run, pids, WORKERS);
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	for (int i = 0; i < WORKERS; i++) {
 		kill(pids[i], SIGKILL);
 		wait_until(!process_lives(pids[i]), RUN_MS);

@@ -59,7 +59,7 @@ static void kill_controller(void)
 	struct job job;
 
 	run_pids(&run, pids, WORKERS);
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	run_kill(&run);
 	clients_run(&clients, (struct client_plan){ .connections = 1000, .at_once = 4 });
 	expect_same(pids);
@@ -108,7 +108,7 @@ static void test_killed_often(void **state)
 	(void)state;
 	start_shared();
 	run_pids(&run, pids, WORKERS);
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	for (int i = 0; i < 5; i++) {
 		run_kill(&run);
 		run_start_again(&run);

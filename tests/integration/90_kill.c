@@ -20,7 +20,7 @@ static struct show show;
 
 static void nap_us(long us)
 {
-	const struct timespec nap = { .tv_nsec = us * 1000 };
+	const struct timespec nap = { us / 1000000, us % 1000000 * 1000 };
 
 	nanosleep(&nap, NULL);
 }
@@ -75,7 +75,7 @@ static bool kill_one(unsigned int turn)
 	if (i == 0)
 		lbctl_ok("detach", "web", NULL);
 	lbctl_start(&job, args[0], args[1], args[2], args[3], NULL);
-	nap_us(rand() % victims[i].most_us);
+	nap_us(rand() % scaled_ms(victims[i].most_us));
 	kill(job.pid, SIGKILL);
 	job_wait(&job, &output);
 	output_free(&output);
@@ -101,6 +101,7 @@ static void expect_exact(unsigned int each)
  */
 static void test_killed_under_traffic(void **state)
 {
+	const unsigned int kills = scaled_load(KILLS);
 	unsigned int killed = 0;
 	struct job traffic;
 	struct wrk wrk;
@@ -109,15 +110,15 @@ static void test_killed_under_traffic(void **state)
 	srand(SEED);
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", 200);
-	for (unsigned int turn = 0; turn < KILLS; turn++)
+	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", WRK_UNTIL_STOPPED);
+	for (unsigned int turn = 0; turn < kills; turn++)
 		killed += kill_one(turn);
 	wrk_stop(&traffic);
 	wrk_wait(&traffic, &wrk);
-	print_message("%u of %d commands killed before their end, %lu requests\n", killed, KILLS,
+	print_message("%u of %u commands killed before their end, %lu requests\n", killed, kills,
 		      wrk.requests);
 	wrk_expect_no_failure(&wrk);
-	assert_in_range(killed, KILLS / 10, KILLS);
+	assert_in_range(killed, kills / 10, kills);
 	expect_exact(50);
 	lbctl_ok("detach", "web", NULL);
 	assert_true(pins_are_gone());
@@ -131,7 +132,7 @@ static void test_killed_and_exact(void **state)
 	srand(SEED + 1);
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	for (unsigned int turn = 0; turn < KILLS / 2; turn++) {
+	for (unsigned int turn = 0; turn < scaled_load(KILLS / 2); turn++) {
 		kill_one(turn);
 		expect_exact(2);
 	}
@@ -181,7 +182,7 @@ static void test_many_at_once(void **state)
 
 	(void)state;
 	demo_start_many(demos, WORKERS, ":8080");
-	for (int round = 0; round < 5; round++) {
+	for (int round = 0; round < (int)scaled_load(5); round++) {
 		assert_int_equal(run_at_once(attach, 1), 1U << 0);
 		show_read("web", &show);
 		assert_int_equal(show.nr_workers, WORKERS);

@@ -152,25 +152,26 @@ static void test_one_worker_too_many(void **state)
 static void test_many_services(void **state)
 {
 	static const unsigned int want[] = { 4, 4 };
+	const int services = scaled_load(SERVICES);
 	uint64_t start_ns;
 	json_t *list;
 
 	(void)state;
-	start_server(SERVICES, 2);
+	start_server(services, 2);
 	start_ns = now_ns();
-	for (int i = 0; i < SERVICES; i++) {
+	for (int i = 0; i < services; i++) {
 		char name[16], port[16];
 
 		snprintf(name, sizeof(name), "s%d", i);
 		snprintf(port, sizeof(port), ":%d", FIRST_PORT + i);
 		lbctl_ok("attach", "--name", name, port, NULL);
 	}
-	print_message("%d services attached in %llu ms\n", SERVICES,
+	print_message("%d services attached in %llu ms\n", services,
 		      (unsigned long long)ms_since(start_ns));
 	list = lbctl_json("list", "--json", NULL);
-	assert_int_equal(json_array_size(list), SERVICES);
+	assert_int_equal(json_array_size(list), services);
 	json_decref(list);
-	for (int i = 0; i < SERVICES; i++) {
+	for (int i = 0; i < services; i++) {
 		clients_run(&clients,
 			    (struct client_plan){ .port = FIRST_PORT + i, .connections = 8 });
 		clients_expect(&clients, 2, want);

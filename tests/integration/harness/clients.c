@@ -130,7 +130,7 @@ static bool all_are_sent(const struct clients *clients)
 
 static uint64_t clients_deadline(const struct clients *clients)
 {
-	return now_ns() + clients->plan.deadline_ms * 1000000ULL;
+	return now_ns() + scaled_ms(clients->plan.deadline_ms) * 1000000;
 }
 
 void clients_begin(struct clients *clients, struct client_plan plan)

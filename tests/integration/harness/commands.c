@@ -14,7 +14,7 @@ void job_start(struct job *job, const char *const argv[], int deadline_ms)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
 	job->name = argv[0];
-	job->deadline_ns = now_ns() + deadline_ms * 1000000ULL;
+	job->deadline_ns = now_ns() + scaled_ms(deadline_ms) * 1000000;
 	job->pid = fork();
 	assert_true(job->pid >= 0);
 	if (!job->pid) {

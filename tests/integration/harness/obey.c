@@ -274,7 +274,7 @@ void client_wait(int fd)
 {
 	struct pollfd ready = { fd, POLLOUT, 0 };
 
-	assert_int_equal(poll(&ready, 1, 5000), 1);
+	assert_int_equal(poll(&ready, 1, scaled_ms(5000)), 1);
 	assert_false(ready.revents & (POLLERR | POLLHUP));
 }
 

@@ -228,7 +228,7 @@ unsigned int run_lines(const struct run *run, const char *words)
 
 void run_expect_lines(const struct run *run, const char *words, unsigned int count)
 {
-	uint64_t end_ns = now_ns() + RUN_MS * 1000000ULL;
+	uint64_t end_ns = now_ns() + scaled_ms(RUN_MS) * 1000000;
 
 	while (run_lines(run, words) < count && now_ns() < end_ns)
 		harness_nap();
@@ -258,7 +258,7 @@ static bool are_up(const struct run *run, size_t n)
 
 void run_expect_up(const struct run *run, size_t n)
 {
-	uint64_t end_ns = now_ns() + RUN_MS * 1000000ULL;
+	uint64_t end_ns = now_ns() + scaled_ms(RUN_MS) * 1000000;
 
 	while (!are_up(run, n)) {
 		if (now_ns() > end_ns)
