@@ -2,7 +2,7 @@
 /*
  * Programs for the cgroup of a service that `lbctl run` started. Its workers bind the same port
  * without knowing of each other: the bind hooks set SO_REUSEPORT for them, or give each a port of
- * its own. A listen callback tells lbctl. MPTCP sockets, which the kernel can't steer, are refused
+ * its own. Where bind hooks can't, whoever sets SO_REUSEADDR gets SO_REUSEPORT in its place. A listen callback tells lbctl. MPTCP sockets, which the kernel can't steer, are refused
  * so that programs fall back to TCP.
  */
 #include "vmlinux.h"
@@ -13,12 +13,15 @@
 #include "lb_adopt.h"
 
 #define SOL_SOCKET 1
+#define SO_REUSEADDR 2
 #define SO_REUSEPORT 15
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
 #define ALLOW 1
 #define REFUSE 0
+
+const volatile bool lb_can_share = false; /* bind hooks may set socket options: 6.1 */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -28,6 +31,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lb_adopt);
 } lb_adopt SEC(".maps");
+
+/*
+ * 0 -> the first port that was bound. A hash, because the first to add an entry wins: before 5.12
+ * there is no compare-and-swap, and a program that holds one isn't loaded.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} lb_first SEC(".maps");
 
 /* Id of a worker's cgroup -> its number. */
 struct {
@@ -54,11 +68,15 @@ static __always_inline bool in_list(const __u16 *list, __u32 count, __u16 port)
 /* By default the first port that a worker binds is the one they share. */
 static __always_inline bool is_shared(struct lb_adopt *adopt, __u16 port)
 {
+	__u32 zero = 0, mine = port, *first;
+
 	if (adopt->nr_ports)
 		return in_list(adopt->ports, adopt->nr_ports, port);
-	if (!adopt->first)
-		__sync_val_compare_and_swap(&adopt->first, 0, port);
-	return adopt->first == port;
+	if (adopt->first)
+		return adopt->first == port;
+	bpf_map_update_elem(&lb_first, &zero, &mine, BPF_NOEXIST);
+	first = bpf_map_lookup_elem(&lb_first, &zero);
+	return first && *first == port;
 }
 
 static __always_inline int adopt_bind(struct bpf_sock_addr *ctx)
@@ -77,7 +95,7 @@ static __always_inline int adopt_bind(struct bpf_sock_addr *ctx)
 		ctx->user_port = bpf_htons(port + *worker);
 		return ALLOW;
 	}
-	if (is_shared(adopt, port))
+	if (is_shared(adopt, port) && lb_can_share)
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	return ALLOW;
 }
@@ -92,6 +110,18 @@ SEC("cgroup/bind6")
 int lb_bind6(struct bpf_sock_addr *ctx)
 {
 	return adopt_bind(ctx);
+}
+
+/* The port is not known here: with SO_REUSEADDR, all TCP ports of the service are shared. */
+SEC("cgroup/setsockopt")
+int lb_setsockopt(struct bpf_sockopt *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (ctx->level == SOL_SOCKET && ctx->optname == SO_REUSEADDR && sk &&
+	    sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP)
+		ctx->optname = SO_REUSEPORT;
+	return ALLOW;
 }
 
 SEC("cgroup/sock_create")

@@ -214,6 +214,7 @@ void wrk_expect_no_failure(const struct wrk *wrk);
 
 /* Every counter of a service; as a difference, what a test expects. */
 struct books {
+	uint64_t sent_again; /* TCP segments here, by the kernel's count */
 	uint64_t cursor;
 #define X(field, help) uint64_t field;
 	LB_COUNTERS(X)
@@ -226,7 +227,7 @@ struct books {
 void books_read(const char *service, struct books *books);
 /*
  * Fails the test with every field that differs unless the books have grown by exactly `want`
- * since `before`.
+ * since `before`. A segment that the kernel had to send again may have been counted once more.
  */
 #define books_expect(service, before, ...)                                                         \
 	books_compare(service, before, &(const struct books){ __VA_ARGS__ }, __FILE__, __LINE__)

@@ -10,6 +10,7 @@
 
 #include "adopt.skel.h"
 #include "cleanup.h"
+#include "probe.h"
 
 #define MOST_PROGRAMS 64
 
@@ -69,6 +70,8 @@ static int attach_all(int cgroup_fd, const struct adopt *skel)
 
 	if (!err)
 		err = attach(cgroup_fd, BPF_CGROUP_INET6_BIND, skel->progs.lb_bind6);
+	if (!err && !probe_features()->share)
+		err = attach(cgroup_fd, BPF_CGROUP_SETSOCKOPT, skel->progs.lb_setsockopt);
 	if (!err)
 		err = attach(cgroup_fd, BPF_CGROUP_INET_SOCK_CREATE, skel->progs.lb_create);
 	if (!err)
@@ -76,17 +79,35 @@ static int attach_all(int cgroup_fd, const struct adopt *skel)
 	return err;
 }
 
+static int load(struct adopter *adopt)
+{
+	bool can_share = probe_features()->share;
+
+	adopt->skel = adopt__open();
+	if (!adopt->skel)
+		return -errno;
+	adopt->skel->rodata->lb_can_share = can_share;
+	bpf_program__set_autoload(adopt->skel->progs.lb_setsockopt, !can_share);
+	switch (adopt__load(adopt->skel)) {
+	case 0:
+		return 0;
+	case -EPERM:
+	case -EACCES:
+		return -EPERM;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
 int adopt_open(int cgroup_fd, const struct lb_adopt *rules, struct adopter **out)
 {
 	struct adopter *adopt = calloc(1, sizeof(*adopt));
 	uint32_t zero = 0;
-	int err = 0;
+	int err;
 
 	if (!adopt)
 		return -ENOMEM;
-	adopt->skel = adopt__open_and_load();
-	if (!adopt->skel)
-		err = errno == EPERM || errno == EACCES ? -EPERM : -EOPNOTSUPP;
+	err = load(adopt);
 	if (!err && bpf_map_update_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, rules, 0))
 		err = -errno;
 	if (!err) {
@@ -126,9 +147,11 @@ void adopt_remove_member(struct adopter *adopt, uint64_t cgroup_id)
 
 uint16_t adopt_first_port(struct adopter *adopt)
 {
+	uint32_t zero = 0, first;
 	struct lb_adopt rules;
-	uint32_t zero = 0;
 
+	if (!bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_first), &zero, &first))
+		return first;
 	if (bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, &rules))
 		return 0;
 	return rules.first;

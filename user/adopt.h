@@ -14,7 +14,8 @@ struct adopter;
 
 /*
  * Loads the programs with these rules and attaches them to a cgroup. Returns 0 with *adopt for
- * adopt_close(), -EPERM, or -EOPNOTSUPP (the bind hook can't set options before 6.1).
+ * adopt_close(), -EPERM, -EOPNOTSUPP (the kernel refused one of them) or -errno. Before 6.1
+ * (features.share) only programs that set SO_REUSEADDR share ports, and then all that they bind.
  */
 int adopt_open(int cgroup_fd, const struct lb_adopt *rules, struct adopter **adopt);
 

@@ -104,6 +104,16 @@ static void check_features(struct doctor *doctor, const struct features *found, 
 		       "bpf_rdonly_cast (needs 6.2): full accept queues are not skipped");
 }
 
+static void check_sharing(struct doctor *doctor, const struct features *found, bool privileged)
+{
+	if (found->share)
+		report(doctor, OK, "run: workers share a port that they bind themselves");
+	else if (privileged)
+		report(doctor, NO,
+		       "socket options from bind hooks (needs 6.1): run shares ports only for "
+		       "programs that set SO_REUSEADDR; run --listen has no such limit");
+}
+
 static void check_tracking(struct doctor *doctor, const struct features *found)
 {
 	const char *obstacle = track_obstacle();
@@ -192,6 +202,7 @@ static int run(struct cmd *cmd)
 	check_kernel(&doctor, found);
 	check_features(&doctor, found, caps_have(39));
 	check_tracking(&doctor, found);
+	check_sharing(&doctor, found, caps_have(39));
 	check_bpffs(&doctor);
 	check_sockdiag(&doctor);
 	check_capabilities(&doctor);

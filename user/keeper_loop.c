@@ -23,6 +23,7 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "detach.h"
+#include "probe.h"
 #include "state.h"
 #include "trouble.h"
 
@@ -212,7 +213,8 @@ static int open_adopter(struct keeper *keeper)
 	if (err)
 		return say(keeper->options.name, EXIT_NOT_ABLE,
 			   "this kernel can't share a port between programs that do not ask for "
-			   "it (needs 6.1); use --listen ADDR");
+			   "it (%s); use --listen ADDR",
+			   err == -EOPNOTSUPP ? "it refused the hooks" : strerror(-err));
 	return EXIT_DONE;
 }
 
@@ -347,6 +349,11 @@ static void print_start(const struct keeper *keeper, uint32_t adopted)
 		printf("the ports of --port are shared\n");
 	else
 		printf("the first TCP port that one binds is shared (--port names others)\n");
+	if (keeper->adopter && !probe_features()->share)
+		printf("%s: this kernel (before 6.1) shares ports only for programs that set "
+		       "SO_REUSEADDR, and then all TCP ports that these bind; where that does not "
+		       "do, use --listen ADDR\n",
+		       options->name);
 	fflush(stdout);
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Feature probes: names in the kernel's BTF, and for atomics a five-instruction program. */
+/* Feature probes: names in the kernel's BTF, or a few instructions that the kernel takes or not. */
 #include "probe.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <linux/bpf.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "cleanup.h"
 
@@ -71,6 +72,28 @@ static bool can_fetch(void)
 	return fd >= 0;
 }
 
+/* *(u32 *)(fp - 4) = 1; bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, fp - 4, 4); return 1 */
+static bool can_share(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET4_BIND);
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = 1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = SOL_SOCKET },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = SO_REUSEPORT },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 4, .src_reg = 10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 4, .imm = -4 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 5, .imm = 4 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_setsockopt },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	_cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "probe",
+					       "Dual BSD/GPL", insns,
+					       sizeof(insns) / sizeof(insns[0]), &options);
+
+	return fd >= 0;
+}
+
 const struct features *probe_features(void)
 {
 	static struct features found;
@@ -81,6 +104,7 @@ const struct features *probe_features(void)
 		return &found;
 	probed = true;
 	found.fetch = can_fetch();
+	found.share = can_share();
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
 		return &found;

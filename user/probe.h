@@ -12,6 +12,7 @@ struct features {
 	bool cast;     /* bpf_rdonly_cast(), accept queues are read at each decision: 6.2 */
 	bool iterator; /* BPF iterator over TCP sockets: 5.9 */
 	bool track;    /* sockops programs in cgroups, storage that accepted sockets inherit */
+	bool share;    /* bind hooks of a cgroup may set socket options: 6.1 */
 	bool adopt;    /* iterators can have a socket tell its states: 6.12 */
 };
 

@@ -35,6 +35,7 @@ void books_read(const char *service, struct books *books)
 	uint32_t zero = 0;
 
 	memset(books, 0, sizeof(*books));
+	books->sent_again = kernel_counter("TcpRetransSegs");
 	assert_int_equal(bpf_map_lookup_elem(counters_fd, &zero, &counters), 0);
 	books->cursor = counters.cursor;
 #define X(field, help) books->field = counters.field;
@@ -64,6 +65,20 @@ static unsigned int compare_field(const char *name, int slot, uint64_t before, u
 	return 1;
 }
 
+/*
+ * On a slow machine segments are sent again, and what comes when its connection is over finds the
+ * listener: one look-up each that nobody expects, and no decision.
+ */
+static void forgive(uint64_t *counter, uint64_t expected, uint64_t *sent_again)
+{
+	uint64_t surplus = *counter - expected;
+
+	if (*counter < expected || surplus > *sent_again)
+		return;
+	*sent_again -= surplus;
+	*counter = expected;
+}
+
 void books_compare(const char *service, const struct books *before, const struct books *want,
 		   const char *file, int line)
 {
@@ -71,6 +86,9 @@ void books_compare(const char *service, const struct books *before, const struct
 	struct books after;
 
 	books_read(service, &after);
+	after.sent_again -= before->sent_again;
+	forgive(&after.ack_recent, before->ack_recent + want->ack_recent, &after.sent_again);
+	forgive(&after.ack_stray, before->ack_stray + want->ack_stray, &after.sent_again);
 	wrong += compare_field("cursor", -1, before->cursor, after.cursor, want->cursor);
 #define X(field, help) wrong += compare_field(#field, -1, before->field, after.field, want->field);
 	LB_COUNTERS(X)
