@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "lb_abi.h"
+#include "probe.h"
 
 #define HARNESS_DIR "/run/test" /* private to the test, gone with it */
 #define HARNESS_PINS "/sys/fs/bpf/lbctl"
@@ -44,6 +45,18 @@ int harness_reset(void **state);
 
 /* Path of a program or file below the build directory; static until the next call. */
 const char *harness_build_path(const char *name);
+
+/*
+ * First line of a test that a kernel without the feature (a field of struct features) can't pass:
+ * needs(migrate). Where a kernel forces such a skip, vmtests/skips/ names it.
+ */
+#define needs(feature)                                                                             \
+	do {                                                                                       \
+		if (!probe_features()->feature) {                                                  \
+			print_message("needs %s, which this kernel lacks\n", #feature);            \
+			skip();                                                                    \
+		}                                                                                  \
+	} while (0)
 
 uint64_t now_ns(void);
 

@@ -44,6 +44,7 @@ packages_of() {
 	END
 	vm) cat <<-END ;;
 		qemu-system-x86 qemu-system-x86_64
+		xz-utils xz
 	END
 	lint) cat <<-END ;;
 		clang-format clang-format

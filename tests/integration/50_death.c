@@ -36,6 +36,7 @@ static void test_killed_with_connections_waiting(void **state)
 	struct books before;
 
 	(void)state;
+	needs(migrate);
 	start_with_a_stuck_worker("511");
 	books_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
@@ -72,6 +73,7 @@ static void test_books_of_a_death(void **state)
 	struct books before;
 
 	(void)state;
+	needs(migrate);
 	start_with_a_stuck_worker("511");
 	clients_begin(&clients, (struct client_plan){ .connections = 4, .at_once = 4 });
 	clients_collect(&clients, 1);
@@ -115,6 +117,7 @@ static void test_full_queue_is_passed_by(void **state)
 	struct books before, after;
 
 	(void)state;
+	needs(cast);
 	start_with_a_stuck_worker("3");
 	books_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 1000, .at_once = 20 });
@@ -144,6 +147,7 @@ static void test_all_queues_full(void **state)
 	struct books before, after;
 
 	(void)state;
+	needs(cast);
 	for (int i = 0; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--listen", ":8080", "--no-accept", "--backlog", "1",
 			   NULL);
