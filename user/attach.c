@@ -315,6 +315,18 @@ static int add_listener(struct attach *attach, const struct reuseport_group *gro
 	}
 }
 
+/*
+ * Of two groups on one address, of which one is bound to a device, a listener can be one: the
+ * kernel refuses to select a socket of another group than its own.
+ */
+static void match_listener(struct attach *attach, int index, struct reuseport_group *group)
+{
+	struct reuseport_group *before = attach->by_listener[index];
+
+	if (!before || (before->ifindex && !group->ifindex))
+		attach->by_listener[index] = group;
+}
+
 static int match_listeners(struct attach *attach)
 {
 	int index, status;
@@ -327,7 +339,7 @@ static int match_listeners(struct attach *attach)
 				return status;
 			index = attach->state.nr_listeners - 1;
 		}
-		attach->by_listener[index] = attach->wanted[i];
+		match_listener(attach, index, attach->wanted[i]);
 	}
 	return EXIT_DONE;
 }
