@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * liblbctl: how a worker tells the kernel's load balancer how busy it is.
+ * liblbctl: how a worker joins the kernel's load balancer, and tells it how busy it is.
  *
  *	struct lbctl_worker *lb = lbctl_worker_open(NULL, listen_fd);
  *	...
@@ -14,7 +14,10 @@
  * no system call in it. Where nothing steers the listener every call is a clock read, and at most
  * once a second a look whether that has changed: the calls can stay in for good.
  *
- * How the worker's place is found, first hit counts:
+ * A worker that joins, with lbctl_worker_join(), is given its place by the service's keeper, the
+ * process of `lbctl run` or `lbctl watch`: it takes no privilege, on any kernel from 5.10 on.
+ *
+ * How the worker's place is found otherwise, first hit counts:
  *   LBCTL_LOAD_FD and LBCTL_SLOT in the environment: an inherited descriptor of the service's
  *	lb_load map, and the slot in it. Needs no bpf(2), so it works under a seccomp filter and
  *	without privileges on every kernel. The library does not close the descriptor.
@@ -26,7 +29,7 @@
  *
  * Threads: any thread may make any call on the same handle at any time, except
  * lbctl_worker_close(), which must be the last. No call blocks on another thread, none changes
- * errno except lbctl_worker_open(). They are not async-signal-safe.
+ * errno except lbctl_worker_open() and lbctl_worker_join(). They are not async-signal-safe.
  *
  * fork(): a child inherits handles that go on working, each with a copy of the counts, and writes
  * to the same slot. So open a handle in the process that serves its listener, after the last
@@ -63,17 +66,69 @@ struct lbctl_worker;
 LBCTL_EXPORT struct lbctl_worker *lbctl_worker_open(const char *service, int listen_fd);
 
 /**
- * lbctl_worker_close() - stop reporting and free the handle
- * @worker: from lbctl_worker_open(), or NULL
+ * lbctl_worker_join() - hand the worker's socket to the service's keeper, and begin to report
+ * @service: name of the service; NULL takes LBCTL_SERVICE from the environment
+ * @listen_fd: a socket of this worker, TCP, bound to the service's address with SO_REUSEPORT and
+ *	listening. A duplicate goes to the keeper, which puts the socket into the service and closes
+ *	it again: the socket stays the caller's, and leaves the service when it is closed.
  *
- * Call it when the listening socket is closed, also if connections are still being served: a slot
- * whose socket is closed may get another owner. What was reported last stays until it is stale.
+ * On return the socket gets connections. Joining again with the same socket changes nothing and
+ * gives one more handle, as a worker wants after a service was detached and attached again (then
+ * lbctl_worker_slot() is -1). A worker that listens on several addresses of the service joins with
+ * each socket, reports through one of the handles and closes the others.
+ *
+ * Who may: root, the keeper's user, members of its --group, and the user of `lbctl run --user`.
+ * With `lbctl watch` any socket may join that is in a group of the service; it becomes worker
+ * LBCTL_WORKER, if the environment has that, else the lowest number that is free. With `lbctl run`
+ * a process that run has started joins as the worker that it is, and one started by that in
+ * another cgroup (a container) by LBCTL_WORKER; nobody else does. With --wait-ready joining says
+ * that the worker is ready.
+ *
+ * The call waits for the keeper, 5 s at most.
+ *
+ * Return: a handle for lbctl_worker_close(), or NULL; then nothing has joined (after ETIMEDOUT: it
+ * may still), lbctl_join_error() says why in words, and errno is
+ *   EINVAL	not a name, or a socket that can't be a worker's of this service
+ *   ENOENT	nobody keeps such a service on this host (or /run/lbctl is not in our mounts)
+ *   ECONNREFUSED	its keeper died
+ *   EACCES, EPERM	this user is not admitted, or the keeper lacks a right
+ *   EBUSY	the keeper can't take it now: two sockets of that worker are in, it is being stopped
+ *   ETIMEDOUT	the keeper does not answer
+ *   EPROTO	it answered what makes no sense
+ *   ENOMEM, EMFILE ...	as of socket() and connect()
+ * A worker that is to serve in any case goes on with lbctl_worker_open().
+ */
+LBCTL_EXPORT struct lbctl_worker *lbctl_worker_join(const char *service, int listen_fd);
+
+/**
+ * lbctl_join_error() - why the calling thread's last lbctl_worker_join() failed
+ *
+ * Return: a sentence without full stop, "" if none has failed; valid until the thread's next
+ * lbctl_worker_join().
+ */
+LBCTL_EXPORT const char *lbctl_join_error(void);
+
+/**
+ * lbctl_worker_number() - which worker this is, as `lbctl show` counts them
+ * @worker: from lbctl_worker_join(), or NULL
+ *
+ * Return: the number that the keeper gave, or -1 if the handle is from lbctl_worker_open().
+ */
+LBCTL_EXPORT int lbctl_worker_number(struct lbctl_worker *worker);
+
+/**
+ * lbctl_worker_close() - stop reporting and free the handle
+ * @worker: from lbctl_worker_open() or lbctl_worker_join(), or NULL
+ *
+ * The socket stays in the service. Call it when the listening socket is closed, also if
+ * connections are still being served: a slot whose socket is closed may get another owner. What
+ * was reported last stays until it is stale.
  */
 LBCTL_EXPORT void lbctl_worker_close(struct lbctl_worker *worker);
 
 /**
  * lbctl_worker_slot() - where this worker is in the service's maps
- * @worker: from lbctl_worker_open(), or NULL
+ * @worker: from lbctl_worker_open() or lbctl_worker_join(), or NULL
  *
  * Looks again if that is due, as a report does.
  *

@@ -89,6 +89,9 @@ int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct s
 /* Parses the name of a policy. Returns EXIT_DONE, or EXIT_USAGE after a message was printed. */
 int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy);
 
+/* The value of --group, a name or a number; LB_NO_GROUP if not given. As cmd_parse_policy(). */
+int cmd_parse_group(const struct cmd *cmd, uint32_t *gid);
+
 /* steer_publish(), with a message when it fails. Returns an exit status. */
 int cmd_publish(const struct cmd *cmd, struct state *state, uint32_t policy);
 

@@ -13,8 +13,9 @@
 #include "netns.h"
 #include "probe.h"
 
-static int parse_group(struct cmd *cmd, const char *text, uint32_t *gid)
+int cmd_parse_group(const struct cmd *cmd, uint32_t *gid)
 {
+	const char *text = cmd_value(cmd, "group");
 	const struct group *entry;
 	uint64_t number;
 
@@ -53,7 +54,7 @@ static int parse_values(struct cmd *cmd, struct attach_request *request)
 		return cmd_fail(cmd, EXIT_USAGE, "--max-workers %.20s: not a number from 1 to %d",
 				most, LB_MAX_WORKERS);
 	request->max_workers = most ? (number + 1) / 2 : 0;
-	return parse_group(cmd, cmd_value(cmd, "group"), &request->group);
+	return cmd_parse_group(cmd, &request->group);
 }
 
 static void print_attached(const struct cmd *cmd, const struct attach_result *result)

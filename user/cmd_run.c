@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* lbctl run: N workers of any command, on one port. */
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,14 +134,10 @@ static int parse_limit(const struct cmd *cmd, const char *option, uint64_t most,
 
 static int parse_owner(const struct cmd *cmd, struct keeper_options *options)
 {
-	const char *group = cmd_value(cmd, "group");
-	const struct group *entry = group ? getgrnam(group) : NULL;
+	int status = cmd_parse_group(cmd, &options->group);
 
-	options->group = LB_NO_GROUP;
-	if (group && !entry)
-		return cmd_fail(cmd, EXIT_USAGE, "--group %.40s: no such group", group);
-	if (entry)
-		options->group = entry->gr_gid;
+	if (status)
+		return status;
 	options->user = cmd_value(cmd, "user");
 	if (options->user && !getpwnam(options->user))
 		return cmd_fail(cmd, EXIT_USAGE, "--user %.40s: no such user", options->user);

@@ -16,6 +16,8 @@ static int addresses_of(struct cmd *cmd, struct keeper_options *options, struct 
 	if (status)
 		return status;
 	strcpy(options->name, state.name);
+	if (options->group == LB_NO_GROUP)
+		options->group = state.config->group;
 	for (uint32_t i = 0; i < state.nr_listeners; i++) {
 		const struct lb_listener *listener = &state.config->listeners[i];
 		struct addr *addr = &addrs[options->nr_addrs++];
@@ -35,9 +37,9 @@ static int run(struct cmd *cmd)
 	struct addr addrs[LB_MAX_LISTENERS];
 	struct keeper_options options = { .addrs = addrs, .group = LB_NO_GROUP };
 	const char *policy = cmd_value(cmd, "policy"), *why;
-	int status = EXIT_DONE;
+	int status = cmd_parse_group(cmd, &options.group);
 
-	if (policy)
+	if (!status && policy)
 		status = cmd_parse_policy(cmd, policy, &options.policy);
 	if (status)
 		return status;
@@ -60,6 +62,7 @@ static int run(struct cmd *cmd)
 
 static const struct cmd_option options[] = {
 	{ "policy", "POLICY", "how to pick a worker, if it has to be attached first" },
+	{ "group", "GROUP", "its workers may join and report load, its users end the watching" },
 	{ NULL, NULL, NULL },
 };
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The keeper's control socket: SOCK_SEQPACKET, one JSON object a packet, so a message is whole or
- * not there. Who may: root, the keeper's own user, and the service's group. Nothing here waits for
- * a client: one that does not read loses what it would have been told.
+ * not there. Who may: root, the keeper's own user, and the group of a run; the workers' own user
+ * and the group of a watched service may join and nothing else. Nothing here waits for a client: one that does not read loses what it
+ * would have been told. A descriptor that came with a request is closed before anything else is
+ * done, as a duplicate keeps a dead worker's queue from moving.
  */
 #include <errno.h>
+#include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +21,21 @@
 #include "cleanup.h"
 #include "control.h"
 #include "keeper.h"
+#include "lib/packet.h"
 #include "trouble.h"
 
 #define MOST_CLIENTS 64
+#define MOST_GROUPS 256 /* of a client that are looked at */
+
+enum admission { STRANGER, WORKER, OPERATOR };
 
 struct client {
 	struct keeper *keeper;
 	struct client *next;
 	int fd;
+	int passed; /* came with the request that is handled now, -1 = nothing */
+	pid_t pid;
+	enum admission admission;
 	bool subscribed;
 	bool awaits_end; /* asked for the stop; the answer comes when all is gone */
 	sd_event_source *source;
@@ -43,15 +54,20 @@ static void client_free(struct client *client)
 		keeper->operation.client = NULL;
 	sd_event_source_disable_unref(client->source);
 	close_fd(&client->fd);
+	close_fd(&client->passed);
 	free(client);
+}
+
+static int send_json(int fd, const json_t *value, int passed)
+{
+	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
+
+	return text ? lbctl_packet_send(fd, text, strlen(text), passed) : -ENOMEM;
 }
 
 static void client_send(struct client *client, const json_t *value)
 {
-	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
-
-	if (text && send(client->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-	    errno == EAGAIN)
+	if (send_json(client->fd, value, -1) == -EAGAIN)
 		client->subscribed = false;
 }
 
@@ -177,14 +193,68 @@ static void do_send(struct client *client, const json_t *request)
 		control_reply(client, EXIT_NOT_FOUND, "no such worker");
 }
 
+/* Is anybody there? */
+static void do_hello(struct client *client, const json_t *request)
+{
+	(void)request;
+	control_reply(client, EXIT_DONE, "lbctl " LBCTL_VERSION);
+}
+
+static void reply_place(struct client *client, const struct join_place *place)
+{
+	char text[128];
+	json_t *reply;
+
+	snprintf(text, sizeof(text), "worker %u, listening on %s", place->worker, place->address);
+	reply = json_pack("{s:i, s:s, s:i, s:i}", "status", EXIT_DONE, "text", text, "worker",
+			  place->worker, "slot", place->slot);
+	send_json(client->fd, reply, place->load_fd);
+	json_decref(reply);
+}
+
+static void do_join(struct client *client, const json_t *request)
+{
+	const json_t *which = json_object_get(request, "worker");
+	json_int_t worker = json_is_integer(which) ? json_integer_value(which) : -1;
+	struct keeper *keeper = client->keeper;
+	const struct keeper_join join = {
+		.fd = client->passed,
+		.pid = client->pid,
+		.worker = which ? (uint32_t)worker : JOIN_ANY_WORKER,
+	};
+	struct trouble trouble;
+	struct join_place place;
+	int status;
+
+	if (client->passed < 0) {
+		control_reply(client, EXIT_USAGE,
+			      "no socket came with the request; send one (SCM_RIGHTS)");
+		return;
+	}
+	if (which && (worker < 0 || worker >= LB_MAX_WORKERS)) {
+		control_reply(client, EXIT_USAGE, "a worker is a number from 0 to 1023");
+		return;
+	}
+	status = keeper_join(keeper, &join, &place, &trouble);
+	close_fd(&client->passed);
+	if (status)
+		control_reply(client, status, trouble.text);
+	else
+		reply_place(client, &place);
+	close_fd(&place.load_fd);
+	keeper_step(keeper);
+}
+
 static const struct {
 	const char *verb;
 	bool for_watch; /* makes sense where lbctl did not start the workers */
+	enum admission takes;
 	void (*run)(struct client *client, const json_t *request);
 } verbs[] = {
-	{ "scale", false, do_scale },	  { "reload", false, do_reload },
-	{ "restart", false, do_restart }, { "stop", true, do_stop },
-	{ "events", true, do_events },	  { "send", false, do_send },
+	{ "scale", false, OPERATOR, do_scale },	    { "reload", false, OPERATOR, do_reload },
+	{ "restart", false, OPERATOR, do_restart }, { "stop", true, OPERATOR, do_stop },
+	{ "events", true, OPERATOR, do_events },    { "send", false, OPERATOR, do_send },
+	{ "hello", true, WORKER, do_hello },	    { "join", true, WORKER, do_join },
 };
 
 static void handle(struct client *client, const char *bytes, size_t n)
@@ -192,10 +262,16 @@ static void handle(struct client *client, const char *bytes, size_t n)
 	json_t *request = json_loadb(bytes, n, 0, NULL);
 	const char *verb = json_string_value(json_object_get(request, "verb"));
 
+	if (!verb || strcmp(verb, "join"))
+		close_fd(&client->passed);
 	for (size_t i = 0; verb && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verb, verbs[i].verb))
 			continue;
-		if (client->keeper->options.argv || verbs[i].for_watch)
+		if (client->admission < verbs[i].takes)
+			control_reply(client, EXIT_NOT_ABLE,
+				      "a worker may join, and nothing else; ask as root or as "
+				      "the keeper's user");
+		else if (client->keeper->options.argv || verbs[i].for_watch)
 			verbs[i].run(client, request);
 		else
 			control_reply(client, EXIT_FAILED,
@@ -209,67 +285,147 @@ static void handle(struct client *client, const char *bytes, size_t n)
 
 static int on_request(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-	static char bytes[CONTROL_MOST_BYTES + 1];
+	static char bytes[CONTROL_MOST_BYTES];
 	struct client *client = arg;
-	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = lbctl_packet_receive(fd, bytes, sizeof(bytes), &client->passed);
 
 	(void)source;
 	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return 0;
-	if (n <= 0)
-		client_free(client);
-	else if (n > CONTROL_MOST_BYTES)
+	if (n == -EMSGSIZE)
 		control_reply(client, EXIT_USAGE, "the request is too long");
-	else
+	else if (n == -E2BIG)
+		control_reply(client, EXIT_USAGE,
+			      "one descriptor goes with a request (or the keeper has no room for "
+			      "any more)");
+	else if (n > 0)
 		handle(client, bytes, n);
+	else
+		client_free(client);
+	if (n > 0)
+		close_fd(&client->passed);
 	return 0;
 }
 
-static bool may_ask(const struct keeper *keeper, int fd)
+static bool is_in_group(int fd, gid_t group)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	gid_t groups[MOST_GROUPS];
+	socklen_t len = sizeof(groups);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
 		return false;
-	return !peer.uid || peer.uid == getuid() ||
-	       (keeper->options.group != LB_NO_GROUP && peer.gid == keeper->options.group);
+	for (size_t i = 0; i < len / sizeof(*groups); i++) {
+		if (groups[i] == group)
+			return true;
+	}
+	return false;
+}
+
+static enum admission admit(const struct keeper *keeper, int fd, const struct ucred *peer)
+{
+	gid_t group = keeper->options.group;
+
+	if (!peer->uid || peer->uid == getuid())
+		return OPERATOR;
+	/* that of a watched service was given to report load, not to control lbctl */
+	if (group != LB_NO_GROUP && (peer->gid == group || is_in_group(fd, group)))
+		return keeper->options.argv ? OPERATOR : WORKER;
+	return peer->uid == keeper->worker_uid ? WORKER : STRANGER;
+}
+
+/*
+ * It is told why, and hung up on. What it has sent meanwhile is taken first: a connection that is
+ * closed with something unread gives its other end an error before the answer.
+ */
+static void send_away(int fd, int status, bool again, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void send_away(int fd, int status, bool again, const char *format, ...)
+{
+	json_t *reply;
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	reply = json_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
+	send_json(fd, reply, -1);
+	json_decref(reply);
+	shutdown(fd, SHUT_RD);
+	while (recv(fd, text, 1, MSG_DONTWAIT) > 0)
+		continue;
+	close(fd);
+}
+
+static size_t count_clients(const struct keeper *keeper)
+{
+	size_t n = 0;
+
+	for (const struct client *client = keeper->clients; client; client = client->next)
+		n++;
+	return n;
+}
+
+static void client_new(struct keeper *keeper, int fd, const struct ucred *peer,
+		       enum admission admission)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client) {
+		close(fd);
+		return;
+	}
+	*client = (struct client){
+		.keeper = keeper,
+		.fd = fd,
+		.passed = -1,
+		.pid = peer->pid,
+		.admission = admission,
+		.next = keeper->clients,
+	};
+	keeper->clients = client;
+	if (sd_event_add_io(keeper->loop, &client->source, fd, EPOLLIN, on_request, client) < 0)
+		client_free(client);
 }
 
 static int on_connect(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct keeper *keeper = arg;
-	struct client *client, *other;
-	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), n = 0;
+	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	enum admission admission = STRANGER;
+	struct ucred peer = { .uid = -1 };
+	socklen_t len = sizeof(peer);
 
 	(void)source;
 	(void)events;
 	if (connection < 0)
 		return 0;
-	for (other = keeper->clients; other; other = other->next)
-		n++;
-	client = n < MOST_CLIENTS && may_ask(keeper, connection) ? calloc(1, sizeof(*client)) :
-								   NULL;
-	if (!client) {
-		close(connection);
-		return 0;
-	}
-	*client = (struct client){ .keeper = keeper, .fd = connection, .next = keeper->clients };
-	keeper->clients = client;
-	if (sd_event_add_io(keeper->loop, &client->source, connection, EPOLLIN, on_request,
-			    client) < 0)
-		client_free(client);
+	if (!getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		admission = admit(keeper, connection, &peer);
+	if (admission == STRANGER)
+		send_away(connection, EXIT_NOT_ABLE, false,
+			  "user %u is not admitted by the keeper of %s, but root, its own user and "
+			  "--group are",
+			  peer.uid, keeper->options.name);
+	else if (count_clients(keeper) == MOST_CLIENTS)
+		send_away(connection, EXIT_FAILED, true, "%d clients are connected; try again",
+			  MOST_CLIENTS);
+	else
+		client_new(keeper, connection, &peer, admission);
 	return 0;
 }
 
-static int control_address(const char *name, struct sockaddr_un *at)
+/* Workers that are another user's may connect too; without CAP_CHOWN they can't, and can't join. */
+static void let_workers_in(struct keeper *keeper, const char *path)
 {
-	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	return snprintf(at->sun_path, sizeof(at->sun_path), KEEPER_DIR "/%s.sock", name) >=
-			       (int)sizeof(at->sun_path) ?
-		       -ENAMETOOLONG :
-		       0;
+	const char *user = keeper->options.user;
+	const struct passwd *entry = user ? getpwnam(user) : NULL;
+
+	keeper->worker_uid = entry ? entry->pw_uid : getuid();
+	if (entry && chown(path, entry->pw_uid, -1))
+		keeper->worker_uid = getuid();
 }
 
 int control_open(struct keeper *keeper)
@@ -286,6 +442,7 @@ int control_open(struct keeper *keeper)
 	     chown(at.sun_path, -1, keeper->options.group)) ||
 	    listen(fd, 16))
 		return -errno;
+	let_workers_in(keeper, at.sun_path);
 	keeper->control_fd = fd_steal(&fd);
 	return sd_event_add_io(keeper->loop, NULL, keeper->control_fd, EPOLLIN, on_connect, keeper);
 }
@@ -298,51 +455,4 @@ void control_close(struct keeper *keeper, int status, const char *text)
 		client_free(keeper->clients);
 	}
 	close_fd(&keeper->control_fd);
-}
-
-int control_connect(const char *name)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct sockaddr_un at;
-	int err = fd < 0 ? -errno : control_address(name, &at);
-
-	if (!err && connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		err = -errno;
-	return err ? err : fd_steal(&fd);
-}
-
-int control_request(int fd, const json_t *request)
-{
-	_cleanup_free_ char *text = json_dumps(request, JSON_COMPACT);
-
-	if (!text)
-		return -ENOMEM;
-	if (strlen(text) > CONTROL_MOST_BYTES)
-		return -EMSGSIZE;
-	return send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-int control_receive(int fd, json_t **value)
-{
-	static char bytes[CONTROL_MOST_BYTES];
-	ssize_t n;
-
-	do {
-		n = recv(fd, bytes, sizeof(bytes), 0);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n ? -errno : -EPIPE;
-	*value = json_loadb(bytes, n, 0, NULL);
-	return *value ? 0 : -EBADMSG;
-}
-
-pid_t control_keeper(const char *name)
-{
-	_cleanup_close_ int fd = control_connect(name);
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
-		return 0;
-	return peer.pid;
 }

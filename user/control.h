@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The client's side of a keeper's control socket: see control.c. */
+/* The client's side of a keeper's control socket: see control.c for the other. */
 #ifndef CONTROL_H
 #define CONTROL_H
 
 #include <jansson.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #define CONTROL_MOST_BYTES 65536
+
+/* Where the keeper of a service listens. Returns 0 or -ENAMETOOLONG. */
+int control_address(const char *name, struct sockaddr_un *at);
 
 /* Connects to the keeper of a service. Returns a descriptor, or -errno (-ENOENT: it has none). */
 int control_connect(const char *name);

@@ -20,6 +20,7 @@
 
 #include "addr.h"
 #include "adopt.h"
+#include "join.h"
 #include "keeper_files.h"
 #include "lb_abi.h"
 #include "parse.h"
@@ -113,6 +114,11 @@ struct keeper {
 	int exec_error; /* why the command can't be started at all */
 	struct operation operation;
 	int control_fd;
+	uid_t worker_uid; /* of --user: may join and nothing else; else that of lbctl */
+	struct {
+		uint64_t cookie;   /* of a socket from elsewhere that is about to join */
+		struct proc *proc; /* for which it comes; NULL = there is none */
+	} joining;
 	int notify_fd;
 	struct client *clients;
 	sd_event_source *sync_timer;
@@ -132,7 +138,7 @@ struct keeper {
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
 int keeper_run(const struct keeper_options *options);
 
-/* --- for the keeper's own files: keeper.c, keeper_proc.c, keeper_sync.c, control.c --- */
+/* --- for the keeper's own files: keeper.c, keeper_*.c, control.c --- */
 
 /* Does what is next. Cheap when there is nothing to do. */
 void keeper_step(struct keeper *keeper);
@@ -186,6 +192,22 @@ void keeper_status(struct keeper *keeper, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void keeper_say_ready(struct keeper *keeper);
 void keeper_say_stopping(struct keeper *keeper);
+
+/* Whose socket it is, NULL = a stranger's. */
+struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member);
+/* After another keeper's death: the slots of sockets that no process of ours was seen to make. */
+void keeper_find_slots(struct keeper *keeper);
+
+/* keeper_join.c */
+struct keeper_join {
+	int fd;		 /* the socket, the caller's */
+	pid_t pid;	 /* who sent it */
+	uint32_t worker; /* for which, or JOIN_ANY_WORKER */
+};
+
+/* Returns EXIT_DONE, then place->load_fd is the caller's, or the trouble's status. */
+int keeper_join(struct keeper *keeper, const struct keeper_join *request, struct join_place *place,
+		struct trouble *trouble);
 
 /* control.c */
 int control_open(struct keeper *keeper);

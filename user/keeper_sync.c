@@ -62,8 +62,10 @@ void keeper_close_listeners(struct keeper *keeper, uint32_t worker)
 }
 
 /* Whose socket: by the cgroup it was made in, or, of those that lbctl made, by its cookie. */
-static struct proc *owner_of(struct keeper *keeper, const struct member *member)
+struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member)
 {
+	if (keeper->joining.proc && keeper->joining.cookie == member->socket.cookie)
+		return keeper->joining.proc;
 	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
 		struct keeper_worker *seat = &keeper->workers[i];
 		struct proc *procs[] = { seat->current, seat->next, seat->leaving };
@@ -84,7 +86,7 @@ static struct proc *owner_of(struct keeper *keeper, const struct member *member)
 
 static int worker_of(void *arg, const struct member *member)
 {
-	struct proc *proc = owner_of(arg, member);
+	struct proc *proc = keeper_owner_of(arg, member);
 
 	return proc ? (int)proc->worker : -1;
 }
@@ -92,7 +94,7 @@ static int worker_of(void *arg, const struct member *member)
 /* Strangers stay out, and processes that have not said that they are ready. */
 static bool may_serve(struct keeper *keeper, const struct member *member)
 {
-	struct proc *proc = owner_of(keeper, member);
+	struct proc *proc = keeper_owner_of(keeper, member);
 
 	return proc && (proc->said_ready || !keeper->options.wait_ready);
 }
@@ -137,7 +139,7 @@ static bool is_shared(const uint16_t *ports, uint32_t n, uint16_t port)
 static void note_listening(struct keeper *keeper, const struct reuseport_group *group,
 			   const struct member *member, int slot)
 {
-	struct proc *proc = owner_of(keeper, member);
+	struct proc *proc = keeper_owner_of(keeper, member);
 	char address[ADDR_STRLEN];
 
 	if (!proc || slot < 0 || proc->slot == slot)
@@ -178,6 +180,32 @@ static void say_trouble(struct keeper *keeper, const struct trouble *trouble)
 	strcpy(keeper->trouble, trouble->text);
 	if (!said)
 		keeper_event(keeper, "trouble", NULL, "%s", trouble->text);
+}
+
+static void find_slot(struct keeper *keeper, const struct lb_worker *row, uint32_t slot)
+{
+	struct keeper_worker *seat = &keeper->workers[row->worker];
+	struct proc *proc = seat->current;
+
+	/* of two processes it may be the other one's */
+	if (proc && proc->slot < 0 && !seat->leaving)
+		proc->slot = slot;
+}
+
+void keeper_find_slots(struct keeper *keeper)
+{
+	const struct lb_worker *row;
+	struct state state;
+
+	if (state_open(&state, keeper->options.name, STATE_READ))
+		return;
+	for (uint32_t slot = 0; slot < state.config->used_slots; slot++) {
+		row = &state.workers[slot];
+		if (row->worker < LB_MAX_WORKERS &&
+		    (row->state == LB_SLOT_UP || row->state == LB_SLOT_DRAINING))
+			find_slot(keeper, row, slot);
+	}
+	state_close(&state);
 }
 
 /* lbctl watch: whatever listens there belongs to the service, whoever started it. */

@@ -74,7 +74,11 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 {
 	struct lb_queue *queue = &state->listeners[listener].queues[slot];
 	const struct lb_place place = { .slot = slot, .listener = listener };
+	/* a socket that joined need not be among what was found: what is known of it stays */
+	uint64_t sock = queue->cookie == cookie ? queue->sock : 0;
 
+	if (member && member->sock)
+		sock = member->sock;
 	if (queue->cookie && queue->cookie != cookie)
 		bpf_map_delete_elem(state->maps[MAP_COOKIES], &queue->cookie);
 	/* A pointer is believed only with its cookie: never show a new one with the old other. */
@@ -82,7 +86,7 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 	__atomic_store_n(&queue->cookie, cookie, __ATOMIC_SEQ_CST);
 	if (!cookie)
 		return;
-	__atomic_store_n(&queue->sock, member ? member->sock : 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&queue->sock, sock, __ATOMIC_SEQ_CST);
 	bpf_map_update_elem(state->maps[MAP_COOKIES], &cookie, &place, BPF_ANY);
 }
 
@@ -201,6 +205,14 @@ static int choose_slot(struct state *state, uint32_t listener, const struct serv
 	return slot_for_worker(state, worker < 0 ? lowest_without_socket(state) : (uint32_t)worker);
 }
 
+/* The mark first: what the socket accepts from now on inherits it. */
+static int register_socket(const struct state *state, uint32_t listener, uint32_t slot, int fd)
+{
+	int err = track_mark(state, slot, fd);
+
+	return err ? err : steer_register(state, listener, slot, fd);
+}
+
 static int register_patiently(const struct state *state, uint32_t listener, uint32_t slot,
 			      const struct member *member)
 {
@@ -212,10 +224,7 @@ static int register_patiently(const struct state *state, uint32_t listener, uint
 
 		if (copy < 0)
 			return copy;
-		/* first: what it accepts from now on inherits the mark */
-		err = track_mark(state, slot, copy);
-		if (!err)
-			err = steer_register(state, listener, slot, copy);
+		err = register_socket(state, listener, slot, copy);
 		if (err != -EBUSY || waited_ms >= REGISTER_RETRY_MS)
 			return err;
 		close_fd(&copy);
@@ -223,8 +232,9 @@ static int register_patiently(const struct state *state, uint32_t listener, uint
 	}
 }
 
+/* With `fd` in hand, else (-1) with a duplicate from whoever holds it. Returns the slot or -errno. */
 static int place_member(struct state *state, uint32_t listener, const struct service_owner *owner,
-			const struct member *member)
+			const struct member *member, int fd)
 {
 	struct lb_worker *row;
 	int slot, err;
@@ -234,7 +244,10 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 		return slot;
 	if (!is_open(&state->workers[slot]))
 		track_begin_slot(state, slot);
-	err = register_patiently(state, listener, slot, member);
+	if (fd >= 0)
+		err = register_socket(state, listener, slot, fd);
+	else
+		err = register_patiently(state, listener, slot, member);
 	if (err)
 		return err;
 	set_occupant(state, listener, slot, member->socket.cookie, member);
@@ -242,7 +255,7 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 	row->pid = member->pid;
 	if (!is_open(row))
 		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
-	return 0;
+	return slot;
 }
 
 static int place_new_members(struct state *state, uint32_t listener, struct reuseport_group *group,
@@ -256,11 +269,11 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 
 		if (!bpf_map_lookup_elem(state->maps[MAP_COOKIES], &member->socket.cookie, &place))
 			continue;
-		err = place_member(state, listener, owner, member);
+		err = place_member(state, listener, owner, member, -1);
 		/* closed since it was found: it needs no place; a third process of a worker waits */
 		if (err == -ESRCH || (owner && err == -ENOSPC))
 			continue;
-		if (err) {
+		if (err < 0) {
 			change->refused = member;
 			return err;
 		}
@@ -279,6 +292,15 @@ int service_refresh(struct state *state, struct reuseport_group *const *groups, 
 	for (uint32_t i = 0; !err && i < state->nr_listeners; i++)
 		err = place_new_members(state, i, groups[i], owner, change);
 	return err ? err : steer_publish(state, policy);
+}
+
+int service_join(struct state *state, uint32_t listener, const struct service_owner *owner,
+		 const struct member *member, int fd)
+{
+	int slot = place_member(state, listener, owner, member, fd);
+	int err = slot < 0 ? slot : steer_publish(state, lb_word_policy(state->config->word));
+
+	return err ? err : slot;
 }
 
 int service_slot_of_cookie(const struct state *state, uint64_t cookie)

@@ -39,6 +39,17 @@ int service_listener(const struct state *state, const struct reuseport_group *gr
 int service_refresh(struct state *state, struct reuseport_group *const *groups, uint32_t policy,
 		    const struct service_owner *owner, struct service_change *change);
 
+/*
+ * Puts one socket into a slot, with the descriptor that its owner handed over; whoever holds it
+ * need not be seen. `member` is what the kernel says of it, `pid` its process or 0, and it is in
+ * the listener's group. The state must be locked.
+ *
+ * Returns the slot; -ENOSPC (no room, or two sockets of its worker are in), -E2BIG (weights; the
+ * socket is registered), or what steer_register() returned.
+ */
+int service_join(struct state *state, uint32_t listener, const struct service_owner *owner,
+		 const struct member *member, int fd);
+
 /* The slot of a registered socket, or -ENOENT. */
 int service_slot_of_cookie(const struct state *state, uint64_t cookie);
 

@@ -35,6 +35,7 @@ static const char help[] =
 	"Reporting (liblbctl)\n"
 	"      --report            report the number of open connections\n"
 	"      --load L[,L...]     report these fixed loads instead, worker by worker, every 100 ms\n"
+	"      --join              join LBCTL_SERVICE through its keeper; ends if that fails\n"
 	"      --log FILE          append \"WORKER PID CLIENT-PORT\" for each accepted connection\n"
 	"  -q, --quiet             do not say where it listens\n"
 	"  -h, --help              show this\n"
@@ -56,6 +57,7 @@ enum {
 	OPT_SLOW,
 	OPT_REPORT,
 	OPT_LOAD,
+	OPT_JOIN,
 	OPT_LOG,
 };
 
@@ -73,6 +75,7 @@ static const struct option long_options[] = {
 	{ "slow", required_argument, NULL, OPT_SLOW },
 	{ "report", no_argument, NULL, OPT_REPORT },
 	{ "load", required_argument, NULL, OPT_LOAD },
+	{ "join", no_argument, NULL, OPT_JOIN },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
@@ -206,6 +209,9 @@ static int set_flag(struct demo_options *options, int option)
 		return 0;
 	case OPT_REPORT:
 		options->report = true;
+		return 0;
+	case OPT_JOIN:
+		options->join = true;
 		return 0;
 	case 'q':
 		options->quiet = true;

@@ -35,6 +35,7 @@ struct demo_options {
 	bool reuseport;
 	bool dual; /* [::] takes IPv4 too */
 	bool report;
+	bool join;
 	bool accept;
 	bool quiet;
 	const char *log_path; /* NULL = none */

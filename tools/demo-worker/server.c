@@ -128,19 +128,46 @@ static void tick(struct server *server, uint64_t now)
 	server->tick_ns = now + TICK_NS;
 }
 
-static void open_report(struct server *server)
+/* With each listener; the first one's handle reports. Return: 0 or -errno, and says why. */
+static int join(struct server *server)
 {
-	if (!server->options->report && !server->options->nr_loads)
-		return;
-	server->report = lbctl_worker_open(NULL, server->listeners[0].fd);
+	struct lbctl_worker *handle;
+	int i, err;
+
+	for (i = 0; i < server->nr_listeners; i++) {
+		handle = lbctl_worker_join(NULL, server->listeners[i].fd);
+		if (!handle) {
+			err = -errno;
+			fprintf(stderr, "lbctl-demo-worker: join: %s\n", lbctl_join_error());
+			return err;
+		}
+		if (server->report)
+			lbctl_worker_close(handle);
+		else
+			server->report = handle;
+	}
+	return 0;
+}
+
+/* Return: 0 or -errno. Without a place to report to it serves all the same. */
+static int open_report(struct server *server)
+{
+	const struct demo_options *options = server->options;
+	int err = options->join ? join(server) : 0;
+
+	if (err || (!options->report && !options->nr_loads))
+		return err;
+	if (!server->report)
+		server->report = lbctl_worker_open(NULL, server->listeners[0].fd);
 	if (!server->report) {
 		perror("lbctl-demo-worker: lbctl_worker_open");
-		return;
+		return 0;
 	}
-	server->counting = !server->options->nr_loads;
+	server->counting = !options->nr_loads;
 	/* an idle worker's load is 0, which is not the same as unknown */
 	lbctl_report_load(server->report, 0);
 	tick(server, server_now_ns());
+	return 0;
 }
 
 static void take_queue_and_close(struct server *server)
@@ -394,8 +421,7 @@ int server_run(const struct server_setup *setup)
 
 	if (err) {
 		fprintf(stderr, "lbctl-demo-worker: event loop: %s\n", strerror(-err));
-	} else {
-		open_report(&server);
+	} else if (!open_report(&server)) {
 		say_where(&server);
 		say_ready(setup->ready_fd);
 		status = loop(&server);

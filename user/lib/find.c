@@ -36,8 +36,7 @@ bool lbctl_find_is_name(const char *name)
 	return i <= LBCTL_NAME_MAX;
 }
 
-/* Whole string, decimal, at most `most`; -1 for anything else, NULL too. */
-static long env_number(const char *name, long most)
+long lbctl_find_env_number(const char *name, long most)
 {
 	const char *text = getenv(name);
 	char *end;
@@ -63,8 +62,15 @@ static bool is_cookie_map(const struct lbctl_map_shape *shape)
 	       shape->value_bytes == sizeof(struct lb_place);
 }
 
-/* What we inherited belongs to LBCTL_SERVICE; a caller who names another one looks for pins. */
-static bool wants_inherited(const char *service)
+bool lbctl_find_may_be_load(int fd, uint32_t slot)
+{
+	struct lbctl_map_shape shape;
+	int err = lbctl_map_shape_from_proc(fd, &shape);
+
+	return err ? err != -EINVAL : is_load_map(&shape, slot);
+}
+
+bool lbctl_find_is_own(const char *service)
 {
 	const char *own = getenv("LBCTL_SERVICE");
 
@@ -85,8 +91,8 @@ static int inherited_shape(int fd, struct lbctl_map_shape *shape)
 
 static int find_inherited(struct lbctl_found *found)
 {
-	long fd = env_number("LBCTL_LOAD_FD", INT32_MAX);
-	long slot = env_number("LBCTL_SLOT", LB_MAX_SLOTS - 1);
+	long fd = lbctl_find_env_number("LBCTL_LOAD_FD", INT32_MAX);
+	long slot = lbctl_find_env_number("LBCTL_SLOT", LB_MAX_SLOTS - 1);
 	struct lbctl_map_shape shape;
 	int err;
 
@@ -186,7 +192,7 @@ int lbctl_find(const struct lbctl_search *search, struct lbctl_found *found)
 	const char *only = secure_getenv("LBCTL_BPF_DIR");
 	size_t i;
 
-	if (wants_inherited(search->service) && !find_inherited(found))
+	if (lbctl_find_is_own(search->service) && !find_inherited(found))
 		return 0;
 	if (only)
 		return find_in_root(only, search, found);

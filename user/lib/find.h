@@ -14,6 +14,21 @@
 /* A letter, then letters, digits, `-`, `_`; at most LBCTL_NAME_MAX: stays inside the roots. */
 bool lbctl_find_is_name(const char *name);
 
+/* Whole string, decimal, at most `most`; -1 for anything else, and if it is not set. */
+long lbctl_find_env_number(const char *name, long most);
+
+/*
+ * Is it the service that the environment was made for? What stands there belongs to LBCTL_SERVICE,
+ * so a caller who names another one looks elsewhere. NULL is.
+ */
+bool lbctl_find_is_own(const char *service);
+
+/*
+ * A descriptor that another process sent: false if it is surely no lb_load map with this slot.
+ * Looks into /proc only; where that is closed to us the sender is believed.
+ */
+bool lbctl_find_may_be_load(int fd, uint32_t slot);
+
 /* What to look for. */
 struct lbctl_search {
 	const char *service; /* NULL = LBCTL_SERVICE or any */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,9 +16,14 @@
 #include <unistd.h>
 
 #include "find.h"
+#include "join.h"
 #include "report.h"
 
 #define LOOK_INTERVAL_NS 1000000000ULL
+#define JOIN_PATIENCE_MS 5000
+#define CONTROL_PATH "/run/lbctl/%s.sock"
+
+static __thread char join_error[LBCTL_WHY_BYTES];
 
 /*
  * The window is one page of address space that stays ours as long as the handle lives. Steered, it
@@ -34,6 +40,7 @@ struct lbctl_worker {
 	uint64_t cookie;
 	uint64_t next_look_ns;
 	uint32_t slot;			  /* valid while entry is set */
+	int number;			  /* that the keeper gave; -1 = did not join */
 	bool looking;			  /* a thread finds or lets go of the entry */
 	char service[LBCTL_NAME_MAX + 1]; /* "" = not given */
 };
@@ -167,6 +174,7 @@ static struct lbctl_worker *worker_new(const char *service, uint64_t cookie)
 	if (!worker)
 		return NULL;
 	worker->cookie = cookie;
+	worker->number = -1;
 	if (service)
 		strcpy(worker->service, service);
 	worker->window_bytes = sysconf(_SC_PAGESIZE);
@@ -195,6 +203,76 @@ struct lbctl_worker *lbctl_worker_open(const char *service, int listen_fd)
 	}
 	look_if_due(worker, now_ns());
 	return worker;
+}
+
+static struct lbctl_worker *join_failed(int err, const char *why)
+{
+	if (why != join_error)
+		snprintf(join_error, sizeof(join_error), "%s", why);
+	errno = -err;
+	return NULL;
+}
+
+/* Shows the page that the keeper gave. Return: 0 or -errno. */
+static int move_in(struct lbctl_worker *worker, const struct lbctl_joined *joined)
+{
+	const struct lbctl_found found = { .load_fd = joined->load_fd, .slot = joined->slot };
+	struct lb_load *entry = NULL;
+
+	if (lbctl_find_may_be_load(found.load_fd, found.slot))
+		entry = show_entry(worker, &found);
+	if (!entry)
+		return -EPROTO;
+	worker->number = joined->worker;
+	worker->slot = found.slot;
+	worker->entry = entry;
+	return 0;
+}
+
+struct lbctl_worker *lbctl_worker_join(const char *service, int listen_fd)
+{
+	char path[sizeof(CONTROL_PATH) + LBCTL_NAME_MAX];
+	struct lbctl_joining joining = {
+		.service = service ? service : getenv("LBCTL_SERVICE"),
+		.path = path,
+		.worker = -1,
+		.listen_fd = listen_fd,
+		.patience_ms = JOIN_PATIENCE_MS,
+	};
+	struct lbctl_worker *worker;
+	struct lbctl_joined joined;
+	uint64_t cookie;
+	int err;
+
+	if (!joining.service || !lbctl_find_is_name(joining.service))
+		return join_failed(-EINVAL, "no name of a service was given, by LBCTL_SERVICE "
+					    "neither, or it is none");
+	if (socket_cookie(listen_fd, &cookie))
+		return join_failed(-EINVAL, "the descriptor is not a socket");
+	if (lbctl_find_is_own(service))
+		joining.worker = lbctl_find_env_number("LBCTL_WORKER", LB_MAX_WORKERS - 1);
+	snprintf(path, sizeof(path), CONTROL_PATH, joining.service);
+	err = lbctl_join(&joining, &joined, join_error);
+	if (err)
+		return join_failed(err, join_error);
+	worker = worker_new(joining.service, cookie);
+	err = worker ? move_in(worker, &joined) : -ENOMEM;
+	close(joined.load_fd);
+	if (!err)
+		return worker;
+	lbctl_worker_close(worker);
+	return join_failed(err, err == -ENOMEM ? "out of memory" :
+						 "what the keeper sent is no load page");
+}
+
+const char *lbctl_join_error(void)
+{
+	return join_error;
+}
+
+int lbctl_worker_number(struct lbctl_worker *worker)
+{
+	return worker ? worker->number : -1;
 }
 
 void lbctl_worker_close(struct lbctl_worker *worker)
