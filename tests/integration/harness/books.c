@@ -51,6 +51,13 @@ void books_read(const char *service, struct books *books)
 	close(stats_fd);
 }
 
+/*
+ * A segment that is sent again and comes when its connection is over finds the listener. So does
+ * one that comes while another CPU puts the open connection in the place of the half-open one: the
+ * kernel's look-up takes no lock. With emulated CPUs that happens some times in a thousand.
+ */
+#define MOST_RACES 8
+
 static unsigned int compare_field(const char *name, int slot, uint64_t before, uint64_t after,
 				  uint64_t want)
 {
@@ -65,17 +72,14 @@ static unsigned int compare_field(const char *name, int slot, uint64_t before, u
 	return 1;
 }
 
-/*
- * On a slow machine segments are sent again, and what comes when its connection is over finds the
- * listener: one look-up each that nobody expects, and no decision.
- */
-static void forgive(uint64_t *counter, uint64_t expected, uint64_t *sent_again)
+/* Look-ups that nobody expects, each forgiven once; they decide nothing. */
+static void forgive(uint64_t *counter, uint64_t expected, uint64_t *most)
 {
 	uint64_t surplus = *counter - expected;
 
-	if (*counter < expected || surplus > *sent_again)
+	if (*counter < expected || surplus > *most)
 		return;
-	*sent_again -= surplus;
+	*most -= surplus;
 	*counter = expected;
 }
 
@@ -84,11 +88,12 @@ void books_compare(const char *service, const struct books *before, const struct
 {
 	unsigned int wrong = 0;
 	struct books after;
+	uint64_t strays;
 
 	books_read(service, &after);
-	after.sent_again -= before->sent_again;
-	forgive(&after.ack_recent, before->ack_recent + want->ack_recent, &after.sent_again);
-	forgive(&after.ack_stray, before->ack_stray + want->ack_stray, &after.sent_again);
+	strays = after.sent_again - before->sent_again + (scaled_load(100) < 100 ? MOST_RACES : 0);
+	forgive(&after.ack_recent, before->ack_recent + want->ack_recent, &strays);
+	forgive(&after.ack_stray, before->ack_stray + want->ack_stray, &strays);
 	wrong += compare_field("cursor", -1, before->cursor, after.cursor, want->cursor);
 #define X(field, help) wrong += compare_field(#field, -1, before->field, after.field, want->field);
 	LB_COUNTERS(X)
