@@ -118,8 +118,12 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (listeners_inherit(&inherited))
+	if (listeners_inherit(&inherited, &options))
 		return 1;
+	if (options.shared && !inherited.nr && listeners_open(&inherited, &options)) {
+		listeners_close(&inherited);
+		return 1;
+	}
 	server_signals(&signals);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	main_pid = getpid();

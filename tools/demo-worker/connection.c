@@ -16,6 +16,8 @@
 #define DRAIN_IDLE_NS (100 * NS_PER_MS)	   /* a client between two requests gets this long */
 #define DRAIN_SILENT_NS (1000 * NS_PER_MS) /* and one that never sent anything this long */
 #define MAX_SLOW_MS 3600000
+#define SLOW "/slow?ms="
+#define BUSY "/busy?us="
 
 static void set_deadline(struct server *server, struct connection *connection, uint64_t deadline_ns)
 {
@@ -95,22 +97,29 @@ static uint64_t cpu_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The same number of microseconds of CPU whatever else runs; the sleep blocks the whole worker. */
-static void work(const struct server *server)
+/* Blocks the whole worker. */
+static void sleep_for(uint64_t us)
 {
-	uint64_t end = cpu_now_ns() + server->options->work_us * 1000;
 	struct timespec until;
 
-	while (server->options->work_us && cpu_now_ns() < end)
-		continue;
-	if (!server->sleep_us)
+	if (!us)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += server->sleep_us % 1000000 * 1000;
-	until.tv_sec += server->sleep_us / 1000000 + until.tv_nsec / 1000000000;
+	until.tv_nsec += us % 1000000 * 1000;
+	until.tv_sec += us / 1000000 + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		continue;
+}
+
+/* The same number of microseconds of CPU whatever else runs. */
+static void work(const struct server *server)
+{
+	uint64_t end = cpu_now_ns() + server->options->work_us * 1000;
+
+	while (server->options->work_us && cpu_now_ns() < end)
+		continue;
+	sleep_for(server->sleep_us);
 }
 
 static void respond(struct server *server, struct connection *connection,
@@ -160,9 +169,11 @@ static void answer_stats(struct server *server, struct connection *connection,
 	char body[256];
 
 	snprintf(body, sizeof(body),
-		 "{\"worker\":%d,\"pid\":%d,\"accepted\":%llu,\"requests\":%llu,\"open\":%llu}\n",
+		 "{\"worker\":%d,\"pid\":%d,\"accepted\":%llu,\"requests\":%llu,\"open\":%llu,"
+		 "\"idle_wakeups\":%llu}\n",
 		 server->worker, server->pid, (unsigned long long)server->accepted,
-		 (unsigned long long)server->requests, (unsigned long long)server->open);
+		 (unsigned long long)server->requests, (unsigned long long)server->open,
+		 (unsigned long long)server->idle_wakeups);
 	respond(server, connection, request, "application/json", body);
 }
 
@@ -173,21 +184,40 @@ static bool target_begins(const struct http_request *request, const char *text)
 	return request->target_bytes >= len && !memcmp(request->target, text, len);
 }
 
-static void answer_slow(struct server *server, struct connection *connection,
-			const struct http_request *request)
+/* What follows prefix in the target. Return: 0 or -EINVAL. */
+static int target_number(const struct http_request *request, const char *prefix, uint64_t max,
+			 uint64_t *number)
 {
-	size_t skip = strlen("/slow?ms=");
+	size_t skip = strlen(prefix);
 	size_t len = request->target_bytes - skip;
 	char text[16];
-	uint64_t ms;
 
-	if (len >= sizeof(text)) {
+	if (len >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, request->target + skip, len);
+	text[len] = '\0';
+	return options_number(text, 0, max, number);
+}
+
+static void answer_busy(struct server *server, struct connection *connection,
+			const struct http_request *request)
+{
+	uint64_t us;
+
+	if (target_number(request, BUSY, MAX_SLOW_MS * 1000ULL, &us)) {
 		answer_error(server, connection, 400);
 		return;
 	}
-	memcpy(text, request->target + skip, len);
-	text[len] = '\0';
-	if (options_number(text, 0, MAX_SLOW_MS, &ms)) {
+	sleep_for(us);
+	answer(server, connection, request);
+}
+
+static void answer_slow(struct server *server, struct connection *connection,
+			const struct http_request *request)
+{
+	uint64_t ms;
+
+	if (target_number(request, SLOW, MAX_SLOW_MS, &ms)) {
 		answer_error(server, connection, 400);
 		return;
 	}
@@ -204,8 +234,10 @@ static void handle(struct server *server, struct connection *connection,
 	connection->body_bytes = request->body_bytes;
 	if (request->status != 200)
 		answer_error(server, connection, request->status);
-	else if (target_begins(request, "/slow?ms="))
+	else if (target_begins(request, SLOW))
 		answer_slow(server, connection, request);
+	else if (target_begins(request, BUSY))
+		answer_busy(server, connection, request);
 	else if (target_begins(request, "/stats"))
 		answer_stats(server, connection, request);
 	else

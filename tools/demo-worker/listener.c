@@ -92,7 +92,42 @@ static bool env_number(const char *name, uint64_t *value)
 	return text && !options_number(text, 0, INT32_MAX, value);
 }
 
-int listeners_inherit(struct demo_listeners *listeners)
+static int receive_connection(int fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec data = { &byte, sizeof(byte) };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	const struct cmsghdr *header;
+	int received = -1;
+	ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (got < 0)
+		return -1;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+		memcpy(&received, CMSG_DATA(header), sizeof(received));
+	else
+		errno = got ? EMFILE : EINVAL;
+	return received;
+}
+
+int listener_accept(int fd, const struct demo_options *options, struct sockaddr_storage *peer)
+{
+	socklen_t len = sizeof(*peer);
+
+	if (options->receive)
+		return receive_connection(fd);
+	return accept4(fd, (struct sockaddr *)peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int listeners_inherit(struct demo_listeners *listeners, const struct demo_options *options)
 {
 	uint64_t pid, fds, i;
 
@@ -103,7 +138,7 @@ int listeners_inherit(struct demo_listeners *listeners)
 	for (i = 0; i < fds && i < DEMO_MAX_LISTENERS; i++) {
 		int fd = FIRST_INHERITED + i;
 
-		if (!is_listening(fd)) {
+		if (!options->receive && !is_listening(fd)) {
 			fprintf(stderr,
 				"lbctl-demo-worker: descriptor %d of LISTEN_FDS does not "
 				"listen\n",

@@ -19,7 +19,14 @@ struct demo_listeners {
 int listeners_open(struct demo_listeners *listeners, const struct demo_options *options);
 
 /* The same for the sockets of LISTEN_FDS only; 0 with nr = 0 when there are none. */
-int listeners_inherit(struct demo_listeners *listeners);
+int listeners_inherit(struct demo_listeners *listeners, const struct demo_options *options);
+
+/*
+ * The next connection of a listener, or with options->receive the next that was handed in through
+ * a Unix socket. Return: its descriptor, non-blocking, or -1 with errno as accept(2); EINVAL when
+ * there will be none any more. *peer is left as it was where the address is not known.
+ */
+int listener_accept(int fd, const struct demo_options *options, struct sockaddr_storage *peer);
 
 void listeners_close(struct demo_listeners *listeners);
 

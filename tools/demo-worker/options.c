@@ -23,6 +23,11 @@ static const char help[] =
 	"      --backlog N         length of the accept queue (default 511)\n"
 	"      --no-reuseport      do not set SO_REUSEPORT\n"
 	"      --no-accept         listen, but never accept; SIGUSR1 switches accepting on and off\n"
+	"      --shared            one listening socket for all workers of -n, not one for each\n"
+	"      --exclusive         of the workers that share a socket wake one (EPOLLEXCLUSIVE)\n"
+	"      --batch N           take at most N connections per wake-up (default 64)\n"
+	"      --receive           the sockets of LISTEN_FDS are Unix sockets, through which somebody\n"
+	"                          else hands in connections (SCM_RIGHTS)\n"
 	"Workers\n"
 	"  -n, --workers N         start N worker processes, each with listeners of its own (default 1:\n"
 	"                          this process is the worker)\n"
@@ -40,8 +45,8 @@ static const char help[] =
 	"  -q, --quiet             do not say where it listens\n"
 	"  -h, --help              show this\n"
 	"\n"
-	"Paths: /slow?ms=N answers after N ms without holding up others, /stats in JSON, any other path\n"
-	"\"worker W pid P conn C req R\".\n"
+	"Paths: /slow?ms=N answers after N ms without holding up others, /busy?us=N sleeps N microseconds\n"
+	"and answers nobody meanwhile, /stats in JSON, any other path \"worker W pid P conn C req R\".\n"
 	"Environment: LBCTL_WORKER (number of the first worker), LISTEN_FDS and LISTEN_PID (listening\n"
 	"sockets to use instead of --listen), NOTIFY_SOCKET (gets READY=1 and STOPPING=1).\n";
 
@@ -50,6 +55,10 @@ enum {
 	OPT_BACKLOG,
 	OPT_NO_REUSEPORT,
 	OPT_NO_ACCEPT,
+	OPT_SHARED,
+	OPT_EXCLUSIVE,
+	OPT_BATCH,
+	OPT_RECEIVE,
 	OPT_USER,
 	OPT_GRACE_MS,
 	OPT_WORK_US,
@@ -67,6 +76,10 @@ static const struct option long_options[] = {
 	{ "backlog", required_argument, NULL, OPT_BACKLOG },
 	{ "no-reuseport", no_argument, NULL, OPT_NO_REUSEPORT },
 	{ "no-accept", no_argument, NULL, OPT_NO_ACCEPT },
+	{ "shared", no_argument, NULL, OPT_SHARED },
+	{ "exclusive", no_argument, NULL, OPT_EXCLUSIVE },
+	{ "batch", required_argument, NULL, OPT_BATCH },
+	{ "receive", no_argument, NULL, OPT_RECEIVE },
 	{ "workers", required_argument, NULL, 'n' },
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "grace-ms", required_argument, NULL, OPT_GRACE_MS },
@@ -207,6 +220,15 @@ static int set_flag(struct demo_options *options, int option)
 	case OPT_NO_ACCEPT:
 		options->accept = false;
 		return 0;
+	case OPT_SHARED:
+		options->shared = true;
+		return 0;
+	case OPT_EXCLUSIVE:
+		options->exclusive = true;
+		return 0;
+	case OPT_RECEIVE:
+		options->receive = true;
+		return 0;
 	case OPT_REPORT:
 		options->report = true;
 		return 0;
@@ -229,6 +251,8 @@ static int set_option(struct demo_options *options, int option, char *value)
 		return parse_int(value, 1, DEMO_MAX_WORKERS, &options->workers);
 	case OPT_BACKLOG:
 		return parse_int(value, 0, INT32_MAX, &options->backlog);
+	case OPT_BATCH:
+		return parse_int(value, 1, INT32_MAX, &options->batch);
 	case OPT_GRACE_MS: {
 		int grace_ms = 0, err = parse_int(value, 0, INT32_MAX, &grace_ms);
 
@@ -259,6 +283,7 @@ static void set_defaults(struct demo_options *options)
 	options->backlog = 511;
 	options->workers = 1;
 	options->grace_ms = 5000;
+	options->batch = 64;
 	options->reuseport = true;
 	options->accept = true;
 }

@@ -32,11 +32,15 @@ struct demo_options {
 	uint64_t loads[DEMO_MAX_WORKERS]; /* reported as they are; worker w takes w modulo nr */
 	int nr_loads;
 	long grace_ms;
+	int batch; /* connections taken per wake-up */
 	bool reuseport;
 	bool dual; /* [::] takes IPv4 too */
 	bool report;
 	bool join;
 	bool accept;
+	bool shared;	/* one socket for all workers */
+	bool exclusive; /* EPOLLEXCLUSIVE */
+	bool receive;	/* the inherited sockets are not listeners: connections come through them */
 	bool quiet;
 	const char *log_path; /* NULL = none */
 	const char *user;     /* NULL = stay */

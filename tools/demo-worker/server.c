@@ -18,7 +18,6 @@
 #include "notify.h"
 
 #define MAX_EVENTS 64
-#define ACCEPT_BATCH 64		  /* connections per event, so that requests get their turn */
 #define DRAIN_BATCH 65536	  /* most that are taken from a queue before it is closed */
 #define REARM_NS (50 * NS_PER_MS) /* after accept failed for want of something */
 #define TICK_NS (100 * NS_PER_MS) /* between reports */
@@ -48,6 +47,8 @@ static int arm(struct server *server, bool armed)
 	for (i = 0; i < server->nr_listeners; i++) {
 		struct epoll_event event = { EPOLLIN, { .ptr = &server->listeners[i] } };
 
+		if (server->options->exclusive)
+			event.events |= EPOLLEXCLUSIVE;
 		if (epoll_ctl(server->epoll_fd, op, server->listeners[i].fd, &event))
 			return -errno;
 	}
@@ -87,8 +88,7 @@ static void accept_later(struct server *server)
 static bool accept_one(struct server *server, int listen_fd)
 {
 	struct sockaddr_storage peer = { 0 };
-	socklen_t len = sizeof(peer);
-	int fd = accept4(listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = listener_accept(listen_fd, server->options, &peer);
 
 	if (fd >= 0) {
 		server->accepted++;
@@ -114,6 +114,15 @@ static void accept_many(struct server *server, int listen_fd, int most)
 {
 	while (most-- > 0 && accept_one(server, listen_fd))
 		continue;
+}
+
+/* A bounded number per event, so that requests get their turn. */
+static void on_listener(struct server *server, int listen_fd)
+{
+	uint64_t before = server->accepted;
+
+	accept_many(server, listen_fd, server->options->batch);
+	server->idle_wakeups += server->accepted == before;
 }
 
 static void tick(struct server *server, uint64_t now)
@@ -239,7 +248,7 @@ static void on_event(struct server *server, const struct epoll_event *event)
 	case SOURCE_LISTENER:
 		/* another event of this round may have stopped it */
 		if (server->armed)
-			accept_many(server, ((struct server_listener *)source)->fd, ACCEPT_BATCH);
+			on_listener(server, ((struct server_listener *)source)->fd);
 		break;
 	case SOURCE_CONNECTION:
 		connection_event(server, (struct connection *)source, event->events);

@@ -74,6 +74,7 @@ struct server {
 	bool draining;
 	struct connection *connections, *closed;
 	uint64_t open, accepted, requests;
+	uint64_t idle_wakeups;			       /* for a listener that had nothing left */
 	uint64_t rearm_ns, tick_ns, wake_ns, grace_ns; /* deadlines, or NO_TIME */
 };
 
