@@ -25,6 +25,9 @@ STACK_BUDGET := 512
 
 B := build
 
+# Where `make bench` leaves its figures.
+BENCH_OUT ?= $(B)/bench
+
 CFLAGS    ?= -O2 -g
 LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
 	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla \
@@ -69,10 +72,11 @@ HARNESS   := $(B)/tests/libharness.a
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
 		tools/bench tools/demo-worker tools/steercost tests tests/integration \
 		tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
-SH_FILES  := $(wildcard .ci/run tools/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
+SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
+		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
-.PHONY: all deps demo test check asan info format format-check lint install uninstall clean help \
-	systemdtest test-programs vmtest FORCE
+.PHONY: all deps demo bench bench-full bench-deps test check asan info format format-check lint \
+	install uninstall clean help systemdtest test-programs vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -250,6 +254,21 @@ demo: ## show it: build, start a demo service, steer it
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all
 	$(Q)tools/demo.sh
+
+bench: ## lbctl and its peers side by side: S1, S2, S3, S6, S7, some 10 minutes (root; gets Node.js 24 and PM2 from npm)
+	$(Q)$(MAKE) bench-deps
+	$(Q)$(B)/lb-bench S1 S2 S3 S6 S7 --rounds 3 --out $(BENCH_OUT)
+
+bench-full: ## all scenarios, more rounds: hours
+	$(Q)$(MAKE) bench-deps
+	$(Q)$(B)/lb-bench all --rounds 10 --out $(BENCH_OUT)
+
+# Without npm those peers are listed as missing.
+bench-deps:
+	$(Q)tools/deps.sh build bench
+	$(Q)$(MAKE) all
+	@mkdir -p $(BENCH_OUT)
+	-$(Q)tools/bench/fetch.sh
 
 info: $(B)/bpfinfo $(BPF_OBJS) ## verified instructions and stack of every BPF program, against the budget (root)
 	@test "$$(id -u)" = 0 || { echo 'make info: needs root (it loads the programs)' >&2; exit 1; }

@@ -76,7 +76,7 @@ capabilities() {
 }
 
 packages() {
-	sed -n '/^packages_of/,/^}/p' tools/deps.sh | awk '/^\t\t/ && NF == 2 && $1 !~ /^(echo|exit)$/ { print $1 }'
+	sed -n '/^packages_of/,/^}/p' tools/deps.sh | awk '/^\t\t/ && NF == 2 && $1 !~ /^(echo|exit)$/ { print $1 }' | sort -u
 }
 
 # --- the man page ---

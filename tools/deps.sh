@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# deps.sh GROUP...: makes sure that what the groups (build, test, vm, lint) need is there. Silent when
-# it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
+# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, lint) need is there.
+# Silent when it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
 # A package is there when the command or header it is wanted for is, however it was installed.
 set -euo pipefail
 
@@ -46,6 +46,15 @@ packages_of() {
 		qemu-system-x86 qemu-system-x86_64
 		xz-utils xz
 	END
+	bench) cat <<-END ;;
+		nodejs node
+		npm npm
+		nginx-light nginx
+		haproxy haproxy
+		gnuplot-nox gnuplot
+		jq jq
+		util-linux unshare
+	END
 	lint) cat <<-END ;;
 		clang-format clang-format
 		cppcheck cppcheck
@@ -53,7 +62,7 @@ packages_of() {
 		codespell codespell
 	END
 	*)
-		echo "deps.sh: unknown group '$1': build, test, vm or lint" >&2
+		echo "deps.sh: unknown group '$1': build, test, vm, bench or lint" >&2
 		exit 2
 		;;
 	esac
@@ -119,11 +128,11 @@ restore_services() {
 }
 
 # ... nor at the next boot, when it was us who brought it.
-disable_new_nginx() {
+disable_new() {
 	if command -v systemctl >/dev/null; then
-		systemctl disable --quiet nginx.service >/dev/null 2>&1 || true
+		systemctl disable --quiet "$1.service" >/dev/null 2>&1 || true
 	fi
-	update-rc.d nginx disable >/dev/null 2>&1 || true
+	update-rc.d "$1" disable >/dev/null 2>&1 || true
 }
 
 install_missing() {
@@ -134,7 +143,10 @@ install_missing() {
 	forbid_services
 	"${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
 	case " ${missing[*]} " in
-	*' nginx-light '*) disable_new_nginx ;;
+	*' nginx-light '*) disable_new nginx ;;
+	esac
+	case " ${missing[*]} " in
+	*' haproxy '*) disable_new haproxy ;;
 	esac
 }
 

@@ -11,14 +11,18 @@
 
 static const char help_text[] =
 	"usage: lb-bench load [OPTION]... URL      a load generator for any server\n"
+	"       lb-bench peers                     what can be compared here\n"
+	"       lb-bench SCENARIO... [OPTION]...   compare it\n"
 	"\n"
-	"`lb-bench COMMAND --help` shows the options.\n";
+	"`lb-bench load --help` and `lb-bench S1 --help` show the options.\n";
 
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "load", cmd_load },
+	{ "master", cmd_master },
+	{ "peers", cmd_peers },
 };
 
 int main(int argc, char **argv)
@@ -33,10 +37,8 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
 	}
-	if (argc < 2)
-		trouble_set(&trouble, EXIT_USAGE, "no command; lb-bench --help lists them");
-	else
-		trouble_set(&trouble, EXIT_USAGE,
-			    "what is '%s'? lb-bench --help lists the commands", argv[1]);
+	if (argc >= 2)
+		return cmd_compare(argc, argv);
+	trouble_set(&trouble, EXIT_USAGE, "no command; lb-bench --help lists them");
 	return cmd_fail(&trouble);
 }

@@ -11,7 +11,8 @@
 /* argv[0] is the command's name. */
 int cmd_load(int argc, char **argv);
 int cmd_peers(int argc, char **argv);
-int cmd_compare(int argc, char **argv);
+int cmd_compare(int argc, char **argv); /* argv[0] is not used */
+int cmd_master(int argc, char **argv);	/* the peer `master`; in master.c */
 
 /* Prints what is in *trouble as lb-bench's error; returns its status. */
 int cmd_fail(const struct trouble *trouble);
@@ -23,7 +24,7 @@ int cmd_parse_real(const char *option, const char *text, double min, double max,
 int cmd_parse_count(const char *option, const char *text, uint64_t min, uint64_t max,
 		    uint64_t *value, struct trouble *trouble);
 
-/* Becomes true on SIGINT or SIGTERM once cmd_catch_signals() was called; a second one kills. */
+/* Becomes true on SIGINT, SIGTERM or SIGHUP once cmd_catch_signals() was called. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);
 

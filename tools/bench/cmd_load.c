@@ -53,6 +53,11 @@ static int run(const struct load_options *options, const struct load_plan *plan,
 
 	if (plan->tick)
 		fputs("\r\033[K", stderr);
+	if (err == -EPERM)
+		return trouble_set(trouble, EXIT_NOT_ABLE,
+				   "can't have descriptors for %u at once; raise ulimit -Hn, or "
+				   "take less by -c",
+				   plan->users);
 	if (err)
 		return trouble_set(trouble, EXIT_FAILED, "can't run that load: %s", strerror(-err));
 	if (!options->json)

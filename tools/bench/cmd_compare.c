@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lb-bench SCENARIO..., lb-bench peers: the options and the order of things. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "cmd.h"
+#include "compare.h"
+
+#define MAX_SCENARIOS 64
+#define DEFAULT_ROUNDS 5
+
+struct compare_options {
+	const struct scenario *scenarios[MAX_SCENARIOS];
+	size_t nr_scenarios;
+	const char *peers, *policies, *ours, *node, *out;
+	uint64_t rounds, users, workers, seed;
+	double seconds;
+	bool json, quiet, help;
+};
+
+static const char help_text[] =
+	"usage: lb-bench SCENARIO... [OPTION]...\n"
+	"Runs scenarios on lbctl and its peers, side by side (root).\n"
+	"\n"
+	"      --peers LIST     names of `lb-bench peers`, commas between them, or all\n"
+	"      --policies LIST  of lbctl, in place of those that the scenario has\n"
+	"      --ours LIST      what the others are compared with\n"
+	"      --rounds N       each runs every peer once; 1 to 100 (default 5; node: 10)\n"
+	"      --seconds S      of load in a trial (default: the scenario's; S3, S6, S7 and S8 keep\n"
+	"                       theirs, as things happen in them at fixed times)\n"
+	"      --users N        closed loop (default: the scenario's)\n"
+	"      --workers N      1 to 64 (default 4)\n"
+	"      --node WHICH     24 (of the cache), system, or a path (default: 24 if it is there)\n"
+	"      --seed N         (default 1)\n"
+	"      --out DIR        write SCENARIO.json there as well\n"
+	"      --json           JSON on standard output, an object for each scenario\n"
+	"  -q, --quiet          no progress line\n"
+	"  -h, --help           this text\n"
+	"\n"
+	"Scenarios (all is every one):\n";
+
+enum {
+	OPT_PEERS = 256,
+	OPT_POLICIES,
+	OPT_OURS,
+	OPT_ROUNDS,
+	OPT_SECONDS,
+	OPT_USERS,
+	OPT_WORKERS,
+	OPT_NODE,
+	OPT_SEED,
+	OPT_OUT,
+	OPT_JSON,
+};
+
+static const struct option known[] = {
+	{ "peers", required_argument, NULL, OPT_PEERS },
+	{ "policies", required_argument, NULL, OPT_POLICIES },
+	{ "ours", required_argument, NULL, OPT_OURS },
+	{ "rounds", required_argument, NULL, OPT_ROUNDS },
+	{ "seconds", required_argument, NULL, OPT_SECONDS },
+	{ "users", required_argument, NULL, OPT_USERS },
+	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "node", required_argument, NULL, OPT_NODE },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "out", required_argument, NULL, OPT_OUT },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int set_option(struct compare_options *options, int option, struct trouble *trouble)
+{
+	switch (option) {
+	case OPT_PEERS:
+		options->peers = optarg;
+		break;
+	case OPT_POLICIES:
+		options->policies = optarg;
+		break;
+	case OPT_OURS:
+		options->ours = optarg;
+		break;
+	case OPT_ROUNDS:
+		return cmd_parse_count("--rounds", optarg, 1, COMPARE_MAX_ROUNDS, &options->rounds,
+				       trouble);
+	case OPT_SECONDS:
+		return cmd_parse_real("--seconds", optarg, 0, 600, &options->seconds, trouble);
+	case OPT_USERS:
+		return cmd_parse_count("--users", optarg, 1, LOAD_MAX_USERS, &options->users,
+				       trouble);
+	case OPT_WORKERS:
+		return cmd_parse_count("--workers", optarg, 1, 64, &options->workers, trouble);
+	case OPT_NODE:
+		options->node = optarg;
+		break;
+	case OPT_SEED:
+		return cmd_parse_count("--seed", optarg, 0, INT64_MAX, &options->seed, trouble);
+	case OPT_OUT:
+		options->out = optarg;
+		break;
+	case OPT_JSON:
+		options->json = true;
+		break;
+	case 'q':
+		options->quiet = true;
+		break;
+	default:
+		options->help = true;
+	}
+	return EXIT_DONE;
+}
+
+static int add_scenario(struct compare_options *options, const char *name, struct trouble *trouble)
+{
+	const struct scenario *scenario;
+	int status = EXIT_DONE;
+
+	if (!strcmp(name, "all")) {
+		for (size_t i = 0; i < nr_scenarios && !status; i++)
+			status = add_scenario(options, scenarios[i].name, trouble);
+		return status;
+	}
+	scenario = scenario_get(name, trouble);
+	if (!scenario)
+		return trouble->status;
+	if (options->nr_scenarios == MAX_SCENARIOS)
+		return trouble_set(trouble, EXIT_USAGE, "more than %d scenarios", MAX_SCENARIOS);
+	options->scenarios[options->nr_scenarios++] = scenario;
+	return EXIT_DONE;
+}
+
+static int parse_options(int argc, char **argv, struct compare_options *options,
+			 struct trouble *trouble)
+{
+	int option, status = EXIT_DONE;
+
+	opterr = 0;
+	optind = 0;
+	while (!status && !options->help &&
+	       (option = getopt_long(argc, argv, ":qh", known, NULL)) != -1) {
+		if (option == ':' || option == '?')
+			return trouble_set(trouble, EXIT_USAGE, "%s '%s'; see lb-bench --help",
+					   option == ':' ? "no value after" : "unknown option",
+					   argv[optind - 1]);
+		status = set_option(options, option, trouble);
+	}
+	for (; !status && !options->help && optind < argc; optind++)
+		status = add_scenario(options, argv[optind], trouble);
+	if (!status && !options->help && !options->nr_scenarios)
+		return trouble_set(trouble, EXIT_USAGE, "no scenario; lb-bench --help lists them");
+	return status;
+}
+
+static void apply(const struct compare_options *options, struct scenario *scenario)
+{
+	if (options->seconds > 0 && scenario->plan.seconds > 0 && !scenario->events[0].kind)
+		scenario->plan.seconds = options->seconds;
+	if (options->users)
+		scenario->plan.users = options->users;
+	if (options->workers)
+		scenario->service.workers = options->workers;
+	if (options->ours)
+		scenario->ours = options->ours;
+}
+
+/* The scenario's peers without its policies, then those that were asked for. */
+static int add_policies(struct comparison *comparison, const char *policies,
+			struct trouble *trouble)
+{
+	_cleanup_free_ char *copy = strdup(policies);
+	char *rest = copy, *policy, name[PEER_NAME_MAX];
+	size_t kept = 0;
+	int status = EXIT_DONE;
+
+	for (size_t i = 0; i < comparison->count; i++) {
+		if (strcmp(comparison->entries[i].peer->script, "lbctl"))
+			comparison->entries[kept++] = comparison->entries[i];
+	}
+	comparison->count = kept;
+	while (!status && rest && (policy = strsep(&rest, ","))) {
+		snprintf(name, sizeof(name), "lbctl-%s", policy);
+		status = compare_add(comparison, name, trouble);
+	}
+	return status;
+}
+
+static int write_json(const struct compare_options *options, const struct comparison *comparison,
+		      struct trouble *trouble)
+{
+	const int flags = JSON_INDENT(1) | JSON_REAL_PRECISION(7);
+	json_t *object = compare_json(comparison);
+	char path[PATH_MAX];
+	int err = !object;
+
+	if (options->json && !err)
+		err = json_dumpf(object, stdout, flags) || puts("") < 0;
+	snprintf(path, sizeof(path), "%s/%s.json", options->out ? options->out : "",
+		 comparison->scenario.name);
+	if (options->out && !err)
+		err = json_dump_file(object, path, flags);
+	json_decref(object);
+	return err ? trouble_set(trouble, EXIT_FAILED, "can't write %s",
+				 options->out ? path : "the result") :
+		     EXIT_DONE;
+}
+
+static int run_scenario(const struct compare_options *options, const struct scenario *scenario,
+			const struct peers *peers, const struct world *world,
+			struct trouble *trouble)
+{
+	struct comparison comparison = {
+		.scenario = *scenario,
+		.peers = peers,
+		.world = world,
+		.rounds = options->rounds  ? options->rounds :
+			  scenario->rounds ? scenario->rounds :
+					     DEFAULT_ROUNDS,
+		.seed = options->seed,
+		.quiet = options->quiet,
+	};
+	int status;
+
+	apply(options, &comparison.scenario);
+	status = compare_add(&comparison, options->peers ? options->peers : scenario->peers,
+			     trouble);
+	if (!status && options->policies)
+		status = add_policies(&comparison, options->policies, trouble);
+	if (!status)
+		status = compare_run(&comparison, trouble);
+	if (!status && !options->json) {
+		compare_text(stdout, &comparison);
+		puts("");
+	}
+	if (!status && (options->json || options->out))
+		status = write_json(options, &comparison, trouble);
+	compare_free(&comparison);
+	return status;
+}
+
+static void print_help(void)
+{
+	fputs(help_text, stdout);
+	for (size_t i = 0; i < nr_scenarios; i++)
+		printf("  %-12s %s\n", scenarios[i].name, scenarios[i].title);
+}
+
+/* Now: what can't be written is better known before hours of work than after. */
+static int make_out(const char *out, struct trouble *trouble)
+{
+	if (!out || !mkdir(out, 0755) || (errno == EEXIST && !access(out, W_OK | X_OK)))
+		return EXIT_DONE;
+	return trouble_set(trouble, EXIT_FAILED, "--out: can't write to %s: %s", out,
+			   strerror(errno));
+}
+
+int cmd_compare(int argc, char **argv)
+{
+	struct compare_options options = { .seed = 1 };
+	struct trouble trouble = { 0 };
+	struct peers peers;
+	struct world world;
+	int status = parse_options(argc, argv, &options, &trouble);
+
+	if (!status && options.help) {
+		print_help();
+		return EXIT_DONE;
+	}
+	if (!status)
+		status = make_out(options.out, &trouble);
+	if (!status)
+		status = world_enter(&world, &trouble);
+	if (!status)
+		status = peers_find(&peers, &world, options.node, &trouble);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (size_t i = 0; i < options.nr_scenarios && !status; i++)
+		status = run_scenario(&options, options.scenarios[i], &peers, &world, &trouble);
+	return status ? cmd_fail(&trouble) : EXIT_DONE;
+}
+
+int cmd_peers(int argc, char **argv)
+{
+	struct trouble trouble = { 0 };
+	struct peers peers;
+	struct world world;
+	int status = argc > 1 ? trouble_set(&trouble, EXIT_USAGE, "peers takes no argument") :
+				world_find(&world, &trouble);
+
+	(void)argv;
+	if (!status)
+		status = peers_find(&peers, &world, NULL, &trouble);
+	for (size_t i = 0; i < peers.count && !status; i++)
+		printf("%-22s %-6s %s%s%s%s\n", peers.all[i].name, peers.all[i].program,
+		       peers.all[i].what, *peers.all[i].missing ? " (missing: " : "",
+		       peers.all[i].missing, *peers.all[i].missing ? ")" : "");
+	return status ? cmd_fail(&trouble) : EXIT_DONE;
+}

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# shellcheck shell=bash
+# What the peers share. A peer is a script here that defines start() and, where it can, reload(),
+# scale() and stop(); lb-bench calls `peer.sh NAME FUNCTION [ARG]` in a cgroup of the peer's own and
+# ends by that cgroup what is left. Its header says:
+#   what:    one line for people
+#   needs:   commands; or node24 (any Node.js with reusePort), pm2
+#   program: what serves; only peers with the same one are compared
+#   cannot:  slow (no sleep of BENCH_SLEEP_US), hold (no /slow?ms=N)
+#
+# A start() that must do something after its workers listen has a file $BENCH_DIR/wait until then.
+#
+# From lb-bench: BENCH_PORT (the next seven are free, too), BENCH_WORKERS, BENCH_DIR (empty, gone
+# afterwards), BENCH_BUILD, BENCH_TOOLS, BENCH_NODE, BENCH_PM2, BENCH_POLICY; what a request costs:
+# BENCH_SLEEP_US, and BENCH_SLOW_US for worker 0 (0 = as the others).
+
+DEMO_OPTIONS=(--quiet --sleep-us "$BENCH_SLEEP_US")
+if [ "$BENCH_SLOW_US" -gt 0 ]; then
+	DEMO_OPTIONS+=(--slow "0:$BENCH_SLOW_US")
+fi
+
+# keep WORKER COMMAND...: runs it, and again each time that it is killed, until it ends by itself
+keep() {
+	local worker=$1 status=1
+	shift
+	while [ $status != 0 ]; do
+		LBCTL_WORKER=$worker "$@" &
+		echo $! >"$BENCH_DIR/pid.$worker"
+		status=0
+		wait $! || status=$?
+	done
+}
+
+# demo_workers FROM TO OPTION...: one process each, with a listening socket of its own
+demo_workers() {
+	local from=$1 to=$2 worker
+	shift 2
+	for ((worker = from; worker <= to; worker++)); do
+		keep "$worker" "$BENCH_BUILD/lbctl-demo-worker" "${DEMO_OPTIONS[@]}" --listen "127.0.0.1:$BENCH_PORT" "$@" &
+	done
+}
+
+# replace_demo_workers SECONDS: new ones beside the old ones, who then finish and go
+replace_demo_workers() {
+	local old
+	old=$(cat "$BENCH_DIR"/pid.*)
+	demo_workers 0 $((BENCH_WORKERS - 1))
+	sleep "$1"
+	# shellcheck disable=SC2086 # numbers
+	kill -TERM $old
+}

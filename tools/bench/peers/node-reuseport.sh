@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# shellcheck shell=bash disable=SC1091 # read from its own folder
+# what: Node.js cluster with reusePort (22.12 on): the kernel's hash
+# needs: node24
+# program: node
+start() {
+	BENCH_CLUSTER=reuseport exec "$BENCH_NODE" "$BENCH_TOOLS/peers/cluster.js"
+}
+
+reload() {
+	kill -HUP "$(cat "$BENCH_DIR/primary")"
+}
+
+scale() {
+	kill -USR2 "$(cat "$BENCH_DIR/primary")"
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * See scenario.h. Cases of S9 are those of Hermes (SIGCOMM 2025) as Micro-Hermes republished them:
+ * a worker is busy for as long as the request says.
+ */
+#include "scenario.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "suggest.h"
+
+#define C_PEERS                                                                                    \
+	"hash,shared,exclusive,master,haproxy,lbctl-rr,lbctl-random,lbctl-least-load,"             \
+	"lbctl-least-conn,lbctl-kernel"
+#define NGINX_PEERS "nginx,nginx-reuseport,nginx-lbctl"
+#define NODE_PEERS "node-cluster,node-none,node-reuseport,pm2,lbctl-run"
+#define RR "lbctl-rr,lbctl-run,nginx-lbctl"
+#define LEAST "lbctl-least-conn,lbctl-run-least-conn,nginx-lbctl"
+
+#define TAIL_TARGETS 100 /* quantiles of the Pareto distribution */
+#define TAIL_LONGEST 100 /* times the shortest: one request must not fill the run */
+
+#define HERMES(n, level, what, r, us1, share1, us2, share2)                                        \
+	{                                                                                          \
+		.name = "S9-" n "-" level, .title = "Hermes case " n ", " level ": " what,         \
+		.peers = "hash,exclusive,lbctl-rr,lbctl-least-conn,lbctl-least-load",              \
+		.ours = LEAST, .service = { .workers = 4 },                                        \
+		.plan = { .rate = r, .poisson = true, .users = 5000, .seconds = 4 },               \
+		.costs = { { us1, share1 }, { us2, share2 } }, .metric = METRIC_P99                \
+	}
+
+const struct scenario scenarios[] = {
+	{
+		.name = "S1",
+		.title = "empty work, a connection for each request",
+		.peers = C_PEERS "," NGINX_PEERS "," NODE_PEERS,
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 64, .seconds = 2 },
+		.metric = METRIC_RATE,
+	},
+	{
+		.name = "node",
+		.title =
+			"the same Node.js program under cluster, PM2 and lbctl run, a connection for "
+			"each request",
+		.peers = "node-cluster,pm2,lbctl-run",
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 64, .seconds = 3 },
+		.rounds = 10,
+		.metric = METRIC_RATE,
+	},
+	{
+		.name = "S2",
+		.title = "one worker is 50 times slower: 5 ms a request instead of 0.1",
+		.peers = C_PEERS "," NODE_PEERS ",lbctl-run-least-conn",
+		.ours = LEAST,
+		.service = { .workers = 4, .sleep_us = 100, .slow_us = 5000 },
+		.plan = { .users = 16, .seconds = 2 },
+		.metric = METRIC_RATE,
+	},
+	{
+		.name = "S3",
+		.title = "one worker hangs for 2 of 3 seconds",
+		.peers = C_PEERS ",nginx,nginx-reuseport," NODE_PEERS ",lbctl-run-least-conn",
+		.ours = LEAST,
+		.service = { .workers = 4 },
+		.plan = { .users = 16, .seconds = 3 },
+		.events = { { 0.5, EVENT_HANG } },
+		.metric = METRIC_RATE,
+	},
+	{
+		.name = "S4",
+		.title = "100 connections a second, all of which stay open",
+		.peers = C_PEERS ",node-cluster,node-none,node-reuseport,pm2,lbctl-run",
+		.ours = LEAST,
+		.service = { .workers = 4 },
+		.plan = { .rate = 100, .poisson = true, .users = 5000, .seconds = 5, .hold = true },
+		.metric = METRIC_OPEN,
+	},
+	{
+		.name = "S4-leave",
+		.title = "200 connections a second, each of which stays open for 2 s on average",
+		.peers = C_PEERS ",node-cluster,node-none,node-reuseport,pm2,lbctl-run",
+		.ours = LEAST,
+		.service = { .workers = 4 },
+		.plan = { .rate = 200,
+			  .poisson = true,
+			  .users = 5000,
+			  .seconds = 8,
+			  .hold = true,
+			  .hold_s = 2 },
+		.metric = METRIC_OPEN,
+	},
+	{
+		.name = "S5",
+		.title = "a burst of 1,000 connections at once, answered after 300 ms",
+		.peers = C_PEERS "," NODE_PEERS,
+		.ours = LEAST,
+		.path = "slow?ms=300",
+		.service = { .workers = 4 },
+		.plan = { .users = 1000, .repetitions = 1 },
+		.metric = METRIC_SPREAD,
+	},
+	{
+		.name = "S6",
+		.title = "reload under load, twice",
+		.peers = "hash,lbctl-rr,lbctl-least-conn,nginx,nginx-reuseport,node-cluster,"
+			 "node-none,node-reuseport,pm2,lbctl-run",
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 16, .seconds = 8 },
+		.events = { { 0.5, EVENT_RELOAD }, { 4, EVENT_RELOAD } },
+		.metric = METRIC_FAILED,
+	},
+	{
+		.name = "S7",
+		.title = "kill -9 of a worker under load, four times",
+		.peers = "hash,haproxy,lbctl-rr,lbctl-least-conn,nginx,nginx-reuseport,"
+			 "node-cluster,node-none,node-reuseport,pm2,lbctl-run",
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 64, .seconds = 5 },
+		.events = { { 1, EVENT_KILL },
+			    { 2, EVENT_KILL },
+			    { 3, EVENT_KILL },
+			    { 4, EVENT_KILL } },
+		.metric = METRIC_FAILED,
+	},
+	{
+		.name = "S8",
+		.title = "from 4 to 8 workers under load",
+		.peers = "hash,lbctl-rr,lbctl-least-conn,node-cluster,node-none,node-reuseport,"
+			 "pm2,lbctl-run",
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 16, .seconds = 4 },
+		.events = { { 1, EVENT_SCALE } },
+		.metric = METRIC_FAILED,
+	},
+	HERMES("1", "light", "1 ms", 400, 1000, 100, 0, 0),
+	HERMES("1", "medium", "1 ms", 1600, 1000, 100, 0, 0),
+	HERMES("1", "heavy", "1 ms", 3000, 1000, 100, 0, 0),
+	HERMES("4", "light", "20 ms, 30 % 200 ms", 15, 20000, 70, 200000, 30),
+	HERMES("4", "medium", "20 ms, 30 % 200 ms", 40, 20000, 70, 200000, 30),
+	HERMES("4", "heavy", "20 ms, 30 % 200 ms", 50, 20000, 70, 200000, 30),
+	{
+		.name = "S10",
+		.title = "cheap and costly requests: a heavy tail, 1 ms on average, 2,000 a second",
+		.peers = C_PEERS ",node-cluster,pm2,lbctl-run,lbctl-run-least-conn",
+		.ours = LEAST,
+		.service = { .workers = 4 },
+		.plan = { .rate = 2000, .poisson = true, .users = 5000, .seconds = 3 },
+		.costs = { { 1000, 100 } },
+		.tail = 1.1,
+		.metric = METRIC_P99,
+	},
+	{
+		.name = "S11",
+		.title = "keep-alive: 64 connections, used again and again",
+		.peers = C_PEERS "," NGINX_PEERS "," NODE_PEERS,
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 64, .seconds = 2, .keep_alive = true },
+		.metric = METRIC_RATE,
+	},
+};
+
+const size_t nr_scenarios = sizeof(scenarios) / sizeof(scenarios[0]);
+
+const char *const metric_keys[METRIC_COUNT] = {
+#define X(id, key, unit, digits) [METRIC_##id] = key,
+	METRICS(X)
+#undef X
+};
+
+const int metric_digits[METRIC_COUNT] = {
+#define X(id, key, unit, digits) [METRIC_##id] = digits,
+	METRICS(X)
+#undef X
+};
+
+const struct scenario *scenario_get(const char *name, struct trouble *trouble)
+{
+	const char *names[sizeof(scenarios) / sizeof(scenarios[0])], *nearest;
+
+	for (size_t i = 0; i < nr_scenarios; i++) {
+		names[i] = scenarios[i].name;
+		if (!strcasecmp(names[i], name))
+			return &scenarios[i];
+	}
+	nearest = suggest(name, names, nr_scenarios);
+	trouble_set(trouble, EXIT_USAGE, "no scenario '%s'%s%s%s; lb-bench --help lists them", name,
+		    nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+	return NULL;
+}
+
+static bool has_event(const struct scenario *scenario, enum event_kind kind)
+{
+	for (size_t i = 0; i < SCENARIO_MAX_EVENTS; i++) {
+		if (scenario->events[i].kind == kind)
+			return true;
+	}
+	return false;
+}
+
+const char *scenario_obstacle(const struct scenario *scenario, const struct peer *peer)
+{
+	bool busy = scenario->service.sleep_us || scenario->costs[0].share;
+
+	if (*peer->missing)
+		return peer->missing;
+	if (busy && !peer->can_slow)
+		return "its requests can't be made slow";
+	if (scenario->path && !peer->can_hold)
+		return "it has no path that answers later";
+	if (has_event(scenario, EVENT_RELOAD) && !peer->can_reload)
+		return "it has no reload";
+	if (has_event(scenario, EVENT_SCALE) && !peer->can_scale)
+		return "it can't be scaled";
+	return NULL;
+}
+
+static int add(struct targets *targets, uint16_t port, const char *path, bool keep_alive,
+	       struct trouble *trouble)
+{
+	char url[128];
+
+	snprintf(url, sizeof(url), "127.0.0.1:%u/%s", port, path);
+	return targets_add(targets, url, keep_alive, trouble);
+}
+
+static int add_busy(struct targets *targets, uint16_t port, double us, struct trouble *trouble)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "busy?us=%.0f", us);
+	return add(targets, port, path, false, trouble);
+}
+
+/* Quantiles of a Pareto distribution that was cut at TAIL_LONGEST, scaled to the mean. */
+static int add_tail(const struct scenario *scenario, uint16_t port, struct targets *targets,
+		    struct trouble *trouble)
+{
+	double us[TAIL_TARGETS], sum = 0;
+	int status = EXIT_DONE;
+
+	for (int i = 0; i < TAIL_TARGETS; i++) {
+		us[i] = fmin(pow(1 - (i + 0.5) / TAIL_TARGETS, -1 / scenario->tail), TAIL_LONGEST);
+		sum += us[i];
+	}
+	for (int i = 0; i < TAIL_TARGETS && !status; i++)
+		status = add_busy(targets, port, us[i] * scenario->costs[0].us * TAIL_TARGETS / sum,
+				  trouble);
+	return status;
+}
+
+int scenario_targets(const struct scenario *scenario, uint16_t port, struct targets *targets,
+		     struct trouble *trouble)
+{
+	const struct scenario_cost *costs = scenario->costs;
+	int status = EXIT_DONE;
+
+	if (scenario->tail > 0)
+		return add_tail(scenario, port, targets, trouble);
+	if (!costs[0].share)
+		return add(targets, port, scenario->path ? scenario->path : "",
+			   scenario->plan.keep_alive || scenario->plan.hold, trouble);
+	for (size_t i = 0; i < SCENARIO_MAX_COSTS; i++) {
+		for (unsigned int n = 0; n < costs[i].share && !status; n++)
+			status = add_busy(targets, port, costs[i].us, trouble);
+	}
+	return status;
+}
