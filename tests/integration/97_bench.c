@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -68,7 +69,7 @@ static void test_load_counts_per_worker(void **state)
 	json_decref(result);
 }
 
-/* 1. A worker takes 20 ms a request and so 50 a second. 2. 100 a second are asked for. */
+/* A worker takes 20 ms a request, so 50 a second; 100 a second are due, one can be on its way. */
 static void test_open_loop_charges_the_wait(void **state)
 {
 	_cleanup_output_ struct output output = { 0 };
@@ -77,10 +78,10 @@ static void test_open_loop_charges_the_wait(void **state)
 
 	(void)state;
 	demo_start(&demo, 0, "--listen", URL_LISTEN, "--sleep-us", "20000", NULL);
-	bench(&output, "load", "--rate", "100", "-t", "1S", "--json", "-q", URL);
+	bench(&output, "load", "--rate", "100", "-c", "1", "-t", "1S", "--json", "-q", URL);
 	result = parse(&output);
 	assert_true(number_at(result, "transactions") >= 98);
-	/* the last one begins when 50 wait: it is charged for them, not for its own 20 ms */
+	/* the last one begins a second late, and is charged for it, not for its own 20 ms only */
 	assert_true(number_at(result, "longest_ms") >= 800);
 	assert_true(json_number_value(json_object_get(json_object_get(result, "percentiles_ms"),
 						      "p50")) >= 350);
@@ -106,29 +107,58 @@ static void test_failures_are_told_apart(void **state)
 	assert_non_null(strstr(usage.err, "-r and -t: either"));
 }
 
-static size_t bench_cgroups(void)
-{
-	char own[PATH_MAX];
-	struct dirent *entry;
-	size_t n = 0;
-	DIR *dir;
+/* A cgroup that nobody else makes any in. */
+struct cgroup_stay {
+	char home[PATH_MAX];
+	char own[PATH_MAX + 32];
+};
 
-	assert_int_equal(cgroup_own(own), 0);
-	dir = opendir(own);
+static void cgroup_move_to(const char *cgroup)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	file_write(path, "0");
+}
+
+static void cgroup_enter(struct cgroup_stay *stay)
+{
+	assert_int_equal(cgroup_own(stay->home), 0);
+	snprintf(stay->own, sizeof(stay->own), "%s/test-bench-%llx", stay->home,
+		 (unsigned long long)now_ns());
+	assert_int_equal(mkdir(stay->own, 0755), 0);
+	cgroup_move_to(stay->own);
+}
+
+/* Fails the test if there is anything left in it. */
+static void cgroup_leave(const struct cgroup_stay *stay)
+{
+	cgroup_move_to(stay->home);
+	assert_int_equal(rmdir(stay->own), 0);
+}
+
+static bool cgroup_has_child(const struct cgroup_stay *stay)
+{
+	DIR *dir = opendir(stay->own);
+	struct dirent *entry;
+	bool found = false;
+
 	assert_non_null(dir);
 	while ((entry = readdir(dir)))
-		n += !strncmp(entry->d_name, "lb-bench-", 9);
+		found |= !strncmp(entry->d_name, "lb-bench-", 9);
 	closedir(dir);
-	return n;
+	return found;
 }
 
 static void test_peers_serve_and_leave_nothing(void **state)
 {
 	_cleanup_output_ struct output output = { 0 };
-	size_t before = bench_cgroups(), i;
+	struct cgroup_stay stay;
 	json_t *result, *peer, *sample;
+	size_t i;
 
 	(void)state;
+	cgroup_enter(&stay);
 	bench(&output, "S1", "--rounds", "1", "--seconds", "0.2", "--users", "8", "--json", "-q",
 	      "--peers", "hash,shared,exclusive,master,lbctl-rr");
 	if (output.status)
@@ -144,7 +174,7 @@ static void test_peers_serve_and_leave_nothing(void **state)
 		assert_int_equal(number_at(sample, "failed"), 0);
 	}
 	json_decref(result);
-	assert_int_equal(bench_cgroups(), before);
+	cgroup_leave(&stay);
 }
 
 static void test_an_interrupt_leaves_nothing(void **state)
@@ -153,16 +183,17 @@ static void test_an_interrupt_leaves_nothing(void **state)
 	const char *const argv[] = {
 		harness_build_path("lb-bench"), "S1", "--peers", "hash", "--seconds", "60", NULL
 	};
-	size_t before = bench_cgroups();
+	struct cgroup_stay stay;
 	struct job job;
 
 	(void)state;
+	cgroup_enter(&stay);
 	job_start(&job, argv, 60000);
-	wait_until(bench_cgroups() > before, 10000);
+	wait_until(cgroup_has_child(&stay), 10000);
 	kill(job.pid, SIGTERM);
 	job_wait(&job, &output);
 	assert_int_not_equal(output.status, 0);
-	assert_int_equal(bench_cgroups(), before);
+	cgroup_leave(&stay);
 }
 
 int main(int argc, char **argv)

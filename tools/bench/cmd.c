@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,13 @@ int cmd_parse_count(const char *option, const char *text, uint64_t min, uint64_t
 				   "%s: '%s' is not a number from %llu to %llu", option, text,
 				   (unsigned long long)min, (unsigned long long)max);
 	return EXIT_DONE;
+}
+
+int cmd_bad_option(int option, char **argv, const char *help, struct trouble *trouble)
+{
+	return trouble_set(trouble, EXIT_USAGE, "%s '%s'; see %s",
+			   option == ':' ? "no value after" : "unknown option", argv[optind - 1],
+			   help);
 }
 
 static void on_signal(int signal)

@@ -24,6 +24,9 @@ int cmd_parse_real(const char *option, const char *text, double min, double max,
 int cmd_parse_count(const char *option, const char *text, uint64_t min, uint64_t max,
 		    uint64_t *value, struct trouble *trouble);
 
+/* What getopt_long() has just refused, with opterr = 0 and a leading ':'. Returns EXIT_USAGE. */
+int cmd_bad_option(int option, char **argv, const char *help, struct trouble *trouble);
+
 /* Becomes true on SIGINT, SIGTERM or SIGHUP once cmd_catch_signals() was called. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);

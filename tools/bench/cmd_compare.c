@@ -147,9 +147,7 @@ static int parse_options(int argc, char **argv, struct compare_options *options,
 	while (!status && !options->help &&
 	       (option = getopt_long(argc, argv, ":qh", known, NULL)) != -1) {
 		if (option == ':' || option == '?')
-			return trouble_set(trouble, EXIT_USAGE, "%s '%s'; see lb-bench --help",
-					   option == ':' ? "no value after" : "unknown option",
-					   argv[optind - 1]);
+			return cmd_bad_option(option, argv, "lb-bench S1 --help", trouble);
 		status = set_option(options, option, trouble);
 	}
 	for (; !status && !options->help && optind < argc; optind++)

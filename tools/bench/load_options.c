@@ -233,9 +233,7 @@ int load_options_parse(struct load_options *options, int argc, char **argv, stru
 	while (!status && !options->help &&
 	       (option = getopt_long(argc, argv, ":c:r:t:d:bkf:iqh", known, NULL)) != -1) {
 		if (option == ':' || option == '?')
-			return trouble_set(trouble, EXIT_USAGE, "%s '%s'; see lb-bench load --help",
-					   option == ':' ? "no value after" : "unknown option",
-					   argv[optind - 1]);
+			return cmd_bad_option(option, argv, "lb-bench load --help", trouble);
 		status = set_option(options, option, &benchmark, trouble);
 	}
 	if (status || options->help)

@@ -120,10 +120,10 @@ static void read_header(const struct peers *peers, struct peer *peer, FILE *file
 			peer->can_slow = !strstr(value, "slow");
 			peer->can_hold = !strstr(value, "hold");
 		}
-		if (!strncmp(line, "reload()", 8))
-			peer->can_reload = true;
-		if (!strncmp(line, "scale()", 7))
-			peer->can_scale = true;
+		if (header_value(line, "can", value, sizeof(value))) {
+			peer->can_reload = strstr(value, "reload");
+			peer->can_scale = strstr(value, "scale");
+		}
 	}
 }
 

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -64,10 +65,14 @@ int world_find(struct world *world, struct trouble *trouble)
 
 static int make_cgroup(struct world *world, struct trouble *trouble)
 {
-	char parent[PATH_MAX], name[32];
+	char parent[PATH_MAX], name[48];
 	int err = cgroup_own(parent), fd;
+	struct timespec now;
 
-	snprintf(name, sizeof(name), "/lb-bench-%d", getpid());
+	/* the same pid may run another one in another pid namespace */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(name, sizeof(name), "/lb-bench-%d-%lx%08lx", getpid(), (long)now.tv_sec,
+		 now.tv_nsec);
 	fd = err ? err : cgroup_make(parent, name + 1);
 	if (fd < 0)
 		return trouble_set(

@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC1091 # read from its own folder
 # what: plain SO_REUSEPORT: the kernel's hash picks one of the workers' sockets
 # program: demo
+# can: reload scale
 start() {
 	demo_workers 0 $((BENCH_WORKERS - 1))
 	wait

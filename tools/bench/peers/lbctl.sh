@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC1091 # read from its own folder
 # what: SO_REUSEPORT, picked by lbctl
 # program: demo
+# can: reload scale
 start() {
 	local report=()
 	touch "$BENCH_DIR/wait"

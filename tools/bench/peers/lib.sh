@@ -6,6 +6,7 @@
 #   what:    one line for people
 #   needs:   commands; or node24 (any Node.js with reusePort), pm2
 #   program: what serves; only peers with the same one are compared
+#   can:     reload, scale: those functions are there, its own or another script's
 #   cannot:  slow (no sleep of BENCH_SLEEP_US), hold (no /slow?ms=N)
 #
 # A start() that must do something after its workers listen has a file $BENCH_DIR/wait until then.

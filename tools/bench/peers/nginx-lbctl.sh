@@ -3,6 +3,7 @@
 # what: nginx, listen ... reuseport, and lbctl attach
 # needs: nginx
 # program: nginx
+# can: reload
 # cannot: slow hold
 . ./nginx.sh
 

@@ -3,6 +3,7 @@
 # what: nginx, listen ... reuseport: the kernel's hash
 # needs: nginx
 # program: nginx
+# can: reload
 # cannot: slow hold
 . ./nginx.sh
 

@@ -3,6 +3,7 @@
 # what: nginx, one shared socket with EPOLLEXCLUSIVE
 # needs: nginx
 # program: nginx
+# can: reload
 # cannot: slow hold
 nginx_start() {
 	cat >"$BENCH_DIR/nginx.conf" <<-END

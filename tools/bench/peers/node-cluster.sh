@@ -3,8 +3,11 @@
 # what: Node.js cluster, SCHED_RR: the primary accepts and hands on
 # needs: node
 # program: node
+# can: reload scale
+export BENCH_CLUSTER=rr
+
 start() {
-	BENCH_CLUSTER=rr exec "$BENCH_NODE" "$BENCH_TOOLS/peers/cluster.js"
+	exec "$BENCH_NODE" "$BENCH_TOOLS/peers/cluster.js"
 }
 
 reload() {

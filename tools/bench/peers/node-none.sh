@@ -3,14 +3,6 @@
 # what: Node.js cluster, SCHED_NONE: the workers share the socket
 # needs: node
 # program: node
-start() {
-	BENCH_CLUSTER=none exec "$BENCH_NODE" "$BENCH_TOOLS/peers/cluster.js"
-}
-
-reload() {
-	kill -HUP "$(cat "$BENCH_DIR/primary")"
-}
-
-scale() {
-	kill -USR2 "$(cat "$BENCH_DIR/primary")"
-}
+# can: reload scale
+. ./node-cluster.sh
+export BENCH_CLUSTER=none

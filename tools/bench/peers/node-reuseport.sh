@@ -3,14 +3,6 @@
 # what: Node.js cluster with reusePort (22.12 on): the kernel's hash
 # needs: node24
 # program: node
-start() {
-	BENCH_CLUSTER=reuseport exec "$BENCH_NODE" "$BENCH_TOOLS/peers/cluster.js"
-}
-
-reload() {
-	kill -HUP "$(cat "$BENCH_DIR/primary")"
-}
-
-scale() {
-	kill -USR2 "$(cat "$BENCH_DIR/primary")"
-}
+# can: reload scale
+. ./node-cluster.sh
+export BENCH_CLUSTER=reuseport

@@ -3,6 +3,7 @@
 # what: PM2 in cluster mode
 # needs: pm2
 # program: node
+# can: reload scale
 export PM2_HOME=$BENCH_DIR/pm2
 
 start() {
