@@ -192,8 +192,8 @@ static void ready_wait(int fd, pid_t pid)
 	struct pollfd ready = { fd, POLLIN, 0 };
 	char message[64] = "";
 
-	if (poll(&ready, 1, scaled_ms(START_MS)) != 1 || read(fd, message, sizeof(message) - 1) <= 0 ||
-	    strcmp(message, "READY=1"))
+	if (poll(&ready, 1, scaled_ms(START_MS)) != 1 ||
+	    read(fd, message, sizeof(message) - 1) <= 0 || strcmp(message, "READY=1"))
 		fail_msg("demo worker (pid %d) is not ready; it said \"%s\"", pid, message);
 	close(fd);
 	unlink(READY_PATH);
