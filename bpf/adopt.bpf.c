@@ -86,6 +86,7 @@ static __always_inline int adopt_bind(struct bpf_sock_addr *ctx)
 	struct lb_adopt *adopt;
 	__u32 zero = 0, *worker;
 	int on = 1;
+	bool shared;
 
 	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
 	if (!adopt || !port || ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
@@ -95,8 +96,13 @@ static __always_inline int adopt_bind(struct bpf_sock_addr *ctx)
 		ctx->user_port = bpf_htons(port + *worker);
 		return ALLOW;
 	}
-	if (is_shared(adopt, port) && lb_can_share)
+	shared = is_shared(adopt, port);
+	if (!lb_can_share)
+		return ALLOW;
+	if (shared)
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	else if (!adopt->unshared)
+		adopt->unshared = port;
 	return ALLOW;
 }
 

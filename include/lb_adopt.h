@@ -9,14 +9,14 @@
 
 #define LB_MAX_PORTS 8
 
-/* lb_adopt: one entry. Written by lbctl. */
+/* lb_adopt: one entry. Written by lbctl, but the last field, which the bind hook sets once. */
 struct lb_adopt {
 	__u16 ports[LB_MAX_PORTS];   /* host order; named by --port */
 	__u16 offsets[LB_MAX_PORTS]; /* host order; worker w gets port + w instead */
 	__u32 nr_ports;		     /* 0: the first port that is bound is shared */
 	__u32 nr_offsets;
-	__u32 first; /* that port, if workers of an earlier lbctl have bound it; else 0 */
-	__u32 pad;
+	__u32 first;	/* that port, if workers of an earlier lbctl have bound it; else 0 */
+	__u32 unshared; /* a port that a worker bound and that only one can have; 0 = none */
 };
 _Static_assert(sizeof(struct lb_adopt) == 48, "lb_adopt");
 

@@ -145,16 +145,27 @@ void adopt_remove_member(struct adopter *adopt, uint64_t cgroup_id)
 	bpf_map_delete_elem(bpf_map__fd(adopt->skel->maps.lb_members), &cgroup_id);
 }
 
+static struct lb_adopt read_rules(const struct adopter *adopt)
+{
+	struct lb_adopt rules = { 0 };
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, &rules);
+	return rules;
+}
+
 uint16_t adopt_first_port(struct adopter *adopt)
 {
 	uint32_t zero = 0, first;
-	struct lb_adopt rules;
 
 	if (!bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_first), &zero, &first))
 		return first;
-	if (bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, &rules))
-		return 0;
-	return rules.first;
+	return read_rules(adopt).first;
+}
+
+uint16_t adopt_unshared_port(struct adopter *adopt)
+{
+	return read_rules(adopt).unshared;
 }
 
 int adopt_fd(const struct adopter *adopt)

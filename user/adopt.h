@@ -29,6 +29,9 @@ void adopt_remove_member(struct adopter *adopt, uint64_t cgroup_id);
 /* The port that the workers share by default, 0 while none was bound. */
 uint16_t adopt_first_port(struct adopter *adopt);
 
+/* A port that some worker bound and that the others can't have as well, or 0. */
+uint16_t adopt_unshared_port(struct adopter *adopt);
+
 /* A descriptor that is readable when a worker has called listen(2); adopt_drain() empties it. */
 int adopt_fd(const struct adopter *adopt);
 void adopt_drain(struct adopter *adopt);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cgroup.h"
+#include "cleanup.h"
 #include "detach.h"
 #include "trouble.h"
 
@@ -89,6 +90,27 @@ static void give_up_together(struct keeper *keeper)
 	sd_event_exit(keeper->loop, EXIT_FAILED);
 }
 
+/* What a program may do that lbctl can't serve, said at its first end in a row. */
+static void explain_exit(struct keeper *keeper, const struct proc *proc, const siginfo_t *info)
+{
+	uint16_t port = keeper->adopter ? adopt_unshared_port(keeper->adopter) : 0;
+	_cleanup_free_ pid_t *left = NULL;
+
+	if (info->si_code == CLD_EXITED && !info->si_status &&
+	    cgroup_pids(proc->cgroup_fd, &left) > 0)
+		keeper_event(keeper, "background", json_pack("{s:i}", "worker", proc->worker),
+			     "worker %u went to the background, where it can't be kept and is "
+			     "ended: tell it to stay in the foreground",
+			     proc->worker);
+	if (!port || keeper->wanted == 1 || keeper->port_explained)
+		return;
+	keeper->port_explained = true;
+	keeper_event(keeper, "unshared", json_pack("{s:i}", "port", port),
+		     "port %u is not shared, so one worker can have it: --port lists all that are "
+		     "to be shared, --offset-port %u gives worker w port %u+w",
+		     port, port, port);
+}
+
 /* Exponential back-off, until --max-restarts. */
 static void plan_restart(struct keeper *keeper, uint32_t worker)
 {
@@ -128,6 +150,13 @@ static void describe_exit(const siginfo_t *info, char *out, size_t len)
 			 sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
 }
 
+/* The first new process that fails ends a reload: the old ones go on. */
+static void stop_renewal(struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->wanted; i++)
+		keeper->workers[i].renew = false;
+}
+
 static void forget(struct keeper_worker *seat, const struct proc *proc)
 {
 	if (seat->current == proc)
@@ -150,15 +179,18 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 
 	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
 	describe_exit(info, how, sizeof(how));
-	/* children that it left behind hold its sockets */
-	cgroup_kill(proc->cgroup_fd);
-	seat->failures = now - proc->started > STEADY_US ? 1 : seat->failures + 1;
+	if (was_current && unasked)
+		seat->failures = now - proc->started > STEADY_US ? 1 : seat->failures + 1;
 	if (was_current && keeper->options.nr_listens && unasked)
 		keeper_drain(keeper, proc);
 	keeper_event(keeper, "exit",
 		     json_pack("{s:i, s:i, s:s, s:b}", "worker", worker, "pid", proc->process.pid,
 			       "how", how, "unasked", unasked),
 		     "worker %u (pid %d) %s", worker, proc->process.pid, how);
+	if (was_current && unasked && seat->failures == 1)
+		explain_exit(keeper, proc, info);
+	/* children that it left behind hold its sockets */
+	cgroup_kill(proc->cgroup_fd);
 	forget(seat, proc);
 	if (was_next && keeper->operation.verb)
 		keeper_finish_operation(keeper, EXIT_FAILED,
@@ -166,8 +198,7 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 					"still run the old version",
 					worker, how, keeper->wanted - worker, keeper->wanted);
 	if (was_next)
-		for (uint32_t i = 0; i < keeper->wanted; i++)
-			keeper->workers[i].renew = false;
+		stop_renewal(keeper);
 	if (was_current && unasked)
 		plan_restart(keeper, worker);
 	proc_free(proc);
@@ -210,6 +241,38 @@ static void inherit_slot(const struct keeper *keeper, struct proc *next, const s
 		next->slot = current->slot;
 }
 
+bool keeper_nothing_runs(const struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
+		if (keeper->workers[i].current)
+			return false;
+	}
+	return true;
+}
+
+/* Tried again later, unless there is a process to go on with. */
+static void start_failed(struct keeper *keeper, uint32_t worker, int err)
+{
+	struct keeper_worker *seat = &keeper->workers[worker];
+	const char *is_new = seat->current ? "new " : "";
+	char why[512];
+
+	keeper->exec_error = err;
+	keeper_start_trouble(keeper, err, why, sizeof(why));
+	/* what fails from the start is said once, by keeper_run() */
+	if (keeper->loop_runs || !keeper_nothing_runs(keeper))
+		keeper_event(keeper, "no-start", json_pack("{s:i}", "worker", worker),
+			     "%sworker %u can't be started: %s", is_new, worker, why);
+	keeper_finish_operation(keeper, EXIT_FAILED, "%sworker %u can't be started: %s", is_new,
+				worker, why);
+	if (seat->current) {
+		stop_renewal(keeper);
+		return;
+	}
+	seat->failures++;
+	plan_restart(keeper, worker);
+}
+
 static void start_worker(struct keeper *keeper, uint32_t worker)
 {
 	struct keeper_worker *seat = &keeper->workers[worker];
@@ -217,10 +280,7 @@ static void start_worker(struct keeper *keeper, uint32_t worker)
 	struct proc *proc = err ? NULL : proc_start(keeper, worker);
 
 	if (!proc) {
-		if (err)
-			keeper->exec_error = err;
-		seat->failures++;
-		plan_restart(keeper, worker);
+		start_failed(keeper, worker, err ? err : keeper->exec_error);
 		return;
 	}
 	inherit_slot(keeper, proc, seat->current);

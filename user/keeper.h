@@ -133,6 +133,8 @@ struct keeper {
 		KEEPER_SAID_STOPPING
 	} said; /* to the service manager */
 	char status[256];
+	bool loop_runs;	     /* all that was to start at first was tried */
+	bool port_explained; /* that one is not shared */
 };
 
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
@@ -145,6 +147,14 @@ void keeper_step(struct keeper *keeper);
 
 /* Every worker gets a new process, one at a time. */
 void keeper_renew_all(struct keeper *keeper);
+
+bool keeper_nothing_runs(const struct keeper *keeper);
+
+/*
+ * Why a worker could not be started, as a sentence's end, by the error of proc_start() or
+ * keeper_make_listeners(). Returns the exit status that goes with it.
+ */
+int keeper_start_trouble(const struct keeper *keeper, int err, char *why, size_t len);
 
 /* Ends the workers, then the loop; asked twice, at once. */
 void keeper_stop(struct keeper *keeper);

@@ -162,6 +162,22 @@ static int take_lock(struct keeper *keeper)
 	return EXIT_DONE;
 }
 
+/* A service of this name that no lbctl run made is somebody's whom we must not disturb. */
+static int refuse_attached(const struct keeper *keeper)
+{
+	char path[KEEPER_PATH_BYTES];
+	struct state state;
+
+	keeper_path(keeper->options.name, "cgroup", path);
+	if (!access(path, F_OK) || state_open(&state, keeper->options.name, STATE_READ))
+		return EXIT_DONE;
+	state_close(&state);
+	return say(keeper->options.name, EXIT_FAILED,
+		   "the name is in use: lbctl attach made that service; take another --name, or "
+		   "lbctl detach %s",
+		   keeper->options.name);
+}
+
 /*
  * The cgroup of an earlier keeper of this service, if there is one, else a new one below our own.
  */
@@ -175,6 +191,12 @@ static int open_cgroup(struct keeper *keeper)
 			   "no cgroup v2: mount one (mount -t cgroup2 none /sys/fs/cgroup), or "
 			   "start the workers yourself and use lbctl attach");
 	keeper->cgroup_fd = cgroup_make(keeper->cgroup_parent, keeper->cgroup_name);
+	if (keeper->cgroup_fd == -EROFS)
+		return say(
+			keeper->options.name, EXIT_NOT_ABLE,
+			"can't make a cgroup in %s: it is mounted read-only; mount it read-write, "
+			"or start the workers yourself and use lbctl attach",
+			keeper->cgroup_parent);
 	if (keeper->cgroup_fd < 0)
 		return say(keeper->options.name, EXIT_NOT_ABLE,
 			   "can't make a cgroup in %s: %s; run as root, or in a unit with "
@@ -244,6 +266,8 @@ static int open_all(struct keeper *keeper)
 	int status, err;
 
 	status = take_lock(keeper);
+	if (!status && keeper->options.argv)
+		status = refuse_attached(keeper);
 	if (!status && keeper->options.argv)
 		status = open_cgroup(keeper);
 	if (!status && keeper->options.argv)
@@ -357,32 +381,36 @@ static void print_start(const struct keeper *keeper, uint32_t adopted)
 	fflush(stdout);
 }
 
+int keeper_start_trouble(const struct keeper *keeper, int err, char *why, size_t len)
+{
+	const char *command = keeper->options.argv[0];
+
+	if (err == -ENOENT) {
+		snprintf(why, len, "%s: command not found", command);
+		return 127;
+	}
+	if (err == -EACCES || err == -ENOEXEC) {
+		snprintf(why, len, "%s: not executable", command);
+		return 126;
+	}
+	if (err == -EADDRINUSE)
+		snprintf(why, len,
+			 "the address of --listen is taken by a socket of another user or without "
+			 "SO_REUSEPORT; lbctl scan and ss -ltnp show whose it is");
+	else if (err == -EMFILE)
+		snprintf(why, len, "too many open files; raise the limit (ulimit -n) of lbctl");
+	else
+		snprintf(why, len, "can't start %s: %s", command, strerror(-err));
+	return EXIT_FAILED;
+}
+
 /* The command itself can't be started: say so once, as a shell does, instead of trying on. */
 static int exec_failed(struct keeper *keeper)
 {
-	const char *command = keeper->options.argv[0];
-	int err = keeper->exec_error;
+	char why[512];
+	int status = keeper_start_trouble(keeper, keeper->exec_error, why, sizeof(why));
 
-	if (err == -ENOENT)
-		return say(keeper->options.name, 127, "%s: command not found", command);
-	if (err == -EACCES || err == -ENOEXEC)
-		return say(keeper->options.name, 126, "%s: not executable", command);
-	if (err == -EADDRINUSE)
-		return say(
-			keeper->options.name, EXIT_FAILED,
-			"the address of --listen is taken by a socket of another user or without "
-			"SO_REUSEPORT; lbctl scan and ss -ltnp show whose it is");
-	return say(keeper->options.name, EXIT_FAILED, "can't start %s: %s", command,
-		   strerror(-err));
-}
-
-static bool nothing_runs(const struct keeper *keeper)
-{
-	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
-		if (keeper->workers[i].current)
-			return false;
-	}
-	return true;
+	return say(keeper->options.name, status, "%s", why);
 }
 
 int keeper_run(const struct keeper_options *options)
@@ -401,6 +429,7 @@ int keeper_run(const struct keeper_options *options)
 			keeper->workers[i].listen_fds[j] = -1;
 		keeper->workers[i].restarts = UINT32_MAX;
 	}
+	process_raise_file_limit();
 	status = open_all(keeper);
 	if (status) {
 		close_all(keeper, false, status);
@@ -415,9 +444,10 @@ int keeper_run(const struct keeper_options *options)
 	for (uint32_t i = 0; i < keeper->wanted; i++)
 		keeper->workers[i].restarts = 0;
 	keeper_step(keeper);
-	if (keeper->exec_error && nothing_runs(keeper)) {
+	if (keeper->exec_error && keeper_nothing_runs(keeper)) {
 		status = exec_failed(keeper);
 	} else {
+		keeper->loop_runs = true;
 		if (!options->argv)
 			keeper_say_ready(keeper);
 		status = sd_event_loop(keeper->loop);

@@ -194,6 +194,8 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct proc *proc = arg;
 	struct keeper *keeper = proc->keeper;
+	const char *what = proc->slot >= 0 ? "is not ready" :
+					     "listens on no TCP port that is shared";
 
 	(void)source;
 	(void)usec;
@@ -201,12 +203,14 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 		return 0;
 	keeper_event(keeper, "timeout",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
-		     proc->slot >= 0 ? "is not ready" : "listens on no TCP port that is shared",
+		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid, what,
 		     (unsigned long)keeper->options.ready_timeout_ms);
 	/* a current one goes on: it may be slow. One that was adopted had its time before */
 	if (keeper->workers[proc->worker].next == proc || proc->adopted)
 		proc_stop(proc);
+	else
+		keeper_finish_operation(keeper, EXIT_FAILED, "worker %u (pid %d) %s; it goes on",
+					proc->worker, proc->process.pid, what);
 	return 0;
 }
 

@@ -12,17 +12,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "lb_abi.h"
 #include "parse.h"
 
 /* Descriptors 3 .. 3 + n - 1 are LISTEN_FDS; then the worker's end of the channel, then ours. */
 #define FIRST_FD 3
-#define SAFE_FD 200
+
+static struct rlimit files; /* as it was before we raised it; all zero = we did not */
+
+void process_raise_file_limit(void)
+{
+	struct rlimit raised;
+
+	if (getrlimit(RLIMIT_NOFILE, &raised))
+		return;
+	files = raised;
+	raised.rlim_cur = raised.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &raised);
+}
 
 static void set_number(const char *name, uint64_t value)
 {
@@ -74,30 +88,41 @@ static int redirect(const struct process_spec *spec)
 	if (!spec->log_path)
 		return 0;
 	log = open(spec->log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
-	if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+	if (log < 0) {
+		/* a full disk is no reason not to serve */
+		dprintf(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here\n",
+			spec->service, spec->worker, spec->log_path, strerror(errno));
+		return 0;
+	}
+	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
 		return -errno;
 	close(log);
 	return 0;
 }
 
-/* Moves descriptors to where the conventions want them; by way of high ones, as they may cross. */
+/*
+ * Moves descriptors to where the conventions want them; by way of higher ones, as they may cross.
+ * The pipe for reports moves first: whatever fails after that can still be told.
+ */
 static int place_descriptors(const struct process_spec *spec, const int channel[2], int *report)
 {
-	size_t n = spec->nr_listen_fds;
-	int moved[3];
+	int moved[LB_MAX_LISTENERS + 2], safe, fd, n = spec->nr_listen_fds;
 
-	*report = fcntl(*report, F_DUPFD_CLOEXEC, SAFE_FD);
-	moved[0] = fcntl(channel[0], F_DUPFD_CLOEXEC, SAFE_FD);
-	moved[1] = fcntl(channel[1], F_DUPFD_CLOEXEC, SAFE_FD);
-	if (*report < 0 || moved[0] < 0 || moved[1] < 0)
+	safe = FIRST_FD + n + 2;
+	fd = fcntl(*report, F_DUPFD_CLOEXEC, safe);
+	if (fd < 0)
 		return -errno;
-	for (size_t i = 0; i < n; i++) {
-		moved[2] = fcntl(spec->listen_fds[i], F_DUPFD_CLOEXEC, SAFE_FD);
-		if (moved[2] < 0 || dup2(moved[2], FIRST_FD + i) < 0)
+	*report = fd;
+	for (int i = 0; i < n + 2; i++) {
+		fd = i < n ? spec->listen_fds[i] : channel[n + 1 - i];
+		moved[i] = fcntl(fd, F_DUPFD_CLOEXEC, safe);
+		if (moved[i] < 0)
 			return -errno;
 	}
-	if (dup2(moved[1], FIRST_FD + n) < 0 || dup2(moved[0], FIRST_FD + n + 1) < 0)
-		return -errno;
+	for (int i = 0; i < n + 2; i++) {
+		if (dup2(moved[i], FIRST_FD + i) < 0)
+			return -errno;
+	}
 	return 0;
 }
 
@@ -110,6 +135,8 @@ __attribute__((noreturn)) static void run_child(const struct process_spec *spec,
 	sigemptyset(&none);
 	for (int i = 1; i < 32; i++)
 		signal(i, SIG_DFL);
+	/* a terminal may be set to stop who prints in the background, and workers are there */
+	signal(SIGTTOU, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setpgid(0, 0);
 	err = redirect(spec);
@@ -122,6 +149,8 @@ __attribute__((noreturn)) static void run_child(const struct process_spec *spec,
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (!err) {
 		set_environment(spec);
+		if (files.rlim_max)
+			setrlimit(RLIMIT_NOFILE, &files);
 		execvp(spec->argv[0], spec->argv);
 		err = -errno;
 	}

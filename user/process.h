@@ -17,9 +17,10 @@ struct process_spec {
 	const int *listen_fds; /* handed over by the socket-activation protocol */
 	size_t nr_listen_fds;
 	const char *notify_path; /* NOTIFY_SOCKET, or NULL */
-	const char *log_path;	 /* append stdout and stderr here; NULL = as lbctl's own */
-	const char *user;	 /* become this user, or NULL */
-	bool die_with_parent;	 /* --with-controller */
+	/* append stdout and stderr here; NULL, and where that can't be opened: as lbctl's own */
+	const char *log_path;
+	const char *user;     /* become this user, or NULL */
+	bool die_with_parent; /* --with-controller */
 };
 
 struct process {
@@ -27,6 +28,12 @@ struct process {
 	int pidfd;
 	int channel_fd; /* our end of NODE_CHANNEL_FD */
 };
+
+/*
+ * Raises this process's limit of open files as far as it may go, as it holds a few per worker.
+ * Workers get the limit that was there before.
+ */
+void process_raise_file_limit(void);
 
 /*
  * Starts the program in a process group of its own. Both ends of its message channel stay open in
