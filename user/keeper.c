@@ -269,6 +269,9 @@ static void start_failed(struct keeper *keeper, uint32_t worker, int err)
 		stop_renewal(keeper);
 		return;
 	}
+	/* what waits in its queue is handed on, if there is someone to take it */
+	if (!keeper_nothing_runs(keeper))
+		keeper_close_listeners(keeper, worker);
 	seat->failures++;
 	plan_restart(keeper, worker);
 }

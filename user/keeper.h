@@ -103,6 +103,7 @@ struct keeper {
 	char cgroup_parent[PATH_MAX];
 	char cgroup_name[LB_NAME_MAX + 8];
 	int cgroup_fd;
+	bool is_first; /* no earlier keeper had this service */
 	int lock_fd;
 	uint32_t generation; /* of the last process that was started */
 	struct keeper_worker workers[LB_MAX_WORKERS];
@@ -135,6 +136,7 @@ struct keeper {
 	char status[256];
 	bool loop_runs;	     /* all that was to start at first was tried */
 	bool port_explained; /* that one is not shared */
+	uint8_t terminal;    /* bits: which of descriptors 0, 1 and 2 are one */
 };
 
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
@@ -195,6 +197,13 @@ void keeper_drain(struct keeper *keeper, const struct proc *proc);
 void keeper_resume(struct keeper *keeper, const struct proc *proc);
 void keeper_retire(struct keeper *keeper, uint32_t worker);
 void keeper_note_restart(struct keeper *keeper, uint32_t worker);
+
+/*
+ * keeper_terminal.c. Workers outlive the terminal of lbctl, but not all survive their first word
+ * to one that is gone. keeper_check_terminal() tells whether it has just gone, and sees to that.
+ */
+void keeper_note_terminal(struct keeper *keeper);
+bool keeper_check_terminal(struct keeper *keeper);
 
 /* keeper_notify.c: what the service manager is told; each says nothing twice */
 void keeper_notify(struct keeper *keeper); /* of workers, after each step */

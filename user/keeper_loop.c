@@ -35,13 +35,18 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	struct keeper *keeper = arg;
 
 	(void)source;
-	if (info->ssi_signo == SIGHUP && isatty(0))
-		keeper_event(keeper, "hangup", NULL, "the terminal is gone; workers go on");
-	else if (info->ssi_signo == SIGHUP)
-		keeper_renew_all(keeper);
-	else if (info->ssi_signo == SIGUSR2)
+	if (info->ssi_signo == SIGHUP && !keeper_check_terminal(keeper)) {
+		if (keeper->terminal)
+			keeper_event(keeper, "hangup", NULL,
+				     "SIGHUP, but there is a terminal: workers go on; lbctl reload "
+				     "%s gives them new processes",
+				     keeper->options.name);
+		else
+			keeper_renew_all(keeper);
+	}
+	if (info->ssi_signo == SIGUSR2)
 		keeper_leave(keeper);
-	else if (info->ssi_signo != SIGPIPE && info->ssi_signo != SIGUSR1)
+	if (info->ssi_signo == SIGTERM || info->ssi_signo == SIGINT)
 		keeper_stop(keeper);
 	return 0;
 }
@@ -66,6 +71,7 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	sd_event_source_set_time_relative(source, SYNC_US);
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	keeper_check_terminal(keeper);
 	if (!keeper->stopping) {
 		keeper_sync_if_changed(keeper);
 		keeper_step(keeper);
@@ -163,13 +169,14 @@ static int take_lock(struct keeper *keeper)
 }
 
 /* A service of this name that no lbctl run made is somebody's whom we must not disturb. */
-static int refuse_attached(const struct keeper *keeper)
+static int refuse_attached(struct keeper *keeper)
 {
 	char path[KEEPER_PATH_BYTES];
 	struct state state;
 
 	keeper_path(keeper->options.name, "cgroup", path);
-	if (!access(path, F_OK) || state_open(&state, keeper->options.name, STATE_READ))
+	keeper->is_first = access(path, F_OK);
+	if (!keeper->is_first || state_open(&state, keeper->options.name, STATE_READ))
 		return EXIT_DONE;
 	state_close(&state);
 	return say(keeper->options.name, EXIT_FAILED,
@@ -341,8 +348,13 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	if (left)
 		status = say(keeper->options.name, left, "%s", trouble.text);
 	keeper_path(keeper->options.name, "sock", path);
-	if (!ran && keeper->control_fd >= 0)
+	if (!ran && keeper->is_first && keeper->lock_fd >= 0) {
+		if (keeper->cgroup_fd >= 0)
+			cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name);
+		keeper_remove_files(keeper->options.name);
+	} else if (!ran && keeper->control_fd >= 0) {
 		unlink(path);
+	}
 	if (keeper->loop)
 		control_close(keeper, left, left ? trouble.text : text);
 	adopt_close(keeper->adopter);
@@ -429,6 +441,7 @@ int keeper_run(const struct keeper_options *options)
 			keeper->workers[i].listen_fds[j] = -1;
 		keeper->workers[i].restarts = UINT32_MAX;
 	}
+	keeper_note_terminal(keeper);
 	process_raise_file_limit();
 	status = open_all(keeper);
 	if (status) {

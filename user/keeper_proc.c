@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@
 #include "trouble.h"
 
 #define MOST_LINE_BYTES 65536
+#define RESERVED_FILES 32
 
 static uint64_t now_us(const struct keeper *keeper)
 {
@@ -231,6 +233,17 @@ static const char *log_path(const struct keeper *keeper, uint32_t worker, char o
 	return out;
 }
 
+/*
+ * Descriptors are numbered from the lowest that is free: are few left above this one? The keeper
+ * keeps some for itself, as one that can't even be asked helps nobody.
+ */
+static bool is_among_last(int fd)
+{
+	struct rlimit files;
+
+	return !getrlimit(RLIMIT_NOFILE, &files) && fd + RESERVED_FILES >= (int64_t)files.rlim_cur;
+}
+
 struct proc *proc_start(struct keeper *keeper, uint32_t worker)
 {
 	struct proc *proc = proc_new(keeper, worker, ++keeper->generation);
@@ -254,6 +267,8 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker)
 	spec.notify_path = keeper->notify_fd >= 0 ? notify : NULL;
 	spec.cgroup_fd = proc->cgroup_fd;
 	err = proc->cgroup_fd < 0 ? proc->cgroup_fd : 0;
+	if (!err && is_among_last(proc->cgroup_fd))
+		err = -EMFILE;
 	if (!err && keeper->adopter)
 		err = adopt_add_member(keeper->adopter, proc->cgroup, worker);
 	if (!err)

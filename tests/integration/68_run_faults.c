@@ -304,18 +304,23 @@ static void test_command_vanishes_with_listen(void **state)
 	lose_the_command();
 }
 
-/* 1. It is gone and a worker crashes: said, tried again  2. it is back: so is the worker */
-static void test_worker_crashes_while_the_command_is_gone(void **state)
+/*
+ * 1. It is gone, and a worker crashes in whose queue ten wait: said, tried again; others serve them
+ * 2. it is back: so is the worker
+ */
+static void crash_without_the_command(void)
 {
 	pid_t pids[WORKERS];
 
-	(void)state;
-	command_ok("cp", run_demo(), COMMAND, NULL);
-	run_start(&run, "web", "-n", "4", "--", COMMAND, "--no-reuseport", "--listen", ":8080",
-		  NULL);
 	run_pids(&run, pids, WORKERS);
 	assert_int_equal(rename(COMMAND, COMMAND ".away"), 0);
+	kill(pids[1], SIGSTOP);
+	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
+	clients_collect(&clients, 10);
 	kill(pids[1], SIGKILL);
+	clients_finish(&clients);
+	assert_int_equal(clients.answered, 40);
+	assert_int_equal(clients_of(&clients, 1), 0);
 	wait_until(run_lines(&run, "worker 1 can't be started") > 1, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 30 });
 	assert_int_equal(rename(COMMAND ".away", COMMAND), 0);
@@ -323,6 +328,42 @@ static void test_worker_crashes_while_the_command_is_gone(void **state)
 	run_pids(&run, pids, WORKERS);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	assert_int_equal(clients_of(&clients, 1), 10);
+	run_stop(&run);
+}
+
+static void test_crash_without_the_command(void **state)
+{
+	(void)state;
+	command_ok("cp", run_demo(), COMMAND, NULL);
+	run_start(&run, "web", "-n", "4", "--", COMMAND, "--no-reuseport", "--listen", ":8080",
+		  NULL);
+	crash_without_the_command();
+}
+
+static void test_crash_without_the_command_with_listen(void **state)
+{
+	(void)state;
+	command_ok("cp", run_demo(), COMMAND, NULL);
+	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", COMMAND, NULL);
+	crash_without_the_command();
+}
+
+/* Whom a reload replaces has not failed: not even the next crash is one too many. */
+static void test_reloads_are_no_failures(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", run_demo(), "--no-reuseport",
+		  "--listen", ":8080", NULL);
+	run_expect_lines(&run, "is online", WORKERS);
+	for (int i = 0; i < 3; i++)
+		lbctl_ok("reload", "web", NULL);
+	run_pids(&run, pids, WORKERS);
+	kill(pids[3], SIGKILL);
+	wait_until(!process_lives(pids[3]), RUN_MS);
+	run_pids(&run, pids, WORKERS);
+	assert_int_equal(run_lines(&run, "given up"), 0);
 	run_stop(&run);
 }
 
@@ -340,7 +381,9 @@ int main(int argc, char **argv)
 		runs_test(test_name_of_an_attached_service),
 		runs_test(test_command_vanishes),
 		runs_test(test_command_vanishes_with_listen),
-		runs_test(test_worker_crashes_while_the_command_is_gone),
+		runs_test(test_crash_without_the_command),
+		runs_test(test_crash_without_the_command_with_listen),
+		runs_test(test_reloads_are_no_failures),
 	};
 
 	(void)argc;

@@ -17,8 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CGROUPS HARNESS_DIR "/cgroup"
-
 /* Of the outer process, which has no path to it once the mounts are those of the world. */
 static int parent_fd = -1;
 static char world_cgroup[32];
@@ -155,6 +153,8 @@ const char *run_demo(void)
 	return path;
 }
 
+void (*run_prepare)(void);
+
 void run_start_again(struct run *run)
 {
 	int log = open(run->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -167,11 +167,14 @@ void run_start_again(struct run *run)
 		dup2(log, STDERR_FILENO);
 		if (missing_capability >= 0 && prctl(PR_CAPBSET_DROP, missing_capability))
 			_exit(125);
+		if (run_prepare)
+			run_prepare();
 		execv(harness_build_path("lbctl"), (char *const *)run->args);
 		_exit(127);
 	}
 	close(log);
 	missing_capability = -1;
+	run_prepare = NULL;
 }
 
 void run_next_without(int capability)

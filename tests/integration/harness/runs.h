@@ -21,7 +21,8 @@ int runs_check_clean(void **state);
 /* Entries of a folder; 0 where there is none. */
 size_t count_entries(const char *path, bool only_directories);
 
-#define FILES_DIR "/run/lbctl" /* of a run: lock, socket, what else it has to find again */
+#define FILES_DIR "/run/lbctl"	      /* of a run: lock, socket, what else it has to find again */
+#define CGROUPS HARNESS_DIR "/cgroup" /* where cgroup v2 is mounted; the root is the test's own */
 
 #define RUN_MAX_ARGS 24
 #define RUN_MS 10000 /* until something is to have happened */
@@ -42,6 +43,8 @@ void run_start_verb(struct run *run, const char *name, const char *verb, ...)
 	__attribute__((sentinel));
 /* The next lbctl that is started has all capabilities but this one. */
 void run_next_without(int capability);
+/* Called in the next process that is to become lbctl; once. */
+extern void (*run_prepare)(void);
 /* The same arguments once more, say after run_kill(); the log goes on. */
 void run_start_again(struct run *run);
 /* How many lines of the log hold the words. */
