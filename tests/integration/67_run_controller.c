@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The controller of lbctl run and lbctl watch: killed, stopped, started again, asked by rude
- * clients, ended. ROUNDS (environment) is how often a run starts and stops.
+ * clients, ended.
  */
 #include "integration/harness/runs.h"
 
@@ -16,7 +16,6 @@
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
-#define ROUNDS 20
 #define SOCKET_PATH FILES_DIR "/web.sock"
 #define NOBODY 65534
 
@@ -423,31 +422,6 @@ static void test_descriptors(void **state)
 	run_stop(&run);
 }
 
-/* SIGTERM, SIGINT and `lbctl stop` in turn; each time nothing is left. */
-static void test_rounds(void **state)
-{
-	const char *text = getenv("ROUNDS");
-	int rounds = text && atoi(text) > 0 ? atoi(text) : ROUNDS;
-	size_t before = descriptors(getpid());
-
-	(void)state;
-	for (int i = 0; i < rounds; i++) {
-		if (i % 2)
-			start_shared();
-		else
-			start_with_listen();
-		clients_run(&clients, (struct client_plan){ .connections = 8 });
-		if (i % 3 == 0) {
-			lbctl_ok("stop", "web", NULL);
-		} else {
-			kill(run.pid, i % 3 == 1 ? SIGTERM : SIGINT);
-		}
-		assert_int_equal(run_wait(&run), 0);
-		run_expect_nothing_left();
-	}
-	assert_int_equal(descriptors(getpid()), before);
-}
-
 /* `stop` answers when the name is free again. */
 static void test_start_right_after_stop(void **state)
 {
@@ -502,7 +476,6 @@ int main(int argc, char **argv)
 		runs_test(test_rude_clients),
 		runs_test(test_another_user_is_refused),
 		runs_test(test_descriptors),
-		runs_test(test_rounds),
 		runs_test(test_start_right_after_stop),
 		runs_test(test_stubborn_workers),
 	};

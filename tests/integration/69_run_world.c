@@ -46,13 +46,13 @@ static void start_with_files(rlim_t soft, rlim_t hard)
 {
 	files = (struct rlimit){ .rlim_cur = soft, .rlim_max = hard };
 	run_prepare = limit_files;
-	run_start(&run, "web", "-n", "40", "--max-restarts", "1", "--", RUN_DEMO, NULL);
+	run_start(&run, "web", "-n", "20", "--max-restarts", "1", "--", RUN_DEMO, NULL);
 }
 
 /* lbctl raises its own limit and not that of the workers. */
 static void test_soft_limit_of_files(void **state)
 {
-	static pid_t pids[40];
+	static pid_t pids[20];
 	struct rlimit got;
 
 	(void)state;
@@ -67,14 +67,14 @@ static void test_soft_limit_of_files(void **state)
 	run_stop(&run);
 }
 
-/* 1. There are not enough for 40: said; those that run serve  2. two are enough for all */
+/* 1. There are not enough for 20: said; those that run serve  2. two are enough for all */
 static void test_hard_limit_of_files(void **state)
 {
 	(void)state;
 	start_with_files(96, 96);
 	wait_until(run_lines(&run, "can't be started: too many open files") > 1, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 8 });
-	lbctl_expect(1, "too many open files", "scale", "web", "41", NULL);
+	lbctl_expect(1, "too many open files", "scale", "web", "21", NULL);
 	lbctl_ok("scale", "web", "2", NULL);
 	run_expect_up(&run, 2);
 	expect_equal_shares(2, 10);
