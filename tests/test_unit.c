@@ -181,7 +181,7 @@ static void test_run(void **state)
 		"RuntimeDirectoryPreserve=yes",
 		"TimeoutStartSec=80",
 		"TimeoutStopSec=75",
-		LB_CAPS " CAP_DAC_READ_SEARCH CAP_KILL CAP_SETGID CAP_SETUID",
+		LB_CAPS " CAP_DAC_READ_SEARCH CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID",
 	};
 	char *text = print(&web);
 
@@ -209,7 +209,7 @@ static void test_capabilities(void **state)
 	text = print(&unit);
 	expect(text,
 	       LB_CAPS
-	       " CAP_DAC_READ_SEARCH CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_KILL CAP_SETGID CAP_SETUID",
+	       " CAP_DAC_READ_SEARCH CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID",
 	       true);
 	free(text);
 }

@@ -168,7 +168,7 @@ static void put_capabilities(FILE *out, const struct unit *unit)
 	if (unit->writes_others_files)
 		fputs(" CAP_DAC_OVERRIDE", out);
 	if (!unit->watches && !unit->workers_are_root)
-		fputs(" CAP_KILL CAP_SETGID CAP_SETUID", out);
+		fputs(" CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID", out);
 	fputc('\n', out);
 	if (!unit->watches && unit->workers_are_root)
 		fputs("# the workers are root and get these as well; lbctl unit --user needs less\n"

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# systemd.sh [TEST...]: the units of `lbctl unit` under a systemd of their own: this host's, as
-# pid 1 of a container in namespaces, over a copy of the root file system that is kept in memory.
-# The tests are in systemd-guest.sh; without names all run. Needs root; changes nothing outside.
+# systemd.sh [--kernel KERNEL] [TEST...]: the units of `lbctl unit` under a systemd of their own:
+# this host's, as pid 1 of a container in namespaces, over a copy of the root file system that is
+# kept in memory; with --kernel in QEMU, on a kernel that lib.sh knows, where systemd has cgroup
+# controllers to delegate (slow, and some limits of time are meant for real machines). The tests are
+# in systemd-guest.sh; without names all run. Needs root; changes nothing outside.
 # Prints PASS and FAIL lines; the last line is the totals. Exit status: 0 all passed, 1 not,
 # 77 this host can't.
 set -eu
@@ -10,40 +12,45 @@ cd "$(dirname "$0")/.."
 
 build=$PWD/${LBCTL_BUILD:-build}
 seconds=${LB_SYSTEMD_SECONDS:-600}
+systemd=/lib/systemd/systemd
 
 skip() {
 	echo "systemd.sh: $*" >&2
 	exit 77
 }
 
-cgroup_mount() {
-	awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts
-}
-
-# An empty /etc/systemd/system: no service of this host starts, only what a boot needs.
+# write_units ROOT OUTPUT END TEST...: an empty /etc/systemd/system, so that no service of this host
+# starts, only what a boot needs, then the tests. END is the argument of systemctl that ends it all.
 write_units() {
-	rm -rf etc/systemd/system etc/fstab
-	mkdir -p etc/systemd/system
-	: >etc/fstab
-	: >etc/machine-id
+	local etc=$1/etc output=$2 end=$3 unit
+	shift 3
+	rm -rf "$etc/systemd/system"
+	mkdir -p "$etc/systemd/system"
+	: >"$etc/fstab"
+	: >"$etc/machine-id"
 	for unit in systemd-udevd.service systemd-udev-trigger.service systemd-timesyncd.service \
 		systemd-binfmt.service systemd-sysusers.service ldconfig.service systemd-firstboot.service; do
-		ln -s /dev/null "etc/systemd/system/$unit"
+		ln -s /dev/null "$etc/systemd/system/$unit"
 	done
-	cat >etc/systemd/system/lbctl-test.target <<-END
+	cat >"$etc/systemd/system/lbctl-test.target" <<-END
 		[Unit]
 		Requires=sysinit.target systemd-journald.service lbctl-test.service
-		AllowIsolate=yes
 	END
-	cat >etc/systemd/system/lbctl-test.service <<-END
+	cat >"$etc/systemd/system/lbctl-test.service" <<-END
 		[Unit]
 		After=sysinit.target systemd-journald.service
 		[Service]
 		ExecStart=/bin/bash /out/guest $*
-		StandardOutput=append:/out/log
-		StandardError=append:/out/log
-		ExecStopPost=/bin/systemctl --force exit 9
+		StandardOutput=$output
+		StandardError=$output
+		ExecStopPost=/bin/systemctl $end
 	END
+}
+
+# --- in a container -----------------------------------------------------------------------------
+
+cgroup_mount() {
+	awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts
 }
 
 make_dev() {
@@ -70,68 +77,122 @@ make_kernel_files() {
 }
 
 # In the new namespaces, as their pid 1.
-container() {
-	local root=$1
-	shift
+enter_container() {
+	local work=$1 log=$2
+	shift 2
 	mount --make-rprivate /
-	mount -t tmpfs tmpfs "$root"
-	mkdir "$root/upper" "$root/work" "$root/root" "$root/out"
-	cp vmtests/systemd-guest.sh "$root/out/guest"
-	exec 3<>"$root.log"
-	mount -t overlay overlay -o "lowerdir=/,upperdir=$root/upper,workdir=$root/work" "$root/root"
-	cd "$root/root"
+	mount -t tmpfs tmpfs "$work"
+	mkdir "$work/upper" "$work/work" "$work/root"
+	mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
+	install -D -m 755 -t "$work/root/usr/local/sbin" "$build/lbctl" "$build/lbctl-demo-worker"
+	install -D vmtests/systemd-guest.sh "$work/root/out/guest"
+	write_units "$work/root" append:/out/log '--force exit 0' "$@"
+	cd "$work/root"
 	make_kernel_files
 	make_dev
 	mount -t tmpfs -o mode=755 tmpfs run
 	mount -t tmpfs tmpfs tmp
-	mkdir -p out old
-	mount --bind "$root/out" out
 	: >out/log
-	mount --bind "$root.log" out/log
-	install -D -m 755 "$build/lbctl" "$build/lbctl-demo-worker" usr/local/sbin/
-	install -D -m 644 "$OLDPWD/user/man/lbctl.8" usr/local/share/man/man8/lbctl.8
-	write_units "$@"
+	mount --bind "$log" out/log
+	mkdir -p old
 	pivot_root . old
 	umount -l old
 	exec env -i container=lbctl PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		/lib/systemd/systemd --unit=lbctl-test.target --log-target=journal
+		$systemd --unit=lbctl-test.target --log-target=journal
 }
 
-# Prints the log as it grows; its last line is the totals.
-follow() {
-	tail --pid="$1" -n +1 -f "$2"
-}
-
-main() {
-	local root cgroup status=0 pid
-	[ "$(id -u)" = 0 ] || skip "needs root (namespaces, BPF)"
-	[ -x /lib/systemd/systemd ] || skip "no systemd on this host; apt-get install systemd"
-	command -v wrk jq >/dev/null || skip "no wrk or jq; make deps installs them"
+run_container() {
+	local log=$1 cgroup pid
+	shift
 	[ -n "$(cgroup_mount)" ] || skip "no cgroup v2 is mounted"
-	[ -x "$build/lbctl" ] || skip "$build/lbctl is not there; make builds it"
-	root=$(mktemp -d)
 	cgroup=$(cgroup_mount)/lbctl-systemd-$$
-	: >"$root.log"
 	mkdir "$cgroup"
-	# shellcheck disable=SC2064 # as they are now
-	trap "rm -rf '$root' '$root.log'; find '$cgroup' -depth -type d -exec rmdir {} + 2>/dev/null" EXIT
+	# shellcheck disable=SC2064 # as it is now
+	trap "clean_up; find '$cgroup' -depth -type d -exec rmdir {} + 2>/dev/null" EXIT
 	(
 		echo "$BASHPID" >"$cgroup/cgroup.procs"
 		exec timeout --kill-after=10 "$seconds" unshare --fork --pid --kill-child --mount --net \
-			--uts --ipc --cgroup "$0" --container "$root" "$@" </dev/null
+			--uts --ipc --cgroup "$0" --enter-container "$work" "$log" "$@" </dev/null
 	) &
 	pid=$!
-	follow $pid "$root.log"
-	wait $pid || status=$?
-	if ! tail -n 1 "$root.log" | grep -qE '^[0-9]+ passed, [0-9]+ failed$'; then
-		echo "FAIL: the container ended early (status $status)"
-		exit 1
-	fi
-	[ "$status" = 0 ] || exit 1
+	tail --pid=$pid -n +1 -f "$log"
+	wait $pid || true
 }
 
-if [ "${1-}" = --container ]; then
+# --- in QEMU ------------------------------------------------------------------------------------
+
+programs=(bash systemctl journalctl systemd-analyze systemd-tmpfiles jq wrk pgrep mount umount cat cp
+	date head tail tr cut sort ls wc rm mkdir chmod readlink sleep cmp grep sed awk find uname)
+
+build_root() {
+	local root=$1 file
 	shift
-	container "$@"
+	vm_root_begin "$root"
+	vm_root_program "$root" "${programs[@]}"
+	ln -sf bash "$root/usr/bin/sh"
+	mkdir -p "$root"/{home,out,srv} "$root/usr/local/"{bin,sbin} "$root/var/tmp" "$root/usr/lib/systemd"
+	cp -a "${systemd%/*}/." "$root/usr/lib/systemd/"
+	cp -a /usr/lib/tmpfiles.d "$root/usr/lib/"
+	rm -rf "$root"/usr/lib/systemd/system-generators
+	for file in "$systemd" "${systemd%/*}"/systemd-{journald,executor,sysctl,shutdown} \
+		"$build"/lbctl{,-demo-worker}; do
+		[ ! -e "$file" ] || vm_root_libraries "$root" "$file"
+	done
+	cp "$build/lbctl" "$build/lbctl-demo-worker" "$root/usr/local/sbin/"
+	vm_root_add "$root" /etc/passwd /etc/group
+	install vmtests/systemd-guest.sh "$root/out/guest"
+	ln -s /usr/lib/systemd/systemd "$root/init"
+	write_units "$root" file:/dev/console '--force --force poweroff' "$@"
+}
+
+run_qemu() {
+	local log=$1 kernel=$2
+	shift 2
+	# shellcheck source=vmtests/lib.sh
+	. vmtests/lib.sh
+	command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64; tools/deps.sh vm installs it"
+	vm_fetch_kernel "$kernel"
+	build_root "$work/root" "$@"
+	vm_pack "$work/root" "$kernel" "$work/initramfs"
+	# ends by poweroff, so its status says nothing: the last line of the log does
+	vm_boot "$kernel" "$work/initramfs" "$seconds" systemd.unit=lbctl-test.target \
+		systemd.show_status=0 | tr -d '\r' | tee "$log" || true
+}
+
+# --- either -------------------------------------------------------------------------------------
+
+clean_up() {
+	rm -rf "$work" "$work.log"
+}
+
+main() {
+	local kernel='' totals
+	if [ "${1-}" = --kernel ]; then
+		kernel=${2-}
+		shift 2
+	fi
+	[ "$(id -u)" = 0 ] || skip "needs root (namespaces, BPF)"
+	[ -x $systemd ] || skip "no systemd on this host; apt-get install systemd"
+	command -v wrk jq >/dev/null || skip "no wrk or jq; make deps installs them"
+	[ -x "$build/lbctl" ] || skip "$build/lbctl is not there; make builds it"
+	work=$(mktemp -d)
+	: >"$work.log"
+	trap clean_up EXIT
+	if [ -n "$kernel" ]; then
+		run_qemu "$work.log" "$kernel" "$@"
+	else
+		run_container "$work.log" "$@"
+	fi
+	totals=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work.log" | tail -n 1)
+	case $totals in
+	'') echo "FAIL: it ended early" && exit 1 ;;
+	*' 0 failed') ;;
+	*) exit 1 ;;
+	esac
+}
+
+if [ "${1-}" = --enter-container ]; then
+	shift
+	enter_container "$@"
 fi
 main "$@"
