@@ -12,7 +12,7 @@
 #define MANAGER "org.freedesktop.systemd1"
 /* As systemctl does for root: works where no D-Bus daemon runs, or not any more at shutdown. */
 #define PRIVATE_SOCKET "unix:path=/run/systemd/private"
-#define TIMEOUT_US (5 * 1000000ULL)
+#define TIMEOUT_US (20 * 1000000ULL)
 
 static int connect_manager(sd_bus **bus)
 {

@@ -192,7 +192,7 @@ void unit_print(FILE *out, const struct unit *unit)
 	      "Restart=always\n"
 	      "RestartSec=1\n"
 	      "RestartPreventExitStatus=0 2 4 126 127\n"
-	      "WatchdogSec=30\n"
+	      "WatchdogSec=60\n"
 	      "RuntimeDirectory=lbctl\n"
 	      "RuntimeDirectoryPreserve=yes\n",
 	      out);

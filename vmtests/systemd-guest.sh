@@ -9,7 +9,7 @@ cd /srv || exit 1
 
 units=/etc/systemd/system
 url=http://127.0.0.1:8080/
-deadline_s=30
+deadline_s=${LB_DEADLINE_S:-30}
 problems=0
 
 bad() {
@@ -152,7 +152,7 @@ test_verify() {
 
 # systemctl start returns when all workers serve; they have no capabilities, lbctl has few.
 test_start() {
-	local pid
+	local pid=
 	start_web
 	expect workers "$(pids | wc -w)" 4
 	expect state "$(property web ActiveState)/$(property web SubState)" active/running

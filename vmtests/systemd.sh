@@ -3,8 +3,8 @@
 # systemd.sh [--kernel KERNEL] [TEST...]: the units of `lbctl unit` under a systemd of their own:
 # this host's, as pid 1 of a container in namespaces, over a copy of the root file system that is
 # kept in memory; with --kernel in QEMU, on a kernel that lib.sh knows, where systemd has cgroup
-# controllers to delegate (slow, and some limits of time are meant for real machines). The tests are
-# in systemd-guest.sh; without names all run. Needs root; changes nothing outside.
+# controllers to delegate (slow). The tests are in systemd-guest.sh; without names all run. Needs
+# root; changes nothing outside.
 # Prints PASS and FAIL lines; the last line is the totals. Exit status: 0 all passed, 1 not,
 # 77 this host can't.
 set -eu
@@ -143,6 +143,14 @@ build_root() {
 	install vmtests/systemd-guest.sh "$root/out/guest"
 	ln -s /usr/lib/systemd/systemd "$root/init"
 	write_units "$root" file:/dev/console '--force --force poweroff' "$@"
+	slow_down "$root/usr/lib/systemd/system"
+}
+
+# An emulated machine takes its time, above all to verify BPF programs.
+slow_down() {
+	mkdir "$1"/{web,lbctl-test}.service.d
+	printf '%s\n' '[Service]' WatchdogSec=0 TimeoutStartSec=300 TimeoutStopSec=300 >"$1/web.service.d/slow.conf"
+	printf '%s\n' '[Service]' Environment=LB_DEADLINE_S=300 >"$1/lbctl-test.service.d/slow.conf"
 }
 
 run_qemu() {

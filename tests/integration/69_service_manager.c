@@ -196,8 +196,8 @@ static void test_unit(void **state)
 	lbctl_expect(0, "lbctl run --name web -n 4 --wait-ready -- " APP " \"a b\"", "unit",
 		     "--wait-ready", "-n", "4", "--name", "web", "--", APP, "a b", NULL);
 	lbctl_expect(0, APP " is in memory: gone after a reboot", "unit", APP, NULL);
-	lbctl_expect(0, " CAP_NET_BIND_SERVICE CAP_CHOWN CAP_KILL", "unit", "--user", "nobody", "--listen",
-		     ":80", "--", APP, NULL);
+	lbctl_expect(0, " CAP_NET_BIND_SERVICE CAP_CHOWN CAP_KILL", "unit", "--user", "nobody",
+		     "--listen", ":80", "--", APP, NULL);
 	lbctl_expect(0, "lbctl watch --policy least-conn :8080", "unit", "--attach", ":8080",
 		     "--policy", "least-conn", NULL);
 	lbctl_expect(0, "\"name\": \"app.service\"", "unit", "--json", "--", APP, NULL);
