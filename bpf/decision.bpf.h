@@ -10,9 +10,6 @@
 const volatile __u32 lb_listener = 0;	    /* index in lb_config.listeners */
 const volatile __u16 lb_port = 0;	    /* host order */
 const volatile bool lb_can_migrate = false; /* the kernel has ctx->migrating_sk: 5.14 */
-const volatile bool lb_can_cast = false;    /* the kernel has bpf_rdonly_cast(): 6.2 */
-
-extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
 struct decision {
 	struct sk_reuseport_md *ctx;
@@ -70,42 +67,46 @@ static __always_inline __u32 schedule_slot(const struct decision *d, __u64 index
 	return slot ? *slot : LB_NO_SLOT;
 }
 
+/* All workers were found stalled a moment ago: then none is passed by for it. */
+static __always_inline bool all_are_stalled(const struct lb_counters *counters)
+{
+	return tick_clock_ns() - counters->all_stalled_ns < LB_ALL_STALLED_NS;
+}
+
+/* The less the graver: where nobody takes it, one with the least grave reason gets it. */
+enum verdict {
+	TAKEN,
+	LIMITED, /* it has as many connections as it may have */
+	STALLED, /* it does not accept */
+	FULL,	 /* its accept queue is */
+	SKIPPED, /* draining, down, or its socket is closed */
+};
+
 /*
- * The listening socket of a slot, NULL if unknown. Its memory may have been freed and reused, so
- * it must still carry the registered socket's cookie, which the kernel never gives twice; the cast
- * makes a load from unmapped memory read 0.
+ * Would the slot's queue do for a connection? What is unknown does. With `taking` it gets one if
+ * so, and the books are kept.
  */
-static __always_inline struct inet_connection_sock *socket_of_slot(__u32 slot)
+static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_now *now,
+						__u64 stall_ns, bool taking)
 {
-	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
-	struct inet_connection_sock *icsk;
+	struct lb_stall *stall = bpf_map_lookup_elem(&lb_stalls, &slot);
+	struct lb_counters *counters;
+	__u32 zero = 0;
 
-	if (!queue || !queue->sock)
-		return NULL;
-	icsk = bpf_rdonly_cast((void *)queue->sock,
-			       bpf_core_type_id_kernel(struct inet_connection_sock));
-	if ((__u64)icsk->icsk_inet.sk.__sk_common.skc_cookie.counter != queue->cookie)
-		return NULL;
-	return icsk;
-}
-
-static __always_inline bool socket_is_full(const struct inet_connection_sock *icsk)
-{
-	const struct sock *sk = &icsk->icsk_inet.sk;
-
-	return lb_queue_is_full(sk->sk_ack_backlog, icsk->icsk_accept_queue.qlen.counter,
-				sk->sk_max_ack_backlog);
-}
-
-/* Is the slot's accept queue full? Unknown counts as not full. */
-static __always_inline bool queue_is_full(__u32 slot)
-{
-	struct inet_connection_sock *icsk;
-
-	if (!lb_can_cast)
-		return false;
-	icsk = socket_of_slot(slot);
-	return icsk && socket_is_full(icsk);
+	if (lb_queue_is_full(now->queued, now->half_open, now->backlog))
+		return FULL;
+	if (!stall)
+		return TAKEN;
+	if (is_stalled(stall, now, stall_ns)) {
+		counters = bpf_map_lookup_elem(&lb_counters, &zero);
+		if (!counters || !all_are_stalled(counters))
+			return STALLED;
+		if (taking)
+			count(&counters->all_stalled);
+	} else if (taking && lb_is_held(stall)) {
+		stall->probed_ns = tick_clock_ns();
+	}
+	return TAKEN;
 }
 
 /*
@@ -137,27 +138,21 @@ static __always_inline bool slot_is_at_limit(__u32 slot, const struct lb_worker 
 	return worker->limit && lb_is_at_limit(stats->live, read_half_open(slot), worker->limit);
 }
 
-#define LISTENING 10 /* TCP_LISTEN */
-
-/* Has the slot a listening socket here, with room in its queue? Unknown counts as yes. */
+/* Has the slot a listening socket here that takes a connection? Unknown counts as yes. */
 static __always_inline bool slot_takes(__u32 slot)
 {
 	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
-	struct inet_connection_sock *icsk;
+	struct lb_config *config;
+	struct queue_now now;
+	__u32 zero = 0;
 
-	if (!queue || !queue->cookie)
+	config = bpf_map_lookup_elem(&lb_config, &zero);
+	if (!queue || !queue->cookie || !config)
 		return false;
 	if (!queue->sock)
 		return true;
-	if (lb_can_cast) {
-		icsk = socket_of_slot(slot);
-		return icsk && icsk->icsk_inet.sk.__sk_common.skc_state == LISTENING &&
-		       !socket_is_full(icsk);
-	}
-	icsk = (struct inet_connection_sock *)queue->sock;
-	return BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_state) == LISTENING &&
-	       (__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) ==
-		       queue->cookie;
+	return read_queue(queue, &now) && now.state == LISTENING &&
+	       judge_queue(slot, &now, config->stall_ns, false) == TAKEN;
 }
 
 /*
@@ -175,33 +170,32 @@ __attribute__((noinline)) int lb_slot_is_back(__u32 slot)
 	return true;
 }
 
-/* The less the graver: where nobody takes it, one with the least grave reason gets it. */
-enum verdict {
-	TAKEN,
-	LIMITED, /* it has as many connections as it may have */
-	FULL,	 /* its accept queue is */
-	SKIPPED, /* draining, down, or its socket is closed */
-};
-
 /*
  * Hand the connection to this slot's listener; a slot that can't take it is counted. A global
  * function, so that the verifier walks it once and not once per draw.
  */
-__attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 slot)
+__attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 slot, __u64 stall_ns)
 {
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
 	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
 	enum verdict verdict = SKIPPED;
+	struct queue_now now;
+	bool limited;
 
-	if (!worker || !stats)
+	if (!worker || !stats || !queue)
 		return SKIPPED;
 	if (worker->state == LB_SLOT_UP) {
-		if (queue_is_full(slot))
-			verdict = FULL;
-		else if (slot_is_at_limit(slot, worker, stats))
+		limited = slot_is_at_limit(slot, worker, stats);
+		verdict = TAKEN;
+		if (read_queue(queue, &now))
+			verdict = judge_queue(slot, &now, stall_ns, !limited);
+		if (verdict == TAKEN && limited)
 			verdict = LIMITED;
-		else if (!bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))
+		if (verdict == TAKEN && !bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))
 			return TAKEN;
+		if (verdict == TAKEN)
+			verdict = SKIPPED;
 	}
 	count(&stats->skipped);
 	if (verdict != LIMITED)

@@ -30,6 +30,8 @@ static __always_inline void describe_group(struct lb_listening *out, struct sock
 	out->prog_id = id ? id : LB_CLASSIC_PROGRAM;
 }
 
+const volatile __u64 lb_tick_ns = 4000000; /* length of a jiffy; lbctl knows */
+
 SEC("iter/tcp")
 int lb_inspect(struct bpf_iter__tcp *ctx)
 {
@@ -46,6 +48,8 @@ int lb_inspect(struct bpf_iter__tcp *ctx)
 	out.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	out.port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+	out.oldest = (__u64)BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
+	out.now_ns = bpf_jiffies64() * lb_tick_ns;
 	describe_group(&out, BPF_CORE_READ(sk, sk_reuseport_cb));
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's maps, with those in books.bpf.h. All listeners of a service share them, but
- * lb_sockets and lb_queues, of which each listener has its own. User space sets max_entries before
+ * A service's maps, with those in books.bpf.h, queue.bpf.h and stall.bpf.h. All listeners of a service
+ * share them, but lb_sockets, lb_queues and lb_stalls, of which each listener has its own. User space sets max_entries before
  * it loads the object.
  */
 #ifndef LB_MAPS_BPF_H
@@ -23,14 +23,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } lb_sockets SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LB_MIN_SLOTS);
-	__type(key, __u32);
-	__type(value, struct lb_queue);
-} lb_queues SEC(".maps");
 
 /* Two halves of half_entries each: one is walked while lbctl writes the other. */
 struct {

@@ -13,6 +13,7 @@
 #include "lb_hash.h"
 #include "lb_pick.h"
 #include "maps.bpf.h"
+#include "stall.bpf.h"
 #include "decision.bpf.h"
 #include "scan.bpf.h"
 #include "policy_rr.bpf.h"
@@ -72,36 +73,42 @@ __attribute__((noinline)) __u32 lb_pick_again(struct sk_reuseport_md *ctx, __u64
 }
 
 /*
- * Nobody could take it, but for its limit or a full queue: the first of those that were picked. Only
- * rr has taken several steps by now, always the same number, which may fit its table: there the
- * count of such cases makes the turns. Global for the verifier's sake, as lb_pick_again().
+ * Nobody could take it, but for its limit, a stall or a full queue: the first of those that were
+ * picked. Only rr has taken several steps by now, always the same number, which may fit its table:
+ * there the count of such cases makes the turns. With all stalled that is not needed, as for a moment
+ * none is passed by for it. Global for the verifier's sake, as lb_pick_again().
  */
 __attribute__((noinline)) __u32 lb_take_anyway(struct sk_reuseport_md *ctx, __u64 word, __u64 best)
 {
-	bool limited = lb_refusal_verdict(best) == LIMITED;
-	__u32 slot = lb_refusal_slot(best), turn = slot;
+	__u32 slot = lb_refusal_slot(best), turn = slot, verdict = lb_refusal_verdict(best);
 	struct decision d = { .ctx = ctx, .word = word };
 	struct lb_counters *counters;
 	__u32 zero = 0;
 
 	counters = bpf_map_lookup_elem(&lb_counters, &zero);
 	d.config = bpf_map_lookup_elem(&lb_config, &zero);
-	if (!counters || !d.config || lb_refusal_verdict(best) == SKIPPED)
+	if (!counters || !d.config || verdict == SKIPPED)
 		return LB_NO_SLOT;
-	if (lb_word_policy(word) == LB_POLICY_RR && lb_word_length(word))
+	if (verdict == STALLED)
+		counters->all_stalled_ns = tick_clock_ns();
+	else if (lb_word_policy(word) == LB_POLICY_RR && lb_word_length(word))
 		turn = schedule_slot(&d, counters->all_limited + counters->overloaded);
 	if (bpf_sk_select_reuseport(ctx, &lb_sockets, &turn, 0)) {
 		turn = slot;
 		if (bpf_sk_select_reuseport(ctx, &lb_sockets, &turn, 0))
 			return LB_NO_SLOT;
 	}
-	count(limited ? &counters->all_limited : &counters->overloaded);
+	if (verdict == STALLED)
+		count(&counters->all_stalled);
+	else
+		count(verdict == LIMITED ? &counters->all_limited : &counters->overloaded);
 	return turn;
 }
 
 /*
  * After the first pick was refused: a few draws by the policy; with many slots out, any that can take
- * it; with all at their limit or full, as if there were no limit, and as the kernel's hash would do.
+ * it; with all at their limit, stalled or full, as if there were no limit, and as the kernel's hash
+ * would do.
  * Returns the slot that has the connection now, or LB_NO_SLOT. Global, too.
  */
 __attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u64 word, __u32 slot,
@@ -115,7 +122,7 @@ __attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u
 	used = config ? config->used_slots : 0;
 	for (n = 1; n <= LB_DRAWS + LB_SCAN_WINDOW && n <= LB_DRAWS + used; n++) {
 		slot = lb_pick_again(ctx, word, n, slot);
-		verdict = lb_take_slot(ctx, slot);
+		verdict = lb_take_slot(ctx, slot, config ? config->stall_ns : 0);
 		if (verdict == TAKEN)
 			return slot;
 		best = lb_key_min(best, lb_refusal(verdict, n, slot));
@@ -126,7 +133,7 @@ __attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u
 static __always_inline __u32 choose_slot(struct decision *d)
 {
 	__u32 slot = pick(d);
-	__u32 verdict = lb_take_slot(d->ctx, slot);
+	__u32 verdict = lb_take_slot(d->ctx, slot, d->config->stall_ns);
 
 	return verdict == TAKEN ? slot : lb_take_another(d->ctx, d->word, slot, verdict);
 }

@@ -14,7 +14,7 @@
 #include "lb_counters.h"
 #include "lb_policies.h"
 
-#define LB_ABI_VERSION 1
+#define LB_ABI_VERSION 2
 
 #define LB_MAX_WORKERS 1024
 /* A worker owns at most two slots: while a reload's new process serves, the old one drains. */
@@ -59,6 +59,20 @@ struct lb_listener {
 };
 _Static_assert(sizeof(struct lb_listener) == 32, "lb_listener");
 
+/*
+ * A listener that is shut down for a moment. If its lbctl dies in between, the next one makes it
+ * listen again, and puts it back into its slot. Written by lbctl, under the service's lock.
+ */
+struct lb_rescue {
+	__u32 pid; /* who has the socket; 0 = no rescue is under way */
+	__u32 fd;  /* its descriptor there */
+	__u32 backlog;
+	__u32 slot;
+	__u32 listener; /* index in lb_config.listeners */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct lb_rescue) == 24, "lb_rescue");
+
 /* lb_config: one entry, mmapable. Written by lbctl; the program reads it at every run. */
 struct lb_config {
 	__u32 abi_version;
@@ -76,9 +90,10 @@ struct lb_config {
 	__u64 hash_prefix4; /* bits of a client's IPv4 address that hash goes by */
 	__u64 hash_prefix6;
 	__u64 limit; /* lb_worker.limit of new workers */
+	struct lb_rescue rescue;
 };
 #define LB_NO_GROUP 0xffffffffU
-_Static_assert(sizeof(struct lb_config) == 88 + 32 * LB_MAX_LISTENERS, "lb_config");
+_Static_assert(sizeof(struct lb_config) == 112 + 32 * LB_MAX_LISTENERS, "lb_config");
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {
@@ -102,6 +117,25 @@ struct lb_queue {
 	__u64 cookie; /* of the registered socket; 0 = none */
 	__u64 sock;   /* its struct sock, as a number; 0 = unknown */
 };
+
+/*
+ * lb_stalls: by slot, one map per listener, mmapable. How the slot's accept queue moves. The first
+ * part is written by the BPF programs, the second by lbctl. Times are of the kernel's tick clock,
+ * in nanoseconds: see tick_clock_ns().
+ */
+struct lb_stall {
+	__u64 oldest;	   /* the connection that waits longest, as a number; 0 = none */
+	__u64 oldest_ns;   /* when it was first seen as that; written before it */
+	__u64 probed_ns;   /* when the held slot got a connection as a probe */
+	__u64 accepted_ns; /* when it was seen to have accepted one */
+	__u32 half_open;   /* as last sampled */
+	__u32 queued;	   /* as last sampled */
+
+	__u64 rescued_ns; /* when its queue was last moved; the slot is held until it accepts */
+	__u64 since_ns;	  /* when the stall began for which it is held */
+	__u64 rescues;	  /* how often */
+};
+_Static_assert(sizeof(struct lb_stall) == 64, "lb_stall");
 
 /* lb_cookies: hash, cookie of a registered socket -> where it is. Written by lbctl. */
 struct lb_place {
@@ -161,8 +195,9 @@ _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 
 /* lb_counters: one entry. Written by the BPF programs only; never set back. */
 struct lb_counters {
-	__u64 cursor; /* the next index of rr, and the next start of a scan */
-	__u64 pad[7];
+	__u64 cursor;	      /* the next index of rr, and the next start of a scan */
+	__u64 all_stalled_ns; /* when all workers were last found stalled */
+	__u64 pad[6];
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)
 #undef X

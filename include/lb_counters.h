@@ -19,9 +19,10 @@
 	X(migrate_failed, "waiting connections of a closed listener that found no worker")
 
 #define LB_NOTES(X)                                                                                \
-	X(redraws, "picks drawn again: the slot was draining, full, closed or at its limit")       \
+	X(redraws, "picks drawn again: the slot was out, stalled, full or at its limit")           \
 	X(overloaded, "connections given to a full accept queue because all were full")            \
 	X(all_limited, "connections given to a worker at its limit because all were at theirs")    \
+	X(all_stalled, "connections given to a worker that does not accept because none did")      \
 	X(all_stale, "least-load decisions that walked the table: no report was fresh")            \
 	X(stale_probes, "least-load decisions that gave a silent worker one connection")           \
 	X(unseen, "open connections that attach found uncounted, and counted then")

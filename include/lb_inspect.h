@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The record that bpf/inspect.bpf.c writes and user/inspect.c reads. Never stored. */
+/* What bpf/inspect.bpf.c and bpf/sample.bpf.c tell lbctl. Never stored. */
 #ifndef LB_INSPECT_H
 #define LB_INSPECT_H
 
@@ -17,7 +17,14 @@ struct lb_listening {
 	__u32 members;	 /* sockets in the group */
 	__u32 half_open; /* handshakes under way */
 	__u32 port;	 /* host order */
+	__u64 oldest;	 /* the connection that waits longest, as a number; 0 = none */
+	__u64 now_ns;	 /* of the tick clock, as in lb_stalls */
 };
-_Static_assert(sizeof(struct lb_listening) == 40, "lb_listening");
+_Static_assert(sizeof(struct lb_listening) == 56, "lb_listening");
+
+/* The argument of bpf/sample.bpf.c. */
+struct lb_sample {
+	__u64 now_ns; /* of the tick clock, when it ran */
+};
 
 #endif

@@ -186,6 +186,7 @@ struct clients {
 	unsigned int answered, failed, waiting;
 	int worker[CLIENTS_MAX]; /* X-Worker by connection in order of their start; -1 = none */
 	struct client *open;	 /* while they run */
+	int epoll;
 	struct client_plan plan;
 	unsigned int started;
 };

@@ -98,10 +98,11 @@ static void check_features(struct doctor *doctor, const struct features *found, 
 		       "reset, as without lbctl");
 	if (found->cast)
 		report(doctor, OK,
-		       "accept queues are read at each decision: full ones are skipped");
+		       "accept queues are read at each decision: full and stuck workers are passed by");
 	else
 		report(doctor, NO,
-		       "bpf_rdonly_cast (needs 6.2): full accept queues are not skipped");
+		       "bpf_rdonly_cast (needs 6.2): accept queues are read the slower way; no effect "
+		       "on promises");
 }
 
 static void check_sharing(struct doctor *doctor, const struct features *found, bool privileged)

@@ -25,12 +25,13 @@ static json_t *workers_json(const struct view *view)
 
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
 		const struct view_worker *w = &view->workers[i];
-		json_t *row = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}",
-					"worker", w->worker, "pid", w->pid, "state", w->state,
-					"weight", w->weight, "live", w->live, "half_open",
-					w->half_open, "queued", w->queued, "queue_max",
-					w->queue_max, "load", (json_int_t)w->load, "opened",
-					(json_int_t)w->opened, "restarts", (json_int_t)w->restarts);
+		json_t *row = json_pack(
+			"{s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "worker",
+			w->worker, "pid", w->pid, "state", w->state, "stalled_ms",
+			(json_int_t)(w->stalled_ns / 1000000), "weight", w->weight, "live", w->live,
+			"half_open", w->half_open, "queued", w->queued, "queue_max", w->queue_max,
+			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "restarts",
+			(json_int_t)w->restarts);
 
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
@@ -86,17 +87,19 @@ static void print_head(const struct view *view)
 
 static void print_worker(const struct view_worker *w)
 {
-	char pid[16] = "-", queue[32], moved[48];
+	char pid[16] = "-", queue[32], moved[48], note[64] = "";
 
 	if (w->pid)
 		snprintf(pid, sizeof(pid), "%d", w->pid);
 	snprintf(queue, sizeof(queue), "%u/%u", w->queued, w->queue_max);
 	snprintf(moved, sizeof(moved), "%lu/%lu", (unsigned long)w->migrated_in,
 		 (unsigned long)w->migrated_out);
-	printf("%-6u  %-8s %-9s %6u %5u %5u %9s %9lu %8lu  %-12s %8lu %lu\n", w->worker, pid,
+	if (w->stalled_ns)
+		snprintf(note, sizeof(note), "   not accepting for %.1f s", w->stalled_ns / 1e9);
+	printf("%-6u  %-8s %-9s %6u %5u %5u %9s %9lu %8lu  %-12s %8lu %lu%s\n", w->worker, pid,
 	       w->state, w->weight, w->live, w->half_open, queue, (unsigned long)w->selected,
-	       (unsigned long)w->skipped, moved, (unsigned long)w->restarts,
-	       (unsigned long)w->load);
+	       (unsigned long)w->skipped, moved, (unsigned long)w->restarts, (unsigned long)w->load,
+	       note);
 }
 
 static void print_view(const struct view *view)

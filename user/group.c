@@ -106,6 +106,8 @@ static int add_member(struct groups *groups, const struct search *search,
 		.socket = *socket,
 		.sock = more ? more->sock : 0,
 		.half_open = more ? more->half_open : 0,
+		.oldest = more ? more->oldest : 0,
+		.now_ns = more ? more->now_ns : 0,
 	};
 	if (more)
 		group->prog_id = more->prog_id;

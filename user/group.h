@@ -19,7 +19,9 @@ struct member {
 	struct sockdiag_socket socket;
 	uint64_t sock; /* its struct sock, as a number; 0 = unknown */
 	uint32_t half_open;
-	uint32_t live;			    /* open connections that it accepted, with GROUP_LIVE */
+	uint64_t oldest; /* the connection that waits longest, as a number; 0 = none */
+	uint64_t now_ns; /* of the tick clock, when that was so */
+	uint32_t live;	 /* open connections that it accepted, with GROUP_LIVE */
 	const struct procs_holder *holders; /* those that poll first; into groups.holders */
 	size_t nr_holders;
 	pid_t pid; /* who polls it, else who holds it, else 0 */

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "probe.h"
+#include "stall.h"
 #include "inspect.skel.h"
 
 static int compare_cookies(const void *a, const void *b)
@@ -54,9 +55,15 @@ int inspect_listeners(struct inspect_list *out)
 	int err;
 
 	*out = (struct inspect_list){ 0 };
-	skel = inspect__open_and_load();
+	skel = inspect__open();
 	if (!skel)
-		return errno == EPERM || errno == EACCES ? -EPERM : -EOPNOTSUPP;
+		return -errno;
+	skel->rodata->lb_tick_ns = stall_tick_ns();
+	err = inspect__load(skel);
+	if (err) {
+		inspect__destroy(skel);
+		return err == -EPERM || err == -EACCES ? -EPERM : -EOPNOTSUPP;
+	}
 	link = bpf_program__attach_iter(skel->progs.lb_inspect, NULL);
 	err = link ? 0 : -errno;
 	if (!err) {

@@ -69,6 +69,13 @@ static struct member *find_member(struct reuseport_group *group, uint64_t cookie
 	return NULL;
 }
 
+/* What is known of the old socket's queue says nothing of the new one's. */
+static void forget_stall(struct lb_stall *stall)
+{
+	__atomic_store_n(&stall->rescued_ns, 0, __ATOMIC_SEQ_CST);
+	stall->since_ns = 0;
+}
+
 static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, uint64_t cookie,
 			 const struct member *member)
 {
@@ -79,6 +86,8 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 
 	if (member && member->sock)
 		sock = member->sock;
+	if (queue->cookie != cookie)
+		forget_stall(&state->listeners[listener].stalls[slot]);
 	if (queue->cookie && queue->cookie != cookie)
 		bpf_map_delete_elem(state->maps[MAP_COOKIES], &queue->cookie);
 	/* A pointer is believed only with its cookie: never show a new one with the old other. */

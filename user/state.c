@@ -26,7 +26,7 @@ static const char *const map_names[MAP_COUNT] = {
 	[MAP_SCHEDULE] = "lb_schedule", [MAP_LOAD] = "lb_load",	      [MAP_STATS] = "lb_stats",
 	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",   [MAP_CURSOR] = "lb_cursor",
 	[MAP_SOCKETS] = "lb_sockets",	[MAP_QUEUES] = "lb_queues",   [MAP_MOVED] = "lb_moved",
-	[MAP_CONNS] = "lb_conns",
+	[MAP_CONNS] = "lb_conns",	[MAP_STALLS] = "lb_stalls",
 };
 
 const char *state_map_name(enum state_map map)
@@ -87,7 +87,7 @@ static void state_clear(struct state *state)
 	for (int i = 0; i < MAP_SHARED_COUNT; i++)
 		state->maps[i] = -1;
 	for (int i = 0; i < LB_MAX_LISTENERS; i++)
-		state->listeners[i] = (struct state_listener){ -1, -1, -1, NULL };
+		state->listeners[i] = (struct state_listener){ -1, -1, -1, -1, NULL, NULL };
 }
 
 static bool is_bpffs(const char *path)
@@ -264,11 +264,12 @@ int state_map_shared(struct state *state)
 	return err;
 }
 
-int state_map_queues(struct state *state, uint32_t listener)
+int state_map_listener(struct state *state, uint32_t listener)
 {
 	struct state_listener *own = &state->listeners[listener];
+	int err = map_array(own->queues_fd, (void **)&own->queues);
 
-	return map_array(own->queues_fd, (void **)&own->queues);
+	return err ? err : map_array(own->stalls_fd, (void **)&own->stalls);
 }
 
 static int get_pin(const char *path, int *fd)
@@ -313,9 +314,13 @@ static int open_listener(struct state *state, uint32_t listener)
 	err = get_pin(path, &own->queues_fd);
 	if (err)
 		return err;
+	state_pin_path(state, MAP_STALLS, listener, path);
+	err = get_pin(path, &own->stalls_fd);
+	if (err)
+		return err;
 	state_listener_path(state, listener, "lb_steer", path);
 	err = get_pin(path, &own->prog_fd);
-	return err ? err : state_map_queues(state, listener);
+	return err ? err : state_map_listener(state, listener);
 }
 
 static bool is_optional(enum state_map map)
@@ -403,8 +408,10 @@ void state_close(struct state *state)
 	for (int i = 0; i < LB_MAX_LISTENERS; i++) {
 		own = &state->listeners[i];
 		unmap_array(own->queues_fd, own->queues);
+		unmap_array(own->stalls_fd, own->stalls);
 		close_fd(&own->sockets_fd);
 		close_fd(&own->queues_fd);
+		close_fd(&own->stalls_fd);
 		close_fd(&own->prog_fd);
 	}
 	for (int i = 0; i < MAP_SHARED_COUNT; i++)

@@ -40,14 +40,17 @@ enum state_map {
 	MAP_SHARED_COUNT,
 	MAP_SOCKETS = MAP_SHARED_COUNT,
 	MAP_QUEUES,
+	MAP_STALLS,
 	MAP_COUNT,
 };
 
 struct state_listener {
 	int sockets_fd;
 	int queues_fd;
+	int stalls_fd;
 	int prog_fd;
 	struct lb_queue *queues;
+	struct lb_stall *stalls;
 };
 
 struct state {
@@ -101,7 +104,7 @@ int state_commit(struct state *state);
 
 /* mmaps what is mmapable of the shared maps; for a fresh state once its maps exist. */
 int state_map_shared(struct state *state);
-int state_map_queues(struct state *state, uint32_t listener);
+int state_map_listener(struct state *state, uint32_t listener);
 
 /* Path of a pin: a shared map (listener ignored), one of listener's maps, or its program. */
 void state_pin_path(const struct state *state, enum state_map map, uint32_t listener,

@@ -18,6 +18,7 @@
 #include "lb_pick.h"
 #include "probe.h"
 #include "schedule.h"
+#include "stall.h"
 #include "steer.skel.h"
 #include "steer_v5.skel.h"
 
@@ -38,6 +39,7 @@ struct object {
 		(skel)->rodata->lb_port = (listener)->port;                                        \
 		(skel)->rodata->lb_can_migrate = (found)->migrate;                                 \
 		(skel)->rodata->lb_can_cast = (found)->cast;                                       \
+		(skel)->rodata->lb_tick_ns = stall_tick_ns();                                      \
 	} while (0)
 
 static int object_open(struct object *object, uint32_t index, const struct lb_listener *listener)
@@ -156,17 +158,21 @@ static int pin_listener(struct object *object, struct state *state, uint32_t ind
 	unlink(path);
 	state_pin_path(state, MAP_QUEUES, index, path);
 	unlink(path);
+	state_pin_path(state, MAP_STALLS, index, path);
+	unlink(path);
 	state_listener_path(state, index, "lb_steer", path);
 	unlink(path);
 	err = pin_map(object, state, MAP_SOCKETS, index, &own->sockets_fd);
 	if (!err)
 		err = pin_map(object, state, MAP_QUEUES, index, &own->queues_fd);
+	if (!err)
+		err = pin_map(object, state, MAP_STALLS, index, &own->stalls_fd);
 	if (err)
 		return err;
 	own->prog_fd = dup(bpf_program__fd(object->program));
 	if (own->prog_fd < 0 || bpf_obj_pin(own->prog_fd, path))
 		return -errno;
-	return state_map_queues(state, index);
+	return state_map_listener(state, index);
 }
 
 static uint32_t program_id(int fd)

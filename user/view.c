@@ -13,6 +13,7 @@
 #include "lb_pick.h"
 #include "netns.h"
 #include "service.h"
+#include "stall.h"
 #include "track.h"
 
 static const char *const state_names_by_slot[] = {
@@ -91,16 +92,27 @@ static int read_counters(const struct state *state, struct view *view)
 
 /* The worker whose slot holds this socket, or NULL. */
 static struct view_worker *worker_of_socket(const struct state *state, struct view *view,
-					    uint64_t cookie)
+					    uint64_t cookie, struct lb_place *place)
 {
-	struct lb_place place;
+	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, place) ||
+	    place->slot >= state->config->used_slots)
+		return NULL;
+	if (state->workers[place->slot].worker >= view->nr_workers)
+		return NULL;
+	return &view->workers[state->workers[place->slot].worker];
+}
 
-	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, &place) ||
-	    place.slot >= state->config->used_slots)
-		return NULL;
-	if (state->workers[place.slot].worker >= view->nr_workers)
-		return NULL;
-	return &view->workers[state->workers[place.slot].worker];
+static void note_stall(const struct state *state, const struct member *member,
+		       const struct lb_place *place, struct view_worker *worker)
+{
+	uint64_t age_ns =
+		stall_age_at(state, place->listener, place->slot, member->oldest, member->now_ns);
+
+	if (!age_ns || state->workers[place->slot].state != LB_SLOT_UP)
+		return;
+	worker->state = "stalled";
+	if (age_ns > worker->stalled_ns)
+		worker->stalled_ns = age_ns;
 }
 
 /* `open` marks the workers that have a socket now. */
@@ -108,12 +120,13 @@ static void join_group(const struct state *state, struct view *view,
 		       const struct reuseport_group *group, bool *open)
 {
 	struct view_worker *worker;
+	struct lb_place place;
 	pid_t pid;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
 		const struct member *member = &group->members[i];
 
-		worker = worker_of_socket(state, view, member->socket.cookie);
+		worker = worker_of_socket(state, view, member->socket.cookie, &place);
 		if (!worker) {
 			view->unregistered++;
 			continue;
@@ -121,6 +134,7 @@ static void join_group(const struct state *state, struct view *view,
 		worker->half_open += member->half_open;
 		worker->queued += member->socket.queued;
 		worker->queue_max += member->socket.queue_max;
+		note_stall(state, member, &place, worker);
 		if (!view->counted)
 			worker->live += member->live;
 		pid = member_pid(member, view->keeper);

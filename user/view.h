@@ -15,8 +15,9 @@
 
 struct view_worker {
 	uint32_t worker;
-	pid_t pid;	   /* 0 = none */
-	const char *state; /* "up", "draining", "down" */
+	pid_t pid;	     /* 0 = none */
+	const char *state;   /* "up", "stalled", "draining", "down" */
+	uint64_t stalled_ns; /* for how long it has accepted nothing, if it is stalled */
 	uint32_t weight;
 	uint32_t live;
 	uint32_t half_open;

@@ -134,6 +134,8 @@ static int fill_slots(struct bench *bench)
 		err = steer_register(&bench->state, 0, i, bench->listeners[i]);
 	}
 	bench->state.config->used_slots = bench->workers;
+	/* the test is made, but nobody accepts before a batch ends */
+	bench->state.config->stall_ns = 3600 * 1000000000ULL;
 	return err;
 }
 
@@ -335,7 +337,7 @@ int bench_check(const struct bench *bench, struct trouble *trouble)
 		return trouble_set(trouble, EXIT_FAILED, "can't read the counters: %s",
 				   strerror(errno));
 	odd = counters.fallback_config + counters.fallback_empty + counters.fallback_none +
-	      counters.not_header + counters.redraws + counters.overloaded;
+	      counters.not_header + counters.redraws + counters.overloaded + counters.all_stalled;
 	if (odd)
 		return trouble_set(trouble, EXIT_FAILED,
 				   "%u workers: %llu decisions fell back or were drawn again, so "

@@ -15,8 +15,6 @@ struct client {
 	char answer[ANSWER_BYTES];
 };
 
-static int clients_epoll = -1;
-
 static socklen_t make_address(const char *host, uint16_t port, struct sockaddr_storage *out)
 {
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
@@ -75,7 +73,7 @@ static void client_connect(struct clients *clients, struct client *client)
 	if (connect(client->fd, (struct sockaddr *)&address, len) && errno != EINPROGRESS)
 		client_end(clients, client, false);
 	else
-		assert_int_equal(epoll_ctl(clients_epoll, EPOLL_CTL_ADD, client->fd, &event), 0);
+		assert_int_equal(epoll_ctl(clients->epoll, EPOLL_CTL_ADD, client->fd, &event), 0);
 }
 
 static void client_send(struct clients *clients, struct client *client)
@@ -87,7 +85,7 @@ static void client_send(struct clients *clients, struct client *client)
 		return;
 	}
 	client->sent = true;
-	epoll_ctl(clients_epoll, EPOLL_CTL_MOD, client->fd, &event);
+	epoll_ctl(clients->epoll, EPOLL_CTL_MOD, client->fd, &event);
 }
 
 static void client_receive(struct clients *clients, struct client *client)
@@ -105,7 +103,7 @@ static void client_receive(struct clients *clients, struct client *client)
 static void clients_turn(struct clients *clients)
 {
 	struct epoll_event events[64];
-	int n = epoll_wait(clients_epoll, events, ARRAY_SIZE(events), 50);
+	int n = epoll_wait(clients->epoll, events, ARRAY_SIZE(events), 50);
 
 	for (int i = 0; i < n; i++) {
 		struct client *client = events[i].data.ptr;
@@ -146,7 +144,7 @@ void clients_begin(struct clients *clients, struct client_plan plan)
 	clients->plan = plan;
 	clients->started = 0;
 	clients->open = calloc(plan.at_once, sizeof(*clients->open));
-	clients_epoll = epoll_create1(EPOLL_CLOEXEC);
+	clients->epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (unsigned int i = 0; i < plan.at_once; i++) {
 		clients->open[i].fd = -1;
 		if (clients->started < plan.connections)
@@ -178,8 +176,8 @@ void clients_abandon(struct clients *clients)
 	}
 	free(clients->open);
 	clients->open = NULL;
-	close(clients_epoll);
-	clients_epoll = -1;
+	close(clients->epoll);
+	clients->epoll = -1;
 }
 
 void clients_finish(struct clients *clients)

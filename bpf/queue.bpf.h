@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A slot's accept queue as it is now: where the listening socket is, what waits there. Before 6.2
+ * each field costs a call of a helper, so whoever looks at many slots looks at fewer then.
+ */
+#ifndef LB_QUEUE_BPF_H
+#define LB_QUEUE_BPF_H
+
+const volatile bool lb_can_cast = false; /* the kernel has bpf_rdonly_cast(): 6.2 */
+
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LB_MIN_SLOTS);
+	__type(key, __u32);
+	__type(value, struct lb_queue);
+} lb_queues SEC(".maps");
+
+/*
+ * The listening socket of a slot, NULL if unknown. Its memory may have been freed and reused, so
+ * it must still carry the registered socket's cookie, which the kernel never gives twice; the cast
+ * makes a load from unmapped memory read 0.
+ */
+static __always_inline struct inet_connection_sock *socket_of_queue(const struct lb_queue *queue)
+{
+	struct inet_connection_sock *icsk;
+
+	if (!queue || !queue->sock)
+		return NULL;
+	icsk = bpf_rdonly_cast((void *)queue->sock,
+			       bpf_core_type_id_kernel(struct inet_connection_sock));
+	if ((__u64)icsk->icsk_inet.sk.__sk_common.skc_cookie.counter != queue->cookie)
+		return NULL;
+	return icsk;
+}
+
+static __always_inline struct inet_connection_sock *socket_of_slot(__u32 slot)
+{
+	return socket_of_queue(bpf_map_lookup_elem(&lb_queues, &slot));
+}
+
+#define LISTENING 10 /* TCP_LISTEN */
+
+struct queue_now {
+	__u32 state; /* of the socket */
+	__u32 queued;
+	__u32 backlog;
+	__u32 half_open;
+	/*
+	 * Names the connection that has waited longest; NULL = nobody waits. The kernel soon uses the
+	 * same memory for another one, but that comes by a look-up, which sees the queue without the
+	 * first.
+	 */
+	struct request_sock *oldest;
+};
+
+static __always_inline bool read_queue_direct(const struct lb_queue *queue, struct queue_now *now)
+{
+	struct inet_connection_sock *icsk = socket_of_queue(queue);
+
+	if (!icsk)
+		return false;
+	now->state = icsk->icsk_inet.sk.__sk_common.skc_state;
+	now->queued = icsk->icsk_inet.sk.sk_ack_backlog;
+	now->backlog = icsk->icsk_inet.sk.sk_max_ack_backlog;
+	now->half_open = icsk->icsk_accept_queue.qlen.counter;
+	now->oldest = icsk->icsk_accept_queue.rskq_accept_head;
+	return true;
+}
+
+static __always_inline bool read_queue_slowly(const struct lb_queue *queue, struct queue_now *now)
+{
+	struct inet_connection_sock *icsk = (struct inet_connection_sock *)queue->sock;
+
+	if (!icsk || (__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) !=
+			     queue->cookie)
+		return false;
+	now->state = BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_state);
+	now->queued = BPF_CORE_READ(icsk, icsk_inet.sk.sk_ack_backlog);
+	now->backlog = BPF_CORE_READ(icsk, icsk_inet.sk.sk_max_ack_backlog);
+	now->half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+	now->oldest = BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
+	return true;
+}
+
+/* Is the slot's socket known and still that one? */
+static __always_inline bool read_queue(const struct lb_queue *queue, struct queue_now *now)
+{
+	return lb_can_cast ? read_queue_direct(queue, now) : read_queue_slowly(queue, now);
+}
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Looks at the accept queues of one listener's slots as the steering program does when it picks
+ * them, so that a stall shows without new connections. lbctl runs it now and then.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lb_abi.h"
+#include "lb_inspect.h"
+#include "stall.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct bpf_map;
+
+static long sample_slot(struct bpf_map *map, __u32 *slot, struct lb_stall *stall, void *unused)
+{
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, slot);
+	struct queue_now now = {};
+
+	(void)map;
+	(void)unused;
+	if (!queue || !queue->cookie || !read_queue(queue, &now) || now.state != LISTENING)
+		now = (struct queue_now){};
+	stall->queued = now.queued;
+	stall->half_open = now.half_open;
+	if (now.oldest)
+		note_oldest(stall, now.oldest, tick_clock_ns(), 0);
+	else if (stall->oldest)
+		stall->oldest = 0;
+	if (queue && queue->cookie && lb_is_held(stall))
+		hold_ends(stall, &now, tick_clock_ns());
+	return 0;
+}
+
+SEC("syscall")
+int lb_sample(struct lb_sample *sample)
+{
+	sample->now_ns = tick_clock_ns();
+	bpf_for_each_map_elem(&lb_stalls, sample_slot, NULL, 0);
+	return 0;
+}
