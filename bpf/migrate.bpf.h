@@ -33,10 +33,13 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 		return;
 	cookie = bpf_get_socket_cookie(conn);
 	now.generation = worker->generation;
+	now.opened_ns = bpf_ktime_get_ns();
 	/* with no room there, the old slot keeps it until it ends */
 	if (bpf_map_update_elem(&lb_moved, &cookie, &now, BPF_ANY))
 		return;
 	add(&out->live, -1);
+	if (in->live <= 0)
+		in->began_ns = now.opened_ns;
 	add(&in->live, 1);
 }
 

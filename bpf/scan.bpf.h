@@ -22,12 +22,14 @@ struct candidate {
 	struct lb_stats *stats;
 	__u64 now_ns; /* 0 for least-conn, which knows no time */
 	const struct lb_config *config;
+	const struct lb_counters *counters;
 	__u64 none; /* LB_KEY_NONE, as the verifier does not know it */
 };
 
 /* The key of a slot: lb_key() of its cost, c->position where it is silent, or c->none. */
 static __always_inline __u64 weigh_load(const struct candidate *c);
 static __always_inline __u64 weigh_conns(const struct candidate *c);
+static __always_inline __u64 weigh_latency(const struct candidate *c);
 
 static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
 {
@@ -39,7 +41,14 @@ static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
 		return c->none;
 	if (slot_is_at_limit(c->slot, c->worker, c->stats))
 		return c->none;
-	return policy == LB_POLICY_LEAST_LOAD ? weigh_load(c) : weigh_conns(c);
+	switch (policy) {
+	case LB_POLICY_LEAST_LOAD:
+		return weigh_load(c);
+	case LB_POLICY_LEAST_LATENCY:
+		return weigh_latency(c);
+	default:
+		return weigh_conns(c);
+	}
 }
 
 /*
@@ -55,7 +64,8 @@ __attribute__((noinline)) __u64 lb_weigh_batch(__u64 word, __u32 first, __u32 po
 	__u32 zero = 0, used, left, i;
 
 	c.config = bpf_map_lookup_elem(&lb_config, &zero);
-	if (!c.config)
+	c.counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	if (!c.config || !c.counters)
 		return none;
 	used = c.config->used_slots;
 	left = used - position;

@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lb_hash.h"
+#include "lb_pace.h"
 #include "lb_pick.h"
 #include "maps.bpf.h"
 #include "stall.bpf.h"
@@ -21,6 +22,7 @@
 #include "policy_hash.bpf.h"
 #include "policy_least_load.bpf.h"
 #include "policy_least_conn.bpf.h"
+#include "policy_least_latency.bpf.h"
 #include "classify.bpf.h"
 #include "migrate.bpf.h"
 
@@ -37,6 +39,8 @@ static __always_inline __u32 pick(const struct decision *d)
 		return pick_least_load(d);
 	case LB_POLICY_LEAST_CONN:
 		return pick_least_conn(d);
+	case LB_POLICY_LEAST_LATENCY:
+		return pick_least_latency(d);
 	default:
 		return pick_rr(d);
 	}

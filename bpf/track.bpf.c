@@ -9,6 +9,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#include "lb_pace.h"
 #include "lb_pick.h"
 #include "track.bpf.h"
 
@@ -43,8 +44,36 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops)
 	if (!stats || !ask_for_states(ops))
 		return;
 	conn->counted = 1;
+	conn->opened_ns = bpf_ktime_get_ns();
+	if (stats->live <= 0)
+		stats->began_ns = conn->opened_ns;
 	count(&stats->opened);
 	add(&stats->live, 1);
+}
+
+/*
+ * Learns from a completion what the worker takes per connection. Two CPUs at once may lose one of two
+ * samples: no harm to an average.
+ */
+static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
+{
+	__u64 now_ns = bpf_ktime_get_ns(), sample_ns;
+	struct lb_counters *counters;
+	__u32 zero = 0;
+
+	sample_ns = lb_pace_sample(now_ns, stats->began_ns, opened_ns);
+	stats->began_ns = now_ns;
+	counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	/* it was open before anybody counted */
+	if (!counters || !opened_ns)
+		return;
+	if (stats->probed)
+		lb_pace_learn_probed(&stats->pace, sample_ns);
+	else
+		lb_pace_learn(&stats->pace, sample_ns);
+	stats->probed = 0;
+	lb_pace_learn(&counters->pace, sample_ns);
+	counters->inverse_pace = lb_pace_inverse(&counters->pace);
 }
 
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
@@ -59,8 +88,10 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 	cookie = bpf_get_socket_cookie(ops);
 	moved = bpf_map_lookup_elem(&lb_moved, &cookie);
 	stats = books_of(moved ? moved : conn);
-	if (stats)
+	if (stats) {
 		add(&stats->live, -1);
+		note_served(stats, moved ? moved->opened_ns : conn->opened_ns);
+	}
 	if (moved)
 		bpf_map_delete_elem(&lb_moved, &cookie);
 }

@@ -154,8 +154,9 @@ struct lb_conn {
 	__u32 generation; /* lb_worker.generation of the slot; once they differ, it counts nowhere */
 	__u32 counted;	  /* 1: it is in `live` of its slot */
 	__u32 pad;
+	__u64 opened_ns; /* when it came to this slot; 0 = before it was counted */
 };
-_Static_assert(sizeof(struct lb_conn) == 16, "lb_conn");
+_Static_assert(sizeof(struct lb_conn) == 24, "lb_conn");
 
 /*
  * lb_load: by slot, mmapable. Written by the slot's worker through liblbctl, one cache line
@@ -173,6 +174,12 @@ struct lb_load {
 };
 _Static_assert(sizeof(struct lb_load) == 64, "lb_load");
 
+/* What a connection takes: busy time per completion, as an average. See lb_pace.h. */
+struct lb_pace {
+	__u64 average_ns;
+	__u64 samples; /* 0 = none yet; no more are counted than the average is of */
+};
+
 /*
  * lb_stats: by slot, mmapable. Written by the BPF programs only; never set back. The exception is
  * `live`: lbctl corrects it by atomic adds where it finds that the programs missed something.
@@ -189,7 +196,11 @@ struct lb_stats {
 	__u64 opened;	   /* connections that became established */
 	__s64 live;	   /* open now; see lb_state_is_open() */
 	__u64 doubted;	   /* not 0: it could not take a connection, so look before it is named */
-	__u64 pad[5];
+	/* what least-latency goes by; see lb_pace.h */
+	__u64 began_ns; /* the busy time that the next completion ends */
+	struct lb_pace pace;
+	__u64 probed; /* 1: to see whether it is still slow it was given a connection */
+	__u64 pad;
 };
 _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 
@@ -197,7 +208,9 @@ _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 struct lb_counters {
 	__u64 cursor;	      /* the next index of rr, and the next start of a scan */
 	__u64 all_stalled_ns; /* when all workers were last found stalled */
-	__u64 pad[6];
+	struct lb_pace pace;  /* of all workers */
+	__u64 inverse_pace;   /* lb_pace_inverse() of it, 0 = none yet */
+	__u64 pad[3];
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)
 #undef X

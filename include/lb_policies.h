@@ -14,7 +14,9 @@
 	X(4, KERNEL, "kernel", "the kernel's own hash of addresses and ports, as without lbctl")   \
 	X(5, LEAST_CONN, "least-conn",                                                             \
 	  "the worker with the fewest connections, as the kernel counts")                          \
-	X(6, HASH, "hash", "the same worker for the same client address; few move in a change")
+	X(6, HASH, "hash", "the same worker for the same client address; few move in a change")    \
+	X(7, LEAST_LATENCY, "least-latency",                                                       \
+	  "the worker with the shortest delay: least-conn that knows slow workers")
 
 enum lb_policy {
 #define X(number, id, name, summary) LB_POLICY_##id = (number),

@@ -432,10 +432,10 @@ static int start_tracking(struct attach *attach, struct attach_result *result)
 
 	if (!track_is_on(&attach->state))
 		result->untracked = track_error(err);
-	if (result->untracked && attach->request->policy == LB_POLICY_LEAST_CONN)
+	if (result->untracked && track_is_needed(attach->request->policy))
 		return trouble_set(attach->trouble, EXIT_NOT_ABLE,
-				   "policy least-conn needs the kernel to count connections: %s",
-				   result->untracked);
+				   "policy %s needs the kernel to count connections: %s",
+				   policy_name(attach->request->policy), result->untracked);
 	return EXIT_DONE;
 }
 

@@ -82,7 +82,8 @@ static void print_attached(const struct cmd *cmd, const struct attach_result *re
 	       found->migrate && found->cast ? "all features" : "lbctl doctor shows what it lacks",
 	       result->name);
 	if (result->untracked)
-		printf("connections are not counted, so no least-conn: %s\n", result->untracked);
+		printf("connections are not counted, so no least-conn, least-latency, limit: %s\n",
+		       result->untracked);
 	printf("workers that start later join when lbctl attach is run again\n");
 }
 

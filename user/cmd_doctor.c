@@ -121,10 +121,12 @@ static void check_tracking(struct doctor *doctor, const struct features *found)
 
 	if (obstacle) {
 		report(doctor, found->track ? WARN : NO,
-		       "connections are not counted, no least-conn: %s", obstacle);
+		       "connections are not counted, no least-conn, least-latency, limit: %s",
+		       obstacle);
 		return;
 	}
-	report(doctor, OK, "connections are counted in the kernel: least-conn");
+	report(doctor, OK,
+	       "connections are counted in the kernel: least-conn, least-latency, limit");
 	if (found->adopt)
 		report(doctor, OK, "connections from before attach are counted in");
 	else

@@ -9,7 +9,7 @@
 /* Why a policy is not to be had on this host, or NULL. */
 static const char *obstacle_to(uint32_t policy)
 {
-	return policy == LB_POLICY_LEAST_CONN ? track_obstacle() : NULL;
+	return track_is_needed(policy) ? track_obstacle() : NULL;
 }
 
 static void add_policy(const struct cmd *cmd, uint32_t policy, const char *summary, json_t *rows)

@@ -151,7 +151,8 @@ const struct command cmd_set = {
 	.summary = "change a service's live settings",
 	.details =
 		"keys:\n"
-		"  stale_ms      least-load does not believe a report that is older (default 1000)\n"
+		"  stale_ms      least-load believes no report that is older, least-latency tries a slow\n"
+		"                worker again after it (default 1000)\n"
 		"  stall_ms      a worker that does not accept for so long gets nothing (default 100,\n"
 		"                0 = off)\n"
 		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"

@@ -50,7 +50,7 @@ static int run(struct cmd *cmd)
 	if (status)
 		return status;
 	before = lb_word_policy(state.config->word);
-	if (policy == LB_POLICY_LEAST_CONN && !track_is_on(&state))
+	if (track_is_needed(policy) && !track_is_on(&state))
 		status = cmd_fail(cmd, EXIT_NOT_ABLE,
 				  "%s needs the kernel to count connections, and for %s it does "
 				  "not; lbctl attach again, lbctl doctor shows what it takes",

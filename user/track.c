@@ -168,6 +168,11 @@ int track_start(struct state *state, struct reuseport_group *const *groups)
 	return err ? err : follow(state, groups);
 }
 
+bool track_is_needed(uint32_t policy)
+{
+	return policy == LB_POLICY_LEAST_CONN || policy == LB_POLICY_LEAST_LATENCY;
+}
+
 bool track_is_on(const struct state *state)
 {
 	return state->maps[MAP_CONNS] >= 0 && attached_cgroup(state);

@@ -2,8 +2,8 @@
 /*
  * Counting connections: the sockops program of bpf/track.bpf.c, attached to the cgroup that a
  * service's listeners are in, and the mark that each listener hands on to what it accepts. A
- * service works without; then `opened` is 0, `live` comes from sock_diag, and least-conn is not
- * to be had.
+ * service works without; then `opened` is 0, `live` comes from sock_diag, and what goes
+ * by it (least-conn, least-latency, limits) is not to be had.
  */
 #ifndef TRACK_H
 #define TRACK_H
@@ -27,6 +27,9 @@ const char *track_error(int err);
  * well or as badly as before.
  */
 int track_start(struct state *state, struct reuseport_group *const *groups);
+
+/* Does the policy go by what is counted? */
+bool track_is_needed(uint32_t policy);
 
 /* Are the service's connections counted? False too when the cgroup is gone. */
 bool track_is_on(const struct state *state);

@@ -150,6 +150,7 @@ static void test_without_cgroups(void **state)
 	while (!umount2(cgroup_root, MNT_DETACH))
 		continue;
 	assert_false(policy_is_available("least-conn"));
+	assert_false(policy_is_available("least-latency"));
 	assert_true(policy_is_available("rr"));
 	lbctl_run(&output, "attach", "--policy", "least-conn", ":8080", NULL);
 	assert_int_equal(output.status, 4);
@@ -166,6 +167,9 @@ static void test_without_cgroups(void **state)
 	}
 	assert_int_equal(live, 40);
 	lbctl_run(&output, "set-policy", "web", "least-conn", NULL);
+	assert_int_equal(output.status, 4);
+	output_free(&output);
+	lbctl_run(&output, "set-policy", "web", "least-latency", NULL);
 	assert_int_equal(output.status, 4);
 	output_free(&output);
 	lbctl_run(&output, "set", "web", "limit=5", NULL);
