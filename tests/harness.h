@@ -187,6 +187,7 @@ struct clients {
 	int worker[CLIENTS_MAX]; /* X-Worker by connection in order of their start; -1 = none */
 	struct client *open;	 /* while they run */
 	int epoll;
+	uint64_t longest_ns; /* from connect to the end of the answer */
 	struct client_plan plan;
 	unsigned int started;
 };

@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "lb_pick.h"
 #include "netns.h"
+#include "rescue.h"
 #include "service.h"
 #include "share.h"
 #include "steer.h"
@@ -447,6 +448,8 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 	int status, err;
 
 	status = open_service(attach, result->name, &made);
+	if (!status && !made)
+		rescue_repair(state);
 	if (!status)
 		status = match_listeners(attach);
 	if (!status)
@@ -458,6 +461,8 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 		result->policy = made ? DEFAULT_POLICY : lb_word_policy(state->config->word);
 	if (attach->request->group != LB_NO_GROUP)
 		state->config->group = attach->request->group;
+	if (attach->request->rescue && !state->config->rescue_ns)
+		state->config->rescue_ns = LB_DEFAULT_RESCUE_MS * 1000000ULL;
 	err = service_refresh(state, attach->by_listener, result->policy, attach->request->owner,
 			      &change);
 	if (err)

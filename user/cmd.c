@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "rescue.h"
 #include "suggest.h"
 
 /* Every command takes these on top of its own. */
@@ -314,6 +315,8 @@ int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct s
 	if (status)
 		return status;
 	err = state_open(state, name, mode);
+	if (!err && mode == STATE_LOCK)
+		rescue_repair(state);
 	if (!err)
 		return EXIT_DONE;
 	trouble_state(&trouble, name, err);

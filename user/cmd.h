@@ -51,7 +51,7 @@ struct cmd {
 /* clang-format off */
 #define COMMANDS(X) \
 	X(scan) X(attach) X(detach) \
-	X(set_policy) X(set_weight) X(drain) X(resume) X(set) \
+	X(set_policy) X(set_weight) X(drain) X(resume) X(rescue) X(set) \
 	X(list) X(show) X(stats) X(policies) X(doctor) \
 	X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send) X(events) \
 	X(unit) \

@@ -40,6 +40,7 @@ static int parse_values(struct cmd *cmd, struct attach_request *request)
 	uint64_t number;
 
 	request->name = cmd_value(cmd, "name");
+	request->rescue = cmd_value(cmd, "rescue");
 	request->replace = cmd_value(cmd, "replace");
 	request->dry_run = cmd->dry_run;
 	if (request->name && parse_name(request->name))
@@ -124,6 +125,7 @@ static int run(struct cmd *cmd)
 static const struct cmd_option options[] = {
 	{ "name", "NAME", "name of the service (default: tcp-PORT)" },
 	{ "policy", "POLICY", "how to pick a worker (default: rr)" },
+	{ "rescue", NULL, "let lbctl watch move what waits at a worker that hangs" },
 	{ "replace", NULL, "take over a group that another BPF program steers" },
 	{ "pid", "PID", "only sockets that this process polls" },
 	{ "netns", "PID|NAME", "look in this network namespace" },

@@ -206,7 +206,7 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 
 static int run(struct cmd *cmd)
 {
-	struct keeper_options options = { .argv = cmd->args };
+	struct keeper_options options = { .argv = cmd->args, .rescue = true };
 	int status = cmd_run_parse(cmd, &options);
 
 	if (status)

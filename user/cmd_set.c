@@ -21,6 +21,8 @@ static const struct setting {
 	  "a number of milliseconds" },
 	{ "stall_ms", offsetof(struct lb_config, stall_ns), 1000000, 0, PARSE_MAX_MS,
 	  "a number of milliseconds" },
+	{ "rescue_ms", offsetof(struct lb_config, rescue_ns), 1000000, 0, PARSE_MAX_MS,
+	  "a number of milliseconds" },
 	{ "hash_prefix4", offsetof(struct lb_config, hash_prefix4), 1, 1, 32, "a number of bits" },
 	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits" },
 	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT,
@@ -155,6 +157,7 @@ const struct command cmd_set = {
 		"                worker again after it (default 1000)\n"
 		"  stall_ms      a worker that does not accept for so long gets nothing (default 100,\n"
 		"                0 = off)\n"
+		"  rescue_ms     what waits at one that does not for so long is moved (0 = off)\n"
 		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"
 		"  hash_prefix6  bits of its IPv6 address (default 128)\n"
 		"  limit         most connections of each worker; a worker at it gets a new one only\n"

@@ -58,11 +58,11 @@ static json_t *keeper_json(const struct view *view)
 
 static json_t *view_json(const struct view *view)
 {
-	json_t *totals = json_pack("{s:I, s:I, s:I, s:i, s:I}", "decisions",
+	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I}", "decisions",
 				   (json_int_t)view->decisions, "fallback",
 				   (json_int_t)view->fallback, "migrated",
-				   (json_int_t)view->migrated, "rescued", 0, "retired",
-				   (json_int_t)view->retired);
+				   (json_int_t)view->migrated, "rescued", (json_int_t)view->rescued,
+				   "retired", (json_int_t)view->retired);
 
 	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i}", "schema", 1,
 			 "service", view->name, "policy", policy_name(view->policy), "limit",
@@ -110,9 +110,12 @@ static void print_view(const struct view *view)
 	       "LOAD");
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		print_worker(&view->workers[i]);
-	printf("%lu decisions, %lu fallback, %lu moved, %lu to a full queue; max/mean %.2f\n",
-	       (unsigned long)view->decisions, (unsigned long)view->fallback,
-	       (unsigned long)view->migrated, (unsigned long)view->counters.overloaded,
+	printf("%lu decisions, %lu fallback, %lu moved, ", (unsigned long)view->decisions,
+	       (unsigned long)view->fallback, (unsigned long)view->migrated);
+	if (view->rescued)
+		printf("%lu rescue%s, ", (unsigned long)view->rescued,
+		       view->rescued == 1 ? "" : "s");
+	printf("%lu to a full queue; max/mean %.2f\n", (unsigned long)view->counters.overloaded,
 	       view_unevenness(view));
 	if (view->unregistered)
 		printf("%u socket%s there and get%s nothing: lbctl attach again lets %s in\n",

@@ -39,6 +39,7 @@ static int run(struct cmd *cmd)
 	const char *policy = cmd_value(cmd, "policy"), *why;
 	int status = cmd_parse_group(cmd, &options.group);
 
+	options.rescue = cmd_value(cmd, "rescue");
 	if (!status && policy)
 		status = cmd_parse_policy(cmd, policy, &options.policy);
 	if (status)
@@ -62,6 +63,7 @@ static int run(struct cmd *cmd)
 
 static const struct cmd_option options[] = {
 	{ "policy", "POLICY", "how to pick a worker, if it has to be attached first" },
+	{ "rescue", NULL, "move what waits at a worker that hangs to the others" },
 	{ "group", "GROUP", "its workers may join and report load, its users end the watching" },
 	{ NULL, NULL, NULL },
 };

@@ -37,7 +37,8 @@ static int look(void *arg)
 		err = sockdiag_listeners(IPPROTO_TCP, search->port, &search->listeners);
 	if (!err && (search->detail & GROUP_LIVE))
 		err = sockdiag_connections(search->port, &search->connections);
-	if (!err)
+	search->inspect_error = -ENODATA;
+	if (!err && !(search->detail & GROUP_QUICK))
 		search->inspect_error = inspect_listeners(&search->inspected);
 	return err;
 }
@@ -309,6 +310,13 @@ void group_address(const struct reuseport_group *group, char *out)
 
 int member_duplicate(const struct member *member)
 {
+	const struct procs_holder *from;
+
+	return member_duplicate_from(member, &from);
+}
+
+int member_duplicate_from(const struct member *member, const struct procs_holder **from)
+{
 	int err = -ESRCH;
 
 	for (size_t i = 0; i < member->nr_holders; i++) {
@@ -324,6 +332,7 @@ int member_duplicate(const struct member *member)
 			continue;
 		}
 		/* the number may be another file by now */
+		*from = &member->holders[i];
 		if (steer_socket_cookie(copy) == member->socket.cookie)
 			return fd_steal(&copy);
 	}

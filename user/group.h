@@ -57,7 +57,8 @@ struct groups {
 };
 
 enum group_detail {
-	GROUP_LIVE = 1, /* find the members' open connections */
+	GROUP_LIVE = 1,	 /* find the members' open connections */
+	GROUP_QUICK = 2, /* no BPF: as without the capabilities for it, with -ENODATA */
 };
 
 /*
@@ -95,5 +96,8 @@ pid_t member_pid(const struct member *member, pid_t not_this);
  * it any more), -EPERM (no CAP_SYS_PTRACE) or -errno.
  */
 int member_duplicate(const struct member *member);
+
+/* The same, and whose descriptor it was; *from points into the member's holders. */
+int member_duplicate_from(const struct member *member, const struct procs_holder **from);
 
 #endif

@@ -398,6 +398,7 @@ static void stop_all(struct keeper *keeper, bool force)
 {
 	struct trouble trouble;
 
+	keeper_leave_stalls(keeper);
 	if (!keeper->stopping && keeper->options.argv)
 		detach_run(keeper->options.name, &trouble);
 	keeper->stopping = true;

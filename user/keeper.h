@@ -49,6 +49,7 @@ struct keeper_options {
 	uint32_t max_restarts;	   /* in a row, before it is given up */
 	bool wait_ready;	   /* until READY=1 or process.send('ready') */
 	bool with_controller;
+	bool rescue; /* move what waits at workers that hang, when the service is made */
 	const char *user;
 	const char *log_dir;
 	uint32_t group;
@@ -137,6 +138,7 @@ struct keeper {
 	bool loop_runs;	     /* all that was to start at first was tried */
 	bool port_explained; /* that one is not shared */
 	uint8_t terminal;    /* bits: which of descriptors 0, 1 and 2 are one */
+	struct stall_watch *stalls;
 };
 
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
@@ -216,6 +218,13 @@ void keeper_say_stopping(struct keeper *keeper);
 struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member);
 /* After another keeper's death: the slots of sockets that no process of ours was seen to make. */
 void keeper_find_slots(struct keeper *keeper);
+
+/*
+ * keeper_stall.c: who does not accept, and what waits there. Returns 0 or -errno. It keeps the
+ * service's maps open: leave before they are to go.
+ */
+int keeper_watch_stalls(struct keeper *keeper);
+void keeper_leave_stalls(struct keeper *keeper);
 
 /* keeper_join.c */
 struct keeper_join {

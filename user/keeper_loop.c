@@ -291,6 +291,8 @@ static int open_all(struct keeper *keeper)
 		err = open_notify(keeper);
 	if (err >= 0)
 		err = control_open(keeper);
+	if (err >= 0)
+		err = keeper_watch_stalls(keeper);
 	if (err < 0)
 		return say(keeper->options.name, EXIT_FAILED, "%s", strerror(-err));
 	return EXIT_DONE;
@@ -343,8 +345,10 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	const char *text = keeper->options.argv ? "stopped" : "no longer watched; it goes on";
 	struct trouble trouble;
 	char path[KEEPER_PATH_BYTES];
-	int left = ran ? remove_all(keeper, &trouble) : EXIT_DONE;
+	int left;
 
+	keeper_leave_stalls(keeper);
+	left = ran ? remove_all(keeper, &trouble) : EXIT_DONE;
 	if (left)
 		status = say(keeper->options.name, left, "%s", trouble.text);
 	keeper_path(keeper->options.name, "sock", path);

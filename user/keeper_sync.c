@@ -214,6 +214,7 @@ static void sync_watched(struct keeper *keeper)
 	const struct attach_request request = {
 		.name = keeper->options.name,
 		.policy = keeper->options.policy,
+		.rescue = keeper->options.rescue,
 		.addrs = keeper->options.addrs,
 		.nr_addrs = keeper->options.nr_addrs,
 		.netns_fd = -1,
@@ -237,6 +238,7 @@ static void sync_watched(struct keeper *keeper)
 			     plural(result.added), result.gone, plural(result.gone));
 	keeper->in_trouble = false;
 	keeper->options.policy = 0;
+	keeper->options.rescue = false;
 	keeper_status(keeper, "%u workers of %s", result.workers, result.server);
 }
 
@@ -305,11 +307,13 @@ void keeper_sync(struct keeper *keeper)
 			groups.items[i].nr_members = 0;
 		keep_own(keeper, &groups.items[i]);
 	}
-	/* the policy counts at the start only: later changes were made by someone on purpose */
-	if (state_open(&state, keeper->options.name, STATE_READ))
+	/* what counts at the start only: later changes were made by someone on purpose */
+	if (state_open(&state, keeper->options.name, STATE_READ)) {
 		request.policy = keeper->options.policy;
-	else
+		request.rescue = keeper->options.rescue;
+	} else {
 		state_close(&state);
+	}
 	if (attach_groups(&request, &groups, &result, &trouble))
 		report_trouble(keeper, &trouble);
 	else

@@ -193,7 +193,6 @@ static void init_config(struct lb_config *config, uint32_t slots)
 	config->half_entries = half_entries(slots);
 	config->stale_ns = LB_DEFAULT_STALE_MS * 1000000ULL;
 	config->stall_ns = LB_DEFAULT_STALL_MS * 1000000ULL;
-	config->rescue_ns = LB_DEFAULT_RESCUE_MS * 1000000ULL;
 	config->group = LB_NO_GROUP;
 	config->hash_prefix4 = 32;
 	config->hash_prefix6 = 128;

@@ -52,6 +52,8 @@ static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 		to->live += stats.live;
 	view->selected += stats.selected;
 	view->migrated += stats.migrated_in;
+	for (uint32_t i = 0; i < state->nr_listeners; i++)
+		view->rescued += state->listeners[i].stalls[slot].rescues;
 	if (speaks_louder(from->state, to->state)) {
 		to->state = state_names_by_slot[from->state & 3];
 		to->weight = from->weight;

@@ -52,6 +52,7 @@ struct view {
 	uint64_t fallback; /* left to the kernel's hash against the policy's wish */
 	uint64_t decisions;
 	uint64_t migrated;
+	uint64_t rescued;      /* how often a stalled worker's queue was moved */
 	uint32_t unregistered; /* sockets in the groups that are in no slot */
 	bool counted;	       /* live and opened are counted in the kernel */
 	int sockets_error;     /* why the kernel's side of it is missing, or 0 */

@@ -11,6 +11,7 @@ struct client {
 	int fd; /* -1 = done */
 	bool sent;
 	unsigned int index; /* of the connection */
+	uint64_t begun_ns;
 	size_t len;
 	char answer[ANSWER_BYTES];
 };
@@ -36,8 +37,11 @@ static socklen_t make_address(const char *host, uint16_t port, struct sockaddr_s
 static void client_end(struct clients *clients, struct client *client, bool ok)
 {
 	const char *header = ok ? strstr(client->answer, "X-Worker: ") : NULL;
+	uint64_t took_ns = now_ns() - client->begun_ns;
 
 	if (header) {
+		if (took_ns > clients->longest_ns)
+			clients->longest_ns = took_ns;
 		clients->answered++;
 		clients->worker[client->index] = atoi(header + strlen("X-Worker: "));
 	} else {
@@ -56,6 +60,7 @@ static void client_connect(struct clients *clients, struct client *client)
 	socklen_t len;
 
 	client->index = clients->started++;
+	client->begun_ns = now_ns();
 	client->sent = false;
 	client->len = 0;
 	memset(client->answer, 0, sizeof(client->answer));
@@ -142,6 +147,7 @@ void clients_begin(struct clients *clients, struct client_plan plan)
 	plan.deadline_ms = plan.deadline_ms ? plan.deadline_ms : 10000;
 	assert_true(plan.connections <= CLIENTS_MAX);
 	clients->plan = plan;
+	clients->longest_ns = 0;
 	clients->started = 0;
 	clients->open = calloc(plan.at_once, sizeof(*clients->open));
 	clients->epoll = epoll_create1(EPOLL_CLOEXEC);
