@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,10 +31,19 @@ static void nap_ms(int ms)
 		harness_nap();
 }
 
+/* From ten addresses, for hash. Returns how many of them worker 3 answered. */
 static unsigned int run_more(unsigned int connections)
 {
-	clients_run(&more, (struct client_plan){ .connections = connections });
-	return clients_of(&more, 3);
+	unsigned int of_worker_3 = 0;
+	char from[16];
+
+	for (int i = 0; i < 10; i++) {
+		snprintf(from, sizeof(from), "127.0.1.%d", i + 1);
+		clients_run(&more,
+			    (struct client_plan){ .from = from, .connections = connections / 10 });
+		of_worker_3 += clients_of(&more, 3);
+	}
+	return of_worker_3;
 }
 
 /* A stopped worker 3 with one connection in its queue, which a decision has seen. */

@@ -126,12 +126,13 @@ static void test_under_load(void **state)
 
 	(void)state;
 	start_run();
-	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", 6);
+	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", 60);
 	for (int i = 0; i < 6; i++) {
 		kill(pids[i % WORKERS], SIGSTOP);
 		wait_until(rescues() > i, RUN_MS);
 		kill(pids[i % WORKERS], SIGCONT);
 	}
+	wrk_stop(&traffic);
 	wrk_wait(&traffic, &wrk);
 	wrk_expect_no_failure(&wrk);
 	show_read("web", &show);
