@@ -249,7 +249,7 @@ int harness_check_clean(void **state)
 		bad = true;
 	}
 	free(pins);
-	for (int i = 0; i < 1000 && !pinned_objects_are_freed(); i++)
+	for (int i = 0; i < (int)scaled_ms(1000) && !pinned_objects_are_freed(); i++)
 		harness_nap();
 	if (!pinned_objects_are_freed()) {
 		print_error("BPF programs or maps that were pinned here still exist\n");

@@ -115,6 +115,16 @@ static void check_sharing(struct doctor *doctor, const struct features *found, b
 		       "programs that set SO_REUSEADDR; run --listen has no such limit");
 }
 
+static void check_reports(struct doctor *doctor)
+{
+	if (probe_unprivileged_open())
+		report(doctor, OK, "workers without privileges report load");
+	else
+		report(doctor, NO,
+		       "pinned maps for processes without privileges (needs 5.19): such workers "
+		       "report load only where they join by lbctl run's control socket");
+}
+
 static void check_tracking(struct doctor *doctor, const struct features *found)
 {
 	const char *obstacle = track_obstacle();
@@ -206,6 +216,7 @@ static int run(struct cmd *cmd)
 	check_features(&doctor, found, caps_have(39));
 	check_tracking(&doctor, found);
 	check_sharing(&doctor, found, caps_have(39));
+	check_reports(&doctor);
 	check_bpffs(&doctor);
 	check_sockdiag(&doctor);
 	check_capabilities(&doctor);

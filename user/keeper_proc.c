@@ -18,6 +18,7 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "keeper.h"
+#include "probe.h"
 #include "procs.h"
 #include "trouble.h"
 
@@ -192,12 +193,20 @@ static struct proc *proc_new(struct keeper *keeper, uint32_t worker, uint32_t ge
 	return proc;
 }
 
+static const char *why_not_ready(const struct proc *proc)
+{
+	if (proc->slot >= 0)
+		return "is not ready";
+	if (proc->keeper->adopter && !probe_features()->share)
+		return "listens on no TCP port that is shared (before Linux 6.1 a program must set "
+		       "SO_REUSEADDR; else use --listen ADDR)";
+	return "listens on no TCP port that is shared";
+}
+
 static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct proc *proc = arg;
 	struct keeper *keeper = proc->keeper;
-	const char *what = proc->slot >= 0 ? "is not ready" :
-					     "listens on no TCP port that is shared";
 
 	(void)source;
 	(void)usec;
@@ -205,7 +214,8 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 		return 0;
 	keeper_event(keeper, "timeout",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid, what,
+		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
+		     why_not_ready(proc),
 		     (unsigned long)keeper->options.ready_timeout_ms);
 	/* a current one goes on: it may be slow. One that was adopted had its time before */
 	if (keeper->workers[proc->worker].next == proc || proc->adopted)

@@ -4,9 +4,13 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <errno.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 
@@ -117,4 +121,27 @@ const struct features *probe_features(void)
 	found.adopt = found.track && has_constant(btf, "TCP_BPF_SOCK_OPS_CB_FLAGS");
 	btf__free(btf);
 	return &found;
+}
+
+bool probe_unprivileged_open(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct had[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+	int fd, err;
+
+	if (syscall(__NR_capget, &header, had))
+		return false;
+	memcpy(none, had, sizeof(none));
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		none[i].effective = 0;
+	if (syscall(__NR_capset, &header, none))
+		return false;
+	/* there is no such file: the question is whether the kernel looks for it at all */
+	fd = bpf_obj_get("/proc/self/nonexistent");
+	err = errno;
+	syscall(__NR_capset, &header, had);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || err != EPERM;
 }

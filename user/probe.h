@@ -22,4 +22,12 @@ struct features {
  */
 const struct features *probe_features(void);
 
+/*
+ * May a process without privileges open a pinned map that its file permissions let it open? From
+ * 5.19 on, or with the sysctl kernel.unprivileged_bpf_disabled at 0. Else workers of other users
+ * report load only through a page that was handed to them. Asks the kernel at each call, as this
+ * thread without its capabilities.
+ */
+bool probe_unprivileged_open(void);
+
 #endif

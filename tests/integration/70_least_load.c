@@ -199,6 +199,8 @@ static void test_unprivileged_workers(void **state)
 	static const uint64_t loads[] = { 1010, 1020, 1030, 1040 };
 
 	(void)state;
+	if (!probe_unprivileged_open())
+		skip();
 	setenv("LBCTL_SERVICE", "web", 1);
 	for (int i = 0; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--listen", ":8080", "--user", "nobody", "--load",

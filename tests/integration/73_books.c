@@ -183,6 +183,7 @@ static void test_open_before_attach(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
+	needs(adopt);
 	workers_start(pids);
 	kill(pids[0], SIGSTOP);
 	open_many(60);
@@ -217,6 +218,7 @@ static void test_migrated_connections(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
+	needs(migrate);
 	workers_start(pids);
 	attach("least-conn");
 	kill(pids[3], SIGSTOP);

@@ -37,6 +37,7 @@ static void test_drift_is_mended(void **state)
 	int64_t live;
 
 	(void)state;
+	needs(adopt);
 	workers_start(pids);
 	attach("least-conn");
 	cgroup = tracked_cgroup();
