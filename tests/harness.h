@@ -47,8 +47,7 @@ int harness_reset(void **state);
 const char *harness_build_path(const char *name);
 
 /*
- * First line of a test that a kernel without the feature (a field of struct features) can't pass:
- * needs(migrate). Where a kernel forces such a skip, vmtests/skips/ names it.
+ * Where a test can't go on without a feature (a field of struct features): needs(migrate). Where a kernel forces such a skip, vmtests/skips/ names it.
  */
 #define needs(feature)                                                                             \
 	do {                                                                                       \

@@ -215,8 +215,7 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 	keeper_event(keeper, "timeout",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
 		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
-		     why_not_ready(proc),
-		     (unsigned long)keeper->options.ready_timeout_ms);
+		     why_not_ready(proc), (unsigned long)keeper->options.ready_timeout_ms);
 	/* a current one goes on: it may be slow. One that was adopted had its time before */
 	if (keeper->workers[proc->worker].next == proc || proc->adopted)
 		proc_stop(proc);
