@@ -221,7 +221,7 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 		proc_stop(proc);
 	else
 		keeper_finish_operation(keeper, EXIT_FAILED, "worker %u (pid %d) %s; it goes on",
-					proc->worker, proc->process.pid, what);
+					proc->worker, proc->process.pid, why_not_ready(proc));
 	return 0;
 }
 
