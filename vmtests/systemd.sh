@@ -164,7 +164,7 @@ run_qemu() {
 	vm_pack "$work/root" "$kernel" "$work/initramfs"
 	# ends by poweroff, so its status says nothing: the last line of the log does
 	vm_boot "$kernel" "$work/initramfs" "$seconds" systemd.unit=lbctl-test.target \
-		systemd.show_status=0 | tr -d '\r' | tee "$log" || true
+		systemd.show_status=0 | sed -u 's:\r$::' | tee "$log" || true
 }
 
 # --- either -------------------------------------------------------------------------------------
