@@ -6,6 +6,7 @@
 #include "integration/harness/runs.c"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -259,6 +260,16 @@ static void test_nginx_and_silent_clients(void **state)
 
 /* --- by hand --- */
 
+/* The slots are not held after a rescue, so that the next one may follow at once. */
+static void hold_nobody(void)
+{
+	struct lb_stall *stalls = map_mmap("web", "listener0/lb_stalls", 16 * sizeof(*stalls));
+
+	for (int i = 0; i < 16; i++)
+		stalls[i].accepted_ns = UINT64_MAX;
+	munmap(stalls, 16 * sizeof(*stalls));
+}
+
 /* Workers 0 .. 2 as they should be; worker 3 runs and accepts nothing until SIGUSR1. */
 static void start_by_hand(void)
 {
@@ -342,6 +353,71 @@ static void test_one_process_several_slots(void **state)
 	assert_int_equal(clients.answered, 30);
 	assert_int_equal(clients_of(&clients, 1), 30);
 	wait_until(process_state(demos[0].pid) == 'T', RUN_MS);
+}
+
+/* Ends the process when its listener is ever seen not to listen. */
+static void *stare(void *arg)
+{
+	int fd = *(int *)arg, listens = 1;
+	socklen_t len = sizeof(listens);
+
+	while (listens)
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+	_exit(1);
+}
+
+/* A worker with two threads that do nothing but look at their listener. */
+static pid_t start_staring(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080) };
+	const int on = 1;
+	pthread_t other;
+	pid_t pid = fork();
+	int fd;
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, 100) ||
+	    pthread_create(&other, NULL, stare, &fd))
+		_exit(2);
+	stare(&fd);
+	_exit(3);
+}
+
+static bool has_workers(size_t n)
+{
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	show_read("web", &show);
+	return show.nr_workers == n;
+}
+
+/* All threads of a worker are held still: none ever sees the listener shut down. */
+static void test_worker_sees_nothing(void **state)
+{
+	unsigned int moved = 0;
+	pid_t staring;
+	int status, slot = 3;
+
+	(void)state;
+	demo_start_many(demos, WORKERS - 1, ":8080");
+	assert_true(has_workers(WORKERS - 1));
+	staring = start_staring();
+	wait_until(has_workers(WORKERS), RUN_MS);
+	lbctl_ok("set", "web", "stall_ms=0", NULL);
+	hold_nobody();
+	for (int i = 0; i < 20; i++) {
+		clients_begin(&clients, (struct client_plan){ .connections = 4, .at_once = 4 });
+		clients_collect(&clients, 1);
+		assert_int_equal(waitpid(rescue_start("web", slot, 0, NULL), &status, 0) > 0, 1);
+		moved += rescue_end("web", status) == RESCUE_DONE;
+		clients_finish(&clients);
+		assert_int_equal(clients.answered, 4);
+	}
+	assert_int_equal(moved, 20);
+	assert_int_equal(waitpid(staring, &status, WNOHANG), 0);
 }
 
 /* --- lbctl killed in each step --- */
@@ -471,16 +547,6 @@ static void test_killed_in_each_step(void **state)
 
 /* --- at random moments --- */
 
-/* The slots are not held after a rescue, so that the next one may follow at once. */
-static void hold_nobody(void)
-{
-	struct lb_stall *stalls = map_mmap("web", "listener0/lb_stalls", 16 * sizeof(*stalls));
-
-	for (int i = 0; i < 16; i++)
-		stalls[i].accepted_ns = UINT64_MAX;
-	munmap(stalls, 16 * sizeof(*stalls));
-}
-
 /*
  * Healthy workers under load, rescued at random moments, LB_TEST_RESCUES times: no request fails,
  * what went out of a slot came into others, and nothing is open in the books in the end.
@@ -554,6 +620,7 @@ int main(int argc, char **argv)
 		runs_test(test_by_hand),
 		runs_test(test_nobody_else),
 		runs_test(test_one_process_several_slots),
+		runs_test(test_worker_sees_nothing),
 		runs_test(test_killed_in_each_step),
 		runs_test(test_random_moments),
 	};
