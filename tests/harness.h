@@ -276,4 +276,12 @@ struct show {
 
 void show_read(const char *service, struct show *show);
 
+/*
+ * A machine that has other things to do stalls workers, and then the program passes them by. Tests
+ * that count to the connection do without: what is attached or asked for by clients has its stall_ms
+ * set to 0, unless the test's main() says that stalls count.
+ */
+extern bool stalls_count;
+void stalls_forgive(void);
+
 #endif

@@ -203,5 +203,6 @@ int main(int argc, char **argv)
 	};
 
 	(void)argc;
+	stalls_count = true;
 	return harness_run(argv[0], tests);
 }

@@ -626,5 +626,6 @@ int main(int argc, char **argv)
 	};
 
 	(void)argc;
+	stalls_count = true;
 	return runs_run(argv[0], tests);
 }

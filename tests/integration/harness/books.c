@@ -3,6 +3,40 @@
 
 #include <sys/mman.h>
 
+bool stalls_count;
+
+/* One store, as lbctl may write other fields at the same time. Services may come and go meanwhile. */
+static void forgive_service(const char *service)
+{
+	char path[PATH_MAX];
+	struct lb_config *config;
+	int fd;
+
+	snprintf(path, sizeof(path), HARNESS_PINS "/%.64s/lb_config", service);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	config = mmap(NULL, sizeof(*config), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (config == MAP_FAILED)
+		return;
+	config->stall_ns = 0;
+	munmap(config, sizeof(*config));
+}
+
+void stalls_forgive(void)
+{
+	DIR *dir = stalls_count ? NULL : opendir(HARNESS_PINS);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && entry->d_name[0] != '_')
+			forgive_service(entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 int map_open(const char *service, const char *name)
 {
 	char path[PATH_MAX];
