@@ -273,10 +273,10 @@ static void lose_the_command(void)
 		lbctl_expect(1, "new worker 0 can't be started: " COMMAND ": command not found",
 			     "reload", "web", NULL);
 	lbctl_expect(1, "new worker 2 can't be started", "restart", "web", "2", NULL);
+	assert_int_equal(run_lines(&run, "given up"), 0);
 	lbctl_expect(1, ": worker 4 can't be started", "scale", "web", "5", NULL);
 	lbctl_ok("scale", "web", "4", NULL);
 	expect_same(pids);
-	assert_int_equal(run_lines(&run, "given up"), 0);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	for (i = 0; i < WORKERS; i++)
 		assert_int_equal(clients_of(&clients, i), 10);

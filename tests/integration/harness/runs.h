@@ -25,7 +25,7 @@ size_t count_entries(const char *path, bool only_directories);
 #define CGROUPS HARNESS_DIR "/cgroup" /* where cgroup v2 is mounted; the root is the test's own */
 
 #define RUN_MAX_ARGS 24
-#define RUN_MS 10000 /* until something is to have happened */
+#define RUN_MS 30000 /* until something is to have happened; others may keep the CPUs busy */
 
 struct run {
 	pid_t pid;
