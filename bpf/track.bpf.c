@@ -7,11 +7,19 @@
  * nothing and cost a look-up.
  */
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "lb_pace.h"
 #include "lb_pick.h"
 #include "track.bpf.h"
+
+#define PF_EXITING 4
+
+const volatile bool lb_can_see_task = false; /* bpf_get_current_task() may be called */
+const volatile bool lb_can_cast = false;     /* the kernel has bpf_rdonly_cast(): 6.2 */
+
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
 /* Anything else would overrule what other programs answer to the kernel. */
 #define GO_ON 1
@@ -76,6 +84,27 @@ static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 	counters->inverse_pace = lb_pace_inverse(&counters->pace);
 }
 
+/*
+ * Does a process that ends close it? Only then is the owner of the socket's lock a task on its way
+ * out; the reset of a client that ends comes from below, with the lock free. Where the lock can't
+ * be read such a reset is taken for the worker's end, too, if the client is on this host.
+ */
+static __always_inline bool is_cut(struct bpf_sock_ops *ops)
+{
+	struct task_struct *task;
+	struct sock *sk;
+
+	if (!lb_can_see_task)
+		return false;
+	task = (struct task_struct *)bpf_get_current_task();
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+		return false;
+	if (!lb_can_cast)
+		return true;
+	sk = bpf_rdonly_cast(ops->sk, bpf_core_type_id_kernel(struct sock));
+	return sk->sk_lock.owned;
+}
+
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
 {
 	struct lb_conn *conn = conn_of(ops), *moved;
@@ -91,6 +120,8 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 	if (stats) {
 		add(&stats->live, -1);
 		note_served(stats, moved ? moved->opened_ns : conn->opened_ns);
+		if (is_cut(ops))
+			count(&stats->cut);
 	}
 	if (moved)
 		bpf_map_delete_elem(&lb_moved, &cookie);

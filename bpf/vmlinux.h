@@ -40,8 +40,13 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	struct sock_reuseport *sk_reuseport_cb;
@@ -72,6 +77,7 @@ struct tcp_sock {
 };
 
 struct task_struct {
+	unsigned int flags;
 	int tgid;
 };
 

@@ -200,7 +200,7 @@ struct lb_stats {
 	__u64 began_ns; /* the busy time that the next completion ends */
 	struct lb_pace pace;
 	__u64 probed; /* 1: to see whether it is still slow it was given a connection */
-	__u64 pad;
+	__u64 cut;    /* accepted connections that were open when their process ended */
 };
 _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 

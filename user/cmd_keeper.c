@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -225,10 +226,15 @@ static int run_send(struct cmd *cmd)
 
 static void print_event(const struct cmd *cmd, json_t *event)
 {
+	time_t at = json_integer_value(json_object_get(event, "time"));
+	char stamp[16];
+	struct tm local;
+
+	strftime(stamp, sizeof(stamp), "%H:%M:%S", localtime_r(&at, &local));
 	if (cmd->json)
 		json_dumpf(event, stdout, JSON_COMPACT);
 	else
-		printf("%s", json_string_value(json_object_get(event, "text")));
+		printf("%s %s", stamp, json_string_value(json_object_get(event, "text")));
 	putchar('\n');
 	fflush(stdout);
 }

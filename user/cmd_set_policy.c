@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "control.h"
 #include "lb_pick.h"
 #include "steer.h"
 #include "suggest.h"
@@ -35,6 +36,8 @@ int cmd_publish(const struct cmd *cmd, struct state *state, uint32_t policy)
 		return cmd_fail(cmd, EXIT_FAILED,
 				"the weights would add up to more than %u; set smaller ones",
 				state->config->half_entries);
+	if (!err)
+		control_poke(state->name);
 	return err ? cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err)) : EXIT_DONE;
 }
 

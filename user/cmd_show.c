@@ -26,12 +26,12 @@ static json_t *workers_json(const struct view *view)
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
 		const struct view_worker *w = &view->workers[i];
 		json_t *row = json_pack(
-			"{s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "worker",
-			w->worker, "pid", w->pid, "state", w->state, "stalled_ms",
+			"{s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}",
+			"worker", w->worker, "pid", w->pid, "state", w->state, "stalled_ms",
 			(json_int_t)(w->stalled_ns / 1000000), "weight", w->weight, "live", w->live,
 			"half_open", w->half_open, "queued", w->queued, "queue_max", w->queue_max,
-			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "restarts",
-			(json_int_t)w->restarts);
+			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "cut",
+			(json_int_t)w->cut, "restarts", (json_int_t)w->restarts);
 
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)

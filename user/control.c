@@ -92,14 +92,11 @@ static bool begin(struct client *client, const char *verb)
 	struct keeper *keeper = client->keeper;
 	char text[96];
 
-	if (keeper->operation.verb) {
-		snprintf(text, sizeof(text), "%s is still going on; wait for it",
-			 keeper->operation.verb);
-		control_reply(client, EXIT_FAILED, text);
-		return false;
-	}
-	keeper->operation = (struct operation){ .verb = verb, .client = client };
-	return true;
+	if (keeper_begin_operation(keeper, verb, client))
+		return true;
+	snprintf(text, sizeof(text), "%s is still going on; wait for it", keeper->operation.verb);
+	control_reply(client, EXIT_FAILED, text);
+	return false;
 }
 
 static void do_scale(struct client *client, const json_t *request)
@@ -161,6 +158,14 @@ static void do_events(struct client *client, const json_t *request)
 	(void)request;
 	client->subscribed = true;
 	control_reply(client, EXIT_DONE, "subscribed");
+}
+
+/* Someone changed the service: tell of it now and not at the next tick. */
+static void do_look(struct client *client, const json_t *request)
+{
+	(void)request;
+	keeper_look(client->keeper);
+	control_reply(client, EXIT_DONE, "looked");
 }
 
 static void do_send(struct client *client, const json_t *request)
@@ -255,6 +260,7 @@ static const struct {
 	{ "restart", false, OPERATOR, do_restart }, { "stop", true, OPERATOR, do_stop },
 	{ "events", true, OPERATOR, do_events },    { "send", false, OPERATOR, do_send },
 	{ "hello", true, WORKER, do_hello },	    { "join", true, WORKER, do_join },
+	{ "look", true, OPERATOR, do_look },
 };
 
 static void handle(struct client *client, const char *bytes, size_t n)

@@ -21,6 +21,9 @@ int control_request(int fd, const json_t *request);
 /* Waits for one answer, which is the caller's. Returns 0, -EPIPE (the keeper is gone) or -errno. */
 int control_receive(int fd, json_t **value);
 
+/* Has the service's keeper, if there is one, tell at once what was changed. Waits for nobody. */
+void control_poke(const char *name);
+
 /* The process id of the service's keeper, 0 if there is none. */
 pid_t control_keeper(const char *name);
 

@@ -57,6 +57,16 @@ int control_receive(int fd, json_t **value)
 	return *value ? 0 : -EBADMSG;
 }
 
+void control_poke(const char *name)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const char request[] = "{\"verb\":\"look\"}";
+	struct sockaddr_un at;
+
+	if (!control_address(name, &at) && !connect(fd, (struct sockaddr *)&at, sizeof(at)))
+		send(fd, request, strlen(request), MSG_NOSIGNAL);
+}
+
 pid_t control_keeper(const char *name)
 {
 	_cleanup_close_ int fd = control_connect(name);

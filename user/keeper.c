@@ -19,6 +19,7 @@
 #define MOST_BACKOFF_MS 10000
 /* An exit later than this after the start does not count as a failure to start. */
 #define STEADY_US 10000000ULL
+#define CHILDREN_MS 200 /* to wait for killed children, at most */
 
 void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
 {
@@ -39,6 +40,15 @@ void keeper_event(struct keeper *keeper, const char *type, json_t *details, cons
 	json_object_set_new(event, "text", json_string(text));
 	control_publish(keeper, event);
 	json_decref(event);
+}
+
+bool keeper_begin_operation(struct keeper *keeper, const char *verb, struct client *client)
+{
+	if (keeper->operation.verb)
+		return false;
+	keeper->operation = (struct operation){ .verb = verb, .client = client };
+	keeper_event(keeper, "begin", json_pack("{s:s}", "verb", verb), "%s begins", verb);
+	return true;
 }
 
 void keeper_finish_operation(struct keeper *keeper, int status, const char *format, ...)
@@ -91,13 +101,12 @@ static void give_up_together(struct keeper *keeper)
 }
 
 /* What a program may do that lbctl can't serve, said at its first end in a row. */
-static void explain_exit(struct keeper *keeper, const struct proc *proc, const siginfo_t *info)
+static void explain_exit(struct keeper *keeper, const struct proc *proc, const siginfo_t *info,
+			 bool left_children)
 {
 	uint16_t port = keeper->adopter ? adopt_unshared_port(keeper->adopter) : 0;
-	_cleanup_free_ pid_t *left = NULL;
 
-	if (info->si_code == CLD_EXITED && !info->si_status &&
-	    cgroup_pids(proc->cgroup_fd, &left) > 0)
+	if (info->si_code == CLD_EXITED && !info->si_status && left_children)
 		keeper_event(keeper, "background", json_pack("{s:i}", "worker", proc->worker),
 			     "worker %u went to the background, where it can't be kept and is "
 			     "ended: tell it to stay in the foreground",
@@ -111,32 +120,49 @@ static void explain_exit(struct keeper *keeper, const struct proc *proc, const s
 		     port, port, port);
 }
 
-/* Exponential back-off, until --max-restarts. */
-static void plan_restart(struct keeper *keeper, uint32_t worker)
+static bool is_hopeless(const struct keeper *keeper, const struct keeper_worker *seat)
 {
-	struct keeper_worker *seat = &keeper->workers[worker];
+	return seat->failures > keeper->options.max_restarts;
+}
+
+/* Exponential back-off. */
+static uint64_t backoff_ms(const struct keeper_worker *seat)
+{
 	uint64_t ms = FIRST_BACKOFF_MS;
 
 	for (uint32_t i = 1; i < seat->failures && ms < MOST_BACKOFF_MS; i++)
 		ms *= 2;
-	if (ms > MOST_BACKOFF_MS)
-		ms = MOST_BACKOFF_MS;
-	if (seat->failures > keeper->options.max_restarts) {
-		seat->gave_up = true;
-		keeper_close_listeners(keeper, worker);
-		keeper_event(keeper, "gave-up", json_pack("{s:i}", "worker", worker),
-			     "worker %u ended %u times in a row: given up; lbctl restart %s %u "
-			     "tries again",
-			     worker, seat->failures, keeper->options.name, worker);
-		keeper_finish_operation(keeper, EXIT_FAILED,
-					"worker %u does not stay up and was given up", worker);
-		give_up_together(keeper);
+	return ms < MOST_BACKOFF_MS ? ms : MOST_BACKOFF_MS;
+}
+
+static void give_up(struct keeper *keeper, uint32_t worker)
+{
+	struct keeper_worker *seat = &keeper->workers[worker];
+
+	seat->gave_up = true;
+	keeper_close_listeners(keeper, worker);
+	keeper_event(
+		keeper, "gave-up",
+		json_pack("{s:i, s:i}", "worker", worker, "failures", seat->failures),
+		"worker %u ended %u time%s in a row: given up; lbctl restart %s %u tries again",
+		worker, seat->failures, plural(seat->failures), keeper->options.name, worker);
+	keeper_finish_operation(keeper, EXIT_FAILED, "worker %u does not stay up and was given up",
+				worker);
+	give_up_together(keeper);
+}
+
+static void plan_restart(struct keeper *keeper, uint32_t worker)
+{
+	struct keeper_worker *seat = &keeper->workers[worker];
+
+	if (is_hopeless(keeper, seat)) {
+		give_up(keeper, worker);
 		return;
 	}
 	sd_event_source_disable_unref(seat->restart_timer);
 	seat->restart_timer = NULL;
-	sd_event_add_time_relative(keeper->loop, &seat->restart_timer, CLOCK_MONOTONIC, ms * 1000,
-				   0, on_restart_timer, keeper);
+	sd_event_add_time_relative(keeper->loop, &seat->restart_timer, CLOCK_MONOTONIC,
+				   backoff_ms(seat) * 1000, 0, on_restart_timer, keeper);
 }
 
 static void describe_exit(const siginfo_t *info, char *out, size_t len)
@@ -150,11 +176,15 @@ static void describe_exit(const siginfo_t *info, char *out, size_t len)
 			 sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
 }
 
-/* The first new process that fails ends a reload: the old ones go on. */
-static void stop_renewal(struct keeper *keeper)
+/* The status or the signal; neither of a process that another lbctl started. */
+static json_t *exit_json(const struct proc *proc, const siginfo_t *info, const char *how)
 {
-	for (uint32_t i = 0; i < keeper->wanted; i++)
-		keeper->workers[i].renew = false;
+	bool known = info->si_pid, exited = info->si_code == CLD_EXITED;
+
+	return json_pack("{s:i, s:i, s:s, s:o, s:o}", "worker", proc->worker, "pid",
+			 proc->process.pid, "how", how, "status",
+			 known && exited ? json_integer(info->si_status) : json_null(), "signal",
+			 known && !exited ? json_string(how + strlen("killed by ")) : json_null());
 }
 
 static void forget(struct keeper_worker *seat, const struct proc *proc)
@@ -167,6 +197,58 @@ static void forget(struct keeper_worker *seat, const struct proc *proc)
 		seat->leaving = NULL;
 }
 
+static void tell_exit(struct keeper *keeper, const struct proc *proc, const siginfo_t *info,
+		      const char *how, bool restart)
+{
+	const struct keeper_worker *seat = &keeper->workers[proc->worker];
+	bool unasked = !proc->stopping && !keeper->stopping;
+	json_t *details = exit_json(proc, info, how);
+	struct keeper_account account;
+	char cost[160], next[48] = "";
+
+	keeper_account(keeper, proc->worker, proc->slot, &account);
+	keeper_account_text(&account, unasked, cost, sizeof(cost));
+	keeper_account_json(&account, details);
+	keeper_account_free(&account);
+	if (restart)
+		snprintf(next, sizeof(next), "; restart in %lu ms",
+			 (unsigned long)backoff_ms(seat));
+	json_object_set_new(details, "unasked", json_boolean(unasked));
+	json_object_set_new(details, "restart_ms",
+			    restart ? json_integer(backoff_ms(seat)) : json_null());
+	keeper_event(keeper, "exit", details, "worker %u (pid %d) %s%s%s%s", proc->worker,
+		     proc->process.pid, how, *cost ? ": " : "", cost, next);
+}
+
+/* Children that it left behind hold its sockets; what that costs shows when they are gone. */
+static void end_children(const struct proc *proc)
+{
+	const struct timespec nap = { .tv_nsec = 5 * 1000 * 1000 };
+
+	if (!cgroup_count(proc->cgroup_fd))
+		return;
+	cgroup_kill(proc->cgroup_fd);
+	for (int waited_ms = 0; waited_ms < CHILDREN_MS && cgroup_count(proc->cgroup_fd);
+	     waited_ms += 5)
+		nanosleep(&nap, NULL);
+}
+
+/* The first new process that fails ends a reload: the old ones go on. */
+static void stop_renewal(struct keeper *keeper)
+{
+	for (uint32_t i = 0; i < keeper->wanted; i++)
+		keeper->workers[i].renew = false;
+}
+
+static void fail_renewal(struct keeper *keeper, uint32_t worker, const char *how)
+{
+	keeper_finish_operation(keeper, EXIT_FAILED,
+				"new worker %u %s before it was ready; %u of %u workers still run "
+				"the old version",
+				worker, how, keeper->wanted - worker, keeper->wanted);
+	stop_renewal(keeper);
+}
+
 void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 {
 	struct keeper *keeper = proc->keeper;
@@ -174,31 +256,23 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 	struct keeper_worker *seat = &keeper->workers[worker];
 	bool was_next = seat->next == proc, was_current = seat->current == proc;
 	bool unasked = !proc->stopping && !keeper->stopping;
+	bool left_children = cgroup_count(proc->cgroup_fd) > 0;
 	uint64_t now = 0;
 	char how[64];
 
 	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
 	describe_exit(info, how, sizeof(how));
+	end_children(proc);
 	if (was_current && unasked)
 		seat->failures = now - proc->started > STEADY_US ? 1 : seat->failures + 1;
 	if (was_current && keeper->options.nr_listens && unasked)
 		keeper_drain(keeper, proc);
-	keeper_event(keeper, "exit",
-		     json_pack("{s:i, s:i, s:s, s:b}", "worker", worker, "pid", proc->process.pid,
-			       "how", how, "unasked", unasked),
-		     "worker %u (pid %d) %s", worker, proc->process.pid, how);
+	tell_exit(keeper, proc, info, how, was_current && unasked && !is_hopeless(keeper, seat));
 	if (was_current && unasked && seat->failures == 1)
-		explain_exit(keeper, proc, info);
-	/* children that it left behind hold its sockets */
-	cgroup_kill(proc->cgroup_fd);
+		explain_exit(keeper, proc, info, left_children);
 	forget(seat, proc);
-	if (was_next && keeper->operation.verb)
-		keeper_finish_operation(keeper, EXIT_FAILED,
-					"new worker %u %s before it was ready; %u of %u workers "
-					"still run the old version",
-					worker, how, keeper->wanted - worker, keeper->wanted);
 	if (was_next)
-		stop_renewal(keeper);
+		fail_renewal(keeper, worker, how);
 	if (was_current && unasked)
 		plan_restart(keeper, worker);
 	proc_free(proc);
@@ -229,6 +303,10 @@ static void leave(struct keeper *keeper, struct keeper_worker *seat)
 	/* with --listen old and new process share the socket: nothing to drain */
 	if (!keeper->options.nr_listens)
 		keeper_drain(keeper, proc);
+	keeper_event(keeper, "drain",
+		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
+		     "worker %u (pid %d) gets no more connections, then SIGTERM", proc->worker,
+		     proc->process.pid);
 	seat->current = NULL;
 	seat->leaving = proc;
 	proc_stop(proc);

@@ -21,6 +21,7 @@
 #include "addr.h"
 #include "adopt.h"
 #include "join.h"
+#include "keeper_books.h"
 #include "keeper_files.h"
 #include "lb_abi.h"
 #include "parse.h"
@@ -139,6 +140,7 @@ struct keeper {
 	bool port_explained; /* that one is not shared */
 	uint8_t terminal;    /* bits: which of descriptors 0, 1 and 2 are one */
 	struct stall_watch *stalls;
+	struct keeper_books *books;
 };
 
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */
@@ -148,6 +150,9 @@ int keeper_run(const struct keeper_options *options);
 
 /* Does what is next. Cheap when there is nothing to do. */
 void keeper_step(struct keeper *keeper);
+
+/* Begins an operation and says so; false when another one goes on. `client` may be NULL. */
+bool keeper_begin_operation(struct keeper *keeper, const char *verb, struct client *client);
 
 /* Every worker gets a new process, one at a time. */
 void keeper_renew_all(struct keeper *keeper);

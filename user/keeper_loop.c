@@ -30,6 +30,15 @@
 /* Sockets are looked for when a worker listens; and now and then, should that be missed. */
 #define SYNC_US 1000000ULL
 
+/* Nobody waits for it, but `events` tells when it is done. */
+static void reload(struct keeper *keeper)
+{
+	if (!keeper->options.argv)
+		return;
+	keeper_begin_operation(keeper, "reload", NULL);
+	keeper_renew_all(keeper);
+}
+
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
 	struct keeper *keeper = arg;
@@ -42,7 +51,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 				     "%s gives them new processes",
 				     keeper->options.name);
 		else
-			keeper_renew_all(keeper);
+			reload(keeper);
 	}
 	if (info->ssi_signo == SIGUSR2)
 		keeper_leave(keeper);
@@ -361,6 +370,7 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	}
 	if (keeper->loop)
 		control_close(keeper, left, left ? trouble.text : text);
+	keeper_books_free(keeper);
 	adopt_close(keeper->adopter);
 	close_fd(&keeper->cgroup_fd);
 	close_fd(&keeper->notify_fd);

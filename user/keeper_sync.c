@@ -145,6 +145,7 @@ static void note_listening(struct keeper *keeper, const struct reuseport_group *
 	if (!proc || slot < 0 || proc->slot == slot)
 		return;
 	proc->slot = slot;
+	keeper_books_begin(keeper, slot);
 	group_address(group, address);
 	keeper_event(keeper, "listening",
 		     json_pack("{s:i, s:i, s:s}", "worker", proc->worker, "pid", proc->process.pid,
@@ -261,8 +262,10 @@ void keeper_sync_if_changed(struct keeper *keeper)
 	uint64_t sockets = fingerprint();
 
 	if (sockets && sockets == keeper->sockets_seen &&
-	    ++keeper->quiet_syncs < KEEPER_QUIET_SYNCS)
+	    ++keeper->quiet_syncs < KEEPER_QUIET_SYNCS) {
+		keeper_look(keeper);
 		return;
+	}
 	keeper->sockets_seen = sockets;
 	keeper->quiet_syncs = 0;
 	keeper_sync(keeper);
@@ -278,7 +281,7 @@ static void report_trouble(struct keeper *keeper, const struct trouble *trouble)
 	keeper_stop(keeper);
 }
 
-void keeper_sync(struct keeper *keeper)
+static void sync_own(struct keeper *keeper)
 {
 	const struct service_owner owner = { .worker = worker_of, .arg = keeper };
 	struct attach_request request = {
@@ -296,10 +299,6 @@ void keeper_sync(struct keeper *keeper)
 	uint32_t n = shared_ports(keeper, ports);
 	struct state state;
 
-	if (keeper->options.nr_addrs) {
-		sync_watched(keeper);
-		return;
-	}
 	if (!n || groups_find(-1, n == 1 ? ports[0] : 0, 0, 0, &groups))
 		return;
 	for (size_t i = 0; i < groups.count; i++) {
@@ -320,6 +319,15 @@ void keeper_sync(struct keeper *keeper)
 		note_slots(keeper, &groups);
 	keeper->in_trouble = trouble.status;
 	groups_free(&groups);
+}
+
+void keeper_sync(struct keeper *keeper)
+{
+	if (keeper->options.nr_addrs)
+		sync_watched(keeper);
+	else
+		sync_own(keeper);
+	keeper_look(keeper);
 }
 
 /* Changes one worker's or slot's rows, then publishes the table. */
@@ -362,14 +370,18 @@ static void count_restart(struct state *state, uint32_t worker)
 
 void keeper_drain(struct keeper *keeper, const struct proc *proc)
 {
-	if (proc->slot >= 0)
-		change_service(keeper, drain_slot, proc->slot);
+	if (proc->slot < 0)
+		return;
+	change_service(keeper, drain_slot, proc->slot);
+	keeper_books_note(keeper, proc->slot);
 }
 
 void keeper_resume(struct keeper *keeper, const struct proc *proc)
 {
-	if (proc->slot >= 0)
-		change_service(keeper, resume_slot, proc->slot);
+	if (proc->slot < 0)
+		return;
+	change_service(keeper, resume_slot, proc->slot);
+	keeper_books_note(keeper, proc->slot);
 }
 
 void keeper_retire(struct keeper *keeper, uint32_t worker)

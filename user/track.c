@@ -79,6 +79,10 @@ static int load_program(struct state *state)
 
 	if (!skel)
 		return -errno;
+	skel->rodata->lb_can_cast = probe_features()->cast;
+	skel->rodata->lb_can_see_task =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_current_task, NULL) ==
+		1;
 	err = state_reuse_maps(state, skel->obj);
 	if (!err) {
 		err = track__load(skel);

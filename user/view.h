@@ -26,6 +26,7 @@ struct view_worker {
 	uint64_t load;
 	uint64_t restarts;
 	uint64_t opened;
+	uint64_t cut; /* accepted connections that were open when their process ended */
 #define X(field, help) uint64_t field;
 	LB_SLOT_COUNTERS(X)
 #undef X
