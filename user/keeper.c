@@ -19,6 +19,7 @@
 #define MOST_BACKOFF_MS 10000
 /* An exit later than this after the start does not count as a failure to start. */
 #define STEADY_US 10000000ULL
+#define WORDS_TEXT_BYTES (WORDS_LINE_BYTES + 16)
 #define CHILDREN_MS 200 /* to wait for killed children, at most */
 
 void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
@@ -86,15 +87,24 @@ static bool restart_is_pending(struct keeper_worker *seat)
 	return enabled != SD_EVENT_OFF;
 }
 
+/* " (on stderr: ...)", or "" when it said nothing or that is not known. */
+static void words_text(const struct keeper_worker *seat, char out[WORDS_TEXT_BYTES])
+{
+	snprintf(out, WORDS_TEXT_BYTES, *seat->words ? " (on stderr: %s)" : "%s", seat->words);
+}
+
 /* With every worker given up there is nothing left to keep. */
 static void give_up_together(struct keeper *keeper)
 {
+	char said[WORDS_TEXT_BYTES];
+
 	for (uint32_t i = 0; i < keeper->wanted; i++) {
 		if (!keeper->workers[i].gave_up)
 			return;
 	}
+	words_text(keeper->workers, said);
 	keeper_event(keeper, "failed", NULL,
-		     "no worker stays up: the command ends as soon as it is started%s%s",
+		     "no worker stays up: the command ends as soon as it is started%s%s%s", said,
 		     keeper->options.log_dir ? "; its output is in " : "",
 		     keeper->options.log_dir ? keeper->options.log_dir : "");
 	sd_event_exit(keeper->loop, EXIT_FAILED);
@@ -204,7 +214,7 @@ static void tell_exit(struct keeper *keeper, const struct proc *proc, const sigi
 	bool unasked = !proc->stopping && !keeper->stopping;
 	json_t *details = exit_json(proc, info, how);
 	struct keeper_account account;
-	char cost[160], next[48] = "";
+	char cost[160], next[48] = "", said[WORDS_TEXT_BYTES] = "";
 
 	keeper_account(keeper, proc->worker, proc->slot, &account);
 	keeper_account_text(&account, unasked, cost, sizeof(cost));
@@ -213,11 +223,14 @@ static void tell_exit(struct keeper *keeper, const struct proc *proc, const sigi
 	if (restart)
 		snprintf(next, sizeof(next), "; restart in %lu ms",
 			 (unsigned long)backoff_ms(seat));
+	if (unasked && !proc->online)
+		words_text(seat, said);
+	json_object_set_new(details, "stderr", *said ? json_string(seat->words) : json_null());
 	json_object_set_new(details, "unasked", json_boolean(unasked));
 	json_object_set_new(details, "restart_ms",
 			    restart ? json_integer(backoff_ms(seat)) : json_null());
-	keeper_event(keeper, "exit", details, "worker %u (pid %d) %s%s%s%s", proc->worker,
-		     proc->process.pid, how, *cost ? ": " : "", cost, next);
+	keeper_event(keeper, "exit", details, "worker %u (pid %d) %s%s%s%s%s", proc->worker,
+		     proc->process.pid, how, said, *cost ? ": " : "", cost, next);
 }
 
 /* Children that it left behind hold its sockets; what that costs shows when they are gone. */
@@ -242,10 +255,13 @@ static void stop_renewal(struct keeper *keeper)
 
 static void fail_renewal(struct keeper *keeper, uint32_t worker, const char *how)
 {
+	char said[WORDS_TEXT_BYTES];
+
+	words_text(&keeper->workers[worker], said);
 	keeper_finish_operation(keeper, EXIT_FAILED,
 				"new worker %u %s before it was ready; %u of %u workers still run "
-				"the old version",
-				worker, how, keeper->wanted - worker, keeper->wanted);
+				"the old version%s",
+				worker, how, keeper->wanted - worker, keeper->wanted, said);
 	stop_renewal(keeper);
 }
 
@@ -263,6 +279,8 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
 	describe_exit(info, how, sizeof(how));
 	end_children(proc);
+	if (!proc->online)
+		words_get(keeper->words, proc->cgroup, seat->words);
 	if (was_current && unasked)
 		seat->failures = now - proc->started > STEADY_US ? 1 : seat->failures + 1;
 	if (was_current && keeper->options.nr_listens && unasked)
@@ -289,6 +307,8 @@ static void step_online(struct keeper *keeper, struct proc *proc)
 	keeper->was_online = true;
 	sd_event_source_disable_unref(proc->timer);
 	proc->timer = NULL;
+	words_end(keeper->words, proc->cgroup);
+	keeper->workers[proc->worker].words[0] = '\0';
 	keeper_resume(keeper, proc);
 	keeper_event(keeper, "online",
 		     json_pack("{s:i, s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid,

@@ -26,6 +26,7 @@
 #include "lb_abi.h"
 #include "parse.h"
 #include "process.h"
+#include "words.h"
 
 #define KEEPER_KILL_TIMEOUT_MS 5000 /* by default */
 #define KEEPER_QUIET_SYNCS 10	    /* ticks after which it looks anyway: pids, foreign programs */
@@ -83,7 +84,8 @@ struct keeper_worker {
 	struct proc *next;
 	struct proc *leaving;
 	uint32_t restarts;
-	uint32_t failures; /* exits in a row, soon after the start */
+	uint32_t failures;	      /* exits in a row, soon after the start */
+	char words[WORDS_LINE_BYTES]; /* what the last one said that ended while it started */
 	bool gave_up;
 	bool renew; /* wants a new process in place of the current one */
 	int listen_fds[LB_MAX_LISTENERS];
@@ -141,6 +143,7 @@ struct keeper {
 	uint8_t terminal;    /* bits: which of descriptors 0, 1 and 2 are one */
 	struct stall_watch *stalls;
 	struct keeper_books *books;
+	struct words_tap *words; /* NULL where the kernel can't */
 };
 
 /* Runs until told to stop. Returns the exit status of `lbctl run` or `lbctl watch`. */

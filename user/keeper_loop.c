@@ -304,6 +304,8 @@ static int open_all(struct keeper *keeper)
 		err = keeper_watch_stalls(keeper);
 	if (err < 0)
 		return say(keeper->options.name, EXIT_FAILED, "%s", strerror(-err));
+	if (keeper->options.argv)
+		keeper->words = words_open();
 	return EXIT_DONE;
 }
 
@@ -371,6 +373,7 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	if (keeper->loop)
 		control_close(keeper, left, left ? trouble.text : text);
 	keeper_books_free(keeper);
+	words_close(keeper->words);
 	adopt_close(keeper->adopter);
 	close_fd(&keeper->cgroup_fd);
 	close_fd(&keeper->notify_fd);

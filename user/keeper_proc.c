@@ -55,6 +55,7 @@ void proc_free(struct proc *proc)
 			     proc->keeper->cgroup_name) < (int)sizeof(dir))
 			cgroup_remove(dir, name);
 	}
+	words_end(proc->keeper->words, proc->cgroup);
 	if (proc->cgroup && proc->keeper->adopter)
 		adopt_remove_member(proc->keeper->adopter, proc->cgroup);
 	close_fd(&proc->cgroup_fd);
@@ -212,6 +213,7 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	if (proc->online || proc->stopping)
 		return 0;
+	words_end(keeper->words, proc->cgroup);
 	keeper_event(keeper, "timeout",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
 		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
@@ -280,6 +282,8 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker)
 		err = -EMFILE;
 	if (!err && keeper->adopter)
 		err = adopt_add_member(keeper->adopter, proc->cgroup, worker);
+	if (!err)
+		words_begin(keeper->words, proc->cgroup);
 	if (!err)
 		err = process_start(&spec, &proc->process);
 	if (!err)

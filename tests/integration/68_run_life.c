@@ -153,6 +153,53 @@ static void test_sent_to_one_worker(void **state)
 	run_stop(&run);
 }
 
+/* --- last words --- */
+
+static const char server[] = "import os, socket, sys\n"
+			     "s = socket.socket()\n"
+			     "s.bind(('', 8080))\n"
+			     "s.listen(100)\n"
+			     "while True:\n"
+			     "    s.accept()[0].close()\n"
+			     "    print('error: not told', file=sys.stderr)\n";
+
+/*
+ * 1. a program that serves gets a syntax error: the reload says what it said
+ * 2. what a worker says once it is online is not read
+ */
+static void says_why(const char *option, const char *value)
+{
+	pid_t pids[WORKERS];
+
+	file_write(HARNESS_DIR "/server.py", server);
+	run_start(&run, "web", "-n", "2", option, value, "--", "python3", HARNESS_DIR "/server.py",
+		  NULL);
+	run_pids(&run, pids, WORKERS);
+	file_write(HARNESS_DIR "/server.py", "x = )\n");
+	lbctl_expect(1,
+		     "before it was ready; 2 of 2 workers still run the old version (on stderr: "
+		     "SyntaxError: ",
+		     "reload", "web", NULL);
+	file_write(HARNESS_DIR "/server.py", server);
+	clients_begin(&clients, (struct client_plan){ .connections = 4 });
+	clients_finish(&clients);
+	kill(pids[1], SIGKILL);
+	run_expect_lines(&run, "killed by SIGKILL: ", 1);
+	run_stop(&run);
+	run_expect_lines(&run, "(on stderr: error", 0);
+}
+
+static void test_last_words(void **state)
+{
+	(void)state;
+	says_why("--max-restarts", "16");
+	says_why("--log-dir", HARNESS_DIR);
+	file_write(HARNESS_DIR "/server.py", "import sys; sys.exit('no database')\n");
+	lbctl_expect(1, "as soon as it is started (on stderr: no database)", "run", "-n", "2",
+		     "--max-restarts", "1", "--", "python3", HARNESS_DIR "/server.py", NULL);
+	run_expect_nothing_left();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +210,7 @@ int main(int argc, char **argv)
 		runs_test(test_stop_after_a_kill_with_controller),
 		runs_test(test_killed_while_it_stops),
 		runs_test(test_sent_to_one_worker),
+		runs_test(test_last_words),
 	};
 
 	(void)argc;
