@@ -18,6 +18,7 @@
 	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" }, \
 	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
 	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" }, \
+	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \
 	{ "max-restarts", "N", "give a worker up after N quick exits in a row (default 16)" }, \
 	{ "user", "USER", "run the workers as this user" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \

@@ -300,13 +300,14 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 
 static void step_online(struct keeper *keeper, struct proc *proc)
 {
-	if (!proc || proc->online || proc->slot < 0 ||
+	if (!proc || proc->online || proc->slot < 0 || proc->says_stopping ||
 	    (keeper->options.wait_ready && !proc->said_ready))
 		return;
 	proc->online = true;
 	keeper->was_online = true;
 	sd_event_source_disable_unref(proc->timer);
 	proc->timer = NULL;
+	keeper_begin_watchdog(proc);
 	words_end(keeper->words, proc->cgroup);
 	keeper->workers[proc->worker].words[0] = '\0';
 	keeper_resume(keeper, proc);

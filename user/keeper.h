@@ -48,6 +48,7 @@ struct keeper_options {
 	uint32_t nr_listens;
 	uint64_t kill_timeout_ms;  /* from SIGTERM to SIGKILL */
 	uint64_t ready_timeout_ms; /* from start to ready */
+	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */
 	uint32_t max_restarts;	   /* in a row, before it is given up */
 	bool wait_ready;	   /* until READY=1 or process.send('ready') */
 	bool with_controller;
@@ -70,7 +71,11 @@ struct proc {
 	bool said_ready;
 	int slot; /* of its registered socket; -1 = it has none yet */
 	bool online;
-	bool stopping; /* it was told to end */
+	bool stopping;	    /* it was told to end */
+	bool says_stopping; /* it said so itself */
+	int told;	    /* the signal that is to end it */
+	uint64_t pinged;    /* its last WATCHDOG=1; CLOCK_MONOTONIC, microseconds */
+	sd_event_source *watchdog;
 	sd_event_source *exit_source;
 	sd_event_source *timer; /* ready timeout, then kill timeout */
 	sd_event_source *channel_source;
@@ -190,11 +195,20 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker);
 /* SIGTERM, and SIGKILL after --kill-timeout; SIGKILL at once. */
 void proc_stop(struct proc *proc);
 void proc_kill(struct proc *proc);
+/* It hangs: SIGABRT, and SIGKILL as above; its successor comes when it has ended. */
+void proc_abort(struct proc *proc, const char *why);
+/* Says which workers write to log files that were renamed. */
+void proc_check_logs(struct keeper *keeper);
 void proc_free(struct proc *proc);
 int proc_send(struct proc *proc, const char *line);
 /* Finds the living processes of an earlier keeper. Returns their number. */
 uint32_t proc_adopt_all(struct keeper *keeper);
 void keeper_proc_exited(struct proc *proc, const siginfo_t *info);
+
+/* keeper_hear.c */
+int keeper_open_notify(struct keeper *keeper);
+/* From now on it has to send WATCHDOG=1 in time. */
+void keeper_begin_watchdog(struct proc *proc);
 
 /* keeper_sync.c */
 int keeper_make_listeners(struct keeper *keeper, uint32_t worker);

@@ -105,6 +105,8 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *request, struct
 		announce(keeper, &joiner, place);
 	if (!status && proc) {
 		proc->said_ready = true;
+		if (proc->slot != (int)place->slot)
+			keeper_books_begin(keeper, place->slot);
 		proc->slot = place->slot;
 	}
 	joiner_free(&joiner);

@@ -12,10 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +49,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		else
 			reload(keeper);
 	}
+	if (info->ssi_signo == SIGUSR1)
+		proc_check_logs(keeper);
 	if (info->ssi_signo == SIGUSR2)
 		keeper_leave(keeper);
 	if (info->ssi_signo == SIGTERM || info->ssi_signo == SIGINT)
@@ -86,63 +84,6 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *arg)
 		keeper_step(keeper);
 	}
 	return 0;
-}
-
-/* READY=1 from a worker: whose it is, its cgroup says. */
-static int on_notify(sd_event_source *source, int fd, uint32_t events, void *arg)
-{
-	char text[1024], control[CMSG_SPACE(sizeof(struct ucred))];
-	struct iovec part = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	struct keeper *keeper = arg;
-	struct ucred *sender = NULL;
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	(void)source;
-	(void)events;
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	for (struct cmsghdr *part_of = CMSG_FIRSTHDR(&message); part_of;
-	     part_of = CMSG_NXTHDR(&message, part_of)) {
-		if (part_of->cmsg_level == SOL_SOCKET && part_of->cmsg_type == SCM_CREDENTIALS)
-			sender = (struct ucred *)CMSG_DATA(part_of);
-	}
-	for (uint32_t i = 0; sender && i < LB_MAX_WORKERS; i++) {
-		struct keeper_worker *seat = &keeper->workers[i];
-		struct proc *procs[] = { seat->current, seat->next };
-
-		for (size_t j = 0; j < 2; j++) {
-			if (procs[j] && procs[j]->process.pid == sender->pid &&
-			    strstr(text, "READY=1"))
-				procs[j]->said_ready = true;
-		}
-	}
-	keeper_sync(keeper);
-	keeper_step(keeper);
-	return 0;
-}
-
-static int open_notify(struct keeper *keeper)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const int on = 1;
-
-	if (fd < 0)
-		return -errno;
-	if (snprintf(at.sun_path, sizeof(at.sun_path), KEEPER_DIR "/%s.notify",
-		     keeper->options.name) >= (int)sizeof(at.sun_path))
-		return -ENAMETOOLONG;
-	unlink(at.sun_path);
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ||
-	    bind(fd, (struct sockaddr *)&at, sizeof(at)) || chmod(at.sun_path, 0666))
-		return -errno;
-	keeper->notify_fd = fd_steal(&fd);
-	return sd_event_add_io(keeper->loop, NULL, keeper->notify_fd, EPOLLIN, on_notify, keeper);
 }
 
 static int say(const char *name, int status, const char *format, ...)
@@ -297,7 +238,7 @@ static int open_all(struct keeper *keeper)
 	if (err >= 0)
 		err = add_sources(keeper);
 	if (err >= 0 && keeper->options.argv)
-		err = open_notify(keeper);
+		err = keeper_open_notify(keeper);
 	if (err >= 0)
 		err = control_open(keeper);
 	if (err >= 0)

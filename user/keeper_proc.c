@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,6 +47,7 @@ void proc_free(struct proc *proc)
 		return;
 	sd_event_source_disable_unref(proc->exit_source);
 	sd_event_source_disable_unref(proc->timer);
+	sd_event_source_disable_unref(proc->watchdog);
 	sd_event_source_disable_unref(proc->channel_source);
 	close_fd(&proc->process.pidfd);
 	close_fd(&proc->process.channel_fd);
@@ -268,6 +270,7 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker)
 		.listen_fds = keeper->workers[worker].listen_fds,
 		.nr_listen_fds = keeper->options.nr_listens,
 		.user = keeper->options.user,
+		.watchdog_ms = keeper->options.watchdog_ms,
 		.die_with_parent = keeper->options.with_controller,
 	};
 	int err;
@@ -305,9 +308,9 @@ static int on_kill_timeout(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	keeper_event(proc->keeper, "kill",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) did not end within %lu ms of SIGTERM: SIGKILL",
-		     proc->worker, proc->process.pid,
-		     (unsigned long)proc->keeper->options.kill_timeout_ms);
+		     "worker %u (pid %d) did not end within %lu ms of SIG%s: SIGKILL", proc->worker,
+		     proc->process.pid, (unsigned long)proc->keeper->options.kill_timeout_ms,
+		     sigabbrev_np(proc->told));
 	proc_kill(proc);
 	return 0;
 }
@@ -337,6 +340,7 @@ void proc_stop(struct proc *proc)
 	if (proc->stopping)
 		return;
 	proc->stopping = true;
+	proc->told = SIGTERM;
 	if (process_signal(proc->process.pid, keeper->options.user, SIGTERM) == -EPERM)
 		keeper_event(keeper, "trouble",
 			     json_pack("{s:i, s:i}", "worker", proc->worker, "pid",
@@ -346,6 +350,49 @@ void proc_stop(struct proc *proc)
 			     proc->worker, proc->process.pid,
 			     (unsigned long)keeper->options.kill_timeout_ms);
 	set_timer(proc, proc->keeper->options.kill_timeout_ms, on_kill_timeout);
+}
+
+void proc_abort(struct proc *proc, const char *why)
+{
+	struct keeper *keeper = proc->keeper;
+
+	if (proc->stopping || proc->told)
+		return;
+	proc->told = SIGABRT;
+	keeper_drain(keeper, proc);
+	keeper_event(keeper, "watchdog",
+		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
+		     "worker %u (pid %d) %s: SIGABRT", proc->worker, proc->process.pid, why);
+	process_signal(proc->process.pid, keeper->options.user, SIGABRT);
+	set_timer(proc, keeper->options.kill_timeout_ms, on_kill_timeout);
+}
+
+/* The file that it has for its standard output is not at the path any more. */
+static bool log_was_renamed(const struct proc *proc)
+{
+	char path[PATH_MAX], fd[64];
+	struct stat there, its;
+
+	snprintf(fd, sizeof(fd), "/proc/%d/fd/1", proc->process.pid);
+	if (!log_path(proc->keeper, proc->worker, path) || stat(fd, &its))
+		return false;
+	return stat(path, &there) || there.st_ino != its.st_ino || there.st_dev != its.st_dev;
+}
+
+void proc_check_logs(struct keeper *keeper)
+{
+	uint32_t workers = 0, renamed = 0;
+
+	for (uint32_t i = 0; i < keeper->wanted; i++) {
+		if (!keeper->workers[i].current)
+			continue;
+		workers++;
+		renamed += log_was_renamed(keeper->workers[i].current);
+	}
+	keeper_event(keeper, "logs", json_pack("{s:i}", "renamed", renamed),
+		     "%u of %u log files %s renamed%s", renamed, workers,
+		     renamed == 1 ? "was" : "were",
+		     renamed ? "; the workers write on there, and a reload opens new ones" : "");
 }
 
 /* The process whose parent is none of the others: the one that was started. */

@@ -57,6 +57,10 @@ static void set_environment(const struct process_spec *spec)
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
+	if (spec->watchdog_ms) {
+		set_number("WATCHDOG_USEC", spec->watchdog_ms * 1000);
+		set_number("WATCHDOG_PID", getpid());
+	}
 	if (spec->notify_path)
 		setenv("NOTIFY_SOCKET", spec->notify_path, 1);
 	if (spec->nr_listen_fds) {

@@ -20,6 +20,7 @@ struct process_spec {
 	/* append stdout and stderr here; NULL, and where that can't be opened: as lbctl's own */
 	const char *log_path;
 	const char *user;     /* become this user, or NULL */
+	uint64_t watchdog_ms; /* WATCHDOG_USEC; 0 = none */
 	bool die_with_parent; /* --with-controller */
 };
 
