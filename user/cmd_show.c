@@ -56,6 +56,21 @@ static json_t *keeper_json(const struct view *view)
 	return json_pack("{s:i, s:b}", "pid", view->keeper, "alive", view->keeper != 0);
 }
 
+static uint32_t named_strangers(const struct view *view)
+{
+	return view->unregistered < VIEW_STRANGERS ? view->unregistered : VIEW_STRANGERS;
+}
+
+static json_t *strangers_json(const struct view *view)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < named_strangers(view); i++)
+		json_array_append_new(rows, json_pack("{s:i, s:s}", "pid", view->strangers[i].pid,
+						      "addr", view->strangers[i].address));
+	return rows;
+}
+
 static json_t *view_json(const struct view *view)
 {
 	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I}", "decisions",
@@ -64,11 +79,12 @@ static json_t *view_json(const struct view *view)
 				   (json_int_t)view->migrated, "rescued", (json_int_t)view->rescued,
 				   "retired", (json_int_t)view->retired);
 
-	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i}", "schema", 1,
+	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
 			 "service", view->name, "policy", policy_name(view->policy), "limit",
 			 view->limit, "listeners", listeners_json(view), "keeper",
 			 keeper_json(view), "workers", workers_json(view), "totals", totals,
-			 "counters", counters_json(view), "unregistered", view->unregistered);
+			 "counters", counters_json(view), "unregistered", view->unregistered,
+			 "strangers", strangers_json(view));
 }
 
 static void print_head(const struct view *view)
@@ -102,6 +118,18 @@ static void print_worker(const struct view_worker *w)
 	       note);
 }
 
+static void print_strangers(const struct view *view)
+{
+	bool one = view->unregistered == 1;
+
+	printf("%u socket%s there and get%s nothing (pid", view->unregistered,
+	       one ? " listens" : "s listen", one ? "s" : "");
+	for (uint32_t i = 0; i < named_strangers(view); i++)
+		printf("%s%d", i ? ", " : " ", view->strangers[i].pid);
+	printf("%s): lbctl attach again lets %s in\n",
+	       view->unregistered > VIEW_STRANGERS ? " ..." : "", one ? "it" : "them");
+}
+
 static void print_view(const struct view *view)
 {
 	print_head(view);
@@ -118,9 +146,7 @@ static void print_view(const struct view *view)
 	printf("%lu to a full queue; max/mean %.2f\n", (unsigned long)view->counters.overloaded,
 	       view_unevenness(view));
 	if (view->unregistered)
-		printf("%u socket%s there and get%s nothing: lbctl attach again lets %s in\n",
-		       view->unregistered, view->unregistered == 1 ? " listens" : "s listen",
-		       view->unregistered == 1 ? "s" : "", view->unregistered == 1 ? "it" : "them");
+		print_strangers(view);
 	if (view->sockets_error)
 		printf("%sHALF, QUEUE and PID are not known (%s): run as root\n",
 		       view->counted ? "" : "LIVE, ", strerror(-view->sockets_error));

@@ -148,6 +148,10 @@ struct keeper {
 	uint8_t terminal;    /* bits: which of descriptors 0, 1 and 2 are one */
 	struct stall_watch *stalls;
 	struct keeper_books *books;
+	struct strangers {
+		struct stranger *items;
+		size_t count;
+	} strangers;		 /* that have been told of */
 	struct words_tap *words; /* NULL where the kernel can't */
 };
 
@@ -204,6 +208,13 @@ int proc_send(struct proc *proc, const char *line);
 /* Finds the living processes of an earlier keeper. Returns their number. */
 uint32_t proc_adopt_all(struct keeper *keeper);
 void keeper_proc_exited(struct proc *proc, const siginfo_t *info);
+
+/* keeper_strangers.c */
+void strangers_add(struct strangers *list, const struct reuseport_group *group,
+		   const struct member *member);
+void strangers_free(struct strangers *list);
+/* Tells who came and who went; empties the list. */
+void keeper_tell_strangers(struct keeper *keeper, struct strangers *found);
 
 /* keeper_hear.c */
 int keeper_open_notify(struct keeper *keeper);

@@ -314,6 +314,7 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	if (keeper->loop)
 		control_close(keeper, left, left ? trouble.text : text);
 	keeper_books_free(keeper);
+	strangers_free(&keeper->strangers);
 	words_close(keeper->words);
 	adopt_close(keeper->adopter);
 	close_fd(&keeper->cgroup_fd);

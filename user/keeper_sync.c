@@ -99,13 +99,16 @@ static bool may_serve(struct keeper *keeper, const struct member *member)
 	return proc && (proc->said_ready || !keeper->options.wait_ready);
 }
 
-static void keep_own(struct keeper *keeper, struct reuseport_group *group)
+static void keep_own(struct keeper *keeper, struct reuseport_group *group,
+		     struct strangers *strangers)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
 		if (group->id && !group->mptcp && may_serve(keeper, &group->members[i]))
 			group->members[kept++] = group->members[i];
+		else if (group->id && !keeper_owner_of(keeper, &group->members[i]))
+			strangers_add(strangers, group, &group->members[i]);
 	}
 	group->nr_members = kept;
 }
@@ -293,6 +296,7 @@ static void sync_own(struct keeper *keeper)
 		.owner = &owner,
 	};
 	struct attach_result result;
+	struct strangers strangers = { 0 };
 	struct trouble trouble = { 0 };
 	struct groups groups;
 	uint16_t ports[LB_MAX_LISTENERS + LB_MAX_PORTS];
@@ -304,7 +308,7 @@ static void sync_own(struct keeper *keeper)
 	for (size_t i = 0; i < groups.count; i++) {
 		if (!is_shared(ports, n, groups.items[i].port))
 			groups.items[i].nr_members = 0;
-		keep_own(keeper, &groups.items[i]);
+		keep_own(keeper, &groups.items[i], &strangers);
 	}
 	/* what counts at the start only: later changes were made by someone on purpose */
 	if (state_open(&state, keeper->options.name, STATE_READ)) {
@@ -318,6 +322,8 @@ static void sync_own(struct keeper *keeper)
 	else
 		note_slots(keeper, &groups);
 	keeper->in_trouble = trouble.status;
+	keeper_tell_strangers(keeper, &strangers);
+	strangers_free(&strangers);
 	groups_free(&groups);
 }
 

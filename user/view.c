@@ -118,6 +118,17 @@ static void note_stall(const struct state *state, const struct member *member,
 		worker->stalled_ns = age_ns;
 }
 
+static void add_stranger(struct view *view, const struct reuseport_group *group,
+			 const struct member *member)
+{
+	struct view_stranger *one = &view->strangers[view->unregistered];
+
+	if (view->unregistered++ >= VIEW_STRANGERS)
+		return;
+	one->pid = member->pid;
+	group_address(group, one->address);
+}
+
 /* `open` marks the workers that have a socket now. */
 static void join_group(const struct state *state, struct view *view,
 		       const struct reuseport_group *group, bool *open)
@@ -131,7 +142,7 @@ static void join_group(const struct state *state, struct view *view,
 
 		worker = worker_of_socket(state, view, member->socket.cookie, &place);
 		if (!worker) {
-			view->unregistered++;
+			add_stranger(view, group, member);
 			continue;
 		}
 		worker->half_open += member->half_open;

@@ -38,6 +38,8 @@ struct view_listener {
 	bool steering; /* our program is on a group there */
 };
 
+#define VIEW_STRANGERS 16
+
 struct view {
 	char name[LB_NAME_MAX + 1];
 	pid_t keeper; /* lbctl run or watch, 0 = none */
@@ -55,8 +57,12 @@ struct view {
 	uint64_t migrated;
 	uint64_t rescued;      /* how often a stalled worker's queue was moved */
 	uint32_t unregistered; /* sockets in the groups that are in no slot */
-	bool counted;	       /* live and opened are counted in the kernel */
-	int sockets_error;     /* why the kernel's side of it is missing, or 0 */
+	struct view_stranger {
+		pid_t pid;
+		char address[ADDR_STRLEN];
+	} strangers[VIEW_STRANGERS]; /* the first of them */
+	bool counted;		     /* live and opened are counted in the kernel */
+	int sockets_error;	     /* why the kernel's side of it is missing, or 0 */
 };
 
 /*

@@ -11,7 +11,7 @@
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
-#define KILLS 8
+#define KILLS 6
 
 static struct run run, events;
 static struct show show;
@@ -227,7 +227,7 @@ static void test_kills_under_load(void **state)
 	(void)state;
 	start_shared();
 	follow_events();
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "16", 100);
 	for (int i = 0; i < KILLS; i++) {
 		run_pids(&run, pids, WORKERS);
 		kill(pids[i % WORKERS], SIGKILL);
@@ -318,6 +318,38 @@ static void test_watch_tells_who(void **state)
 	lbctl_ok("detach", "web", NULL);
 }
 
+/*
+ * 1. a process that is no worker listens there, too: told once, shown, gets nothing
+ * 2. it goes: told
+ */
+static void test_stranger(void **state)
+{
+	static const unsigned int want[] = { 10, 10, 10, 10 };
+	static struct clients clients;
+	struct demo stranger;
+	char words[128];
+
+	(void)state;
+	start_shared();
+	demo_start(&stranger, 9, "--listen", "0.0.0.0:8080", NULL);
+	snprintf(words, sizeof(words),
+		 "pid %d (lbctl-demo-work) listens on 0.0.0.0:8080, too, and is no worker",
+		 stranger.pid);
+	run_expect_lines(&run, words, 1);
+	show_read("web", &show);
+	assert_int_equal(show.unregistered, 1);
+	snprintf(words, sizeof(words), "1 socket listens there and gets nothing (pid %d)",
+		 stranger.pid);
+	lbctl_expect(0, words, "show", "web", NULL);
+	lbctl_ok("restart", "web", "0", NULL);
+	clients_run(&clients, (struct client_plan){ .connections = 40 });
+	clients_expect(&clients, WORKERS, want);
+	run_expect_lines(&run, "is no worker", 1);
+	demo_kill(&stranger, SIGTERM);
+	run_expect_lines(&run, "no worker, does not listen on 0.0.0.0:8080 any more", 1);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +360,7 @@ int main(int argc, char **argv)
 		runs_test(test_changes),
 		runs_test(test_reload_is_told),
 		runs_test(test_watch_tells_who),
+		runs_test(test_stranger),
 	};
 
 	(void)argc;
