@@ -26,7 +26,6 @@ size_t count_entries(const char *path, bool only_directories);
 
 #define RUN_MAX_ARGS 24
 #define RUN_MS 30000 /* until something is to have happened; others may keep the CPUs busy */
-#define RUN_MS 30000 /* until something is to have happened */
 
 struct run {
 	pid_t pid;
