@@ -33,6 +33,7 @@ static json_t *workers_json(const struct view *view)
 			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "cut",
 			(json_int_t)w->cut, "restarts", (json_int_t)w->restarts);
 
+		json_object_set_new(row, "pace_us", json_integer(w->pace_us));
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
 #undef X

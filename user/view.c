@@ -60,6 +60,7 @@ static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 		to->weight = from->weight;
 		to->pid = from->pid;
 		to->load = state->load[slot].load;
+		to->pace_us = stats.pace.average_ns / 1000;
 		to->restarts = from->restarts;
 	}
 	return 0;

@@ -24,6 +24,7 @@ struct view_worker {
 	uint32_t queued;
 	uint32_t queue_max;
 	uint64_t load;
+	uint64_t pace_us; /* what it takes per connection, see lb_pace.h; 0 = unknown */
 	uint64_t restarts;
 	uint64_t opened;
 	uint64_t cut; /* accepted connections that were open when their process ended */

@@ -215,6 +215,7 @@ static void test_migration_by_address(void **state)
 	struct books before, after;
 
 	(void)state;
+	needs(migrate);
 	demo_start(&demos[0], 0, "--listen", ":8080", "--no-accept", NULL);
 	for (int i = 1; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--listen", ":8080", NULL);

@@ -162,6 +162,16 @@ static void test_unknown_is_not_slow(void **state)
 	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 }
 
+static uint64_t shown_pace_us(size_t worker)
+{
+	json_t *view = lbctl_json("show", "web", "--json", NULL);
+	json_t *row = json_array_get(json_object_get(view, "workers"), worker);
+	uint64_t us = json_integer_value(json_object_get(row, "pace_us"));
+
+	json_decref(view);
+	return us;
+}
+
 /*
  * A slow connection is no slow worker: one has a connection open that nothing happens on, while short
  * ones come and go with pauses. Its busy time is theirs. (Under rr: all policies keep the books.)
@@ -186,6 +196,7 @@ static void test_idle_connection_is_no_work(void **state)
 	assert_in_range(stats[0].pace.average_ns, 1, (now_ns() - began_ns) / 100);
 	assert_int_equal(stats[0].pace.samples, 25);
 	expect_live(1, 0, 0, 0);
+	assert_int_equal(shown_pace_us(0), stats[0].pace.average_ns / 1000);
 }
 
 /* Weights count as in least-conn. */
