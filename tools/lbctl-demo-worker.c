@@ -37,13 +37,17 @@ static int become(const char *name)
 	return 0;
 }
 
+/* The environment's is that of the first; of the others it becomes their own, for liblbctl. */
 static int worker_number(int index)
 {
 	const char *text = getenv("LBCTL_WORKER");
+	char number[16];
 	uint64_t first;
 
 	if (!text || options_number(text, 0, INT32_MAX - DEMO_MAX_WORKERS, &first))
 		return index;
+	snprintf(number, sizeof(number), "%d", (int)first + index);
+	setenv("LBCTL_WORKER", number, 1);
 	return first + index;
 }
 

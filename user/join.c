@@ -49,6 +49,53 @@ int join_check(int fd, struct trouble *trouble)
 	return EXIT_DONE;
 }
 
+/* The slot that it has, or -1. */
+static int registered_slot(const struct state *state, uint64_t cookie, struct lb_place *at,
+			   bool *refresh)
+{
+	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, at))
+		return -1;
+	if (steer_registered_cookie(state, at->listener, at->slot) == cookie)
+		return at->slot;
+	/* it was shut down and listens again; nobody has looked since */
+	*refresh = true;
+	return -1;
+}
+
+static int fill_place(const struct state *state, uint32_t slot, struct join_place *place,
+		      struct trouble *trouble)
+{
+	place->slot = slot;
+	place->worker = state->workers[slot].worker;
+	place->load_fd = fcntl(state->maps[MAP_LOAD], F_DUPFD_CLOEXEC, 0);
+	if (place->load_fd < 0)
+		return trouble_set(trouble, EXIT_FAILED, "the load page: %s", strerror(errno));
+	return EXIT_DONE;
+}
+
+int join_known(const char *name, int fd, struct join_place *place)
+{
+	struct trouble trouble = { 0 };
+	const struct lb_listener *listener;
+	struct state state;
+	struct lb_place at;
+	bool refresh;
+	int slot;
+
+	*place = (struct join_place){ .load_fd = -1, .was_there = true };
+	if (state_open(&state, name, STATE_READ))
+		return EXIT_NOT_FOUND;
+	slot = registered_slot(&state, steer_socket_cookie(fd), &at, &refresh);
+	if (slot >= 0) {
+		listener = &state.config->listeners[at.listener];
+		addr_format(listener->family, listener->addr, listener->port, place->address,
+			    sizeof(place->address));
+		fill_place(&state, slot, place, &trouble);
+	}
+	state_close(&state);
+	return place->load_fd < 0 ? EXIT_NOT_FOUND : EXIT_DONE;
+}
+
 static void pick_own(struct joiner *joiner, uint64_t cookie)
 {
 	for (size_t g = 0; g < joiner->groups.count; g++) {
@@ -202,26 +249,14 @@ static int worker_asked_for(void *arg, const struct member *member)
 	return *worker;
 }
 
-/* The slot that it has, or -1. */
-static int registered_slot(const struct state *state, uint64_t cookie, bool *refresh)
-{
-	struct lb_place at;
-
-	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, &at))
-		return -1;
-	if (steer_registered_cookie(state, at.listener, at.slot) == cookie)
-		return at.slot;
-	/* it was shut down and listens again; nobody has looked since */
-	*refresh = true;
-	return -1;
-}
-
 /* Returns its slot, new or not, or -1 with the trouble. */
 static int take_slot(struct state *state, const struct joiner *joiner, uint32_t worker,
 		     struct join_place *place, bool *refresh, struct trouble *trouble)
 {
 	const struct service_owner owner = { .worker = worker_asked_for, .arg = &worker };
-	int slot = registered_slot(state, joiner->member->socket.cookie, refresh), listener, err;
+	struct lb_place at;
+	int slot = registered_slot(state, joiner->member->socket.cookie, &at, refresh);
+	int listener, err;
 
 	place->was_there = slot >= 0;
 	if (slot >= 0)
@@ -265,13 +300,8 @@ int join_service(const char *name, const struct joiner *joiner, uint32_t worker,
 		return trouble_state(trouble, name, err);
 	}
 	slot = take_slot(&state, joiner, worker, place, refresh, trouble);
-	if (slot >= 0) {
-		place->slot = slot;
-		place->worker = state.workers[slot].worker;
-		place->load_fd = fcntl(state.maps[MAP_LOAD], F_DUPFD_CLOEXEC, 0);
-		if (place->load_fd < 0)
-			trouble_set(trouble, EXIT_FAILED, "the load page: %s", strerror(errno));
-	}
+	if (slot >= 0)
+		fill_place(&state, slot, place, trouble);
 	state_close(&state);
 	return place->load_fd < 0 ? trouble->status : EXIT_DONE;
 }

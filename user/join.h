@@ -41,6 +41,12 @@ struct join_place {
 int join_check(int fd, struct trouble *trouble);
 
 /*
+ * The place of a socket that is in the service already, without a look at any other; returns
+ * EXIT_NOT_FOUND, without words, when it is not or that can't be told.
+ */
+int join_known(const char *name, int fd, struct join_place *place);
+
+/*
  * Checks it and finds it among the sockets of our network namespace. Returns EXIT_DONE or the
  * trouble's status; the caller ends with joiner_free() in any case.
  */

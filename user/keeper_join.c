@@ -95,6 +95,9 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *request, struct
 	if (keeper->stopping)
 		return trouble_set(trouble, EXIT_FAILED, "service %s is being stopped",
 				   keeper->options.name);
+	/* many workers that start at once are found by one look of ours before all have asked */
+	if (!keeper->options.argv && !join_known(keeper->options.name, request->fd, place))
+		return EXIT_DONE;
 	status = attempt(keeper, request, &joiner, &proc, place, &refresh, trouble);
 	if (status && refresh) {
 		sync_with(keeper, &joiner, proc);
