@@ -423,16 +423,23 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 	return 0;
 }
 
-/* Workers that are another user's may connect too; without CAP_CHOWN they can't, and can't join. */
-static void let_workers_in(struct keeper *keeper, const char *path)
+/* Lets those connect who may ask for something. A keeper without CAP_CHOWN keeps its service. */
+static void let_in(struct keeper *keeper, const char *path)
 {
 	const char *user = keeper->options.user;
 	const struct passwd *entry = user ? getpwnam(user) : NULL;
+	uid_t uid = entry ? entry->pw_uid : (uid_t)-1;
 
-	keeper->worker_uid = entry ? entry->pw_uid : getuid();
-	if (entry && chown(path, entry->pw_uid, -1))
-		keeper->worker_uid = getuid();
+	keeper->worker_uid = entry ? uid : getuid();
+	/* LB_NO_GROUP is chown()'s "leave it", too */
+	if (chown(path, uid, keeper->options.group))
+		keeper_event(keeper, "trouble", NULL,
+			     "only root and user %u can connect to %s: to let --group and the "
+			     "user of --user in takes CAP_CHOWN",
+			     getuid(), path);
 }
+
+_Static_assert(LB_NO_GROUP == (gid_t)-1, "chown() leaves the group as it is");
 
 int control_open(struct keeper *keeper)
 {
@@ -444,11 +451,9 @@ int control_open(struct keeper *keeper)
 		return err;
 	unlink(at.sun_path);
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || chmod(at.sun_path, 0660) ||
-	    (keeper->options.group != LB_NO_GROUP &&
-	     chown(at.sun_path, -1, keeper->options.group)) ||
 	    listen(fd, 16))
 		return -errno;
-	let_workers_in(keeper, at.sun_path);
+	let_in(keeper, at.sun_path);
 	keeper->control_fd = fd_steal(&fd);
 	return sd_event_add_io(keeper->loop, NULL, keeper->control_fd, EPOLLIN, on_connect, keeper);
 }
