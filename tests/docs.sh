@@ -127,7 +127,7 @@ test_man_has_each_option() {
 		own_options_of "$command" | while read -r option; do
 			written=$(option_as_written "$command" "$option")
 			# unit takes those of run, which stand there
-			{ man_command "$command" && { [ "$command" != unit ] || man_command run; }; } | tr -d '"' | tr -s ' ' | grep -qxF -e ".B $written" -e ".BI $written" ||
+			{ man_command "$command" && { [ "$command" != unit ] || man_command run; }; } | tr -d '"' | tr -s ' ' | grep -xF -e ".B $written" -e ".BI $written" >/dev/null ||
 				echo "$command: no \"$written\""
 		done
 	done

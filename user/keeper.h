@@ -207,7 +207,13 @@ void proc_free(struct proc *proc);
 int proc_send(struct proc *proc, const char *line);
 /* Finds the living processes of an earlier keeper. Returns their number. */
 uint32_t proc_adopt_all(struct keeper *keeper);
+
+/* keeper_exit.c */
 void keeper_proc_exited(struct proc *proc, const siginfo_t *info);
+/* A worker that ended is started again in a while, or given up. */
+void keeper_plan_restart(struct keeper *keeper, uint32_t worker);
+/* The first new process that fails ends a reload: the old ones go on. */
+void keeper_stop_renewal(struct keeper *keeper);
 
 /* keeper_strangers.c */
 void strangers_add(struct strangers *list, const struct reuseport_group *group,

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #define WORKERS 2
+#define DEAF "trap '' TERM; echo I am deaf; while :; do sleep 1; done"
 #define OPEN_DEMO HARNESS_DIR "/demo" /* for a user who may not read the build directory */
 
 static struct run run;
@@ -56,8 +57,8 @@ static void test_stop_without_cap_kill(void **state)
 static void test_kill_without_cap_kill(void **state)
 {
 	(void)state;
-	start_without(CAP_KILL, "300", "sh", "-c", "trap '' TERM; while :; do sleep 1; done", NULL);
-	run_expect_lines(&run, "started, pid", WORKERS);
+	start_without(CAP_KILL, "300", "sh", "-c", DEAF, NULL);
+	run_expect_lines(&run, "I am deaf", WORKERS);
 	run_stop(&run);
 	run_expect_lines(&run, "killed by SIGKILL", WORKERS);
 }
@@ -129,9 +130,8 @@ static void test_killed_while_it_stops(void **state)
 	struct run stop;
 
 	(void)state;
-	run_start(&run, "web", "-n", "2", "--kill-timeout", "60000", "--", "sh", "-c",
-		  "trap '' TERM; while :; do sleep 1; done", NULL);
-	run_expect_lines(&run, "started, pid", WORKERS);
+	run_start(&run, "web", "-n", "2", "--kill-timeout", "60000", "--", "sh", "-c", DEAF, NULL);
+	run_expect_lines(&run, "I am deaf", WORKERS);
 	run_start_verb(&stop, "stop", "stop", "web", NULL);
 	run_expect_lines(&run, "stopping", 1);
 	run_kill(&run);

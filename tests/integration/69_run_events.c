@@ -108,6 +108,8 @@ static bool have(unsigned int worker, unsigned int live, unsigned int queued)
 /* Each worker has accepted a connection; then worker 2 stops, and three more wait there. */
 static void fill_queue(const pid_t *pids, int accepted[WORKERS], int waiting[3 * WORKERS])
 {
+	/* what waits is to wait until the end */
+	lbctl_ok("set", "web", "rescue_ms=0", "stall_ms=0", NULL);
 	connect_many(accepted, WORKERS);
 	for (int i = 0; i < WORKERS; i++)
 		wait_until(have(i, 1, 0), RUN_MS);
@@ -226,6 +228,7 @@ static void test_kills_under_load(void **state)
 
 	(void)state;
 	start_shared();
+	lbctl_ok("set", "web", "stall_ms=0", NULL);
 	follow_events();
 	wrk_start(&job, URL, "16", 100);
 	for (int i = 0; i < KILLS; i++) {
