@@ -304,7 +304,7 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	if (left)
 		status = say(keeper->options.name, left, "%s", trouble.text);
 	keeper_path(keeper->options.name, "sock", path);
-	if (!ran && keeper->is_first && keeper->lock_fd >= 0) {
+	if (!ran && !keeper->leaving && keeper->is_first && keeper->lock_fd >= 0) {
 		if (keeper->cgroup_fd >= 0)
 			cgroup_remove(keeper->cgroup_parent, keeper->cgroup_name);
 		keeper_remove_files(keeper->options.name);
