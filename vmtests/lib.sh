@@ -204,7 +204,7 @@ vm_cpu() {
 vm_boot() {
 	local kernel=$1 initramfs=$2 seconds=$3 status=0
 	shift 3
-	timeout --kill-after=10 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi \
+	timeout --foreground --kill-after=10 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi \
 		-cpu "$(vm_cpu "$kernel")" -smp 2 -m 2048 -nographic -nodefaults -serial stdio -no-reboot \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$vm_cache/$kernel/vmlinuz" \
 		-initrd "$initramfs" -append "console=ttyS0 panic=-1 quiet no_timer_check tsc=reliable $*" </dev/null || status=$?
