@@ -105,6 +105,16 @@ static void check_features(struct doctor *doctor, const struct features *found, 
 		       "on promises");
 }
 
+static void check_stalls(struct doctor *doctor, const struct features *found)
+{
+	if (found->sample && found->migrate)
+		report(doctor, OK, "run and watch notice stalled workers, and rescue their queues");
+	else
+		report(doctor, NO,
+		       "BPF programs that user space runs (needs 5.14): a stalled worker is "
+		       "noticed only when connections come, and its queue is not rescued");
+}
+
 static void check_sharing(struct doctor *doctor, const struct features *found, bool privileged)
 {
 	if (found->share)
@@ -215,6 +225,7 @@ static int run(struct cmd *cmd)
 	check_kernel(&doctor, found);
 	check_features(&doctor, found, caps_have(39));
 	check_tracking(&doctor, found);
+	check_stalls(&doctor, found);
 	check_sharing(&doctor, found, caps_have(39));
 	check_reports(&doctor);
 	check_bpffs(&doctor);

@@ -259,7 +259,8 @@ struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member)
 void keeper_find_slots(struct keeper *keeper);
 
 /*
- * keeper_stall.c: who does not accept, and what waits there. Returns 0 or -errno. It keeps the
+ * keeper_stall.c: who does not accept, and what waits there; before 5.14 (features.sample) it does
+ * nothing. Returns 0 or -errno. It keeps the
  * service's maps open: leave before they are to go.
  */
 int keeper_watch_stalls(struct keeper *keeper);

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "keeper.h"
+#include "probe.h"
 #include "rescue.h"
 #include "stall.h"
 #include "state.h"
@@ -240,8 +241,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 
 int keeper_watch_stalls(struct keeper *keeper)
 {
-	struct stall_watch *watch = calloc(1, sizeof(*watch));
+	struct stall_watch *watch;
 
+	if (!probe_features()->sample)
+		return 0;
+	watch = calloc(1, sizeof(*watch));
 	if (!watch)
 		return -ENOMEM;
 	watch->keeper = keeper;

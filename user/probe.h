@@ -13,6 +13,7 @@ struct features {
 	bool iterator; /* BPF iterator over TCP sockets: 5.9 */
 	bool track;    /* sockops programs in cgroups, storage that accepted sockets inherit */
 	bool share;    /* bind hooks of a cgroup may set socket options: 6.1 */
+	bool sample;   /* BPF programs that user space runs when it likes: 5.14 */
 	bool adopt;    /* iterators can have a socket tell its states: 6.12 */
 };
 

@@ -117,7 +117,6 @@ static void test_full_queue_is_passed_by(void **state)
 	struct books before, after;
 
 	(void)state;
-	needs(cast);
 	start_with_a_stuck_worker("3");
 	books_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 1000, .at_once = 20 });
@@ -132,6 +131,7 @@ static void test_full_queue_is_passed_by(void **state)
 	assert_int_equal(after.overloaded, 0);
 	show_read("web", &show);
 	assert_int_equal(show.worker[3].queued, 4);
+	needs(migrate);
 	demo_kill(&demos[3], SIGKILL);
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 1000);
@@ -147,7 +147,6 @@ static void test_all_queues_full(void **state)
 	struct books before, after;
 
 	(void)state;
-	needs(cast);
 	for (int i = 0; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--listen", ":8080", "--no-accept", "--backlog", "1",
 			   NULL);

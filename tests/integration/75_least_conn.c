@@ -121,7 +121,6 @@ static void test_dead_and_full_workers(void **state)
 	assert_int_equal(after.cursor - before.cursor, 30);
 	assert_in_range(after.skipped[3] - before.skipped[3], 1, LB_DRAWS);
 	assert_int_equal(after.redraws - before.redraws, after.skipped[3] - before.skipped[3]);
-	needs(cast);
 	wait_until(slot_is_right(0), QUIET_MS);
 	kill(pids[0], SIGUSR2);
 	wait_until(shortest_queue() == 1, QUIET_MS);

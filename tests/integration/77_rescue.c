@@ -89,6 +89,7 @@ static void test_stopped_worker(void **state)
 	struct books before;
 
 	(void)state;
+	needs(migrate);
 	start_run();
 	books_read("web", &before);
 	kill(pids[1], SIGSTOP);
@@ -126,6 +127,7 @@ static void test_under_load(void **state)
 	struct wrk wrk;
 
 	(void)state;
+	needs(migrate);
 	start_run();
 	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", 60);
 	for (int i = 0; i < 6; i++) {
@@ -147,6 +149,7 @@ static void test_under_load(void **state)
 static void test_next_keeper(void **state)
 {
 	(void)state;
+	needs(migrate);
 	start_run();
 	lbctl_ok("set", "web", "rescue_ms=0", NULL);
 	kill(pids[2], SIGSTOP);
@@ -193,6 +196,7 @@ static void test_endless_loop(void **state)
 	int fd;
 
 	(void)state;
+	needs(migrate);
 	if (system("node --version >" HARNESS_DIR "/node 2>&1")) {
 		print_message("no node here; the demo worker stands for it\n");
 		return;
@@ -234,6 +238,7 @@ static void test_nginx_and_silent_clients(void **state)
 	int silent[8];
 
 	(void)state;
+	needs(migrate);
 	nginx_start(&nginx, "listen 8080 reuseport deferred;", "127.0.0.1", 8080);
 	lbctl_ok("attach", "--name", "web", "--rescue", ":8080", NULL);
 	set_quick();
@@ -287,6 +292,7 @@ static void start_by_hand(void)
 static void test_by_hand(void **state)
 {
 	(void)state;
+	needs(migrate);
 	start_by_hand();
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
@@ -310,6 +316,7 @@ static void test_by_hand(void **state)
 static void test_nobody_else(void **state)
 {
 	(void)state;
+	needs(migrate);
 	start_by_hand();
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
@@ -329,6 +336,7 @@ static void test_nobody_else(void **state)
 static void test_one_process_several_slots(void **state)
 {
 	(void)state;
+	needs(migrate);
 	demo_start(&demos[0], 0, "--listen", ":8080", "--listen", ":8080", "--no-accept", NULL);
 	demo_start(&demos[1], 1, "--listen", ":8080", NULL);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
@@ -522,6 +530,7 @@ static void test_killed_in_each_step(void **state)
 	unsigned int kills = 0;
 
 	(void)state;
+	needs(migrate);
 	start_by_hand();
 	for (bool more = true; more; kills++) {
 		clients_begin(&clients, (struct client_plan){ .connections = 4, .at_once = 4 });
@@ -563,6 +572,7 @@ static void test_random_moments(void **state)
 	struct wrk wrk;
 
 	(void)state;
+	needs(migrate);
 	srand(20240229);
 	run_start(&run, "web", "-n", "4", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
 		  "--work-us", "500", NULL);
