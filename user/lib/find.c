@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lb_abi.h"
@@ -89,6 +90,17 @@ static int inherited_shape(int fd, struct lbctl_map_shape *shape)
 	return lbctl_map_shape(fd, shape);
 }
 
+/*
+ * A process that has changed its user may not read its own fdinfo before 5.14, nor call bpf(2)
+ * before 5.19. Then lbctl's word must do, if the descriptor is of no file, device, pipe or socket.
+ */
+static bool is_believable(int fd)
+{
+	struct stat info;
+
+	return !fstat(fd, &info) && !(info.st_mode & S_IFMT);
+}
+
 static int find_inherited(struct lbctl_found *found)
 {
 	long fd = lbctl_find_env_number("LBCTL_LOAD_FD", INT32_MAX);
@@ -99,7 +111,7 @@ static int find_inherited(struct lbctl_found *found)
 	if (fd < 0 || slot < 0)
 		return -ENOENT;
 	err = inherited_shape(fd, &shape);
-	if (err || !is_load_map(&shape, slot))
+	if (err == -EPERM ? !is_believable(fd) : err || !is_load_map(&shape, slot))
 		return -ENOENT;
 	*found = (struct lbctl_found){ .load_fd = fd, .inherited = true, .slot = slot };
 	return 0;
