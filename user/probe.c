@@ -79,7 +79,10 @@ static bool can_fetch(void)
 /* *(u32 *)(fp - 4) = 1; bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, fp - 4, 4); return 1 */
 static bool can_share(void)
 {
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET4_BIND);
+	const struct bpf_prog_load_opts options = {
+		.sz = sizeof(options),
+		.expected_attach_type = BPF_CGROUP_INET4_BIND,
+	};
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = 1 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = SOL_SOCKET },
