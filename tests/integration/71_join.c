@@ -290,6 +290,7 @@ static void test_unseen_workers(void **state)
 	close(one);
 	close(two);
 
+	needs(migrate);
 	kill(demos[3].pid, SIGSTOP);
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
@@ -320,6 +321,7 @@ static void test_worker_dies(void **state)
 	for (int i = 1; i < WORKERS; i++)
 		demo_join(i);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
+	needs(migrate);
 	kill(demos[2].pid, SIGSTOP);
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
