@@ -25,6 +25,7 @@
 #include "trouble.h"
 
 #define MOST_CLIENTS 64
+#define RECENT_EVENTS 64
 #define MOST_GROUPS 256 /* of a client that are looked at */
 
 enum admission { STRANGER, WORKER, OPERATOR };
@@ -79,8 +80,19 @@ void control_reply(struct client *client, int status, const char *text)
 	json_decref(reply);
 }
 
-void control_publish(struct keeper *keeper, const json_t *event)
+/* So that who begins to follow sees how it came about. */
+static void remember(struct keeper *keeper, json_t *event)
 {
+	if (!keeper->recent)
+		keeper->recent = json_array();
+	json_array_append(keeper->recent, event);
+	if (json_array_size(keeper->recent) > RECENT_EVENTS)
+		json_array_remove(keeper->recent, 0);
+}
+
+void control_publish(struct keeper *keeper, json_t *event)
+{
+	remember(keeper, event);
 	for (struct client *client = keeper->clients; client; client = client->next) {
 		if (client->subscribed)
 			client_send(client, event);
@@ -155,9 +167,14 @@ static void do_stop(struct client *client, const json_t *request)
 
 static void do_events(struct client *client, const json_t *request)
 {
+	json_t *event;
+	size_t i;
+
 	(void)request;
 	client->subscribed = true;
 	control_reply(client, EXIT_DONE, "subscribed");
+	json_array_foreach(client->keeper->recent, i, event)
+		client_send(client, event);
 }
 
 /* Someone changed the service: tell of it now and not at the next tick. */
@@ -465,5 +482,7 @@ void control_close(struct keeper *keeper, int status, const char *text)
 			control_reply(keeper->clients, status, text);
 		client_free(keeper->clients);
 	}
+	json_decref(keeper->recent);
+	keeper->recent = NULL;
 	close_fd(&keeper->control_fd);
 }

@@ -131,6 +131,7 @@ struct keeper {
 	} joining;
 	int notify_fd;
 	struct client *clients;
+	json_t *recent; /* events, oldest first; NULL = none yet */
 	sd_event_source *sync_timer;
 	bool in_trouble;       /* the last sync failed ... */
 	char trouble[512];     /* ... and said this; the same is said once */
@@ -281,7 +282,8 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *request, struct
 int control_open(struct keeper *keeper);
 /* Tells whoever asked for the end how it went; last, as they take it that all is gone then. */
 void control_close(struct keeper *keeper, int status, const char *text);
-void control_publish(struct keeper *keeper, const json_t *event);
+/* To all who follow, and to those who begin to: the last 64. Takes a reference of its own. */
+void control_publish(struct keeper *keeper, json_t *event);
 void control_reply(struct client *client, int status, const char *text);
 
 #endif
