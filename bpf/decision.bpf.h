@@ -189,7 +189,10 @@ __attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 sl
 		limited = slot_is_at_limit(slot, worker, stats);
 		verdict = TAKEN;
 		if (read_queue(queue, &now))
-			verdict = judge_queue(slot, &now, stall_ns, !limited);
+			/* one that is being closed must not pass for the least grave case */
+			verdict = now.state != LISTENING ?
+					  SKIPPED :
+					  judge_queue(slot, &now, stall_ns, !limited);
 		if (verdict == TAKEN && limited)
 			verdict = LIMITED;
 		if (verdict == TAKEN && !bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))

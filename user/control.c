@@ -167,14 +167,13 @@ static void do_stop(struct client *client, const json_t *request)
 
 static void do_events(struct client *client, const json_t *request)
 {
-	json_t *event;
-	size_t i;
+	const json_t *recent = client->keeper->recent;
 
 	(void)request;
 	client->subscribed = true;
 	control_reply(client, EXIT_DONE, "subscribed");
-	json_array_foreach(client->keeper->recent, i, event)
-		client_send(client, event);
+	for (size_t i = 0; i < json_array_size(recent); i++)
+		client_send(client, json_array_get(recent, i));
 }
 
 /* Someone changed the service: tell of it now and not at the next tick. */

@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "freeze.h"
 #include "group.h"
+#include "lb_stall.h"
 #include "netns.h"
 #include "probe.h"
 #include "service.h"
@@ -72,6 +73,19 @@ const char *rescue_text(enum rescue_result result)
 
 /* --- who is to be rescued --- */
 
+/*
+ * Is it known to accept, or at least due to be tried? A held slot with an empty queue waits for a
+ * connection as a probe, and where all clients wait at a worker that hangs nobody else brings one.
+ */
+static bool may_accept(const struct rescue *rescue, uint32_t listener, uint32_t slot)
+{
+	const struct lb_stall *stall = &rescue->state.listeners[listener].stalls[slot];
+
+	if (lb_is_held(stall) && !stall->oldest && lb_probe_is_due(stall, rescue->now_ns))
+		return true;
+	return !stall_age_ns(&rescue->state, slot, rescue->now_ns);
+}
+
 static bool other_accepts(const struct rescue *rescue, uint32_t listener)
 {
 	const struct state *state = &rescue->state;
@@ -79,7 +93,7 @@ static bool other_accepts(const struct rescue *rescue, uint32_t listener)
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		if (slot != rescue->slot && state->workers[slot].state == LB_SLOT_UP &&
 		    steer_registered_cookie(state, listener, slot) &&
-		    !stall_age_ns(state, slot, rescue->now_ns))
+		    may_accept(rescue, listener, slot))
 			return true;
 	}
 	return false;
