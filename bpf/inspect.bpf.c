@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * An iterator over the TCP sockets of one network namespace that writes a struct lb_listening
- * per listening socket: what sock_diag does not tell (reuseport group, its program, half-open
- * requests) and where the socket is, so that the steering program can look at its queue.
+ * Iterators over the TCP and UDP sockets of one network namespace that write a struct lb_listening
+ * per listening or unconnected socket: what sock_diag does not tell (reuseport group, its program,
+ * half-open requests) and where the socket is, so that the steering program can look at its queue.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -10,6 +10,7 @@
 
 #include "lb_inspect.h"
 
+#define TCP_CLOSE 7 /* of UDP: not connected */
 #define TCP_LISTEN 10
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -32,25 +33,41 @@ static __always_inline void describe_group(struct lb_listening *out, struct sock
 
 const volatile __u64 lb_tick_ns = 4000000; /* length of a jiffy; lbctl knows */
 
+static __always_inline void describe(struct lb_listening *out, struct sock *sk)
+{
+	out->sock = (__u64)sk;
+	out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	out->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	describe_group(out, BPF_CORE_READ(sk, sk_reuseport_cb));
+}
+
 SEC("iter/tcp")
 int lb_inspect(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
 	struct lb_listening out = {};
 	struct inet_connection_sock *icsk;
-	struct sock *sk;
 
 	if (!skc || skc->skc_state != TCP_LISTEN)
 		return 0;
 	icsk = (struct inet_connection_sock *)skc;
-	sk = (struct sock *)skc;
-	out.sock = (__u64)skc;
-	out.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	out.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	describe(&out, (struct sock *)skc);
 	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	out.oldest = (__u64)BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
 	out.now_ns = bpf_jiffies64() * lb_tick_ns;
-	describe_group(&out, BPF_CORE_READ(sk, sk_reuseport_cb));
+	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+	return 0;
+}
+
+SEC("iter/udp")
+int lb_inspect_udp(struct bpf_iter__udp *ctx)
+{
+	struct sock *sk = (struct sock *)ctx->udp_sk;
+	struct lb_listening out = {};
+
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		return 0;
+	describe(&out, sk);
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return 0;
 }

@@ -76,6 +76,10 @@ struct tcp_sock {
 	__u8 bpf_sock_ops_cb_flags;
 };
 
+struct udp_sock {
+	struct inet_sock inet;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int tgid;
@@ -90,6 +94,11 @@ struct bpf_iter_meta {
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+};
+
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
 };
 
 #pragma clang attribute pop

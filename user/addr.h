@@ -14,8 +14,8 @@
 #include "parse.h"
 
 #define ADDR_MAX_HOSTS 16
-/* Always enough for addr_format(). */
-#define ADDR_STRLEN (INET6_ADDRSTRLEN + sizeof("[]:65535") - 1)
+/* Always enough for addr_format(), with a protocol in front. */
+#define ADDR_STRLEN (INET6_ADDRSTRLEN + sizeof("udp/[]:65535") - 1)
 
 struct addr_host {
 	uint8_t family;	   /* AF_INET or AF_INET6 */

@@ -104,12 +104,13 @@ static void add_row(struct scan *scan, const struct reuseport_group *group, cons
 		json_array_append_new(queued, json_integer(group->members[i].socket.queued));
 		json_array_append_new(pids, json_integer(group->members[i].pid));
 	}
-	group_address(group, address);
+	addr_format(group->family, group->addr, group->port, address, sizeof(address));
 	json_array_append_new(scan->rows,
 			      json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:i, s:I}",
-					"proto", "tcp", "addr", address, "server", server,
-					"sockets", (int)group->nr_members, "pids", pids, "live",
-					live, "queued", queued, "steered_by", steerer, "program",
+					"proto", group->proto == LB_PROTO_UDP ? "udp" : "tcp",
+					"addr", address, "server", server, "sockets",
+					(int)group->nr_members, "pids", pids, "live", live,
+					"queued", queued, "steered_by", steerer, "program",
 					(int)group->prog_id, "netns", (json_int_t)group->netns));
 }
 
@@ -130,7 +131,7 @@ static void report_group(struct scan *scan, const struct reuseport_group *group)
 static int scan_netns(struct scan *scan, int netns_fd)
 {
 	struct groups groups;
-	int err = groups_find(netns_fd, 0, 0, GROUP_LIVE, &groups);
+	int err = groups_find(netns_fd, 0, 0, GROUP_LIVE | GROUP_UDP, &groups);
 
 	if (err)
 		return err;

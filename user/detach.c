@@ -52,7 +52,7 @@ static int release_groups(uint64_t netns, const struct programs *programs)
 	err = netns_find(netns, &fd);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	err = groups_find(fd, 0, 0, 0, &groups);
+	err = groups_find(fd, 0, 0, GROUP_UDP, &groups);
 	if (err)
 		return err;
 	err = groups.inspect_error;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct search {
 	enum group_detail detail;
 	uint64_t netns;
 	struct sockdiag_list listeners;
+	struct sockdiag_list datagram; /* UDP sockets */
 	struct sockdiag_list connections;
 	struct inspect_list inspected;
 	int inspect_error;
@@ -35,18 +37,21 @@ static int look(void *arg)
 	err = netns_of_self(&search->netns);
 	if (!err)
 		err = sockdiag_listeners(IPPROTO_TCP, search->port, &search->listeners);
+	if (!err && (search->detail & GROUP_UDP))
+		err = sockdiag_listeners(IPPROTO_UDP, search->port, &search->datagram);
 	if (!err && (search->detail & GROUP_LIVE))
 		err = sockdiag_connections(search->port, &search->connections);
 	search->inspect_error = -ENODATA;
 	if (!err && !(search->detail & GROUP_QUICK))
-		search->inspect_error = inspect_listeners(&search->inspected);
+		search->inspect_error =
+			inspect_listeners(search->detail & GROUP_UDP, &search->inspected);
 	return err;
 }
 
 static bool same_address(const struct reuseport_group *group, const struct sockdiag_socket *socket)
 {
-	return group->family == socket->family && group->port == socket->port &&
-	       group->ifindex == socket->ifindex &&
+	return group->proto == socket->proto && group->family == socket->family &&
+	       group->port == socket->port && group->ifindex == socket->ifindex &&
 	       !memcmp(group->addr, socket->addr, group->family == AF_INET ? 4 : 16);
 }
 
@@ -115,6 +120,22 @@ static int add_member(struct groups *groups, const struct search *search,
 	return 0;
 }
 
+/*
+ * A connected UDP socket is no member, even where it is in the kernel's group: the kernel itself
+ * gives it its peer's datagrams, and to the others what the program chose.
+ */
+static int add_members(struct groups *groups, const struct search *search,
+		       const struct sockdiag_list *list)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < list->count && !err; i++) {
+		if (list->items[i].state != TCP_ESTABLISHED)
+			err = add_member(groups, search, &list->items[i]);
+	}
+	return err;
+}
+
 static int compare_inodes(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -124,15 +145,18 @@ static int compare_inodes(const void *a, const void *b)
 
 static int find_holders(const struct search *search, pid_t only, struct procs_list *out)
 {
-	size_t most = search->listeners.count + search->connections.count, n = 0;
+	const struct sockdiag_list *lists[] = { &search->listeners, &search->datagram,
+						&search->connections };
+	size_t most = search->listeners.count + search->datagram.count + search->connections.count;
 	_cleanup_free_ uint64_t *inodes = calloc(most ? most : 1, sizeof(*inodes));
+	size_t n = 0;
 
 	if (!inodes)
 		return -ENOMEM;
-	for (size_t i = 0; i < search->listeners.count; i++)
-		inodes[n++] = search->listeners.items[i].inode;
-	for (size_t i = 0; i < search->connections.count; i++)
-		inodes[n++] = search->connections.items[i].inode;
+	for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+		for (size_t i = 0; i < lists[l]->count; i++)
+			inodes[n++] = lists[l]->items[i].inode;
+	}
 	qsort(inodes, n, sizeof(*inodes), compare_inodes);
 	return procs_find_holders(inodes, n, only, out);
 }
@@ -193,7 +217,8 @@ static void name_holders(struct groups *groups)
 static bool accepts_for(const struct reuseport_group *group,
 			const struct sockdiag_socket *connection)
 {
-	if (group->port != connection->port || group->family != connection->family)
+	if (group->proto != connection->proto || group->port != connection->port ||
+	    group->family != connection->family)
 		return false;
 	return group_is_wildcard(group) ||
 	       !memcmp(group->addr, connection->addr, group->family == AF_INET ? 4 : 16);
@@ -244,8 +269,10 @@ int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detai
 
 	*out = (struct groups){ 0 };
 	err = netns_run(netns_fd, look, &search);
-	for (size_t i = 0; !err && i < search.listeners.count; i++)
-		err = add_member(out, &search, &search.listeners.items[i]);
+	if (!err)
+		err = add_members(out, &search, &search.listeners);
+	if (!err)
+		err = add_members(out, &search, &search.datagram);
 	if (!err)
 		err = find_holders(&search, only, &out->holders);
 	if (!err && search.connections.count) {
@@ -259,6 +286,7 @@ int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detai
 		out->inspect_error = search.inspect_error;
 	}
 	sockdiag_free(&search.listeners);
+	sockdiag_free(&search.datagram);
 	sockdiag_free(&search.connections);
 	inspect_free(&search.inspected);
 	if (err)
@@ -305,7 +333,11 @@ void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_B
 
 void group_address(const struct reuseport_group *group, char *out)
 {
-	addr_format(group->family, group->addr, group->port, out, ADDR_STRLEN);
+	size_t len = 0;
+
+	if (group->proto == LB_PROTO_UDP)
+		len = snprintf(out, ADDR_STRLEN, "udp/");
+	addr_format(group->family, group->addr, group->port, out + len, ADDR_STRLEN - len);
 }
 
 int member_duplicate(const struct member *member)

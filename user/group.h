@@ -59,12 +59,13 @@ struct groups {
 enum group_detail {
 	GROUP_LIVE = 1,	 /* find the members' open connections */
 	GROUP_QUICK = 2, /* no BPF: as without the capabilities for it, with -ENODATA */
+	GROUP_UDP = 4,	 /* UDP sockets too */
 };
 
 /*
- * Finds the TCP listeners on a port (0 = all ports) of a network namespace (-1 = the caller's),
- * grouped. A listener without SO_REUSEPORT is a group of one with id 0. `only` limits the search
- * for holders to one process, 0 = all. Without CAP_BPF and CAP_PERFMON the groups are guessed from
+ * Finds the TCP listeners, with GROUP_UDP the unconnected UDP sockets as well, on a port (0 = all
+ * ports) of a network namespace (-1 = the caller's), grouped. One without SO_REUSEPORT is a group
+ * of one with id 0. `only` limits the search for holders to one process, 0 = all. Without CAP_BPF and CAP_PERFMON the groups are guessed from
  * address and user, and inspect_error says why.
  *
  * Returns 0 or -errno. The caller frees the groups with groups_free().
@@ -81,7 +82,7 @@ bool group_is_wildcard(const struct reuseport_group *group);
 #define GROUP_STEERER_BYTES 32
 void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_BYTES]);
 
-/* "0.0.0.0:8080", "[::]:80"; out holds ADDR_STRLEN. */
+/* "0.0.0.0:8080", "[::]:80", "udp/0.0.0.0:53"; out holds ADDR_STRLEN. */
 void group_address(const struct reuseport_group *group, char *out);
 
 /*

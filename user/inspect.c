@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Runs the iterator of bpf/inspect.bpf.c and collects its records, sorted by cookie. */
+/* Runs the iterators of bpf/inspect.bpf.c and collects its records, sorted by cookie. */
 #include "inspect.h"
 
 #include <bpf/bpf.h>
@@ -20,15 +20,16 @@ static int compare_cookies(const void *a, const void *b)
 	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
+/* Appends what the iterator tells. */
 static int read_records(int fd, struct inspect_list *out)
 {
-	size_t len_bytes = 0, room_bytes = 0;
+	size_t len_bytes = out->count * sizeof(*out->items), room_bytes = len_bytes;
 	char *grown;
 	ssize_t n;
 
 	for (;;) {
 		if (room_bytes - len_bytes < 4096) {
-			room_bytes = room_bytes ? room_bytes * 2 : 65536;
+			room_bytes = room_bytes < 65536 ? 65536 : room_bytes * 2;
 			grown = realloc(out->items, room_bytes);
 			if (!grown)
 				return -ENOMEM;
@@ -47,30 +48,37 @@ static int read_records(int fd, struct inspect_list *out)
 	return 0;
 }
 
-int inspect_listeners(struct inspect_list *out)
+static int run_iterator(struct bpf_program *program, struct inspect_list *out)
 {
+	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
 	_cleanup_close_ int iter = -1;
-	struct bpf_link *link;
-	struct inspect *skel;
+	int err;
+
+	if (!link)
+		return -errno;
+	iter = bpf_iter_create(bpf_link__fd(link));
+	err = iter < 0 ? -errno : read_records(iter, out);
+	bpf_link__destroy(link);
+	return err;
+}
+
+int inspect_listeners(bool udp, struct inspect_list *out)
+{
+	struct inspect *skel = inspect__open();
 	int err;
 
 	*out = (struct inspect_list){ 0 };
-	skel = inspect__open();
 	if (!skel)
 		return -errno;
 	skel->rodata->lb_tick_ns = stall_tick_ns();
+	bpf_program__set_autoload(skel->progs.lb_inspect_udp, udp);
 	err = inspect__load(skel);
-	if (err) {
-		inspect__destroy(skel);
-		return err == -EPERM || err == -EACCES ? -EPERM : -EOPNOTSUPP;
-	}
-	link = bpf_program__attach_iter(skel->progs.lb_inspect, NULL);
-	err = link ? 0 : -errno;
-	if (!err) {
-		iter = bpf_iter_create(bpf_link__fd(link));
-		err = iter < 0 ? -errno : read_records(iter, out);
-	}
-	bpf_link__destroy(link);
+	if (err)
+		err = err == -EPERM || err == -EACCES ? -EPERM : -EOPNOTSUPP;
+	if (!err)
+		err = run_iterator(skel->progs.lb_inspect, out);
+	if (!err && udp)
+		err = run_iterator(skel->progs.lb_inspect_udp, out);
 	inspect__destroy(skel);
 	if (!err && out->count)
 		qsort(out->items, out->count, sizeof(*out->items), compare_cookies);

@@ -3,6 +3,7 @@
 #ifndef INSPECT_H
 #define INSPECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,13 +15,14 @@ struct inspect_list {
 };
 
 /*
- * Lists the listening TCP sockets of the calling thread's network namespace. Sockets have a
- * cookie only after sock_diag listed them, so call sockdiag_listeners() first.
+ * Lists the listening TCP sockets of the calling thread's network namespace, with `udp` the
+ * unconnected UDP sockets as well. Sockets have a cookie only after sock_diag listed them, so call
+ * sockdiag_listeners() first.
  *
  * Returns 0 or -errno: -EPERM without CAP_BPF and CAP_PERFMON, -EOPNOTSUPP where the kernel has
  * no such iterator. The caller frees the list with inspect_free(), also after an error.
  */
-int inspect_listeners(struct inspect_list *out);
+int inspect_listeners(bool udp, struct inspect_list *out);
 void inspect_free(struct inspect_list *list);
 
 /* The entry with this cookie, or NULL. */

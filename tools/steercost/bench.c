@@ -111,7 +111,7 @@ static void find_queues(struct bench *bench)
 	/* asking for a cookie makes it */
 	for (uint32_t i = 0; i < bench->workers; i++)
 		queues[i].cookie = steer_socket_cookie(bench->listeners[i]);
-	err = inspect_listeners(&list);
+	err = inspect_listeners(false, &list);
 	for (uint32_t i = 0; i < bench->workers && !err; i++) {
 		found = inspect_find(&list, queues[i].cookie);
 		queues[i].sock = found ? found->sock : 0;
