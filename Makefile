@@ -52,8 +52,8 @@ endif
 # --- what there is to build ---------------------------------------------------------------------
 
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
-# The same program for kernels before 5.12, which lack atomics that return a value.
-BPF_NAMES += $(if $(filter steer,$(BPF_NAMES)),steer_v5)
+# The same programs for kernels before 5.12, which lack atomics that return a value.
+BPF_NAMES += steer_v5 datagram_v5
 BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)
 SKELS     := $(BPF_NAMES:%=$(B)/bpf/%.skel.h)
 
@@ -92,7 +92,7 @@ quote = '$(subst ','\'',$(1))'
 
 # --- kernel side --------------------------------------------------------------------------------
 
-$(B)/bpf/steer_v5.bpf.o: bpf/steer.bpf.c $(B)/flags
+$(B)/bpf/%_v5.bpf.o: bpf/%.bpf.c $(B)/flags
 	$(say) BPF $@
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -DLB_NO_FETCH -c $< -o $@

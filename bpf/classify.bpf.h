@@ -27,9 +27,9 @@ struct tcp_header {
  * netfilter's `socket` and `tproxy` look up from prerouting, with the data at the IP header,
  * whose bytes 2 and 3 (total length, or half a flow label) may happen to equal the port.
  */
-static __always_inline bool is_ip_header(const struct tcp_header *at, __u32 len)
+static __always_inline bool is_ip_header(const void *at, __u32 len)
 {
-	const __u8 *bytes = (const void *)at;
+	const __u8 *bytes = at;
 
 	switch (bytes[0] >> 4) {
 	case 4:
@@ -39,6 +39,26 @@ static __always_inline bool is_ip_header(const struct tcp_header *at, __u32 len)
 	default:
 		return false;
 	}
+}
+
+struct udp_header {
+	__be16 source;
+	__be16 dest;
+	__be16 len; /* with this header */
+	__be16 check;
+};
+
+/*
+ * Is this the UDP header of our port? A datagram from a port of 16384 to 20479 whose length is the
+ * port would look like an IP header, but that its own length stands where IP has a random id.
+ */
+static __always_inline bool is_our_datagram(const struct sk_reuseport_md *ctx)
+{
+	const struct udp_header *udp = ctx->data;
+
+	if ((const void *)(udp + 1) > ctx->data_end || udp->dest != bpf_htons(lb_port))
+		return false;
+	return udp->len == bpf_htons(ctx->len) || !is_ip_header(udp, ctx->len);
 }
 
 static __always_inline enum segment classify(const struct sk_reuseport_md *ctx)

@@ -109,6 +109,16 @@ static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_n
 	return TAKEN;
 }
 
+#ifdef LB_DATAGRAM
+/* UDP has no handshakes and no connections; what waits weighs as much. */
+static __always_inline __u32 read_half_open(__u32 slot)
+{
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	struct queue_now now;
+
+	return queue && read_queue(queue, &now) ? now.queued : 0;
+}
+#else
 /*
  * Handshakes under way at the slot's listener. Whether its accept queue has room is not asked
  * with it: that is one more cache line per slot, and lb_take_slot() asks it of a scan's winner.
@@ -131,11 +141,13 @@ static __always_inline __u32 read_half_open(__u32 slot)
 		return 0;
 	return BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 }
+#endif
 
 static __always_inline bool slot_is_at_limit(__u32 slot, const struct lb_worker *worker,
 					     const struct lb_stats *stats)
 {
-	return worker->limit && lb_is_at_limit(stats->live, read_half_open(slot), worker->limit);
+	return HAS_CONNECTIONS && worker->limit &&
+	       lb_is_at_limit(stats->live, read_half_open(slot), worker->limit);
 }
 
 /* Has the slot a listening socket here that takes a connection? Unknown counts as yes. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A slot's accept queue as it is now: where the listening socket is, what waits there. Before 6.2
- * each field costs a call of a helper, so whoever looks at many slots looks at fewer then.
+ * A slot's queue as it is now: where the socket is, what waits there. At a TCP listener these are
+ * connections; with LB_DATAGRAM the unread datagrams of a UDP socket, of which the structs for
+ * connections have the first part. Before 6.2 each field costs a call of a helper, so whoever
+ * looks at many slots looks at fewer then.
  */
 #ifndef LB_QUEUE_BPF_H
 #define LB_QUEUE_BPF_H
@@ -41,20 +43,55 @@ static __always_inline struct inet_connection_sock *socket_of_slot(__u32 slot)
 	return socket_of_queue(bpf_map_lookup_elem(&lb_queues, &slot));
 }
 
-#define LISTENING 10 /* TCP_LISTEN */
-
 struct queue_now {
-	__u32 state; /* of the socket */
-	__u32 queued;
+	__u32 state;  /* of the socket */
+	__u32 queued; /* of UDP in bytes, as is the backlog */
 	__u32 backlog;
 	__u32 half_open;
 	/*
-	 * Names the connection that has waited longest; NULL = nobody waits. The kernel soon uses the
+	 * Names what has waited longest; NULL = nobody waits. The kernel soon uses the
 	 * same memory for another one, but that comes by a look-up, which sees the queue without the
 	 * first.
 	 */
-	struct request_sock *oldest;
+	const void *oldest;
 };
+
+#ifdef LB_DATAGRAM
+#define HAS_CONNECTIONS false
+#define LISTENING 7 /* TCP_CLOSE: not connected */
+
+static __always_inline bool read_queue_direct(const struct lb_queue *queue, struct queue_now *now)
+{
+	const struct sock *sk = (const struct sock *)socket_of_queue(queue);
+
+	if (!sk)
+		return false;
+	now->state = sk->__sk_common.skc_state;
+	now->queued = sk->sk_backlog.rmem_alloc.counter;
+	now->backlog = sk->sk_rcvbuf;
+	now->half_open = 0;
+	now->oldest = sk->sk_receive_queue.qlen ? sk->sk_receive_queue.next : NULL;
+	return true;
+}
+
+static __always_inline bool read_queue_slowly(const struct lb_queue *queue, struct queue_now *now)
+{
+	struct sock *sk = (struct sock *)queue->sock;
+
+	if (!sk || (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) != queue->cookie)
+		return false;
+	now->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	now->queued = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	now->backlog = BPF_CORE_READ(sk, sk_rcvbuf);
+	now->half_open = 0;
+	now->oldest = NULL;
+	if (BPF_CORE_READ(sk, sk_receive_queue.qlen))
+		now->oldest = BPF_CORE_READ(sk, sk_receive_queue.next);
+	return true;
+}
+#else
+#define HAS_CONNECTIONS true
+#define LISTENING 10 /* TCP_LISTEN */
 
 static __always_inline bool read_queue_direct(const struct lb_queue *queue, struct queue_now *now)
 {
@@ -84,6 +121,7 @@ static __always_inline bool read_queue_slowly(const struct lb_queue *queue, stru
 	now->oldest = BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
 	return true;
 }
+#endif
 
 /* Is the slot's socket known and still that one? */
 static __always_inline bool read_queue(const struct lb_queue *queue, struct queue_now *now)

@@ -31,8 +31,8 @@ static __always_inline __u64 tick_clock_ns(void)
 }
 
 /* Has the oldest waiting connection been that for stall_ns? */
-static __always_inline bool note_oldest(struct lb_stall *stall, struct request_sock *oldest,
-					__u64 now_ns, __u64 stall_ns)
+static __always_inline bool note_oldest(struct lb_stall *stall, const void *oldest, __u64 now_ns,
+					__u64 stall_ns)
 {
 	if (stall->oldest == (__u64)oldest)
 		return lb_stall_age_ns(stall, now_ns) >= stall_ns;

@@ -44,9 +44,21 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct sk_buff;
+
+struct sk_buff_head {
+	struct sk_buff *next;
+	__u32 qlen;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	struct sk_buff_head sk_receive_queue;
+	int sk_rcvbuf;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	struct sock_reuseport *sk_reuseport_cb;

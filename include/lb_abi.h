@@ -27,6 +27,8 @@
 #define LB_SCAN_WINDOW 64     /* slots that one scan looks at */
 #define LB_DRAWS 8	      /* picks tried before any eligible slot is taken */
 #define LB_RECENT_ENTRIES 4096
+#define LB_DEFAULT_FLOWS 65536
+#define LB_MAX_FLOWS (1 << 22)
 #define LB_MAX_MOVED 32768 /* moved connections that are open; more stay in the old slot's books */
 #define LB_NO_SLOT 0xffffffffU
 
@@ -91,9 +93,10 @@ struct lb_config {
 	__u64 hash_prefix6;
 	__u64 limit; /* lb_worker.limit of new workers */
 	struct lb_rescue rescue;
+	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
 };
 #define LB_NO_GROUP 0xffffffffU
-_Static_assert(sizeof(struct lb_config) == 112 + 32 * LB_MAX_LISTENERS, "lb_config");
+_Static_assert(sizeof(struct lb_config) == 120 + 32 * LB_MAX_LISTENERS, "lb_config");
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {
@@ -136,6 +139,17 @@ struct lb_stall {
 	__u64 rescues;	  /* how often */
 };
 _Static_assert(sizeof(struct lb_stall) == 64, "lb_stall");
+
+/*
+ * lb_flows: LRU hash, one map per UDP listener, the kernel's hash of a datagram's addresses and
+ * ports -> where the flow is. Two flows with one hash share a worker. Written by the BPF program.
+ */
+struct lb_flow {
+	__u32 slot;
+	__u32 pad;
+	__u64 seen_ns; /* CLOCK_MONOTONIC of its last datagram */
+};
+_Static_assert(sizeof(struct lb_flow) == 16, "lb_flow");
 
 /* lb_cookies: hash, cookie of a registered socket -> where it is. Written by lbctl. */
 struct lb_place {

@@ -26,6 +26,7 @@
 	X(all_stale, "least-load decisions that walked the table: no report was fresh")            \
 	X(stale_probes, "least-load decisions that gave a silent worker one connection")           \
 	X(slow_probes, "least-latency decisions that gave a slow worker one connection, to see")   \
+	X(kept, "datagrams that went where their flow had gone before")                            \
 	X(unseen, "open connections that attach found uncounted, and counted then")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)

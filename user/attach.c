@@ -81,17 +81,18 @@ static int no_listener(struct attach *attach, size_t which)
 				   "lbctl scan",
 				   attach->request->pid);
 	for (size_t i = 0; i < attach->found.count; i++) {
-		if (attach->found.items[i].port != addr->port)
+		if (attach->found.items[i].port != addr->port ||
+		    attach->found.items[i].proto != addr->proto)
 			continue;
 		group_address(&attach->found.items[i], at);
 		return trouble_set(attach->trouble, EXIT_FAILED,
 				   "nothing listens there, but on %s; try: lbctl attach %s", at,
 				   at);
 	}
-	return trouble_set(
-		attach->trouble, EXIT_FAILED,
-		"nothing listens on TCP port %u%s; lbctl scan lists what can be attached",
-		addr->port, attach->request->netns_fd >= 0 ? " in that network namespace" : "");
+	return trouble_set(attach->trouble, EXIT_FAILED,
+			   "nothing listens on %s port %u%s; lbctl scan lists what can be attached",
+			   addr->proto == LB_PROTO_UDP ? "UDP" : "TCP", addr->port,
+			   attach->request->netns_fd >= 0 ? " in that network namespace" : "");
 }
 
 /* Sockets of --pid only. */
@@ -160,14 +161,14 @@ static int find_groups(struct attach *attach)
 {
 	const struct attach_request *request = attach->request;
 	uint16_t port = request->nr_addrs == 1 ? request->addrs[0].port : 0;
+	enum group_detail detail = 0;
 	int status = EXIT_DONE, err;
 
 	for (size_t i = 0; i < request->nr_addrs; i++) {
-		if (request->addrs[i].proto != LB_PROTO_TCP)
-			return trouble_set(attach->trouble, EXIT_NOT_ABLE,
-					   "UDP can't be attached yet; TCP can");
+		if (request->addrs[i].proto == LB_PROTO_UDP)
+			detail = GROUP_UDP;
 	}
-	err = groups_find(request->netns_fd, port, request->pid, 0, &attach->found);
+	err = groups_find(request->netns_fd, port, request->pid, detail, &attach->found);
 	if (err)
 		return trouble_set(attach->trouble, err == -EPERM ? EXIT_NOT_ABLE : EXIT_FAILED,
 				   "can't list listening sockets: %s", strerror(-err));
@@ -268,6 +269,8 @@ static int open_service(struct attach *attach, const char *name, bool *made)
 	if (err)
 		return trouble_state(attach->trouble, name, err);
 	attach->state_open = true;
+	if (attach->request->flows)
+		attach->state.flows = attach->request->flows;
 	return EXIT_DONE;
 }
 
@@ -426,10 +429,14 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 		strcpy(result->server, "?");
 }
 
-/* Without it a service works, but for the policy that needs it. */
+/* Without it a service works, but for the policy that needs it. UDP has no connections. */
 static int start_tracking(struct attach *attach, struct attach_result *result)
 {
-	int err = track_start(&attach->state, attach->by_listener);
+	int err;
+
+	if (!service_counts(&attach->state))
+		return EXIT_DONE;
+	err = track_start(&attach->state, attach->by_listener);
 
 	if (!track_is_on(&attach->state))
 		result->untracked = track_error(err);

@@ -23,6 +23,7 @@ struct attach_request {
 	int netns_fd;			   /* -1 = the caller's */
 	pid_t pid;			   /* only sockets of this process; 0 = all */
 	uint32_t max_workers;		   /* make room for so many; 0 = as seems right */
+	uint32_t flows;			   /* room of a UDP listener's flow table; 0 = default */
 	uint32_t group;			   /* gid that may report load, or LB_NO_GROUP */
 	bool rescue;			   /* let the keeper move what waits at workers that hang */
 	bool replace;			   /* take over a group that another program steers */

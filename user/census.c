@@ -83,7 +83,8 @@ static bool is_first_there(const struct state *state, uint32_t listener, bool on
 
 	for (uint32_t i = 0; i < listener; i++) {
 		if (all[i].netns == all[listener].netns &&
-		    (!on_port || all[i].port == all[listener].port))
+		    (!on_port ||
+		     (all[i].proto == all[listener].proto && all[i].port == all[listener].port)))
 			return false;
 	}
 	return true;
@@ -151,7 +152,7 @@ static int find_connections(struct tally *tally)
 		_cleanup_close_ int netns = -1;
 		struct groups groups;
 
-		if (!is_first_there(state, i, true))
+		if (listener->proto != LB_PROTO_TCP || !is_first_there(state, i, true))
 			continue;
 		err = netns_find(listener->netns, &netns);
 		if (err == -ENOENT) {
@@ -215,7 +216,8 @@ static int count_connections(void *arg)
 
 	err = netns_of_self(&here);
 	for (uint32_t i = 0; i < tally->state->nr_listeners && !err; i++) {
-		if (listeners[i].netns != here || !is_first_there(tally->state, i, true))
+		if (listeners[i].netns != here || listeners[i].proto != LB_PROTO_TCP ||
+		    !is_first_there(tally->state, i, true))
 			continue;
 		err = sockdiag_connections(listeners[i].port, &list);
 		tally->connections += list.count;

@@ -36,7 +36,7 @@ int cmd_parse_group(const struct cmd *cmd, uint32_t *gid)
 static int parse_values(struct cmd *cmd, struct attach_request *request)
 {
 	const char *policy = cmd_value(cmd, "policy"), *pid = cmd_value(cmd, "pid");
-	const char *most = cmd_value(cmd, "max-workers");
+	const char *most = cmd_value(cmd, "max-workers"), *flows = cmd_value(cmd, "flows");
 	uint64_t number;
 
 	request->name = cmd_value(cmd, "name");
@@ -55,6 +55,10 @@ static int parse_values(struct cmd *cmd, struct attach_request *request)
 		return cmd_fail(cmd, EXIT_USAGE, "--max-workers %.20s: not a number from 1 to %d",
 				most, LB_MAX_WORKERS);
 	request->max_workers = most ? (number + 1) / 2 : 0;
+	if (flows && parse_u64(flows, 1, LB_MAX_FLOWS, &number))
+		return cmd_fail(cmd, EXIT_USAGE, "--flows %.20s: not a number from 1 to %d", flows,
+				LB_MAX_FLOWS);
+	request->flows = flows ? number : 0;
 	return cmd_parse_group(cmd, &request->group);
 }
 
@@ -123,7 +127,7 @@ static int run(struct cmd *cmd)
 }
 
 static const struct cmd_option options[] = {
-	{ "name", "NAME", "name of the service (default: tcp-PORT)" },
+	{ "name", "NAME", "name of the service (default: tcp-PORT or udp-PORT)" },
 	{ "policy", "POLICY", "how to pick a worker (default: rr)" },
 	{ "rescue", NULL, "let lbctl watch move what waits at a worker that hangs" },
 	{ "replace", NULL, "take over a group that another BPF program steers" },
@@ -131,6 +135,7 @@ static const struct cmd_option options[] = {
 	{ "netns", "PID|NAME", "look in this network namespace" },
 	{ "group", "GROUP", "let workers of this group report load" },
 	{ "max-workers", "N", "make room for N workers (default: twice as many as now)" },
+	{ "flows", "N", "UDP: room for N flows, see `set flow_ms` (default: 65536)" },
 	{ NULL, NULL, NULL },
 };
 
@@ -138,9 +143,9 @@ const struct command cmd_attach = {
 	.name = "attach",
 	.args = "[OPTIONS] ADDR...",
 	.summary = "take over a running server's SO_REUSEPORT group(s)",
-	.details = "ADDR is 8080, :8080, 10.0.0.1:80, localhost:3000 or [::]:443. Run again, it "
-		   "brings the\nservice up to date: new sockets join, closed ones leave, process "
-		   "ids are looked up.",
+	.details = "ADDR is 8080, :8080, 10.0.0.1:80, localhost:3000, [::]:443 or udp/:53. Run "
+		   "again,\nit brings the service up to date: new sockets join, closed ones leave, "
+		   "process ids are\nlooked up.",
 	.min_args = 1,
 	.max_args = LB_MAX_LISTENERS,
 	.kind = VERB,

@@ -27,6 +27,8 @@ static const struct setting {
 	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits" },
 	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT,
 	  "a number of connections" },
+	{ "flow_ms", offsetof(struct lb_config, flow_ns), 1000000, 0, PARSE_MAX_MS,
+	  "a number of milliseconds" },
 };
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 #define MAX_ASSIGNMENTS 16
@@ -161,7 +163,9 @@ const struct command cmd_set = {
 		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"
 		"  hash_prefix6  bits of its IPv6 address (default 128)\n"
 		"  limit         most connections of each worker; a worker at it gets a new one only\n"
-		"                when all are (default 0: any number)",
+		"                when all are (default 0: any number)\n"
+		"  flow_ms       UDP: datagrams follow their flow until it was silent for so long\n"
+		"                (default 0: each is placed anew)",
 	.min_args = 1,
 	/* and a name */
 	.max_args = MAX_ASSIGNMENTS,

@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "control.h"
 #include "lb_pick.h"
+#include "service.h"
 #include "steer.h"
 #include "suggest.h"
 #include "track.h"
@@ -53,7 +54,7 @@ static int run(struct cmd *cmd)
 	if (status)
 		return status;
 	before = lb_word_policy(state.config->word);
-	if (track_is_needed(policy) && !track_is_on(&state))
+	if (track_is_needed(policy) && service_counts(&state) && !track_is_on(&state))
 		status = cmd_fail(cmd, EXIT_NOT_ABLE,
 				  "%s needs the kernel to count connections, and for %s it does "
 				  "not; lbctl attach again, lbctl doctor shows what it takes",

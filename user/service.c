@@ -38,6 +38,15 @@ int service_listener(const struct state *state, const struct reuseport_group *gr
 	return -ENOENT;
 }
 
+bool service_counts(const struct state *state)
+{
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		if (state->config->listeners[i].proto == LB_PROTO_TCP)
+			return true;
+	}
+	return false;
+}
+
 bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker)
 {
 	return state->workers[slot].state != LB_SLOT_FREE && state->workers[slot].worker == worker;

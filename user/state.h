@@ -41,6 +41,7 @@ enum state_map {
 	MAP_SOCKETS = MAP_SHARED_COUNT,
 	MAP_QUEUES,
 	MAP_STALLS,
+	MAP_FLOWS, /* of UDP listeners only */
 	MAP_COUNT,
 };
 
@@ -59,6 +60,7 @@ struct state {
 	int root_fd;		   /* locked while the service is made or removed, else -1 */
 	int dir_fd;		   /* locked when opened with STATE_LOCK */
 	bool fresh;		   /* made, not yet committed */
+	uint32_t flows;		   /* room of the next UDP listener's flow table */
 	int maps[MAP_SHARED_COUNT];
 	struct state_listener listeners[LB_MAX_LISTENERS];
 	uint32_t nr_listeners; /* of them open here */

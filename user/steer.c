@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See steer.h. Two objects hold the same program: steer, and steer_v5 for kernels before 5.12. */
+/*
+ * See steer.h. One object for TCP and one for UDP, and each again for kernels before 5.12 (_v5).
+ */
 #include "steer.h"
 
 #include <bpf/bpf.h>
@@ -15,6 +17,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "datagram.skel.h"
+#include "datagram_v5.skel.h"
 #include "lb_pick.h"
 #include "probe.h"
 #include "schedule.h"
@@ -25,50 +29,52 @@
 /* errno of a map update with an MPTCP socket; the kernel's own, not in <errno.h>. */
 #define KERNEL_ENOTSUPP 524
 
-/* Either object, seen alike. */
+/* Any of the objects below, seen alike. */
 struct object {
-	struct steer *now;
-	struct steer_v5 *v5;
+	void *skel;
+	struct bpf_object_skeleton *skeleton;
 	struct bpf_object *bpf;
 	struct bpf_program *program;
 };
 
-#define SET_CONSTANTS(skel, index, listener, found)                                                \
-	do {                                                                                       \
-		(skel)->rodata->lb_listener = (index);                                             \
-		(skel)->rodata->lb_port = (listener)->port;                                        \
-		(skel)->rodata->lb_can_migrate = (found)->migrate;                                 \
-		(skel)->rodata->lb_can_cast = (found)->cast;                                       \
-		(skel)->rodata->lb_tick_ns = stall_tick_ns();                                      \
-	} while (0)
+#define DEFINE_OPEN(name)                                                                          \
+	static int open_##name(struct object *object, uint32_t index,                              \
+			       const struct lb_listener *listener, const struct features *found)   \
+	{                                                                                          \
+		struct name *skel = name##__open();                                                \
+                                                                                                   \
+		if (!skel)                                                                         \
+			return -errno;                                                             \
+		skel->rodata->lb_listener = index;                                                 \
+		skel->rodata->lb_port = listener->port;                                            \
+		skel->rodata->lb_can_migrate = found->migrate;                                     \
+		skel->rodata->lb_can_cast = found->cast;                                           \
+		skel->rodata->lb_tick_ns = stall_tick_ns();                                        \
+		*object =                                                                          \
+			(struct object){ skel, skel->skeleton, skel->obj, skel->progs.lb_steer };  \
+		return 0;                                                                          \
+	}
+DEFINE_OPEN(steer)
+DEFINE_OPEN(steer_v5)
+DEFINE_OPEN(datagram)
+DEFINE_OPEN(datagram_v5)
 
 static int object_open(struct object *object, uint32_t index, const struct lb_listener *listener)
 {
 	const struct features *found = probe_features();
+	bool udp = listener->proto == LB_PROTO_UDP;
 
 	*object = (struct object){ 0 };
-	if (found->fetch) {
-		object->now = steer__open();
-		if (!object->now)
-			return -errno;
-		SET_CONSTANTS(object->now, index, listener, found);
-		object->bpf = object->now->obj;
-		object->program = object->now->progs.lb_steer;
-	} else {
-		object->v5 = steer_v5__open();
-		if (!object->v5)
-			return -errno;
-		SET_CONSTANTS(object->v5, index, listener, found);
-		object->bpf = object->v5->obj;
-		object->program = object->v5->progs.lb_steer;
-	}
-	return 0;
+	if (found->fetch)
+		return (udp ? open_datagram : open_steer)(object, index, listener, found);
+	return (udp ? open_datagram_v5 : open_steer_v5)(object, index, listener, found);
 }
 
 static void object_close(struct object *object)
 {
-	steer__destroy(object->now);
-	steer_v5__destroy(object->v5);
+	if (object->skel)
+		bpf_object__destroy_skeleton(object->skeleton);
+	free(object->skel);
 }
 
 /* One half holds every worker at full weight, as long as that stays below LB_MAX_SCHEDULE. */
@@ -79,7 +85,7 @@ static uint32_t half_entries(uint32_t slots)
 	return entries < LB_MAX_SCHEDULE ? entries : LB_MAX_SCHEDULE;
 }
 
-static uint32_t map_size(enum state_map map, uint32_t slots)
+static uint32_t map_size(const struct state *state, enum state_map map, uint32_t slots)
 {
 	switch (map) {
 	case MAP_CONFIG:
@@ -90,6 +96,8 @@ static uint32_t map_size(enum state_map map, uint32_t slots)
 		return LB_RECENT_ENTRIES;
 	case MAP_MOVED:
 		return LB_MAX_MOVED;
+	case MAP_FLOWS:
+		return state->flows;
 	case MAP_SCHEDULE:
 		return 2 * half_entries(slots);
 	case MAP_COOKIES:
@@ -113,7 +121,7 @@ static int object_set_maps(struct object *object, const struct state *state, uin
 		if (i < MAP_SHARED_COUNT && state->maps[i] >= 0)
 			err = bpf_map__reuse_fd(map, state->maps[i]);
 		else
-			err = bpf_map__set_max_entries(map, map_size(i, slots));
+			err = bpf_map__set_max_entries(map, map_size(state, i, slots));
 	}
 	return err;
 }
@@ -147,6 +155,7 @@ static int pin_shared_maps(struct object *object, struct state *state)
 static int pin_listener(struct object *object, struct state *state, uint32_t index)
 {
 	struct state_listener *own = &state->listeners[index];
+	_cleanup_close_ int flows = -1;
 	char path[STATE_PATH_BYTES];
 	int err;
 
@@ -154,12 +163,10 @@ static int pin_listener(struct object *object, struct state *state, uint32_t ind
 	if (mkdir(path, 0755) && errno != EEXIST)
 		return -errno;
 	/* left over from an attach that was killed here */
-	state_pin_path(state, MAP_SOCKETS, index, path);
-	unlink(path);
-	state_pin_path(state, MAP_QUEUES, index, path);
-	unlink(path);
-	state_pin_path(state, MAP_STALLS, index, path);
-	unlink(path);
+	for (int map = MAP_SHARED_COUNT; map < MAP_COUNT; map++) {
+		state_pin_path(state, map, index, path);
+		unlink(path);
+	}
 	state_listener_path(state, index, "lb_steer", path);
 	unlink(path);
 	err = pin_map(object, state, MAP_SOCKETS, index, &own->sockets_fd);
@@ -167,6 +174,8 @@ static int pin_listener(struct object *object, struct state *state, uint32_t ind
 		err = pin_map(object, state, MAP_QUEUES, index, &own->queues_fd);
 	if (!err)
 		err = pin_map(object, state, MAP_STALLS, index, &own->stalls_fd);
+	if (!err)
+		err = pin_map(object, state, MAP_FLOWS, index, &flows);
 	if (err)
 		return err;
 	own->prog_fd = dup(bpf_program__fd(object->program));

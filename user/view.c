@@ -179,7 +179,11 @@ static int join_listener(const struct state *state, struct view *view, uint32_t 
 	err = netns_find(listener->netns, &netns);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	err = groups_find(netns, listener->port, 0, view->counted ? 0 : GROUP_LIVE, &groups);
+	err = groups_find(netns, listener->port, 0,
+			  listener->proto == LB_PROTO_UDP ? GROUP_UDP :
+			  view->counted			  ? 0 :
+							    GROUP_LIVE,
+			  &groups);
 	if (err)
 		return err;
 	err = groups.inspect_error;
