@@ -62,24 +62,43 @@ static int run_iterator(struct bpf_program *program, struct inspect_list *out)
 	return err;
 }
 
+/*
+ * Loaded once in a process, and kept until it ends: libbpf reads the kernel's whole BTF for it, some
+ * 10 ms, and a keeper looks often. Returns 0 or -errno.
+ */
+static int load(struct inspect **out)
+{
+	static struct inspect *loaded;
+	int err;
+
+	if (!loaded) {
+		struct inspect *skel = inspect__open();
+
+		if (!skel)
+			return -errno;
+		skel->rodata->lb_tick_ns = stall_tick_ns();
+		err = inspect__load(skel);
+		if (err) {
+			inspect__destroy(skel);
+			return err == -EPERM || err == -EACCES ? -EPERM : -EOPNOTSUPP;
+		}
+		loaded = skel;
+	}
+	*out = loaded;
+	return 0;
+}
+
 int inspect_listeners(bool udp, struct inspect_list *out)
 {
-	struct inspect *skel = inspect__open();
+	struct inspect *skel;
 	int err;
 
 	*out = (struct inspect_list){ 0 };
-	if (!skel)
-		return -errno;
-	skel->rodata->lb_tick_ns = stall_tick_ns();
-	bpf_program__set_autoload(skel->progs.lb_inspect_udp, udp);
-	err = inspect__load(skel);
-	if (err)
-		err = err == -EPERM || err == -EACCES ? -EPERM : -EOPNOTSUPP;
+	err = load(&skel);
 	if (!err)
 		err = run_iterator(skel->progs.lb_inspect, out);
 	if (!err && udp)
 		err = run_iterator(skel->progs.lb_inspect_udp, out);
-	inspect__destroy(skel);
 	if (!err && out->count)
 		qsort(out->items, out->count, sizeof(*out->items), compare_cookies);
 	return err;
