@@ -54,6 +54,8 @@ endif
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 # The same programs for kernels before 5.12, which lack atomics that return a value.
 BPF_NAMES += steer_v5 datagram_v5
+# The same program for the sockets of UDP.
+BPF_NAMES += sample_udp
 BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)
 SKELS     := $(BPF_NAMES:%=$(B)/bpf/%.skel.h)
 
@@ -96,6 +98,12 @@ $(B)/bpf/%_v5.bpf.o: bpf/%.bpf.c $(B)/flags
 	$(say) BPF $@
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -DLB_NO_FETCH -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(B)/bpf/%_udp.bpf.o: bpf/%.bpf.c $(B)/flags
+	$(say) BPF $@
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DLB_DATAGRAM -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(B)/flags

@@ -47,7 +47,7 @@ static __always_inline __u32 pick(const struct decision *d)
 	case LB_POLICY_LEAST_CONN:
 		return pick_least_conn(d);
 	case LB_POLICY_LEAST_LATENCY:
-		return pick_least_latency(d);
+		return HAS_CONNECTIONS ? pick_least_latency(d) : pick_least_conn(d);
 	default:
 		return pick_rr(d);
 	}

@@ -62,12 +62,19 @@ int lb_inspect(struct bpf_iter__tcp *ctx)
 SEC("iter/udp")
 int lb_inspect_udp(struct bpf_iter__udp *ctx)
 {
-	struct sock *sk = (struct sock *)ctx->udp_sk;
+	struct udp_sock *udp = ctx->udp_sk;
+	struct sock *sk = (struct sock *)udp;
 	struct lb_listening out = {};
 
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
 		return 0;
 	describe(&out, sk);
+	/* as in queue.bpf.h */
+	if (BPF_CORE_READ(udp, reader_queue.qlen))
+		out.oldest = (__u64)BPF_CORE_READ(udp, reader_queue.next);
+	else if (BPF_CORE_READ(sk, sk_receive_queue.qlen))
+		out.oldest = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);
+	out.now_ns = bpf_jiffies64() * lb_tick_ns;
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return 0;
 }

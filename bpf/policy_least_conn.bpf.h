@@ -10,12 +10,16 @@
  * inside connections: with few long-lived ones (a proxy's pool) it is rr, and a worker that fails
  * fast looks idle. Of idle workers the one with the greatest weight is taken. Handshakes are those
  * of this program's own listener; with SYN cookies they can't be seen until they end.
+ *
+ * A datagram is no connection: there it is the worker with the fewest unread bytes for its weight,
+ * whatever it has of TCP; and least-latency, which times connections, is the same.
  */
 
 static __always_inline __u64 weigh_conns(const struct candidate *c)
 {
-	return lb_key(lb_conn_cost(c->stats->live, read_half_open(c->slot),
-				   c->worker->inverse_weight),
+	__s64 live = HAS_CONNECTIONS ? c->stats->live : 0;
+
+	return lb_key(lb_conn_cost(live, read_half_open(c->slot), c->worker->inverse_weight),
 		      c->position);
 }
 

@@ -60,23 +60,36 @@ struct queue_now {
 #define HAS_CONNECTIONS false
 #define LISTENING 7 /* TCP_CLOSE: not connected */
 
+/*
+ * A reader takes all that has come to a queue of its own (reader_queue) and reads from there: what
+ * waits longest is in that, and in the other one only while that is empty.
+ */
 static __always_inline bool read_queue_direct(const struct lb_queue *queue, struct queue_now *now)
 {
-	const struct sock *sk = (const struct sock *)socket_of_queue(queue);
+	const struct inet_connection_sock *known = socket_of_queue(queue);
+	const struct udp_sock *udp;
+	const struct sock *sk;
 
-	if (!sk)
+	if (!known)
 		return false;
+	udp = bpf_rdonly_cast((void *)known, bpf_core_type_id_kernel(struct udp_sock));
+	sk = &udp->inet.sk;
 	now->state = sk->__sk_common.skc_state;
 	now->queued = sk->sk_backlog.rmem_alloc.counter;
 	now->backlog = sk->sk_rcvbuf;
 	now->half_open = 0;
-	now->oldest = sk->sk_receive_queue.qlen ? sk->sk_receive_queue.next : NULL;
+	now->oldest = NULL;
+	if (udp->reader_queue.qlen)
+		now->oldest = udp->reader_queue.next;
+	else if (sk->sk_receive_queue.qlen)
+		now->oldest = sk->sk_receive_queue.next;
 	return true;
 }
 
 static __always_inline bool read_queue_slowly(const struct lb_queue *queue, struct queue_now *now)
 {
 	struct sock *sk = (struct sock *)queue->sock;
+	struct udp_sock *udp = (struct udp_sock *)sk;
 
 	if (!sk || (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) != queue->cookie)
 		return false;
@@ -85,7 +98,9 @@ static __always_inline bool read_queue_slowly(const struct lb_queue *queue, stru
 	now->backlog = BPF_CORE_READ(sk, sk_rcvbuf);
 	now->half_open = 0;
 	now->oldest = NULL;
-	if (BPF_CORE_READ(sk, sk_receive_queue.qlen))
+	if (BPF_CORE_READ(udp, reader_queue.qlen))
+		now->oldest = BPF_CORE_READ(udp, reader_queue.next);
+	else if (BPF_CORE_READ(sk, sk_receive_queue.qlen))
 		now->oldest = BPF_CORE_READ(sk, sk_receive_queue.next);
 	return true;
 }

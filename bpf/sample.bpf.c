@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Looks at the accept queues of one listener's slots as the steering program does when it picks
- * them, so that a stall shows without new connections. lbctl runs it now and then.
+ * Looks at the queues of one listener's slots as the steering program does when it picks them, so
+ * that a stall shows without new connections. lbctl runs it now and then. The same for UDP
+ * (LB_DATAGRAM) is object sample_udp.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>

@@ -45,7 +45,7 @@ static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
 	case LB_POLICY_LEAST_LOAD:
 		return weigh_load(c);
 	case LB_POLICY_LEAST_LATENCY:
-		return weigh_latency(c);
+		return HAS_CONNECTIONS ? weigh_latency(c) : weigh_conns(c);
 	default:
 		return weigh_conns(c);
 	}

@@ -90,6 +90,7 @@ struct tcp_sock {
 
 struct udp_sock {
 	struct inet_sock inet;
+	struct sk_buff_head reader_queue;
 };
 
 struct task_struct {

@@ -127,7 +127,7 @@ struct lb_queue {
  * in nanoseconds: see tick_clock_ns().
  */
 struct lb_stall {
-	__u64 oldest;	   /* the connection that waits longest, as a number; 0 = none */
+	__u64 oldest;	   /* what waits longest, as a number; 0 = nothing */
 	__u64 oldest_ns;   /* when it was first seen as that; written before it */
 	__u64 probed_ns;   /* when the held slot got a connection as a probe */
 	__u64 accepted_ns; /* when it was seen to have accepted one */

@@ -286,10 +286,14 @@ static void udp_sockets_are_listed_connected_or_not(void **state)
 	_cleanup_close_ int fd = serve(SOCK_DGRAM, 0);
 	_cleanup_close_ int client = connect_to(SOCK_DGRAM, port_of(fd));
 	struct sockdiag_socket found;
+	socklen_t len = sizeof(int);
+	int room;
 
 	(void)state;
 	found = only_listener(IPPROTO_UDP, port_of(fd));
 	assert_int_equal(found.proto, IPPROTO_UDP);
+	assert_return_code(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, &len), errno);
+	assert_int_equal(found.queue_max, room);
 	assert_int_equal(found.state, TCP_CLOSE);
 	assert_int_equal(found.inode, inode_of(fd));
 	found = only_listener(IPPROTO_UDP, port_of(client));

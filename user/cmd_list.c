@@ -10,12 +10,13 @@
 
 static void print_view(const struct view *view)
 {
-	char where[ADDR_STRLEN * 2 + 8] = "";
+	char where[ADDR_STRLEN * 2 + 8] = "", address[ADDR_STRLEN];
 	size_t len = 0;
 
-	for (uint32_t i = 0; i < view->nr_listeners && i < 2; i++)
-		len += snprintf(where + len, sizeof(where) - len, "%s%s", i ? "," : "",
-				view->listeners[i].address);
+	for (uint32_t i = 0; i < view->nr_listeners && i < 2; i++) {
+		view_address(&view->listeners[i], address);
+		len += snprintf(where + len, sizeof(where) - len, "%s%s", i ? "," : "", address);
+	}
 	if (view->nr_listeners > 2)
 		snprintf(where + len, sizeof(where) - len, ",...");
 	printf("%-20s %-12s %7u %12lu %8lu  %s\n", view->name, policy_name(view->policy),
@@ -26,9 +27,12 @@ static void print_view(const struct view *view)
 static json_t *view_row(const struct view *view)
 {
 	json_t *listeners = json_array();
+	char address[ADDR_STRLEN];
 
-	for (uint32_t i = 0; i < view->nr_listeners; i++)
-		json_array_append_new(listeners, json_string(view->listeners[i].address));
+	for (uint32_t i = 0; i < view->nr_listeners; i++) {
+		view_address(&view->listeners[i], address);
+		json_array_append_new(listeners, json_string(address));
+	}
 	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:o}", "service", view->name, "policy",
 			 policy_name(view->policy), "workers", view->nr_workers, "decisions",
 			 (json_int_t)view->decisions, "fallback", (json_int_t)view->fallback,

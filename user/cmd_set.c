@@ -86,6 +86,10 @@ static int check(const struct cmd *cmd, const struct state *state, struct assign
 
 		if (status)
 			return status;
+		if (is_limit(&all[i]) && all[i].value && !service_counts(state))
+			return cmd_fail(cmd, EXIT_FAILED,
+					"limit counts connections, and %s is UDP, which has none",
+					state->name);
 		if (is_limit(&all[i]) && all[i].value && !track_is_on(state))
 			return cmd_fail(cmd, EXIT_NOT_ABLE,
 					"limit needs the kernel to count connections, and for %s "

@@ -88,12 +88,26 @@ static json_t *view_json(const struct view *view)
 			 "strangers", strangers_json(view));
 }
 
+static int queue_width(const struct view *view)
+{
+	return view->datagrams ? 15 : 9;
+}
+
+/* "tcp 0.0.0.0:80, [::]:80, udp 0.0.0.0:80": the protocol where it changes. */
 static void print_head(const struct view *view)
 {
+	const char *proto = "";
+
 	printf("%s ", view->name);
-	for (uint32_t i = 0; i < view->nr_listeners; i++)
-		printf("%s%s %s%s", i ? "," : "", i ? "" : " tcp", view->listeners[i].address,
-		       view->listeners[i].steering || view->sockets_error ? "" : " (not steered)");
+	for (uint32_t i = 0; i < view->nr_listeners; i++) {
+		const struct view_listener *listener = &view->listeners[i];
+
+		printf("%s %s%s%s%s", i ? "," : "",
+		       strcmp(proto, listener->proto) ? listener->proto : "",
+		       strcmp(proto, listener->proto) ? " " : "", listener->address,
+		       listener->steering || view->sockets_error ? "" : " (not steered)");
+		proto = listener->proto;
+	}
 	printf("   policy %s", policy_name(view->policy));
 	if (view->limit)
 		printf("   limit %u", view->limit);
@@ -102,7 +116,7 @@ static void print_head(const struct view *view)
 	putchar('\n');
 }
 
-static void print_worker(const struct view_worker *w)
+static void print_worker(const struct view *view, const struct view_worker *w)
 {
 	char pid[16] = "-", queue[32], moved[48], note[64] = "";
 
@@ -112,11 +126,12 @@ static void print_worker(const struct view_worker *w)
 	snprintf(moved, sizeof(moved), "%lu/%lu", (unsigned long)w->migrated_in,
 		 (unsigned long)w->migrated_out);
 	if (w->stalled_ns)
-		snprintf(note, sizeof(note), "   not accepting for %.1f s", w->stalled_ns / 1e9);
-	printf("%-6u  %-8s %-9s %6u %5u %5u %9s %9lu %8lu  %-12s %8lu %lu%s\n", w->worker, pid,
-	       w->state, w->weight, w->live, w->half_open, queue, (unsigned long)w->selected,
-	       (unsigned long)w->skipped, moved, (unsigned long)w->restarts, (unsigned long)w->load,
-	       note);
+		snprintf(note, sizeof(note), "   not %s for %.1f s",
+			 view->datagrams ? "reading" : "accepting", w->stalled_ns / 1e9);
+	printf("%-6u  %-8s %-9s %6u %5u %5u %*s %9lu %8lu  %-12s %8lu %lu%s\n", w->worker, pid,
+	       w->state, w->weight, w->live, w->half_open, queue_width(view), queue,
+	       (unsigned long)w->selected, (unsigned long)w->skipped, moved,
+	       (unsigned long)w->restarts, (unsigned long)w->load, note);
 }
 
 static void print_strangers(const struct view *view)
@@ -134,11 +149,12 @@ static void print_strangers(const struct view *view)
 static void print_view(const struct view *view)
 {
 	print_head(view);
-	printf("%-6s  %-8s %-9s %6s %5s %5s %9s %9s %8s  %-12s %8s %s\n", "WORKER", "PID", "STATE",
-	       "WEIGHT", "LIVE", "HALF", "QUEUE", "SELECTED", "SKIPPED", "MOVED IN/OUT", "RESTARTS",
-	       "LOAD");
+	printf("%-6s  %-8s %-9s %6s %5s %5s %*s %9s %8s  %-12s %8s %s\n", "WORKER", "PID", "STATE",
+	       "WEIGHT", "LIVE", "HALF", queue_width(view),
+	       view->datagrams ? "QUEUE BYTES" : "QUEUE", "SELECTED", "SKIPPED", "MOVED IN/OUT",
+	       "RESTARTS", "LOAD");
 	for (uint32_t i = 0; i < view->nr_workers; i++)
-		print_worker(&view->workers[i]);
+		print_worker(view, &view->workers[i]);
 	printf("%lu decisions, %lu fallback, %lu moved, ", (unsigned long)view->decisions,
 	       (unsigned long)view->fallback, (unsigned long)view->migrated);
 	if (view->rescued)

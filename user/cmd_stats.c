@@ -104,7 +104,8 @@ static void print_prometheus(const struct view *views, size_t n)
 	EACH_WORKER(views, n, "lbctl_worker_weight", "%u", w->weight)
 	print_metric_head("lbctl_worker_live", "gauge", "open connections");
 	EACH_WORKER(views, n, "lbctl_worker_live", "%u", w->live)
-	print_metric_head("lbctl_worker_queued", "gauge", "connections in the accept queue");
+	print_metric_head("lbctl_worker_queued", "gauge",
+			  "connections in the accept queue, of UDP unread bytes");
 	EACH_WORKER(views, n, "lbctl_worker_queued", "%u", w->queued)
 	print_metric_head("lbctl_worker_half_open", "gauge", "handshakes under way");
 	EACH_WORKER(views, n, "lbctl_worker_half_open", "%u", w->half_open)
@@ -180,7 +181,8 @@ static int run_interval(struct cmd *cmd, const char *name, uint64_t seconds)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (!cmd->json)
-		printf("%10s  connections/s by worker\n", "total");
+		printf("%10s  %s/s by worker\n", "total",
+		       before.datagrams ? "datagrams" : "connections");
 	while (!interrupted && !ferror(stdout)) {
 		if (nanosleep(&nap, NULL))
 			break;

@@ -168,6 +168,12 @@ static int64_t busy_connections(const struct state *state, uint32_t worker)
 	return busy;
 }
 
+/* What drain --wait waits for; UDP has no connections. */
+static const char *busy_name(const struct state *state)
+{
+	return service_counts(state) ? "connections are still open" : "bytes are still unread";
+}
+
 static int wait_until_idle(const struct cmd *cmd, const struct state *state, uint32_t worker,
 			   uint64_t seconds)
 {
@@ -187,9 +193,9 @@ static int wait_until_idle(const struct cmd *cmd, const struct state *state, uin
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if ((uint64_t)(now.tv_sec - start.tv_sec) >= seconds)
 			return cmd_fail(cmd, EXIT_FAILED,
-					"drained, but after %lu s %ld connections are still open; "
-					"wait on, or end them in the server",
-					(unsigned long)seconds, (long)busy);
+					"drained, but after %lu s %ld %s; wait on, or end them in "
+					"the server",
+					(unsigned long)seconds, (long)busy, busy_name(state));
 		nanosleep(&nap, NULL);
 	}
 }

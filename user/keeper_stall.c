@@ -4,6 +4,7 @@
  * recovered, and begins rescues. The service is kept open, as this happens many times a second.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "keeper.h"
 #include "probe.h"
 #include "rescue.h"
+#include "service.h"
 #include "stall.h"
 #include "state.h"
 
@@ -159,7 +161,8 @@ static bool is_due(const struct stall_watch *watch, uint32_t slot, uint64_t now_
 	for (uint32_t i = 0; rescue_ns && i < state->nr_listeners; i++) {
 		const struct lb_stall *stall = &state->listeners[i].stalls[slot];
 
-		if (!state->listeners[i].queues[slot].cookie || !stall->oldest ||
+		if (state->config->listeners[i].proto != LB_PROTO_TCP ||
+		    !state->listeners[i].queues[slot].cookie || !stall->oldest ||
 		    now_ns - watch->slots[slot].tried_ns < PAUSE_NS ||
 		    now_ns - stall->rescued_ns < PAUSE_NS)
 			continue;
@@ -180,27 +183,36 @@ static void tell_stall(struct stall_watch *watch, uint32_t slot, uint64_t age_ns
 {
 	const struct lb_worker *worker = &watch->state.workers[slot];
 	uint64_t before_ns = watch->slots[slot].age_ns;
-	uint32_t waiting = 0;
+	const char *does = service_counts(&watch->state) ? "accept" : "read";
+	uint32_t waiting = 0, bytes = 0;
+	char what[64];
 
 	watch->slots[slot].age_ns = age_ns;
 	if (!age_ns == !before_ns)
 		return;
-	for (uint32_t i = 0; i < watch->state.nr_listeners; i++)
-		waiting += watch->state.listeners[i].stalls[slot].queued;
+	for (uint32_t i = 0; i < watch->state.nr_listeners; i++) {
+		bool udp = watch->state.config->listeners[i].proto == LB_PROTO_UDP;
+
+		*(udp ? &bytes : &waiting) += watch->state.listeners[i].stalls[slot].queued;
+	}
+	if (bytes)
+		snprintf(what, sizeof(what), "%u bytes%s", bytes, waiting ? " and connections" : "");
+	else
+		snprintf(what, sizeof(what), "%u connections", waiting);
 	watch->slots[slot].complained = false;
 	if (age_ns)
 		keeper_event(watch->keeper, "stalled",
-			     json_pack("{s:i, s:i, s:i}", "worker", worker->worker, "pid",
-				       worker->pid, "waiting", waiting),
-			     "worker %u (pid %u) does not accept; %u connections wait",
-			     worker->worker, worker->pid, waiting);
+			     json_pack("{s:i, s:i, s:i, s:i}", "worker", worker->worker, "pid",
+				       worker->pid, "waiting", waiting, "waiting_bytes", bytes),
+			     "worker %u (pid %u) does not %s; %s wait", worker->worker, worker->pid,
+			     does, what);
 	else
 		keeper_event(watch->keeper, "recovered",
 			     json_pack("{s:i, s:i, s:I}", "worker", worker->worker, "pid",
 				       worker->pid, "stalled_ms",
 				       (json_int_t)(before_ns / 1000000)),
-			     "worker %u (pid %u) accepts again, after %.1f s", worker->worker,
-			     worker->pid, before_ns / 1e9);
+			     "worker %u (pid %u) %ss again, after %.1f s", worker->worker,
+			     worker->pid, does, before_ns / 1e9);
 }
 
 static void look_at_slots(struct stall_watch *watch, uint64_t now_ns, uint64_t *next_ns)

@@ -2,6 +2,7 @@
 /* The service's side of a keeper: which sockets its workers have, and what goes to them. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -246,23 +247,41 @@ static void sync_watched(struct keeper *keeper)
 	keeper_status(keeper, "%u workers of %s", result.workers, result.server);
 }
 
-/* FNV-1a over the cookies of all listening sockets, which come sorted. */
-static uint64_t fingerprint(void)
+/*
+ * Goes on with FNV-1a over the cookies of sockets, which come sorted. 0: they can't be listed. Of
+ * UDP, connected sockets don't count: they come and go with what the server asks of others.
+ */
+static uint64_t hash_sockets(uint64_t hash, uint8_t proto, uint16_t port)
 {
-	uint64_t hash = 14695981039346656037ULL;
 	struct sockdiag_list list;
 
-	if (sockdiag_listeners(LB_PROTO_TCP, 0, &list))
+	if (!hash || sockdiag_listeners(proto, port, &list))
 		return 0;
-	for (size_t i = 0; i < list.count; i++)
-		hash = (hash ^ list.items[i].cookie) * 1099511628211ULL;
+	for (size_t i = 0; i < list.count; i++) {
+		if (list.items[i].state != TCP_ESTABLISHED)
+			hash = (hash ^ list.items[i].cookie) * 1099511628211ULL;
+	}
 	sockdiag_free(&list);
+	return hash;
+}
+
+/* Of all TCP listeners, and of the UDP sockets that are watched. */
+static uint64_t fingerprint(const struct keeper *keeper)
+{
+	uint64_t hash = hash_sockets(14695981039346656037ULL, LB_PROTO_TCP, 0);
+
+	for (size_t i = 0; i < keeper->options.nr_addrs; i++) {
+		const struct addr *addr = &keeper->options.addrs[i];
+
+		if (addr->proto == LB_PROTO_UDP)
+			hash = hash_sockets(hash, LB_PROTO_UDP, addr->port);
+	}
 	return hash;
 }
 
 void keeper_sync_if_changed(struct keeper *keeper)
 {
-	uint64_t sockets = fingerprint();
+	uint64_t sockets = fingerprint(keeper);
 
 	if (sockets && sockets == keeper->sockets_seen &&
 	    ++keeper->quiet_syncs < KEEPER_QUIET_SYNCS) {

@@ -106,6 +106,8 @@ static enum rescue_result find_targets(struct rescue *rescue)
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
 		const struct lb_stall *stall = &state->listeners[i].stalls[rescue->slot];
 
+		if (state->config->listeners[i].proto != LB_PROTO_TCP)
+			continue;
 		if (!stall->queued || !steer_registered_cookie(state, i, rescue->slot))
 			continue;
 		if (!other_accepts(rescue, i))
@@ -343,6 +345,8 @@ static enum rescue_result rescue_run(const char *service, uint32_t slot, pid_t k
 	err = state_open(&rescue.state, service, STATE_LOCK);
 	if (err)
 		return err == -EPERM || err == -EACCES ? RESCUE_NOT_PERMITTED : RESCUE_FAILED;
+	if (!service_counts(&rescue.state))
+		return RESCUE_DATAGRAMS;
 	rescue_repair(&rescue.state);
 	if (!sampler)
 		err = sampler_open(&rescue.state, &rescue.sampler);

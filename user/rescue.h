@@ -17,6 +17,7 @@
 #define RESCUE_RESULTS(X)                                                                          \
 	X(DONE, "what waited has moved")                                                           \
 	X(NOTHING_WAITS, "nothing waits there")                                                    \
+	X(DATAGRAMS, "its service is UDP, of which nothing can be moved")                          \
 	X(NO_OTHER, "no other worker accepts")                                                     \
 	X(KERNEL, "this kernel can't move a queue (needs 5.14)")                                   \
 	X(NOT_PERMITTED, "not permitted; it takes CAP_SYS_PTRACE, CAP_BPF and CAP_NET_ADMIN")      \

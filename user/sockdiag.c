@@ -91,6 +91,9 @@ static void parse_attributes(const void *data, size_t len, struct sockdiag_socke
 	attr = attr_find(data, len, INET_DIAG_SKV6ONLY, &size);
 	if (attr && size >= sizeof(uint8_t))
 		out->v6only = *(const uint8_t *)attr_data(attr) != 0;
+	attr = attr_find(data, len, INET_DIAG_SKMEMINFO, &size);
+	if (attr && size >= (SK_MEMINFO_RCVBUF + 1) * sizeof(uint32_t))
+		out->queue_max = ((const uint32_t *)attr_data(attr))[SK_MEMINFO_RCVBUF];
 	attr = attr_find(data, len, ATTR_CGROUP_ID, &size);
 	if (attr && size >= sizeof(out->cgroup_id))
 		memcpy(&out->cgroup_id, attr_data(attr), sizeof(out->cgroup_id));
@@ -306,10 +309,13 @@ static void list_sort(struct sockdiag_list *list)
 
 /*
  * Who asks for INET_DIAG_INFO also learns of MPTCP. Of listeners only: it makes each connection
- * five times as dear, because the kernel locks it and copies its tcp_info.
+ * five times as dear, because the kernel locks it and copies its tcp_info. Of UDP sockets the
+ * memory, which tells the room for what is unread.
  */
-static uint8_t wanted_extensions(uint32_t states)
+static uint8_t wanted_extensions(uint8_t proto, uint32_t states)
 {
+	if (proto == IPPROTO_UDP)
+		return 1U << (INET_DIAG_SKMEMINFO - 1);
 	return states == 1U << TCP_LISTEN ? 1U << (INET_DIAG_INFO - 1) : 0;
 }
 
@@ -320,7 +326,7 @@ static int dump_sockets(uint8_t proto, uint32_t states, uint16_t port, struct so
 		.fd = -1,
 		.buffer = buffer,
 		.proto = proto,
-		.extensions = wanted_extensions(states),
+		.extensions = wanted_extensions(proto, states),
 	};
 	int err = -EAGAIN;
 

@@ -20,9 +20,9 @@ struct sockdiag_socket {
 	uint8_t addr[16]; /* network order; AF_INET fills the first four bytes */
 	uint8_t peer[16]; /* IPv4 over a dual-stack listener is AF_INET6, ::ffff:a.b.c.d */
 	uint32_t uid;
-	uint32_t ifindex;   /* bound to this interface, or 0 */
-	uint32_t queued;    /* TCP_LISTEN: connections in the accept queue; else bytes unread */
-	uint32_t queue_max; /* TCP_LISTEN: the backlog; else bytes unsent or unacknowledged */
+	uint32_t ifindex; /* bound to this interface, or 0 */
+	uint32_t queued;  /* TCP_LISTEN: connections in the accept queue; else bytes unread */
+	uint32_t queue_max; /* TCP_LISTEN: the backlog; UDP: room for unread bytes; else bytes unsent */
 	uint64_t inode;	    /* as in /proc/PID/fd; 0 while no process has accepted it */
 	uint64_t cookie;    /* SO_COOKIE, except of MPTCP sockets */
 	uint64_t cgroup_id; /* of the cgroup it was made in; 0 if the kernel does not say */

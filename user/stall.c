@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See stall.h. One object of bpf/sample.bpf.c per listener, as each has its own maps. */
+/* See stall.h. One object of bpf/sample.bpf.c per listener: each has its own maps. */
 #include "stall.h"
 
 #include <bpf/bpf.h>
@@ -12,9 +12,18 @@
 #include "lb_stall.h"
 #include "probe.h"
 #include "sample.skel.h"
+#include "sample_udp.skel.h"
+
+/* Either object, seen alike. */
+struct object {
+	void *skel;
+	struct bpf_object_skeleton *skeleton;
+	struct bpf_map *queues, *stalls;
+	struct bpf_program *program;
+};
 
 struct sampler {
-	struct sample *objects[LB_MAX_LISTENERS];
+	struct object objects[LB_MAX_LISTENERS];
 	uint32_t count;
 };
 
@@ -26,22 +35,45 @@ uint64_t stall_tick_ns(void)
 	return tick.tv_nsec ? tick.tv_nsec : 4000000;
 }
 
-static int open_object(const struct state_listener *listener, struct sample **out)
+#define DEFINE_OPEN(name)                                                                          \
+	static int open_##name(struct object *object)                                              \
+	{                                                                                          \
+		struct name *skel = name##__open();                                                \
+                                                                                                   \
+		if (!skel)                                                                         \
+			return -errno;                                                             \
+		skel->rodata->lb_can_cast = probe_features()->cast;                                \
+		skel->rodata->lb_tick_ns = stall_tick_ns();                                        \
+		*object = (struct object){ skel, skel->skeleton, skel->maps.lb_queues,             \
+					   skel->maps.lb_stalls, skel->progs.lb_sample };          \
+		return 0;                                                                          \
+	}
+DEFINE_OPEN(sample)
+DEFINE_OPEN(sample_udp)
+
+static void close_object(struct object *object)
 {
-	struct sample *object = sample__open();
+	bpf_object__destroy_skeleton(object->skeleton);
+	free(object->skel);
+}
+
+static int open_object(const struct state *state, uint32_t index, struct object *out)
+{
+	const struct state_listener *listener = &state->listeners[index];
+	bool udp = state->config->listeners[index].proto == LB_PROTO_UDP;
+	struct object object;
 	int err;
 
-	if (!object)
-		return -errno;
-	object->rodata->lb_can_cast = probe_features()->cast;
-	object->rodata->lb_tick_ns = stall_tick_ns();
-	err = bpf_map__reuse_fd(object->maps.lb_queues, listener->queues_fd);
+	err = udp ? open_sample_udp(&object) : open_sample(&object);
+	if (err)
+		return err;
+	err = bpf_map__reuse_fd(object.queues, listener->queues_fd);
 	if (!err)
-		err = bpf_map__reuse_fd(object->maps.lb_stalls, listener->stalls_fd);
+		err = bpf_map__reuse_fd(object.stalls, listener->stalls_fd);
 	if (!err)
-		err = sample__load(object);
+		err = bpf_object__load_skeleton(object.skeleton);
 	if (err) {
-		sample__destroy(object);
+		close_object(&object);
 		return err == -EPERM || err == -ENOMEM ? err : -EOPNOTSUPP;
 	}
 	*out = object;
@@ -54,8 +86,7 @@ int sampler_open(const struct state *state, struct sampler **sampler)
 	int err = opened ? 0 : -ENOMEM;
 
 	while (!err && opened->count < state->nr_listeners) {
-		err = open_object(&state->listeners[opened->count],
-				  &opened->objects[opened->count]);
+		err = open_object(state, opened->count, &opened->objects[opened->count]);
 		opened->count += !err;
 	}
 	if (err) {
@@ -69,7 +100,7 @@ int sampler_open(const struct state *state, struct sampler **sampler)
 void sampler_close(struct sampler *sampler)
 {
 	for (uint32_t i = 0; sampler && i < sampler->count; i++)
-		sample__destroy(sampler->objects[i]);
+		close_object(&sampler->objects[i]);
 	free(sampler);
 }
 
@@ -84,8 +115,7 @@ int sampler_run(struct sampler *sampler, uint64_t *now_ns)
 	int err = 0;
 
 	for (uint32_t i = 0; i < sampler->count && !err; i++)
-		err = bpf_prog_test_run_opts(bpf_program__fd(sampler->objects[i]->progs.lb_sample),
-					     &run);
+		err = bpf_prog_test_run_opts(bpf_program__fd(sampler->objects[i].program), &run);
 	*now_ns = sample.now_ns;
 	return err;
 }

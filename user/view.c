@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,8 +148,11 @@ static void join_group(const struct state *state, struct view *view,
 			continue;
 		}
 		worker->half_open += member->half_open;
-		worker->queued += member->socket.queued;
-		worker->queue_max += member->socket.queue_max;
+		/* bytes and connections have no sum */
+		if (group->proto == LB_PROTO_TCP || view->datagrams) {
+			worker->queued += member->socket.queued;
+			worker->queue_max += member->socket.queue_max;
+		}
 		note_stall(state, member, &place, worker);
 		if (!view->counted)
 			worker->live += member->live;
@@ -227,11 +231,13 @@ int view_load(const struct state *state, struct view *view)
 	view->keeper = control_keeper(view->name);
 	view->policy = lb_word_policy(state->config->word);
 	view->limit = state->config->limit;
-	view->counted = track_is_on(state);
+	view->datagrams = !service_counts(state);
+	view->counted = track_is_on(state) || view->datagrams;
 	view->nr_listeners = state->nr_listeners;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
 		listener = &state->config->listeners[i];
-		view->listeners[i].proto = listener->proto == LB_PROTO_UDP ? "udp" : "tcp";
+		view->listeners[i].udp = listener->proto == LB_PROTO_UDP;
+		view->listeners[i].proto = view->listeners[i].udp ? "udp" : "tcp";
 		addr_format(listener->family, listener->addr, listener->port,
 			    view->listeners[i].address, ADDR_STRLEN);
 	}
@@ -262,4 +268,10 @@ double view_unevenness(const struct view *view)
 			most = view->workers[i].selected;
 	}
 	return total ? (double)most * view->nr_workers / total : 0;
+}
+
+void view_address(const struct view_listener *listener, char *out)
+{
+	snprintf(out, ADDR_STRLEN, "%s%.*s", listener->udp ? "udp/" : "",
+		 (int)(ADDR_STRLEN - sizeof("udp/")), listener->address);
 }

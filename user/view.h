@@ -17,11 +17,11 @@ struct view_worker {
 	uint32_t worker;
 	pid_t pid;	     /* 0 = none */
 	const char *state;   /* "up", "stalled", "draining", "down" */
-	uint64_t stalled_ns; /* for how long it has accepted nothing, if it is stalled */
+	uint64_t stalled_ns; /* for how long it has accepted or read nothing, if it is stalled */
 	uint32_t weight;
 	uint32_t live;
 	uint32_t half_open;
-	uint32_t queued;
+	uint32_t queued; /* connections, of a UDP service bytes, as is the room for them */
 	uint32_t queue_max;
 	uint64_t load;
 	uint64_t pace_us; /* what it takes per connection, see lb_pace.h; 0 = unknown */
@@ -36,6 +36,7 @@ struct view_worker {
 struct view_listener {
 	char address[ADDR_STRLEN];
 	const char *proto;
+	bool udp;
 	bool steering; /* our program is on a group there */
 };
 
@@ -62,6 +63,7 @@ struct view {
 		pid_t pid;
 		char address[ADDR_STRLEN];
 	} strangers[VIEW_STRANGERS]; /* the first of them */
+	bool datagrams;		     /* UDP only: there are no connections */
 	bool counted;		     /* live and opened are counted in the kernel */
 	int sockets_error;	     /* why the kernel's side of it is missing, or 0 */
 };
@@ -76,5 +78,8 @@ void view_free(struct view *view);
 
 /* max / mean of selected over workers, 1.0 = even; 0 without a connection. */
 double view_unevenness(const struct view *view);
+
+/* "0.0.0.0:80", "udp/0.0.0.0:53": as attach takes it; out holds ADDR_STRLEN. */
+void view_address(const struct view_listener *listener, char *out);
 
 #endif
