@@ -83,17 +83,17 @@ enum verdict {
 };
 
 /*
- * Would the slot's queue do for a connection? What is unknown does. With `taking` it gets one if
- * so, and the books are kept.
+ * Would the slot's queue do for a connection, or a datagram of so many bytes? What is unknown
+ * does. With `taking` it gets one if so, and the books are kept.
  */
 static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_now *now,
-						__u64 stall_ns, bool taking)
+						__u32 bytes, __u64 stall_ns, bool taking)
 {
 	struct lb_stall *stall = bpf_map_lookup_elem(&lb_stalls, &slot);
 	struct lb_counters *counters;
 	__u32 zero = 0;
 
-	if (lb_queue_is_full(now->queued, now->half_open, now->backlog))
+	if (has_no_room(now, bytes))
 		return FULL;
 	if (!stall)
 		return TAKEN;
@@ -164,7 +164,7 @@ static __always_inline bool slot_takes(__u32 slot)
 	if (!queue->sock)
 		return true;
 	return read_queue(queue, &now) && now.state == LISTENING &&
-	       judge_queue(slot, &now, config->stall_ns, false) == TAKEN;
+	       judge_queue(slot, &now, 0, config->stall_ns, false) == TAKEN;
 }
 
 /*
@@ -204,7 +204,7 @@ __attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 sl
 			/* one that is being closed must not pass for the least grave case */
 			verdict = now.state != LISTENING ?
 					  SKIPPED :
-					  judge_queue(slot, &now, stall_ns, !limited);
+					  judge_queue(slot, &now, ctx->len, stall_ns, !limited);
 		if (verdict == TAKEN && limited)
 			verdict = LIMITED;
 		if (verdict == TAKEN && !bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))

@@ -104,6 +104,15 @@ static __always_inline bool read_queue_slowly(const struct lb_queue *queue, stru
 		now->oldest = BPF_CORE_READ(sk, sk_receive_queue.next);
 	return true;
 }
+/*
+ * What a datagram takes of the buffer is not known here: from Linux 6.16 on the kernel drops it unless
+ * all of that fits, its bytes in a block of twice as many at most and, from a network card, a page.
+ * An empty buffer takes any.
+ */
+static __always_inline bool has_no_room(const struct queue_now *now, __u32 bytes)
+{
+	return now->queued && now->queued + 2 * bytes + 4096 > now->backlog;
+}
 #else
 #define HAS_CONNECTIONS true
 #define LISTENING 10 /* TCP_LISTEN */
@@ -135,6 +144,12 @@ static __always_inline bool read_queue_slowly(const struct lb_queue *queue, stru
 	now->half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	now->oldest = BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
 	return true;
+}
+
+static __always_inline bool has_no_room(const struct queue_now *now, __u32 bytes)
+{
+	(void)bytes;
+	return lb_queue_is_full(now->queued, now->half_open, now->backlog);
 }
 #endif
 

@@ -32,6 +32,8 @@ packages_of() {
 		nginx-light nginx
 		siege siege
 		wrk wrk
+		unbound unbound
+		dnsperf dnsperf
 		nftables nft
 		iproute2 ss
 		procps ps
@@ -144,6 +146,9 @@ install_missing() {
 	"${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
 	case " ${missing[*]} " in
 	*' nginx-light '*) disable_new nginx ;;
+	esac
+	case " ${missing[*]} " in
+	*' unbound '*) disable_new unbound ;;
 	esac
 	case " ${missing[*]} " in
 	*' haproxy '*) disable_new haproxy ;;

@@ -196,7 +196,8 @@ static void tell_stall(struct stall_watch *watch, uint32_t slot, uint64_t age_ns
 		*(udp ? &bytes : &waiting) += watch->state.listeners[i].stalls[slot].queued;
 	}
 	if (bytes)
-		snprintf(what, sizeof(what), "%u bytes%s", bytes, waiting ? " and connections" : "");
+		snprintf(what, sizeof(what), "%u bytes%s", bytes,
+			 waiting ? " and connections" : "");
 	else
 		snprintf(what, sizeof(what), "%u connections", waiting);
 	watch->slots[slot].complained = false;
