@@ -220,7 +220,8 @@ $(B)/tests/harness.o: tests/harness.c $(B)/flags | $(SKELS)
 	@mkdir -p $(@D)
 	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
 
-$(HARNESS): $(addprefix $(B)/tests/,harness.o integration/harness/runs.o integration/harness/obey.o)
+$(HARNESS): $(addprefix $(B)/tests/,harness.o integration/harness/runs.o integration/harness/obey.o \
+		integration/harness/datagrams.o)
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 

@@ -58,6 +58,14 @@ static int parse_workers(const struct cmd *cmd, const char *text, uint32_t *work
 	return EXIT_DONE;
 }
 
+static int udp_refused(const struct cmd *cmd, const char *option)
+{
+	return cmd_fail(cmd, EXIT_NOT_ABLE,
+			"--%s %.40s: run shares TCP only; start the server's UDP workers by "
+			"themselves, with SO_REUSEPORT, then lbctl attach udp/:PORT",
+			option, cmd_value(cmd, option));
+}
+
 /* "8080" or "8080,9090" into a list of ports. */
 static int parse_ports(const struct cmd *cmd, const char *option, __u16 *ports, __u32 *count)
 {
@@ -69,6 +77,8 @@ static int parse_ports(const struct cmd *cmd, const char *option, __u16 *ports, 
 	for (; text && *text; text += len + (text[len] == ',')) {
 		len = strcspn(text, ",");
 		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		if (!strncmp(one, "udp/", 4))
+			return udp_refused(cmd, option);
 		if (len >= sizeof(one) || parse_u64(one, 1, 65535, &port))
 			return cmd_fail(cmd, EXIT_USAGE,
 					"--%s %.40s: not a port; a port is 1 to 65535", option,
@@ -106,7 +116,7 @@ static int parse_listens(const struct cmd *cmd, struct keeper_options *options)
 		if (addr_parse(one, &addr, &why))
 			return cmd_fail(cmd, EXIT_USAGE, "--listen %s: %s", one, why);
 		if (addr.proto != LB_PROTO_TCP)
-			return cmd_fail(cmd, EXIT_NOT_ABLE, "--listen %s: TCP only so far", one);
+			return udp_refused(cmd, "listen");
 		if (options->nr_listens + (addr.any ? 2 : addr.nr_hosts) > LB_MAX_LISTENERS)
 			return cmd_fail(cmd, EXIT_USAGE, "--listen: at most %d addresses",
 					LB_MAX_LISTENERS);

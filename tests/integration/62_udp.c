@@ -1,232 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/*
- * UDP: each datagram is a decision, flows stay where they are, what can't read is passed by. Workers
- * answer a datagram with their number; clients take a new socket, and so a new flow, for each.
- */
-#include "harness.h"
+/* UDP: each datagram is a decision, flows stay where they are, what can't read is passed by. */
+#include "integration/harness/datagrams.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sockdiag.h"
-
-#define WORKERS 4
-#define PORT 8080
-#define ANSWER_MS 5000
-#define MOST_BYTES 16384
 #define CLIENTS 64
 
-static pid_t pids[WORKERS];
 static struct show show;
 
-/* --- workers --- */
-
-enum kind {
-	ONLY4 = 1,
-	ONLY6 = 2,
-	DUAL = 4, /* IPv6 that takes IPv4 */
-	AND_TCP = 8,
-	SHORT = 16, /* little room for what is unread */
-};
-
-static volatile sig_atomic_t ending;
-
-static void note_end(int number)
-{
-	(void)number;
-	ending = 1;
-}
-
-static int bound(int family, int type, bool v6only)
-{
-	const struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = htons(PORT) };
-	const struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
-	const struct timeval pause = { .tv_usec = 50 * 1000 };
-	int fd = socket(family, type | SOCK_CLOEXEC, 0), on = 1, only = v6only;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof(pause));
-	if (family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
-	if (bind(fd, family == AF_INET ? (void *)&any4 : (void *)&any6,
-		 family == AF_INET ? sizeof(any4) : sizeof(any6)) ||
-	    (type == SOCK_STREAM && listen(fd, 64)))
-		return -1;
-	return fd;
-}
-
-/* SIGTERM: what has come is answered still. */
-static void answer(int fd, char number)
-{
-	struct sockaddr_storage from;
-	char bytes[MOST_BYTES];
-	socklen_t len;
-	ssize_t n;
-
-	do {
-		len = sizeof(from);
-		n = recvfrom(fd, bytes, sizeof(bytes), 0, (void *)&from, &len);
-		if (n >= 0)
-			sendto(fd, &number, 1, 0, (void *)&from, len);
-	} while (n >= 0 || !ending);
-	_exit(0);
-}
-
-static void serve(char number, int kind)
-{
-	int room = 4096, fd;
-
-	sigaction(SIGTERM, &(const struct sigaction){ .sa_handler = note_end }, NULL);
-	if (kind & AND_TCP && bound(AF_INET, SOCK_STREAM, false) < 0)
-		_exit(1);
-	if (kind & ONLY4 && kind & ONLY6 && !fork())
-		answer(bound(AF_INET6, SOCK_DGRAM, true), number);
-	fd = bound(kind & ONLY4 ? AF_INET : AF_INET6, SOCK_DGRAM, kind & ONLY6);
-	if (kind & SHORT)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	answer(fd, number);
-}
-
-static size_t unconnected(void)
-{
-	struct sockdiag_list list;
-	size_t n = 0;
-
-	assert_int_equal(sockdiag_listeners(LB_PROTO_UDP, PORT, &list), 0);
-	for (size_t i = 0; i < list.count; i++)
-		n += list.items[i].state != TCP_ESTABLISHED;
-	sockdiag_free(&list);
-	return n;
-}
-
-static void worker_start(int number, int kind)
-{
-	size_t want = unconnected() + 1 + ((kind & ONLY4) && (kind & ONLY6));
-
-	pids[number] = fork();
-	assert_true(pids[number] >= 0);
-	if (!pids[number])
-		serve(number, kind);
-	wait_until(unconnected() == want, 5000);
-}
-
-static void worker_end(int number, int with)
-{
-	kill(pids[number], with);
-	wait_until(waitpid(pids[number], NULL, WNOHANG) == pids[number], 5000);
-}
-
-static void start(int kind, const char *policy)
-{
-	for (int i = 0; i < WORKERS; i++)
-		worker_start(i, kind);
-	lbctl_ok("attach", "--name", "dns", "--policy", policy, "udp/:8080", NULL);
-}
-
-/* --- clients --- */
-
-/* Bound to an address of its own (IPv4, host order) and port, if not 0. */
-static int client_from(uint32_t address, uint16_t port)
-{
-	const struct sockaddr_in from = { .sin_family = AF_INET,
-					  .sin_port = htons(port),
-					  .sin_addr.s_addr = htonl(address) };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	assert_return_code(bind(fd, (void *)&from, sizeof(from)), errno);
-	return fd;
-}
-
-static void say(int fd, bool v6, size_t bytes)
-{
-	static const char nothing[MOST_BYTES];
-	const struct sockaddr_in to4 = { .sin_family = AF_INET,
-					 .sin_port = htons(PORT),
-					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const struct sockaddr_in6 to6 = { .sin6_family = AF_INET6,
-					  .sin6_port = htons(PORT),
-					  .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-
-	assert_int_equal(sendto(fd, nothing, bytes, 0, v6 ? (void *)&to6 : (void *)&to4,
-				v6 ? sizeof(to6) : sizeof(to4)),
-			 bytes);
-}
-
-/* The number of the worker that answers; -1: none does. */
-static int hear(int fd)
-{
-	struct pollfd ready = { fd, POLLIN, 0 };
-	char number;
-
-	if (poll(&ready, 1, scaled_ms(ANSWER_MS)) != 1 || recv(fd, &number, 1, 0) != 1)
-		return -1;
-	return number;
-}
-
-static int ask_on(int fd)
-{
-	int number;
-
-	say(fd, false, 1);
-	number = hear(fd);
-	if (number < 0 || number >= WORKERS)
-		fail_msg("a datagram was not answered");
-	return number;
-}
-
-static int ask(bool v6)
-{
-	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), number;
-
-	say(fd, v6, 1);
-	number = hear(fd);
-	close(fd);
-	return number;
-}
-
-static void expect_answers(unsigned int n, bool v6, const unsigned int want[WORKERS])
-{
-	unsigned int got[WORKERS] = { 0 };
-
-	for (unsigned int i = 0; i < n; i++) {
-		int number = ask(v6);
-
-		assert_in_range(number, 0, WORKERS - 1);
-		got[number]++;
-	}
-	for (int i = 0; i < WORKERS; i++)
-		assert_int_equal(got[i], want[i]);
-}
-
 static const unsigned int even[] = { 25, 25, 25, 25 };
-
-/* --- tests --- */
 
 static void expect_even(int kind, bool v4, bool v6)
 {
 	const unsigned int each = 25 * (v4 + v6);
 	struct books before;
 
-	start(kind, "rr");
+	udp_start(kind, "rr");
 	books_read("dns", &before);
 	if (v4)
-		expect_answers(100, false, even);
+		udp_expect(100, false, even);
 	if (v6)
-		expect_answers(100, true, even);
+		udp_expect(100, true, even);
 	books_expect("dns", &before, .cursor = 4 * each, .selected = { each, each, each, each });
 	for (int i = 0; i < WORKERS; i++)
-		worker_end(i, SIGKILL);
-	wait_until(unconnected() == 0, 5000);
+		udp_worker_end(i, SIGKILL);
+	wait_until(udp_unconnected() == 0, 5000);
 	lbctl_ok("detach", "dns", NULL);
 }
 
@@ -249,19 +54,19 @@ static void test_weights_and_drain(void **state)
 	struct books before;
 
 	(void)state;
-	start(ONLY4, "rr");
+	udp_start(ONLY4, "rr");
 	lbctl_ok("set-weight", "dns", "0", "3", NULL);
 	books_read("dns", &before);
-	expect_answers(120, false, heavy);
+	udp_expect(120, false, heavy);
 	books_expect("dns", &before, .cursor = 120, .selected = { 60, 20, 20, 20 });
 	lbctl_ok("drain", "dns", "1", "--wait", "5", NULL);
 	books_read("dns", &before);
-	expect_answers(100, false, drained);
+	udp_expect(100, false, drained);
 	books_expect("dns", &before, .cursor = 100, .selected = { 60, 0, 20, 20 });
 	lbctl_ok("detach", "dns", NULL);
 	assert_true(pins_are_gone());
 	for (int i = 0; i < 20; i++)
-		assert_in_range(ask(false), 0, WORKERS - 1);
+		assert_in_range(udp_ask(false), 0, WORKERS - 1);
 }
 
 /* Clients 127.1.0.1 and on, three datagrams each from ports of their own. */
@@ -271,7 +76,7 @@ static unsigned int ask_clients(int worker[CLIENTS])
 
 	for (int i = 0; i < CLIENTS; i++) {
 		for (int again = 0; again < 3; again++) {
-			int fd = client_from(0x7f010001 + i * 257, 0), number = ask_on(fd);
+			int fd = udp_client(0x7f010001 + i * 257, 0), number = udp_ask_on(fd);
 
 			split += again && number != worker[i];
 			worker[i] = number;
@@ -288,7 +93,7 @@ static void test_hash(void **state)
 	struct books before;
 
 	(void)state;
-	start(ONLY4, "hash");
+	udp_start(ONLY4, "hash");
 	books_read("dns", &before);
 	assert_int_equal(ask_clients(first), 0);
 	for (int i = 0; i < CLIENTS; i++)
@@ -311,7 +116,7 @@ static unsigned int ask_flows(void)
 	unsigned int stayed = 0;
 
 	for (int i = 0; i < 8; i++) {
-		int number = ask_on(flow_fds[i]);
+		int number = udp_ask_on(flow_fds[i]);
 
 		stayed += number == flow_worker[i];
 		flow_worker[i] = number;
@@ -329,10 +134,10 @@ static void test_flows(void **state)
 	struct books before, after;
 
 	(void)state;
-	start(ONLY4, "rr");
+	udp_start(ONLY4, "rr");
 	lbctl_ok("set", "dns", "flow_ms=600000", NULL);
 	for (int i = 0; i < 8; i++)
-		flow_fds[i] = client_from(INADDR_LOOPBACK, 0);
+		flow_fds[i] = udp_client(INADDR_LOOPBACK, 0);
 	books_read("dns", &before);
 	ask_flows();
 	for (int i = 0; i < 4; i++)
@@ -346,7 +151,7 @@ static void test_flows(void **state)
 	books_read("dns", &after);
 	assert_int_equal(after.kept - before.kept, 14);
 	lbctl_ok("resume", "dns", "1", NULL);
-	worker_end(2, SIGKILL);
+	udp_worker_end(2, SIGKILL);
 	assert_in_range(ask_flows(), 8 - 4, 8 - 2);
 	assert_int_equal(ask_flows(), 8);
 
@@ -369,14 +174,14 @@ static void test_more_flows_than_room(void **state)
 
 	(void)state;
 	for (int i = 0; i < WORKERS; i++)
-		worker_start(i, ONLY4);
+		udp_worker_start(i, ONLY4);
 	lbctl_ok("attach", "--name", "dns", "--flows", "16", "udp/:8080", NULL);
 	lbctl_ok("set", "dns", "flow_ms=600000", NULL);
 	books_read("dns", &before);
 	for (int i = 0; i < 400; i++)
-		fds[i] = client_from(INADDR_LOOPBACK, 0);
+		fds[i] = udp_client(INADDR_LOOPBACK, 0);
 	for (int i = 0; i < 800; i++)
-		ask_on(fds[i % 400]);
+		udp_ask_on(fds[i % 400]);
 	books_read("dns", &after);
 	assert_int_equal(books_selected(&after) - books_selected(&before), 800);
 	assert_int_equal(after.cursor - before.cursor + after.kept - before.kept, 800);
@@ -396,9 +201,9 @@ static void test_connected_socket(void **state)
 
 	(void)state;
 	for (int i = 0; i < WORKERS; i++)
-		worker_start(i, ONLY4);
-	mine = bound(AF_INET, SOCK_DGRAM, false);
-	client = client_from(INADDR_LOOPBACK, 0);
+		udp_worker_start(i, ONLY4);
+	mine = udp_bound(AF_INET, SOCK_DGRAM, false);
+	client = udp_client(INADDR_LOOPBACK, 0);
 	assert_return_code(getsockname(client, (void *)&peer, &len), errno);
 	assert_return_code(connect(mine, (void *)&peer, sizeof(peer)), errno);
 	lbctl_ok("attach", "--name", "dns", "udp/:8080", NULL);
@@ -408,12 +213,12 @@ static void test_connected_socket(void **state)
 	for (int i = 0; i < 10; i++) {
 		struct pollfd ready = { mine, POLLIN, 0 };
 
-		say(client, false, 1);
+		udp_say(client, false, 1);
 		assert_int_equal(poll(&ready, 1, scaled_ms(ANSWER_MS)), 1);
 		assert_int_equal(recv(mine, &byte, 1, 0), 1);
 	}
 	books_read("dns", &before);
-	expect_answers(100, false, even);
+	udp_expect(100, false, even);
 	books_expect("dns", &before, .cursor = 100, .selected = { 25, 25, 25, 25 });
 	close(client);
 	close(mine);
@@ -421,11 +226,11 @@ static void test_connected_socket(void **state)
 
 static void nobody_reads(int number)
 {
-	int fd = client_from(INADDR_LOOPBACK, 0);
+	int fd = udp_client(INADDR_LOOPBACK, 0);
 
-	kill(pids[number], SIGSTOP);
+	kill(udp_pids[number], SIGSTOP);
 	for (int i = 0; i < 120; i++)
-		say(fd, false, 500);
+		udp_say(fd, false, 500);
 	close(fd);
 }
 
@@ -446,27 +251,27 @@ static void test_full_buffer(void **state)
 	struct books before;
 
 	(void)state;
-	start(ONLY4 | SHORT, "rr");
+	udp_start(ONLY4 | SHORT, "rr");
 	nobody_reads(3);
 	wait_until(others_have_read(3), 5000);
-	while (ask(false) != 2)
+	while (udp_ask(false) != 2)
 		;
 	books_read("dns", &before);
-	expect_answers(90, false, three);
+	udp_expect(90, false, three);
 	books_expect("dns", &before, .cursor = 120, .redraws = 30, .selected = { 30, 30, 30 },
 		     .skipped = { 0, 0, 0, 30 });
-	kill(pids[3], SIGCONT);
+	kill(udp_pids[3], SIGCONT);
 	lbctl_ok("drain", "dns", "3", "--wait", "5", NULL);
 	lbctl_ok("resume", "dns", "3", NULL);
-	expect_answers(40, false, again);
+	udp_expect(40, false, again);
 }
 
 static bool is_skipped(int number)
 {
-	int fd = client_from(INADDR_LOOPBACK, 0);
+	int fd = udp_client(INADDR_LOOPBACK, 0);
 	struct books books;
 
-	say(fd, false, 1);
+	udp_say(fd, false, 1);
 	close(fd);
 	books_read("dns", &books);
 	return books.skipped[number];
@@ -477,16 +282,16 @@ static void test_hung_worker(void **state)
 {
 	(void)state;
 	stalls_count = true;
-	start(ONLY4, "rr");
+	udp_start(ONLY4, "rr");
 	lbctl_ok("set", "dns", "stall_ms=300", NULL);
-	kill(pids[1], SIGSTOP);
+	kill(udp_pids[1], SIGSTOP);
 	wait_until(is_skipped(1), 10000);
 	show_read("dns", &show);
 	assert_string_equal(show.worker[1].state, "stalled");
 	for (int i = 0; i < 60; i++)
-		assert_true(ask(false) >= 0);
-	kill(pids[1], SIGCONT);
-	wait_until(ask(false) == 1, 10000);
+		assert_true(udp_ask(false) >= 0);
+	kill(udp_pids[1], SIGCONT);
+	wait_until(udp_ask(false) == 1, 10000);
 	stalls_count = false;
 }
 
@@ -499,13 +304,13 @@ static void test_odd_datagrams(void **state)
 	struct books before, after;
 
 	(void)state;
-	start(ONLY4, "rr");
+	udp_start(ONLY4, "rr");
 	books_read("dns", &before);
 	for (unsigned int i = 0; i < n; i++) {
-		int fd = client_from(INADDR_LOOPBACK, ports[i / ARRAY_SIZE(bytes)]);
+		int fd = udp_client(INADDR_LOOPBACK, ports[i / ARRAY_SIZE(bytes)]);
 
-		say(fd, false, bytes[i % ARRAY_SIZE(bytes)]);
-		assert_int_equal(hear(fd), i % WORKERS);
+		udp_say(fd, false, bytes[i % ARRAY_SIZE(bytes)]);
+		assert_int_equal(udp_hear(fd), i % WORKERS);
 		close(fd);
 	}
 	books_read("dns", &after);
@@ -524,7 +329,7 @@ static void test_with_tcp(void **state)
 
 	(void)state;
 	for (int i = 0; i < WORKERS; i++)
-		worker_start(i, ONLY4 | AND_TCP);
+		udp_worker_start(i, ONLY4 | AND_TCP);
 	lbctl_ok("attach", "--name", "dns", ":8080", "udp/:8080", NULL);
 	show_read("dns", &show);
 	assert_int_equal(show.nr_workers, WORKERS);
@@ -533,7 +338,7 @@ static void test_with_tcp(void **state)
 	for (int i = 0; i < 20; i++) {
 		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		assert_return_code(connect(fds[i], (void *)&to, sizeof(to)), errno);
-		assert_int_equal(ask(false), (2 * i + 1) % WORKERS);
+		assert_int_equal(udp_ask(false), (2 * i + 1) % WORKERS);
 	}
 	books_expect("dns", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 	for (int i = 0; i < 20; i++)
@@ -549,18 +354,18 @@ static void test_restart_under_a_stream(void **state)
 	pid_t stream;
 
 	(void)state;
-	start(ONLY4, "rr");
+	udp_start(ONLY4, "rr");
 	stream = fork();
 	while (!stream) {
-		count[1] += ask(false) < 0;
+		count[1] += udp_ask(false) < 0;
 		count[0]++;
 	}
 	for (int i = 0; i < WORKERS; i++) {
 		unsigned int seen = count[0];
 
 		lbctl_ok("drain", "dns", numbers[i], "--wait", "5", NULL);
-		worker_end(i, SIGTERM);
-		worker_start(i, ONLY4);
+		udp_worker_end(i, SIGTERM);
+		udp_worker_start(i, ONLY4);
 		lbctl_ok("attach", "udp/:8080", NULL);
 		wait_until(count[0] > seen + 20, 10000);
 	}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* unbound, whose threads have a UDP socket each, under dnsperf. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sockdiag.h"
+
+#define THREADS 4
+#define PORT 5300
+#define QUERIES 2000
+#define CONF HARNESS_DIR "/unbound.conf"
+#define NAMES HARNESS_DIR "/names"
+
+static struct show show;
+
+static size_t sockets(void)
+{
+	struct sockdiag_list list;
+	size_t n;
+
+	assert_int_equal(sockdiag_listeners(LB_PROTO_UDP, PORT, &list), 0);
+	n = list.count;
+	sockdiag_free(&list);
+	return n;
+}
+
+static void unbound_start(struct job *unbound)
+{
+	static const char *const argv[] = { "unbound", "-d", "-c", CONF, NULL };
+	FILE *names;
+
+	file_write(CONF,
+		   "server:\n num-threads: 4\n so-reuseport: yes\n interface: 127.0.0.1@5300\n"
+		   " do-daemonize: no\n do-tcp: no\n chroot: \"\"\n username: \"\"\n"
+		   " pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n"
+		   " local-zone: \"test.\" static\n"
+		   " local-data: \"a.test. A 192.0.2.1\"\n"
+		   "remote-control:\n control-enable: no\n");
+	names = fopen(NAMES, "w");
+	assert_non_null(names);
+	for (int i = 0; i < QUERIES; i++)
+		fputs("a.test A\n", names);
+	fclose(names);
+	job_start(unbound, argv, 60000);
+	wait_until(sockets() == THREADS, 10000);
+	lbctl_ok("attach", "--name", "dns", "udp/:5300", NULL);
+}
+
+/* So many queries, one after another in a way, from each of `clients` sockets. */
+static void query(const char *clients)
+{
+	const char *const argv[] = { "dnsperf", "-s", "127.0.0.1", "-p", "5300", "-d",	  NAMES,
+				     "-n",	"1",  "-q",	   "20", "-c",	 clients, NULL };
+	struct output output;
+
+	command_run(&output, argv, 60000);
+	if (output.status || !strstr(output.out, "2000 (100.00%)") ||
+	    !strstr(output.out, "Queries lost:         0 (0.00%)"))
+		fail_msg("dnsperf: %s%s", output.out, output.err);
+	output_free(&output);
+}
+
+/*
+ * 1. rr: even to the datagram, 0 lost, whatever the clients
+ * 2. flows: a client's queries stay with the thread that had its first
+ */
+static void test_dnsperf(void **state)
+{
+	struct job unbound;
+	struct books before;
+	struct output output;
+
+	(void)state;
+	unbound_start(&unbound);
+	show_read("dns", &show);
+	assert_int_equal(show.nr_workers, THREADS);
+	books_read("dns", &before);
+	query("1");
+	query("8");
+	books_expect("dns", &before, .cursor = 4000, .selected = { 1000, 1000, 1000, 1000 });
+
+	lbctl_ok("set", "dns", "flow_ms=600000", NULL);
+	books_read("dns", &before);
+	query("8");
+	books_expect("dns", &before, .cursor = 8, .kept = 1992, .selected = { 500, 500, 500, 500 });
+	kill(unbound.pid, SIGTERM);
+	job_wait(&unbound, &output);
+	output_free(&output);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		harness_test(test_dnsperf),
+	};
+
+	(void)argc;
+	return harness_run(argv[0], tests);
+}
