@@ -25,8 +25,8 @@ static __always_inline __u64 weigh_conns(const struct candidate *c)
 
 static __always_inline __u32 pick_least_conn(const struct decision *d)
 {
-	__u64 start = next_index(d->counters);
+	__u32 start = scan_start(d);
 	__u64 least = lb_result_least(lb_scan(d->word, start, 0));
 
-	return lb_key_is_none(least) ? schedule_slot(d, start) : scanned_slot(d, start, least);
+	return lb_key_is_none(least) ? start : scanned_slot(d, start, least);
 }

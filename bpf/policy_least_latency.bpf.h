@@ -30,13 +30,14 @@ static __always_inline __u64 weigh_latency(const struct candidate *c)
 
 static __always_inline __u32 pick_least_latency(const struct decision *d)
 {
-	__u64 start = next_index(d->counters), now_ns = bpf_ktime_get_ns();
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u32 start = scan_start(d);
 	__u64 least = lb_result_least(lb_scan(d->word, start, now_ns));
 	struct lb_stats *stats;
 	__u32 slot;
 
 	if (lb_key_is_none(least))
-		return schedule_slot(d, start);
+		return start;
 	slot = scanned_slot(d, start, least);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	if (!stats)

@@ -43,7 +43,8 @@ static __always_inline __u64 weigh_load(const struct candidate *c)
 /* Remembers when it named a slot. */
 static __always_inline __u32 pick_least_load(const struct decision *d)
 {
-	__u64 start = next_index(d->counters), now_ns = bpf_ktime_get_ns();
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u32 start = scan_start(d);
 	__u64 result = lb_scan(d->word, start, now_ns);
 	__u64 least = lb_result_least(result);
 	struct lb_stats *stats;
@@ -51,7 +52,7 @@ static __always_inline __u32 pick_least_load(const struct decision *d)
 
 	if (!lb_result_is_fresh(result)) {
 		count(&d->counters->all_stale);
-		return schedule_slot(d, start);
+		return start;
 	}
 	if (lb_key_is_silent(least))
 		count(&d->counters->stale_probes);

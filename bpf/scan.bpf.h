@@ -26,6 +26,15 @@ struct candidate {
 	__u64 none; /* LB_KEY_NONE, as the verifier does not know it */
 };
 
+/*
+ * Where a scan begins: at the next slot of the table, which has only those that are up, so that
+ * ties go to them in turn. At each slot in turn, the one behind a dead worker would get its ties too.
+ */
+static __always_inline __u32 scan_start(const struct decision *d)
+{
+	return schedule_slot(d, next_index(d->counters));
+}
+
 /* The key of a slot: lb_key() of its cost, c->position where it is silent, or c->none. */
 static __always_inline __u64 weigh_load(const struct candidate *c);
 static __always_inline __u64 weigh_conns(const struct candidate *c);
@@ -80,10 +89,10 @@ __attribute__((noinline)) __u64 lb_weigh_batch(__u64 word, __u32 first, __u32 po
 }
 
 /*
- * The result (see lb_key_result()) over the window that begins at slot start % used_slots. Global
+ * The result (see lb_key_result()) over the window that begins at slot `start`. Global
  * as well: what it learns of used_slots must not multiply the paths through its caller.
  */
-__attribute__((noinline)) __u64 lb_scan(__u64 word, __u64 start, __u64 now_ns)
+__attribute__((noinline)) __u64 lb_scan(__u64 word, __u32 start, __u64 now_ns)
 {
 	__u64 none = LB_KEY_NONE, least = none, seen = 0, result;
 	struct lb_config *config;
@@ -102,7 +111,7 @@ __attribute__((noinline)) __u64 lb_scan(__u64 word, __u64 start, __u64 now_ns)
 }
 
 /* The slot that a scan from `start` found. */
-static __always_inline __u32 scanned_slot(const struct decision *d, __u64 start, __u64 least)
+static __always_inline __u32 scanned_slot(const struct decision *d, __u32 start, __u64 least)
 {
 	__u32 used = d->config->used_slots;
 

@@ -244,6 +244,12 @@ static bool others_have_read(int number)
 	return show.worker[number].queued != 0;
 }
 
+static bool has_read(int number)
+{
+	show_read("dns", &show);
+	return !show.worker[number].queued;
+}
+
 /* A buffer without room is passed by, to the datagram; read again, it takes its share. */
 static void test_full_buffer(void **state)
 {
@@ -261,6 +267,7 @@ static void test_full_buffer(void **state)
 	books_expect("dns", &before, .cursor = 120, .redraws = 30, .selected = { 30, 30, 30 },
 		     .skipped = { 0, 0, 0, 30 });
 	kill(udp_pids[3], SIGCONT);
+	wait_until(has_read(3), 5000);
 	lbctl_ok("drain", "dns", "3", "--wait", "5", NULL);
 	lbctl_ok("resume", "dns", "3", NULL);
 	udp_expect(40, false, again);
