@@ -260,6 +260,9 @@ static void test_full_buffer(void **state)
 	udp_start(ONLY4 | SHORT, "rr");
 	nobody_reads(3);
 	wait_until(others_have_read(3), 5000);
+	/* what is shorter than that has room a little longer */
+	for (int i = 0; i < 4 * WORKERS; i++)
+		udp_ask(false);
 	while (udp_ask(false) != 2)
 		;
 	books_read("dns", &before);
