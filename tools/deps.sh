@@ -30,6 +30,7 @@ packages_of() {
 	test) cat <<-END ;;
 		libcmocka-dev cmocka.h
 		nginx-light nginx
+		nodejs node
 		siege siege
 		wrk wrk
 		unbound unbound
