@@ -24,7 +24,7 @@
 #include "trouble.h"
 
 #define MOST_LINE_BYTES 65536
-#define RESERVED_FILES 32
+#define RESERVED_FILES 48 /* to load a program for one more listener takes most */
 
 static uint64_t now_us(const struct keeper *keeper)
 {
