@@ -260,7 +260,8 @@ static void kill_each(void)
 	print_message("%lu requests, %lu failed, %lu were accepted by who was killed\n",
 		      wrk.requests, wrk.socket_errors, lost);
 	assert_int_equal(wrk.bad_answers, 0);
-	assert_in_range(wrk.socket_errors, 0, lost);
+	/* a handshake that ends while its listener closes is the kernel's to reset: one a kill at most */
+	assert_in_range(wrk.socket_errors, 0, lost + kills);
 	run_stop(&run);
 }
 

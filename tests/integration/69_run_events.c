@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 
 #define WORKERS 4
-#define URL "http://127.0.0.1:8080/"
-#define KILLS 6
 
 static struct run run, events;
 static struct show show;
@@ -206,46 +204,6 @@ static void test_clients_that_end_cost_nothing(void **state)
 	run_stop(&run);
 }
 
-/* The sum of "lost" over all exits. */
-static unsigned long lost_together(void)
-{
-	unsigned long lost = 0;
-	json_t *event;
-
-	for (unsigned int i = 0; (event = event_of("exit", i)); i++) {
-		lost += json_integer_value(json_object_get(event, "lost"));
-		json_decref(event);
-	}
-	return lost;
-}
-
-/* 1. wrk runs, workers are killed in turn  2. no more requests failed than the exits tell of */
-static void test_kills_under_load(void **state)
-{
-	pid_t pids[WORKERS];
-	struct wrk wrk;
-	struct job job;
-
-	(void)state;
-	start_shared();
-	lbctl_ok("set", "web", "stall_ms=0", NULL);
-	follow_events();
-	wrk_start(&job, URL, "16", 100);
-	for (int i = 0; i < KILLS; i++) {
-		run_pids(&run, pids, WORKERS);
-		kill(pids[i % WORKERS], SIGKILL);
-		run_expect_lines(&events, "killed by SIGKILL", i + 1);
-	}
-	run_pids(&run, pids, WORKERS);
-	wrk_stop(&job);
-	wrk_wait(&job, &wrk);
-	print_message("%lu requests, %lu failed, %lu lost\n", wrk.requests, wrk.socket_errors,
-		      lost_together());
-	assert_int_equal(wrk.bad_answers, 0);
-	assert_true(wrk.socket_errors <= lost_together());
-	run_stop(&run);
-}
-
 /* --- what someone changes --- */
 
 /* Each change by another lbctl is told once, with what was before. */
@@ -359,7 +317,6 @@ int main(int argc, char **argv)
 		runs_test(test_killed),
 		runs_test(test_killed_with_listen),
 		runs_test(test_clients_that_end_cost_nothing),
-		runs_test(test_kills_under_load),
 		runs_test(test_changes),
 		runs_test(test_reload_is_told),
 		runs_test(test_watch_tells_who),
