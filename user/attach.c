@@ -200,7 +200,6 @@ static const char *owner_of(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], si
 	return NULL;
 }
 
-/* Who steers the groups now decides the name; a group of somebody else's is refused. */
 /* The service that listens where the group does: its server was started anew. */
 static const char *heir_of(const struct reuseport_group *group, char (*names)[LB_NAME_MAX + 1],
 			   size_t n)
@@ -219,6 +218,7 @@ static const char *heir_of(const struct reuseport_group *group, char (*names)[LB
 	return NULL;
 }
 
+/* Who steers the groups now decides the name; a group of somebody else's is refused. */
 static int choose_name(struct attach *attach, char *name)
 {
 	const struct attach_request *request = attach->request;
