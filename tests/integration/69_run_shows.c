@@ -24,10 +24,14 @@ static struct clients clients;
 
 static bool has_node(void)
 {
-	if (!system("node --version >" HARNESS_DIR "/node 2>&1"))
-		return true;
-	print_message("no node here\n");
-	return false;
+	return !system("node --version >" HARNESS_DIR "/node 2>&1");
+}
+
+/* Skipped, and so counted, where there is none. */
+static void needs_node(void)
+{
+	if (!has_node())
+		skip();
 }
 
 static const char *example(const char *name)
@@ -95,8 +99,7 @@ static void test_http_example_under_siege(void **state)
 	struct siege siege;
 
 	(void)state;
-	if (!has_node())
-		return;
+	needs_node();
 	start_counted("http.js");
 	siege_run(&siege, "http://127.0.0.1:3000/", "100", "2");
 	assert_int_equal(siege.transactions, 200);
@@ -120,8 +123,7 @@ static void expect_hello(uint16_t port)
 static void test_tcp_example(void **state)
 {
 	(void)state;
-	if (!has_node())
-		return;
+	needs_node();
 	start_counted("app.js");
 	for (int i = 0; i < 200; i++)
 		expect_hello(8124);
@@ -148,8 +150,7 @@ static void test_message_example(void **state)
 	struct output output;
 
 	(void)state;
-	if (!has_node())
-		return;
+	needs_node();
 	command_run(&output, argv, COMMAND_MS);
 	alone = lines_of_master(output.out);
 	if (!alone)
@@ -174,8 +175,7 @@ static void test_message_example(void **state)
 static void test_worker_of_the_message_example(void **state)
 {
 	(void)state;
-	if (!has_node())
-		return;
+	needs_node();
 	run_start(&run, "web", "-n", "2", "--wait-ready", "--", "node", example("worker.js"), NULL);
 	run_expect_lines(&run, "is online", 2);
 	run_expect_lines(&run, "worker 0 says: \"ready\"", 1);
@@ -206,8 +206,7 @@ static void test_reload_with_a_syntax_error(void **state)
 	struct job job;
 
 	(void)state;
-	if (!has_node())
-		return;
+	needs_node();
 	file_write(APP, graceful_js);
 	run_start(&run, "web", "-n", "4", "--", "node", APP, NULL);
 	run_pids(&run, pids, WORKERS);
