@@ -10,8 +10,16 @@
 
 #include "lb_inspect.h"
 
-#define TCP_CLOSE 7 /* of UDP: not connected */
+#define TCP_CLOSE 7 /* of UDP: not connected; of TCP: a listener that was just closed */
 #define TCP_LISTEN 10
+
+/*
+ * The kernel visits listeners first and then each connection of the namespace, under its lock: on a
+ * busy host some 50,000 of them for nothing. So the first one ends the read, with EAGAIN where
+ * nothing was written.
+ */
+#define GO_ON 0
+#define END_READ 1
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -48,15 +56,17 @@ int lb_inspect(struct bpf_iter__tcp *ctx)
 	struct lb_listening out = {};
 	struct inet_connection_sock *icsk;
 
-	if (!skc || skc->skc_state != TCP_LISTEN)
-		return 0;
+	if (!skc || skc->skc_state == TCP_CLOSE)
+		return GO_ON;
+	if (skc->skc_state != TCP_LISTEN)
+		return END_READ;
 	icsk = (struct inet_connection_sock *)skc;
 	describe(&out, (struct sock *)skc);
 	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	out.oldest = (__u64)BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
 	out.now_ns = bpf_jiffies64() * lb_tick_ns;
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
-	return 0;
+	return GO_ON;
 }
 
 SEC("iter/udp")
@@ -67,7 +77,7 @@ int lb_inspect_udp(struct bpf_iter__udp *ctx)
 	struct lb_listening out = {};
 
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
-		return 0;
+		return GO_ON;
 	describe(&out, sk);
 	/* as in queue.bpf.h */
 	if (BPF_CORE_READ(udp, reader_queue.qlen))
@@ -76,5 +86,5 @@ int lb_inspect_udp(struct bpf_iter__udp *ctx)
 		out.oldest = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);
 	out.now_ns = bpf_jiffies64() * lb_tick_ns;
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
-	return 0;
+	return GO_ON;
 }

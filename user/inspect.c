@@ -20,7 +20,7 @@ static int compare_cookies(const void *a, const void *b)
 	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-/* Appends what the iterator tells. */
+/* Appends what the iterator tells; EAGAIN is how it ends where there are connections. */
 static int read_records(int fd, struct inspect_list *out)
 {
 	size_t len_bytes = out->count * sizeof(*out->items), room_bytes = len_bytes;
@@ -36,11 +36,11 @@ static int read_records(int fd, struct inspect_list *out)
 			out->items = (struct lb_listening *)grown;
 		}
 		n = read(fd, (char *)out->items + len_bytes, room_bytes - len_bytes);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n < 0 && errno != EAGAIN)
 			return -errno;
-		if (!n)
+		if (n <= 0)
 			break;
 		len_bytes += n;
 	}

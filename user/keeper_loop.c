@@ -410,7 +410,7 @@ int keeper_run(const struct keeper_options *options)
 	}
 	adopted = options->argv ? proc_adopt_all(keeper) : 0;
 	print_start(keeper, adopted);
-	keeper_sync(keeper);
+	keeper_sync_if_changed(keeper);
 	if (adopted)
 		keeper_find_slots(keeper);
 	for (uint32_t i = 0; i < keeper->wanted; i++)
