@@ -249,19 +249,18 @@ static bool same_server(const struct target *a, const struct target *b)
 static void pick_target(struct run *run, struct client *client)
 {
 	const struct targets *targets = run->plan->targets;
-	size_t last = client->target;
+	size_t last = client->target, count = targets->count - run->plan->burst;
 
 	if (run->plan->any_order)
-		client->target = rng_below(&run->rng, targets->count);
+		client->target = rng_below(&run->rng, count);
 	else if (client->begin_ns)
-		client->target = (client->target + 1) % targets->count;
+		client->target = (client->target + 1) % count;
 	if (client->fd >= 0 && !same_server(&targets->all[last], target_of(run, client)))
 		client_close(run, client);
 }
 
-void client_begin(struct run *run, struct client *client, uint64_t due_ns)
+static void begin(struct run *run, struct client *client, uint64_t due_ns)
 {
-	pick_target(run, client);
 	client->begin_ns = due_ns;
 	client->timeout_ns = client_now_ns() + run->plan->timeout_ms * NS_PER_MS;
 	client->answer = (struct answer){ 0 };
@@ -273,6 +272,18 @@ void client_begin(struct run *run, struct client *client, uint64_t due_ns)
 	} else {
 		open_connection(run, client);
 	}
+}
+
+void client_begin(struct run *run, struct client *client, uint64_t due_ns)
+{
+	pick_target(run, client);
+	begin(run, client, due_ns);
+}
+
+void client_ask(struct run *run, struct client *client, size_t target, uint64_t due_ns)
+{
+	client->target = target;
+	begin(run, client, due_ns);
 }
 
 static void finish_connecting(struct run *run, struct client *client)

@@ -47,6 +47,7 @@ struct run {
 	uint64_t last_ns;	   /* when the last request ended */
 	uint64_t arrival_ns;	   /* open loop: when the next request is due */
 	uint64_t wake_ns, scan_ns, tick_ns;
+	bool burst_done;
 	struct rng rng;
 	struct rng arrivals;
 	char buffer[65536];
@@ -56,6 +57,8 @@ uint64_t client_now_ns(void);
 
 /* Begins a request that was due at due_ns. It ends, soon or later, in run_ended(). */
 void client_begin(struct run *run, struct client *client, uint64_t due_ns);
+/* The same on a held connection, for a target that need not be its turn. */
+void client_ask(struct run *run, struct client *client, size_t target, uint64_t due_ns);
 void client_event(struct run *run, struct client *client, uint32_t events);
 void client_timeout(struct run *run, struct client *client);
 /* Closes the connection, if there is one. */

@@ -222,8 +222,23 @@ static void begin_idle(struct run *run, uint64_t now)
 	}
 }
 
+/* What came before was there to open connections, and does not count. */
+static void begin_burst(struct run *run, uint64_t now)
+{
+	size_t target = run->plan->targets->count - 1;
+
+	run->burst_done = true;
+	memset(&run->result->latency, 0, sizeof(run->result->latency));
+	for (size_t i = 0; i < run->nr_clients; i++) {
+		if (run->clients[i].state == CLIENT_HELD)
+			client_ask(run, &run->clients[i], target, now);
+	}
+}
+
 static bool is_over(const struct run *run)
 {
+	if (run->plan->burst && !run->burst_done)
+		return false;
 	if (is_open_loop(run))
 		return run->arrival_ns >= run->end_ns && !run->result->open;
 	return !run->active;
@@ -243,6 +258,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static uint64_t next_ns(const struct run *run)
 {
 	uint64_t next = earlier(earlier(run->scan_ns, run->tick_ns), run->wake_ns);
+
+	if (run->plan->burst && !run->burst_done)
+		next = earlier(next, run->end_ns);
 
 	if (is_open_loop(run))
 		return run->idle ? earlier(next, run->arrival_ns) : next;
@@ -280,6 +298,8 @@ static void on_time(struct run *run)
 		scan_timeouts(run, now);
 	if (now >= run->wake_ns)
 		wake(run, now);
+	if (run->plan->burst && !run->burst_done && now >= run->end_ns)
+		begin_burst(run, now);
 	if (is_open_loop(run) && now > run->end_ns + run->plan->timeout_ms * NS_PER_MS)
 		give_arrivals_up(run);
 	else if (is_open_loop(run))

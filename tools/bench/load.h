@@ -29,13 +29,14 @@ struct load_plan {
 	bool any_order; /* of the targets; else each user goes through them in turn */
 	bool keep_alive;
 	bool hold;	      /* an answered connection stays open, idle; see hold_s */
+	bool burst;	      /* hold: at `seconds` each held connection asks for the last target */
 	bool poisson;	      /* open loop: random times between requests, not even ones */
 	unsigned int users;   /* closed loop; open loop: most requests in progress */
 	uint64_t repetitions; /* closed loop, per user; 0 = until `seconds` */
-	double seconds;	      /* when the last request begins; 0 = by repetitions */
-	double delay_s;	      /* closed loop: a user waits 0 to this before each request */
-	double rate;	      /* requests per second: open loop; 0 = closed loop */
-	double hold_s;	      /* mean of the exponential time that hold keeps it; 0 = to the end */
+	double seconds; /* when the last request begins, but for a burst; 0 = by repetitions */
+	double delay_s; /* closed loop: a user waits 0 to this before each request */
+	double rate;	/* requests per second: open loop; 0 = closed loop */
+	double hold_s;	/* mean of the exponential time that hold keeps it; 0 = to the end */
 	unsigned int timeout_ms;
 	uint64_t seed;
 	const char *worker_header;
@@ -79,7 +80,7 @@ struct load_worker {
 
 struct load_result {
 	struct figures figures;
-	struct histogram latency; /* of transactions */
+	struct histogram latency; /* of transactions; of the burst's alone, where there was one */
 	uint64_t connections;	  /* established */
 	uint64_t reconnects;	  /* an idle connection had been closed by the server */
 	uint64_t open;		  /* requests in progress now */

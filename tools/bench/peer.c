@@ -45,7 +45,7 @@ static void set_environment(const struct peer_run *run)
 
 	set_number("BENCH_PORT", run->port);
 	set_number("BENCH_WORKERS", run->service.workers);
-	set_number("BENCH_SLEEP_US", run->service.sleep_us);
+	set_number("BENCH_WORK_US", run->service.work_us);
 	set_number("BENCH_SLOW_US", run->service.slow_us);
 	setenv("BENCH_DIR", run->dir, 1);
 	setenv("BENCH_BUILD", world->build, 1);

@@ -52,8 +52,8 @@ const struct peer *peers_get(const struct peers *peers, const char *name, struct
 /* What a service is to be. */
 struct peer_service {
 	unsigned int workers;
-	unsigned int sleep_us; /* of each request */
-	unsigned int slow_us;  /* the same for worker 0; 0 = as the others */
+	unsigned int work_us; /* of CPU time, each request */
+	unsigned int slow_us; /* of sleep, for worker 0 on top */
 };
 
 struct peer_run {

@@ -23,14 +23,25 @@
 #define TAIL_TARGETS 100 /* quantiles of the Pareto distribution */
 #define TAIL_LONGEST 100 /* times the shortest: one request must not fill the run */
 
-#define HERMES(n, level, what, r, us1, share1, us2, share2)                                        \
+/* HERMES(case, level, words, requests/s, extra...): the extra members come with each level */
+#define HERMES(n, level, what, r, ...)                                                             \
 	{                                                                                          \
 		.name = "S9-" n "-" level, .title = "Hermes case " n ", " level ": " what,         \
 		.peers = "hash,exclusive,lbctl-rr,lbctl-least-conn,lbctl-least-load",              \
-		.ours = LEAST, .service = { .workers = 4 },                                        \
-		.plan = { .rate = r, .poisson = true, .users = 5000, .seconds = 4 },               \
-		.costs = { { us1, share1 }, { us2, share2 } }, .metric = METRIC_P99                \
+		.ours = LEAST, .service = { .workers = 4 }, .metric = METRIC_P99, .plan.rate = r,  \
+		.plan.poisson = true, .plan.users = 5000, __VA_ARGS__                              \
 	}
+#define HERMES_1(level, r)                                                                         \
+	HERMES("1", level, "1 ms", r, .plan.seconds = 4, .costs = { { 1000, 100 } })
+#define HERMES_2(level, r)                                                                         \
+	HERMES("2", level, "10 ms, 25 % 150 ms; a worker stalls for 400 ms", r, .plan.seconds = 4, \
+	       .costs = { { 10000, 75 }, { 150000, 25 } }, .events = { { 1.5, EVENT_HANG, 400 } })
+#define HERMES_3(level, r)                                                                         \
+	HERMES("3", level, "2 ms, and connections stay open", r, .plan.seconds = 4,                \
+	       .plan.hold = true, .costs = { { 2000, 100 } })
+#define HERMES_4(level, r)                                                                         \
+	HERMES("4", level, "20 ms, 30 % 200 ms", r, .plan.seconds = 4,                             \
+	       .costs = { { 20000, 70 }, { 200000, 30 } })
 
 const struct scenario scenarios[] = {
 	{
@@ -56,10 +67,10 @@ const struct scenario scenarios[] = {
 	},
 	{
 		.name = "S2",
-		.title = "one worker is 50 times slower: 5 ms a request instead of 0.1",
+		.title = "one worker is 50 times slower: 5 ms a request, the others 0.1 ms of work",
 		.peers = C_PEERS "," NODE_PEERS ",lbctl-run-least-conn",
 		.ours = LEAST,
-		.service = { .workers = 4, .sleep_us = 100, .slow_us = 5000 },
+		.service = { .workers = 4, .work_us = 100, .slow_us = 5000 },
 		.plan = { .users = 16, .seconds = 2 },
 		.metric = METRIC_RATE,
 	},
@@ -70,7 +81,7 @@ const struct scenario scenarios[] = {
 		.ours = LEAST,
 		.service = { .workers = 4 },
 		.plan = { .users = 16, .seconds = 3 },
-		.events = { { 0.5, EVENT_HANG } },
+		.events = { { 0.5, EVENT_HANG, 2000 } },
 		.metric = METRIC_RATE,
 	},
 	{
@@ -142,12 +153,21 @@ const struct scenario scenarios[] = {
 		.events = { { 1, EVENT_SCALE } },
 		.metric = METRIC_FAILED,
 	},
-	HERMES("1", "light", "1 ms", 400, 1000, 100, 0, 0),
-	HERMES("1", "medium", "1 ms", 1600, 1000, 100, 0, 0),
-	HERMES("1", "heavy", "1 ms", 3000, 1000, 100, 0, 0),
-	HERMES("4", "light", "20 ms, 30 % 200 ms", 15, 20000, 70, 200000, 30),
-	HERMES("4", "medium", "20 ms, 30 % 200 ms", 40, 20000, 70, 200000, 30),
-	HERMES("4", "heavy", "20 ms, 30 % 200 ms", 50, 20000, 70, 200000, 30),
+	HERMES_1("light", 400),
+	HERMES_1("medium", 1600),
+	HERMES_1("heavy", 3000),
+	HERMES_2("light", 40),
+	HERMES_2("medium", 75),
+	HERMES_2("heavy", 100),
+	HERMES_3("light", 30),
+	HERMES_3("medium", 60),
+	HERMES_3("heavy", 150),
+	HERMES_4("light", 15),
+	HERMES_4("medium", 40),
+	HERMES_4("heavy", 50),
+	HERMES("5", "burst", "after 2.5 s of case 3 every open connection asks for 5 ms at once",
+	       60, .plan.seconds = 2.5, .plan.hold = true, .plan.burst = true,
+	       .costs = { { 2000, 100 } }, .burst = "busy?us=5000"),
 	{
 		.name = "S10",
 		.title = "cheap and costly requests: a heavy tail, 1 ms on average, 2,000 a second",
@@ -210,7 +230,7 @@ static bool has_event(const struct scenario *scenario, enum event_kind kind)
 
 const char *scenario_obstacle(const struct scenario *scenario, const struct peer *peer)
 {
-	bool busy = scenario->service.sleep_us || scenario->costs[0].share;
+	bool busy = scenario->service.work_us || scenario->costs[0].share;
 
 	if (*peer->missing)
 		return peer->missing;
@@ -234,12 +254,13 @@ static int add(struct targets *targets, uint16_t port, const char *path, bool ke
 	return targets_add(targets, url, keep_alive, trouble);
 }
 
-static int add_busy(struct targets *targets, uint16_t port, double us, struct trouble *trouble)
+static int add_busy(struct targets *targets, uint16_t port, double us, bool keep_alive,
+		    struct trouble *trouble)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "busy?us=%.0f", us);
-	return add(targets, port, path, false, trouble);
+	return add(targets, port, path, keep_alive, trouble);
 }
 
 /* Quantiles of a Pareto distribution that was cut at TAIL_LONGEST, scaled to the mean. */
@@ -255,7 +276,7 @@ static int add_tail(const struct scenario *scenario, uint16_t port, struct targe
 	}
 	for (int i = 0; i < TAIL_TARGETS && !status; i++)
 		status = add_busy(targets, port, us[i] * scenario->costs[0].us * TAIL_TARGETS / sum,
-				  trouble);
+				  false, trouble);
 	return status;
 }
 
@@ -272,7 +293,9 @@ int scenario_targets(const struct scenario *scenario, uint16_t port, struct targ
 			   scenario->plan.keep_alive || scenario->plan.hold, trouble);
 	for (size_t i = 0; i < SCENARIO_MAX_COSTS; i++) {
 		for (unsigned int n = 0; n < costs[i].share && !status; n++)
-			status = add_busy(targets, port, costs[i].us, trouble);
+			status = add_busy(targets, port, costs[i].us, scenario->plan.hold, trouble);
 	}
+	if (scenario->burst && !status)
+		status = add(targets, port, scenario->burst, true, trouble);
 	return status;
 }

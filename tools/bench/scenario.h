@@ -8,7 +8,6 @@
 
 #define SCENARIO_MAX_EVENTS 8
 #define SCENARIO_MAX_COSTS 4
-#define SCENARIO_HANG_MS 2000
 
 /* What is measured in a trial. X(id, key, unit, digits) */
 #define METRICS(X)                                                                                 \
@@ -36,7 +35,7 @@ extern const int metric_digits[METRIC_COUNT];
 
 enum event_kind {
 	EVENT_NONE,
-	EVENT_HANG, /* a worker is stopped for SCENARIO_HANG_MS */
+	EVENT_HANG, /* a worker is stopped for ms */
 	EVENT_KILL, /* a worker gets SIGKILL */
 	EVENT_RELOAD,
 	EVENT_SCALE, /* twice as many workers */
@@ -45,6 +44,7 @@ enum event_kind {
 struct scenario_event {
 	double at_s;
 	enum event_kind kind;
+	unsigned int ms;
 };
 
 /* Requests that hold their worker up for us, as many of a hundred as share says. */
@@ -57,6 +57,7 @@ struct scenario {
 	const char *peers; /* by default; commas */
 	const char *ours;  /* what the others are compared with, by program: demo, node, nginx */
 	const char *path;  /* NULL = "/", or the costs */
+	const char *burst; /* what a burst asks for */
 	struct peer_service service;
 	struct load_plan plan; /* without targets, seed and time out */
 	unsigned int rounds;   /* by default; 0 = 5 */

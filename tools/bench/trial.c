@@ -18,6 +18,7 @@
 
 #define TIMEOUT_MS 10000
 #define NS_PER_US 1000
+#define SETTLE_US 500000 /* a peer that has just started has more to do than to serve */
 
 /*
  * The spread of open connections. Where they come and go, the mean from then on that as many are
@@ -47,24 +48,24 @@ static void sample_open(void *context, double elapsed_s, const struct load_resul
 	spread->samples++;
 }
 
-static int hang_worker(const struct peer_run *run)
+static int hang_worker(const struct peer_run *run, unsigned int ms)
 {
 	pid_t pid = peer_ask_pid(run);
 
 	if (pid <= 0 || kill(pid, SIGSTOP))
 		return -ESRCH;
-	usleep(SCENARIO_HANG_MS * 1000);
+	usleep(ms * 1000);
 	return kill(pid, SIGCONT);
 }
 
-static int do_event(const struct peer_run *run, enum event_kind kind)
+static int do_event(const struct peer_run *run, const struct scenario_event *event)
 {
 	char workers[16];
 	pid_t pid;
 
-	switch (kind) {
+	switch (event->kind) {
 	case EVENT_HANG:
-		return hang_worker(run);
+		return hang_worker(run, event->ms);
 	case EVENT_KILL:
 		pid = peer_ask_pid(run);
 		return pid > 0 ? kill(pid, SIGKILL) : -ESRCH;
@@ -89,7 +90,7 @@ static void do_events(const struct scenario *scenario, const struct peer_run *ru
 		at_ns = begin_ns + scenario->events[i].at_s * 1e9;
 		if (at_ns > client_now_ns())
 			usleep((at_ns - client_now_ns()) / NS_PER_US);
-		failed += do_event(run, scenario->events[i].kind) != 0;
+		failed += do_event(run, &scenario->events[i]) != 0;
 	}
 	_exit(failed);
 }
@@ -164,6 +165,7 @@ static int measure(const struct trial *trial, const struct peer_run *run,
 		plan.context = &open;
 	}
 	if (!status) {
+		usleep(SETTLE_US);
 		events = start_events(trial->scenario, run);
 		cpu_us = peer_cpu_us(run);
 		err = load_run(&plan, result);

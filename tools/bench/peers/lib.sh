@@ -7,15 +7,15 @@
 #   needs:   commands; or node24 (any Node.js with reusePort), pm2
 #   program: what serves; only peers with the same one are compared
 #   can:     reload, scale: those functions are there, its own or another script's
-#   cannot:  slow (no sleep of BENCH_SLEEP_US), hold (no /slow?ms=N)
+#   cannot:  slow (no work of BENCH_WORK_US), hold (no /slow?ms=N)
 #
 # A start() that must do something after its workers listen has a file $BENCH_DIR/wait until then.
 #
 # From lb-bench: BENCH_PORT (the next seven are free, too), BENCH_WORKERS, BENCH_DIR (empty, gone
 # afterwards), BENCH_BUILD, BENCH_TOOLS, BENCH_NODE, BENCH_PM2, BENCH_POLICY; what a request costs:
-# BENCH_SLEEP_US, and BENCH_SLOW_US for worker 0 (0 = as the others).
+# BENCH_WORK_US of CPU time, and BENCH_SLOW_US of sleep for worker 0.
 
-DEMO_OPTIONS=(--quiet --sleep-us "$BENCH_SLEEP_US")
+DEMO_OPTIONS=(--quiet --work-us "$BENCH_WORK_US")
 if [ "$BENCH_SLOW_US" -gt 0 ]; then
 	DEMO_OPTIONS+=(--slow "0:$BENCH_SLOW_US")
 fi

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The Node.js program of lb-bench: the same under lbctl run, cluster and PM2. Says which worker
-// answered, as lbctl-demo-worker does. /slow?ms=N answers after N ms; /busy?us=N, BENCH_SLEEP_US
-// and, for worker 0, BENCH_SLOW_US hold the whole worker up.
+// answered, as lbctl-demo-worker does. /slow?ms=N answers after N ms; /busy?us=N, BENCH_WORK_US
+// of CPU time and, for worker 0, BENCH_SLOW_US of sleep hold the whole worker up.
 'use strict';
 const http = require('http');
 
 const env = process.env;
 const worker = Number(env.LBCTL_WORKER ?? env.BENCH_WORKER ?? env.NODE_APP_INSTANCE ?? 0);
-const slow = worker === 0 && Number(env.BENCH_SLOW_US) > 0;
-const sleepMs = Number((slow ? env.BENCH_SLOW_US : env.BENCH_SLEEP_US) ?? 0) / 1000;
+const workUs = Number(env.BENCH_WORK_US ?? 0);
+const sleepMs = worker === 0 ? Number(env.BENCH_SLOW_US ?? 0) / 1000 : 0;
 const body = `worker ${worker} pid ${process.pid}\n`;
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
@@ -17,9 +17,22 @@ const answer = (response) => {
 	response.end(body);
 };
 
-const server = http.createServer((request, response) => {
+const cpuUs = () => {
+	const used = process.cpuUsage();
+	return used.user + used.system;
+};
+
+const work = () => {
+	const end = cpuUs() + workUs;
+	while (cpuUs() < end)
+		continue;
 	if (sleepMs > 0)
 		Atomics.wait(nobody, 0, 0, sleepMs);
+};
+
+const server = http.createServer((request, response) => {
+	if (workUs > 0)
+		work();
 	if (request.url.startsWith('/slow?ms=')) {
 		setTimeout(answer, Number(request.url.slice(9)), response);
 		return;
