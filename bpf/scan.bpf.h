@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The scan that all least-* policies share: weigh the slots of a window of LB_SCAN_WINDOW from a
- * rotating start, so that ties rotate and the cost is bounded, and take the least. Which slots
- * are eligible is said here, once; a policy only gives the cost of one that is.
+ * The scan that all least-* policies share: weigh the slots of a window from a rotating start, so
+ * that ties rotate and the cost is bounded, and take the least. Which slots are eligible is said
+ * here, once; a policy only gives the cost of one that is.
+ *
+ * The window is LB_SCAN_WINDOW slots. A service that has more is sampled, and a sample does not get
+ * better in the measure that it gets longer: of two at random the lesser is nearly as good as the
+ * least of all (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001), while
+ * each costs the same four cache misses. So there it is LB_SAMPLE_WINDOW.
  *
  * Eight slots are weighed in line, by a global function: the verifier walks those eight once, and
  * not 64 per policy. A call per slot would be half of a scan's cost; one per eight is not.
@@ -13,6 +18,13 @@
 #define SCAN_BATCH 8
 /* Without the cast a look into a queue is five times as dear; then fewer. */
 #define SLOW_SCAN_WINDOW 16
+
+static __always_inline __u32 scan_window(__u32 used)
+{
+	if (!lb_can_cast)
+		return SLOW_SCAN_WINDOW;
+	return used > LB_SCAN_WINDOW ? LB_SAMPLE_WINDOW : LB_SCAN_WINDOW;
+}
 
 /* An eligible slot. */
 struct candidate {
@@ -96,13 +108,12 @@ __attribute__((noinline)) __u64 lb_scan(__u64 word, __u32 start, __u64 now_ns)
 {
 	__u64 none = LB_KEY_NONE, least = none, seen = 0, result;
 	struct lb_config *config;
-	__u32 zero = 0, used, i;
+	__u32 zero = 0, used, window, i;
 
 	config = bpf_map_lookup_elem(&lb_config, &zero);
 	used = config ? config->used_slots : 0;
-	for (i = 0; i < LB_SCAN_WINDOW && i < used; i += SCAN_BATCH) {
-		if (i == SLOW_SCAN_WINDOW && !lb_can_cast)
-			break;
+	window = scan_window(used);
+	for (i = 0; i < LB_SCAN_WINDOW && i < used && i < window; i += SCAN_BATCH) {
 		result = lb_weigh_batch(word, start % used, i, now_ns, none);
 		least = lb_key_min(least, lb_result_least(result));
 		seen |= result;

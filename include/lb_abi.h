@@ -24,7 +24,8 @@
 #define LB_MAX_LISTENERS 8
 #define LB_MAX_WEIGHT 256
 #define LB_MAX_SCHEDULE 32768 /* entries of one half of lb_schedule */
-#define LB_SCAN_WINDOW 64     /* slots that one scan looks at */
+#define LB_SCAN_WINDOW 64     /* slots that one scan looks at, */
+#define LB_SAMPLE_WINDOW 32   /* and of a service that has more */
 #define LB_DRAWS 8	      /* picks tried before any eligible slot is taken */
 #define LB_RECENT_ENTRIES 4096
 #define LB_DEFAULT_FLOWS 65536
