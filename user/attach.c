@@ -21,8 +21,6 @@
 #include "steer.h"
 #include "track.h"
 
-#define DEFAULT_POLICY LB_POLICY_RR
-
 struct attach {
 	const struct attach_request *request;
 	struct trouble *trouble;
@@ -447,6 +445,12 @@ static int start_tracking(struct attach *attach, struct attach_result *result)
 	return EXIT_DONE;
 }
 
+/* least-conn, as it is right for slow workers too; it needs the connections counted. */
+static uint32_t default_policy(const struct state *state)
+{
+	return track_is_on(state) ? LB_POLICY_LEAST_CONN : LB_POLICY_RR;
+}
+
 static int bring_up(struct attach *attach, struct attach_result *result)
 {
 	struct service_change change;
@@ -465,7 +469,7 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 		return status;
 	result->policy = attach->request->policy;
 	if (!result->policy)
-		result->policy = made ? DEFAULT_POLICY : lb_word_policy(state->config->word);
+		result->policy = made ? default_policy(state) : lb_word_policy(state->config->word);
 	if (attach->request->group != LB_NO_GROUP)
 		state->config->group = attach->request->group;
 	if (attach->request->rescue && !state->config->rescue_ns)

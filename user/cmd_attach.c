@@ -128,7 +128,7 @@ static int run(struct cmd *cmd)
 
 static const struct cmd_option options[] = {
 	{ "name", "NAME", "name of the service (default: tcp-PORT or udp-PORT)" },
-	{ "policy", "POLICY", "how to pick a worker (default: rr)" },
+	{ "policy", "POLICY", "how to pick a worker (default: least-conn; UDP: rr)" },
 	{ "rescue", NULL, "let lbctl watch move what waits at a worker that hangs" },
 	{ "replace", NULL, "take over a group that another BPF program steers" },
 	{ "pid", "PID", "only sockets that this process polls" },

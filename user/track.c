@@ -43,6 +43,8 @@ const char *track_error(int err)
 		       "above in the cgroup tree may claim it for itself";
 	case -EOPNOTSUPP:
 		return "the kernel refused the program";
+	case -E2BIG:
+		return "64 programs, the kernel's most, count connections in its cgroup already";
 	default:
 		return strerror(-err);
 	}

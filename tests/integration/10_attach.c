@@ -47,7 +47,7 @@ static void expect_exact(const char *listens, const char *attach, size_t nr_list
 	struct nginx nginx;
 
 	nginx_start(&nginx, listens, strstr(urls[0], "[::1]") ? "::1" : "127.0.0.1", 8080);
-	lbctl_ok("attach", "--name", "web", attach, NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", attach, NULL);
 	for (; urls[rounds]; rounds++)
 		expect_exact_siege(&nginx, urls[rounds]);
 	show_read("web", &show);
@@ -106,7 +106,7 @@ static void test_order_and_pids(void **state)
 
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
-	lbctl_ok("attach", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", ":8080", NULL);
 	show_read("tcp-8080", &show);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	for (int i = 0; i < 40; i++)
@@ -131,8 +131,8 @@ static void test_second_attach_changes_nothing(void **state)
 	clients_run(&clients, (struct client_plan){ .connections = 101 });
 	pins_before = pins_list();
 	books_read("web", &before);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	lbctl_ok("attach", "--name", "web", "0.0.0.0:8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", "0.0.0.0:8080", NULL);
 	pins_after = pins_list();
 	assert_string_equal(pins_after, pins_before);
 	books_expect("web", &before, .cursor = 0);
@@ -167,7 +167,7 @@ static void test_bpftool_agrees(void **state)
 
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 42, .at_once = 7 });
 	show_read("web", &show);
 	command_run(&output, argv, COMMAND_MS);
@@ -195,7 +195,7 @@ static void test_detach_leaves_nothing(void **state)
 
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	lbctl_ok("detach", "web", NULL);
 	assert_true(pins_are_gone());
 	wait_until(pinned_objects_are_freed(), 5000);
@@ -203,7 +203,7 @@ static void test_detach_leaves_nothing(void **state)
 	lbctl_run(&output, "detach", "web", NULL);
 	assert_int_equal(output.status, 3);
 	output_free(&output);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	show_read("web", &show);
 	assert_int_equal(show.decisions, 0);
 	expect_exact_siege(&nginx, "http://127.0.0.1:8080/");

@@ -44,7 +44,7 @@ static void steer_other(const char *netns)
 {
 	static struct show show;
 
-	lbctl_ok("attach", "--name", "web", "--netns", netns, ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", "--netns", netns, ":8080", NULL);
 	expect_steered_inside();
 	show_read("web", &show);
 	assert_int_equal(show.nr_workers, 4);

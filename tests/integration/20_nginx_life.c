@@ -50,7 +50,7 @@ static void test_reload(void **state)
 
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	expect_exact_and_right_pids();
 	for (int i = 0; i < 3; i++) {
 		nginx_reload(&nginx);
@@ -85,7 +85,7 @@ static void test_worker_killed(void **state)
 
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	show_read("web", &show);
 	for (int i = 0; i < NGINX_WORKERS; i++) {
 		killed = show.worker[i].pid;
@@ -109,7 +109,7 @@ static void test_restart(void **state)
 
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	expect_exact_answers();
 	nginx_stop(&nginx);
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);

@@ -14,7 +14,7 @@ static struct show show;
 static void start_service(void)
 {
 	demo_start_many(demos, WORKERS, ":8080");
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 }
 
 static void expect_counts(unsigned int connections, const unsigned int *want)
@@ -171,7 +171,7 @@ static void test_drain_waits(void **state)
 	(void)state;
 	demo_start(&demos[0], 0, "--listen", ":8080", "--no-accept", NULL);
 	demo_start(&demos[1], 1, "--listen", ":8080", NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	clients_begin(&clients, (struct client_plan){ .connections = 1 });
 	lbctl_run(&output, "drain", "web", "0", "--wait", "1", NULL);
 	assert_int_equal(output.status, 1);
@@ -197,7 +197,7 @@ static void test_dry_run_and_set(void **state)
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--dry-run", "--name", "web", ":8080", NULL);
 	assert_true(pins_are_gone());
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	lbctl_ok("set-policy", "--dry-run", "web", "kernel", NULL);
 	lbctl_ok("drain", "--dry-run", "web", "1", NULL);
 	lbctl_ok("set-weight", "--dry-run", "web", "1", "9", NULL);

@@ -15,7 +15,7 @@ static void start_with_a_stuck_worker(const char *backlog)
 {
 	demo_start_many(demos, WORKERS - 1, ":8080");
 	demo_start(&demos[3], 3, "--listen", ":8080", "--no-accept", "--backlog", backlog, NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 }
 
 static void start_accepting(void)
@@ -55,7 +55,7 @@ static void test_killed_with_connections_waiting(void **state)
 
 	clients_run(&clients, (struct client_plan){ .connections = 30 });
 	clients_expect(&clients, WORKERS, third);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	show_read("web", &show);
 	assert_string_equal(show.worker[3].state, "down");
 	demo_start(&demos[3], 3, "--listen", ":8080", NULL);
@@ -95,7 +95,7 @@ static void test_terminated(void **state)
 
 	(void)state;
 	demo_start_many(demos, WORKERS, ":8080");
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 8 });
 	demo_kill(&demos[0], SIGTERM);
 	clients_run(&clients, (struct client_plan){ .connections = 60 });
@@ -150,7 +150,7 @@ static void test_all_queues_full(void **state)
 	for (int i = 0; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--listen", ":8080", "--no-accept", "--backlog", "1",
 			   NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	books_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 8, .at_once = 8 });
 	books_expect("web", &before, .cursor = 8, .selected = { 2, 2, 2, 2 });
@@ -173,7 +173,7 @@ static void test_all_gone_and_back(void **state)
 
 	(void)state;
 	demo_start_many(demos, WORKERS, ":8080");
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	for (int i = 0; i < WORKERS; i++)
 		demo_kill(&demos[i], SIGKILL);
 	show_read("web", &show);

@@ -24,7 +24,7 @@ static struct clients clients;
 static void start_service(void)
 {
 	demo_start_many(demos, WORKERS, ":8080");
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 }
 
 /* What was accepted counts, not only what was selected. */
@@ -47,7 +47,7 @@ static void test_syn_cookies(void **state)
 	kernel_set("net/ipv4/tcp_syncookies", "2");
 	for (int i = 0; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--dual", "--listen", "[::]:8080", NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
 	expect_exact_with_cookies("127.0.0.1");
 	expect_exact_with_cookies("::1");
 }

@@ -340,7 +340,7 @@ static void test_with_tcp(void **state)
 	(void)state;
 	for (int i = 0; i < WORKERS; i++)
 		udp_worker_start(i, ONLY4 | AND_TCP);
-	lbctl_ok("attach", "--name", "dns", ":8080", "udp/:8080", NULL);
+	lbctl_ok("attach", "--policy", "rr", "--name", "dns", ":8080", "udp/:8080", NULL);
 	show_read("dns", &show);
 	assert_int_equal(show.nr_workers, WORKERS);
 	assert_int_equal(show.nr_listeners, 2);

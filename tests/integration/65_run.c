@@ -35,6 +35,7 @@ static void expect_equal_shares(const struct run *run, bool says_pid)
 {
 	const unsigned int each = scaled_load(EACH);
 
+	lbctl_ok("set-policy", run->name, "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = WORKERS * each, .at_once = 16 });
 	show_read(run->name, &show);
 	assert_int_equal(show.nr_workers, WORKERS);
@@ -183,6 +184,7 @@ static void test_listen_on_both_families(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", run_demo(), NULL);
 	run_expect_lines(&run, "is online", WORKERS);
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, want);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .to = "::1" });
@@ -217,6 +219,7 @@ static void test_port_names_what_is_shared(void **state)
 	run_start(&run, "web", "-n", "4", "--port", "8080,9090", "--", run_demo(), "--no-reuseport",
 		  "--listen", ":8080", "--listen", ":9090", NULL);
 	run_expect_lines(&run, "is online", WORKERS);
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, want);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .port = 9090 });

@@ -44,6 +44,7 @@ static const char *python(const char *program)
 /* Each worker, by its pid, answered as many. */
 static void expect_equal_by_pid(size_t n, unsigned int each)
 {
+	lbctl_ok("set-policy", run.name, "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = n * each, .at_once = 8 });
 	show_read(run.name, &show);
 	assert_int_equal(show.nr_workers, n);

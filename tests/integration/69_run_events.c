@@ -222,6 +222,7 @@ static void test_changes(void **state)
 
 	(void)state;
 	start_shared();
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
 		const char *const *args = changes[i].args;
 

@@ -72,7 +72,7 @@ static void start_counted(const char *name)
 {
 	file_write(HARNESS_DIR "/count.js", count_js);
 	run_prepare = count_in_node;
-	run_start(&run, "web", "-n", "4", "--", "node", example(name), NULL);
+	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", "node", example(name), NULL);
 	run_expect_lines(&run, "is online", WORKERS);
 }
 
@@ -380,7 +380,7 @@ static void test_static_binary(void **state)
 	file_write(HARNESS_DIR "/static.c", static_c);
 	command_ok("cc", "-w", "-static", "-o", HARNESS_DIR "/static", HARNESS_DIR "/static.c",
 		   NULL);
-	run_start(&run, "web", "-n", "4", "--", HARNESS_DIR "/static", NULL);
+	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", HARNESS_DIR "/static", NULL);
 	run_pids(&run, pids, WORKERS);
 	clients_run(&clients, (struct client_plan){ .connections = 200, .at_once = 16 });
 	for (int i = 0; i < WORKERS; i++)
@@ -410,8 +410,8 @@ static void test_nginx(void **state)
 
 	(void)state;
 	file_write(HARNESS_DIR "/nginx.conf", nginx_conf);
-	run_start(&run, "web", "-n", "4", "--", "nginx", "-e", HARNESS_DIR "/error.log", "-c",
-		  HARNESS_DIR "/nginx.conf", NULL);
+	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", "nginx", "-e",
+		  HARNESS_DIR "/error.log", "-c", HARNESS_DIR "/nginx.conf", NULL);
 	run_expect_lines(&run, "is online", WORKERS);
 	clients_run(&clients, (struct client_plan){ .connections = 200, .at_once = 16 });
 	run_expect_up(&run, WORKERS);

@@ -28,6 +28,7 @@ static struct clients clients;
 
 static void expect_equal_shares(size_t n, unsigned int each)
 {
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = n * each, .at_once = 8 });
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(clients_of(&clients, i), each);

@@ -42,6 +42,23 @@ static void test_burst_spreads(void **state)
 	close_all();
 }
 
+/* Without a word it is least-conn, and what was set since is kept. */
+static void test_is_the_default(void **state)
+{
+	struct show show;
+	pid_t pids[WORKERS];
+
+	(void)state;
+	workers_start(pids);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	show_read("web", &show);
+	assert_string_equal(show.policy, "least-conn");
+	lbctl_ok("set-policy", "web", "rr", NULL);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	show_read("web", &show);
+	assert_string_equal(show.policy, "rr");
+}
+
 /* The same from four processes at once. */
 static void test_burst_from_many_sides(void **state)
 {
@@ -155,11 +172,9 @@ static void test_weight(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		obey_test(test_burst_spreads),
-		obey_test(test_burst_from_many_sides),
-		obey_test(test_slow_worker_gets_less),
-		obey_test(test_dead_and_full_workers),
-		obey_test(test_weight),
+		obey_test(test_is_the_default),	       obey_test(test_burst_spreads),
+		obey_test(test_burst_from_many_sides), obey_test(test_slow_worker_gets_less),
+		obey_test(test_dead_and_full_workers), obey_test(test_weight),
 	};
 
 	(void)argc;

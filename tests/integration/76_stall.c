@@ -130,7 +130,7 @@ static void test_slow_is_not_stalled(void **state)
 	(void)state;
 	demo_start(&demos[0], 0, "--listen", ":8080", NULL);
 	demo_start(&demos[1], 1, "--listen", ":8080", "--sleep-us", "60000", NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	lbctl_ok("set", "web", "stall_ms=1000", NULL);
 	books_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 60, .at_once = 10 });
