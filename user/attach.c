@@ -7,11 +7,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "census.h"
+#include "claim.h"
 #include "cleanup.h"
 #include "lb_pick.h"
 #include "netns.h"
@@ -180,75 +180,6 @@ static int find_groups(struct attach *attach)
 	for (size_t i = 0; i < request->nr_addrs && !status; i++)
 		status = want_address(attach, i);
 	return status;
-}
-
-/* The service among `names` that has a listener with this program, or NULL. */
-static const char *owner_of(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], size_t n)
-{
-	uint32_t ids[STATE_MOST_PROGRAMS];
-
-	for (size_t i = 0; i < n; i++) {
-		int found = state_program_ids(names[i], ids, STATE_MOST_PROGRAMS);
-
-		for (int j = 0; j < found; j++) {
-			if (ids[j] == prog_id)
-				return names[i];
-		}
-	}
-	return NULL;
-}
-
-/* The service that listens where the group does: its server was started anew. */
-static const char *heir_of(const struct reuseport_group *group, char (*names)[LB_NAME_MAX + 1],
-			   size_t n)
-{
-	struct state state;
-	bool found;
-
-	for (size_t i = 0; i < n; i++) {
-		if (state_open(&state, names[i], STATE_READ))
-			continue;
-		found = service_listener(&state, group) >= 0;
-		state_close(&state);
-		if (found)
-			return names[i];
-	}
-	return NULL;
-}
-
-/* Who steers the groups now decides the name; a group of somebody else's is refused. */
-static int choose_name(struct attach *attach, char *name)
-{
-	const struct attach_request *request = attach->request;
-	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
-	char at[ADDR_STRLEN], steerer[GROUP_STEERER_BYTES];
-	size_t n = 0;
-
-	*name = '\0';
-	if (request->name)
-		strcpy(name, request->name);
-	state_names(&names, &n);
-	for (size_t i = 0; i < attach->nr_wanted; i++) {
-		uint32_t prog_id = attach->wanted[i]->prog_id;
-		const char *owner = prog_id ? owner_of(prog_id, names, n) :
-					      heir_of(attach->wanted[i], names, n);
-
-		group_address(attach->wanted[i], at);
-		group_steerer(attach->wanted[i], steerer);
-		if (prog_id && !owner && !request->replace)
-			return trouble_set(attach->trouble, EXIT_FAILED,
-					   "%s already steers %s; --replace takes it over for good",
-					   steerer, at);
-		if (owner && *name && strcmp(owner, name))
-			return trouble_set(attach->trouble, EXIT_FAILED,
-					   "service %s steers %s already; lbctl detach %s first",
-					   owner, at, owner);
-		if (owner)
-			strcpy(name, owner);
-	}
-	if (!*name)
-		addr_default_name(&request->addrs[0], name);
-	return EXIT_DONE;
 }
 
 static int open_service(struct attach *attach, const char *name, bool *made)
@@ -504,7 +435,8 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	*result = (struct attach_result){ 0 };
 	status = find_groups(&attach);
 	if (!status)
-		status = choose_name(&attach, result->name);
+		status =
+			claim_name(request, attach.wanted, attach.nr_wanted, result->name, trouble);
 	if (!status && request->dry_run) {
 		describe(&attach, result, access(STATE_ROOT, F_OK) != 0, &nothing);
 		result->workers = most_members(&attach);
@@ -537,7 +469,8 @@ int attach_groups(const struct attach_request *request, struct groups *found,
 			status = want_group(&attach, &attach.found.items[i]);
 	}
 	if (!status)
-		status = choose_name(&attach, result->name);
+		status =
+			claim_name(request, attach.wanted, attach.nr_wanted, result->name, trouble);
 	if (!status && (attach.nr_wanted || service_exists(request->name)))
 		status = bring_up(&attach, result);
 	if (attach.state_open)
