@@ -113,22 +113,16 @@ static int open_by_id(int mount_fd, uint64_t id)
 
 static int find_below(int parent_fd, uint64_t id)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
-	int fd = openat(parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = -ENOENT;
+	_cleanup_closedir_ DIR *dir = opendir_at(parent_fd, ".");
 	struct dirent *entry;
+	int found = -ENOENT;
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return -ENOENT;
-	}
-	while (found < 0 && (entry = readdir(dir))) {
+	while (dir && found < 0 && (entry = readdir(dir))) {
 		_cleanup_close_ int child = -1;
 
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
-		child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		child = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (child >= 0)
 			found = cgroup_id(child) == id ? fd_steal(&child) : find_below(child, id);
 	}
@@ -237,17 +231,14 @@ int cgroup_pids(int dir_fd, pid_t **pids)
 
 static int signal_at(int parent_fd, const char *name, int signal_number, unsigned int *count)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = opendir_at(parent_fd, name);
 	_cleanup_free_ pid_t *pids = NULL;
-	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n, err;
 	struct dirent *entry;
+	int n, err;
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		close_fd(&fd);
+	if (!dir)
 		return -ENOENT;
-	}
-	n = cgroup_pids(fd, &pids);
+	n = cgroup_pids(dirfd(dir), &pids);
 	err = n < 0 ? n : 0;
 	for (int i = 0; i < n; i++) {
 		*count += 1;
@@ -256,7 +247,7 @@ static int signal_at(int parent_fd, const char *name, int signal_number, unsigne
 	}
 	while ((entry = readdir(dir))) {
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
-		    signal_at(fd, entry->d_name, signal_number, count) == -EPERM)
+		    signal_at(dirfd(dir), entry->d_name, signal_number, count) == -EPERM)
 			err = -EPERM;
 	}
 	return err;
@@ -289,20 +280,14 @@ int cgroup_kill(int dir_fd)
 /* Depth first: a cgroup with children can't be removed. */
 static int remove_at(int parent_fd, const char *name)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = opendir_at(parent_fd, name);
 	struct dirent *entry;
-	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
+	if (!dir)
 		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
 	while ((entry = readdir(dir))) {
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			remove_at(fd, entry->d_name);
+			remove_at(dirfd(dir), entry->d_name);
 	}
 	return unlinkat(parent_fd, name, AT_REMOVEDIR) ? -errno : 0;
 }

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,20 @@ static inline void close_fd(int *fd)
 {
 	cleanup_close(fd);
 	*fd = -1;
+}
+
+/*
+ * Opens the directory `name`, no symbolic link, below the directory `fd`; "." is that itself, read
+ * from its beginning. dirfd() is its descriptor. Returns NULL with errno; the caller closes it.
+ */
+static inline DIR *opendir_at(int fd, const char *name)
+{
+	int own = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = own < 0 ? NULL : fdopendir(own);
+
+	if (!dir)
+		close_fd(&own);
+	return dir;
 }
 
 #endif

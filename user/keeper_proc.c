@@ -2,7 +2,6 @@
 /* Worker processes of a keeper: start, stop, exit, messages, and finding those of a dead keeper. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -443,14 +442,12 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 
 uint32_t proc_adopt_all(struct keeper *keeper)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = opendir_at(keeper->cgroup_fd, ".");
 	uint32_t worker, generation, found = 0;
 	struct keeper_worker *seat;
 	struct dirent *entry;
 	struct proc *proc;
-	int fd = openat(keeper->cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
 	while (dir && (entry = readdir(dir))) {
 		if (sscanf(entry->d_name, "w%u-%u", &worker, &generation) != 2 ||
 		    worker >= LB_MAX_WORKERS)

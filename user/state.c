@@ -128,23 +128,16 @@ static int lock_directory(int fd)
 /* Takes a directory of pins apart, at most one level of subdirectories deep. */
 static int remove_tree(int parent_fd, const char *name, int depth)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = opendir_at(parent_fd, name);
 	struct dirent *entry;
-	int fd;
 
-	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
+	if (!dir)
 		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
 	while ((entry = readdir(dir))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		if (unlinkat(fd, entry->d_name, 0) && errno == EISDIR && depth > 0)
-			remove_tree(fd, entry->d_name, depth - 1);
+		if (unlinkat(dirfd(dir), entry->d_name, 0) && errno == EISDIR && depth > 0)
+			remove_tree(dirfd(dir), entry->d_name, depth - 1);
 	}
 	return unlinkat(parent_fd, name, AT_REMOVEDIR) ? -errno : 0;
 }
@@ -152,17 +145,10 @@ static int remove_tree(int parent_fd, const char *name, int depth)
 /* Needs the root's lock. */
 static void sweep_leftovers(int root_fd)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = opendir_at(root_fd, ".");
 	struct dirent *entry;
-	int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '_')
 			remove_tree(root_fd, entry->d_name, 1);
 	}
@@ -187,20 +173,19 @@ static int compare_names(const void *a, const void *b)
 int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_close_ int root = -1;
 	struct dirent *entry;
 	void *grown;
-	int err, fd = -1;
+	int err;
 
 	*names = NULL;
 	*count = 0;
-	err = open_root(false, &fd);
+	err = open_root(false, &root);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -ENOMEM;
-	}
+	dir = opendir_at(root, ".");
+	if (!dir)
+		return -errno;
 	while ((entry = readdir(dir))) {
 		if (parse_name(entry->d_name))
 			continue;
