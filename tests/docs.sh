@@ -60,7 +60,7 @@ counters() {
 }
 
 maps() {
-	grep -oE '= "lb_[a-z_]*"' user/state.c | grep -oE 'lb_[a-z_]*'
+	grep -oE '= "lb_[a-z_]*"' user/state_maps.c | grep -oE 'lb_[a-z_]*'
 }
 
 environment() {

@@ -2,8 +2,6 @@
 /* See state.h. Everything on bpffs goes by path: bpf(2) knows no directory descriptors. */
 #include "state.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -21,74 +18,10 @@
 
 #include "cleanup.h"
 
-static const char *const map_names[MAP_COUNT] = {
-	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers", [MAP_COOKIES] = "lb_cookies",
-	[MAP_SCHEDULE] = "lb_schedule", [MAP_LOAD] = "lb_load",	      [MAP_STATS] = "lb_stats",
-	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",   [MAP_CURSOR] = "lb_cursor",
-	[MAP_SOCKETS] = "lb_sockets",	[MAP_QUEUES] = "lb_queues",   [MAP_MOVED] = "lb_moved",
-	[MAP_CONNS] = "lb_conns",	[MAP_STALLS] = "lb_stalls",   [MAP_FLOWS] = "lb_flows",
-};
-
-const char *state_map_name(enum state_map map)
-{
-	return map_names[map];
-}
-
-void state_pin_path(const struct state *state, enum state_map map, uint32_t listener,
-		    char out[STATE_PATH_BYTES])
-{
-	if (map >= MAP_SHARED_COUNT)
-		state_listener_path(state, listener, state_map_name(map), out);
-	else
-		snprintf(out, STATE_PATH_BYTES, "%s/%s", state->dir, state_map_name(map));
-}
-
-void state_listener_path(const struct state *state, uint32_t listener, const char *file,
-			 char out[STATE_PATH_BYTES])
-{
-	snprintf(out, STATE_PATH_BYTES, "%s/listener%u%s%s", state->dir, listener, *file ? "/" : "",
-		 file);
-}
-
-int state_reuse_maps(const struct state *state, struct bpf_object *object)
-{
-	struct bpf_map *map;
-	int err = 0;
-
-	for (int i = 0; i < MAP_SHARED_COUNT && !err; i++) {
-		map = bpf_object__find_map_by_name(object, map_names[i]);
-		if (map && state->maps[i] >= 0)
-			err = bpf_map__reuse_fd(map, state->maps[i]);
-	}
-	return err;
-}
-
-int state_pin(const struct state *state, int fd, const char *name)
-{
-	char path[STATE_PATH_BYTES], fresh[STATE_PATH_BYTES];
-
-	snprintf(path, sizeof(path), "%s/%s", state->dir, name);
-	snprintf(fresh, sizeof(fresh), "%s/%s_new", state->dir, name);
-	/* left over from a process that was killed here */
-	unlink(fresh);
-	if (bpf_obj_pin(fd, fresh))
-		return -errno;
-	return rename(fresh, path) ? -errno : 0;
-}
-
 static void state_clear(struct state *state)
 {
-	*state = (struct state){
-		.root_fd = -1,
-		.dir_fd = -1,
-		.track_prog_fd = -1,
-		.track_link_fd = -1,
-		.flows = LB_DEFAULT_FLOWS,
-	};
-	for (int i = 0; i < MAP_SHARED_COUNT; i++)
-		state->maps[i] = -1;
-	for (int i = 0; i < LB_MAX_LISTENERS; i++)
-		state->listeners[i] = (struct state_listener){ -1, -1, -1, -1, NULL, NULL };
+	*state = (struct state){ .root_fd = -1, .dir_fd = -1, .flows = LB_DEFAULT_FLOWS };
+	state_maps_clear(state);
 }
 
 static bool is_bpffs(const char *path)
@@ -200,153 +133,6 @@ int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count)
 	return 0;
 }
 
-static int map_info(int fd, struct bpf_map_info *info)
-{
-	uint32_t len = sizeof(*info);
-
-	*info = (struct bpf_map_info){ 0 };
-	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
-}
-
-static size_t array_bytes(const struct bpf_map_info *info)
-{
-	return (size_t)info->max_entries * ((info->value_size + 7) & ~7U);
-}
-
-static int map_array(int fd, void **out)
-{
-	struct bpf_map_info info;
-	int err = map_info(fd, &info);
-
-	if (err)
-		return err;
-	*out = mmap(NULL, array_bytes(&info), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (*out != MAP_FAILED)
-		return 0;
-	*out = NULL;
-	return -errno;
-}
-
-static void unmap_array(int fd, void *at)
-{
-	struct bpf_map_info info;
-
-	if (at && !map_info(fd, &info))
-		munmap(at, array_bytes(&info));
-}
-
-int state_map_shared(struct state *state)
-{
-	int err = map_array(state->maps[MAP_CONFIG], (void **)&state->config);
-
-	if (!err)
-		err = map_array(state->maps[MAP_WORKERS], (void **)&state->workers);
-	if (!err)
-		err = map_array(state->maps[MAP_LOAD], (void **)&state->load);
-	if (!err)
-		err = map_array(state->maps[MAP_STATS], (void **)&state->stats);
-	if (!err)
-		err = map_array(state->maps[MAP_SCHEDULE], (void **)&state->schedule);
-	return err;
-}
-
-int state_map_listener(struct state *state, uint32_t listener)
-{
-	struct state_listener *own = &state->listeners[listener];
-	int err = map_array(own->queues_fd, (void **)&own->queues);
-
-	return err ? err : map_array(own->stalls_fd, (void **)&own->stalls);
-}
-
-static int get_pin(const char *path, int *fd)
-{
-	*fd = bpf_obj_get(path);
-	if (*fd >= 0)
-		return 0;
-	return errno == ENOENT ? -EUCLEAN : -errno;
-}
-
-/* The version is the first field of the first map in every version there will be. */
-static int check_version(int config_fd)
-{
-	_cleanup_free_ char *value = NULL;
-	struct bpf_map_info info;
-	uint32_t zero = 0;
-	int err = map_info(config_fd, &info);
-
-	if (err)
-		return err;
-	value = calloc(1, info.value_size + sizeof(uint32_t));
-	if (!value)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(config_fd, &zero, value))
-		return -errno;
-	if (info.value_size != sizeof(struct lb_config) || *(uint32_t *)value != LB_ABI_VERSION)
-		return -ESTALE;
-	return 0;
-}
-
-static int open_listener(struct state *state, uint32_t listener)
-{
-	struct state_listener *own = &state->listeners[listener];
-	char path[STATE_PATH_BYTES];
-	int err;
-
-	state_pin_path(state, MAP_SOCKETS, listener, path);
-	err = get_pin(path, &own->sockets_fd);
-	if (err)
-		return err;
-	state_pin_path(state, MAP_QUEUES, listener, path);
-	err = get_pin(path, &own->queues_fd);
-	if (err)
-		return err;
-	state_pin_path(state, MAP_STALLS, listener, path);
-	err = get_pin(path, &own->stalls_fd);
-	if (err)
-		return err;
-	state_listener_path(state, listener, "lb_steer", path);
-	err = get_pin(path, &own->prog_fd);
-	return err ? err : state_map_listener(state, listener);
-}
-
-static bool is_optional(enum state_map map)
-{
-	return map == MAP_CURSOR || map == MAP_CONNS;
-}
-
-static void open_tracking(struct state *state)
-{
-	char path[STATE_PATH_BYTES];
-
-	snprintf(path, sizeof(path), "%s/lb_track", state->dir);
-	get_pin(path, &state->track_prog_fd);
-	snprintf(path, sizeof(path), "%s/lb_track_link", state->dir);
-	get_pin(path, &state->track_link_fd);
-}
-
-static int open_maps(struct state *state)
-{
-	char path[STATE_PATH_BYTES];
-	int err;
-
-	for (int i = 0; i < MAP_SHARED_COUNT; i++) {
-		state_pin_path(state, i, 0, path);
-		err = get_pin(path, &state->maps[i]);
-		if (err && !(is_optional(i) && err == -EUCLEAN))
-			return err;
-		err = i == MAP_CONFIG ? check_version(state->maps[i]) : 0;
-		if (err)
-			return err;
-	}
-	open_tracking(state);
-	err = state_map_shared(state);
-	for (uint32_t i = 0; !err && i < state->config->nr_listeners; i++) {
-		err = open_listener(state, i);
-		state->nr_listeners = i + 1;
-	}
-	return err;
-}
-
 /* Was the directory renamed or removed while we waited for its lock? */
 static bool still_there(const struct state *state)
 {
@@ -374,7 +160,7 @@ int state_open(struct state *state, const char *name, enum state_mode mode)
 	if (!err && !still_there(state))
 		err = -ENOENT;
 	if (!err)
-		err = open_maps(state);
+		err = state_maps_open(state);
 	if (err)
 		state_close(state);
 	return err;
@@ -382,28 +168,9 @@ int state_open(struct state *state, const char *name, enum state_mode mode)
 
 void state_close(struct state *state)
 {
-	struct state_listener *own;
-
 	if (state->fresh)
 		remove_tree(state->root_fd, strrchr(state->dir, '/') + 1, 1);
-	unmap_array(state->maps[MAP_CONFIG], state->config);
-	unmap_array(state->maps[MAP_WORKERS], state->workers);
-	unmap_array(state->maps[MAP_LOAD], state->load);
-	unmap_array(state->maps[MAP_STATS], state->stats);
-	unmap_array(state->maps[MAP_SCHEDULE], state->schedule);
-	for (int i = 0; i < LB_MAX_LISTENERS; i++) {
-		own = &state->listeners[i];
-		unmap_array(own->queues_fd, own->queues);
-		unmap_array(own->stalls_fd, own->stalls);
-		close_fd(&own->sockets_fd);
-		close_fd(&own->queues_fd);
-		close_fd(&own->stalls_fd);
-		close_fd(&own->prog_fd);
-	}
-	for (int i = 0; i < MAP_SHARED_COUNT; i++)
-		close_fd(&state->maps[i]);
-	close_fd(&state->track_prog_fd);
-	close_fd(&state->track_link_fd);
+	state_maps_close(state);
 	close_fd(&state->dir_fd);
 	close_fd(&state->root_fd);
 	state_clear(state);
@@ -462,44 +229,4 @@ int state_remove(const char *name)
 	if (renameat2(root, name, root, gone, RENAME_NOREPLACE))
 		return -errno;
 	return remove_tree(root, gone, 1);
-}
-
-/* What lb_config says, for a service whose program is not pinned any more. */
-static size_t configured_ids(const char *name, uint32_t *ids, size_t max)
-{
-	_cleanup_close_ int fd = -1;
-	struct lb_config config;
-	char path[STATE_PATH_BYTES];
-	uint32_t zero = 0;
-	size_t n = 0;
-
-	snprintf(path, sizeof(path), "%s/%s/%s", STATE_ROOT, name, map_names[MAP_CONFIG]);
-	fd = bpf_obj_get(path);
-	if (fd < 0 || check_version(fd) || bpf_map_lookup_elem(fd, &zero, &config))
-		return 0;
-	for (uint32_t i = 0; i < config.nr_listeners && i < LB_MAX_LISTENERS && n < max; i++)
-		ids[n++] = config.listeners[i].prog_id;
-	return n;
-}
-
-int state_program_ids(const char *name, uint32_t *ids, size_t max)
-{
-	size_t n = configured_ids(name, ids, max);
-	struct bpf_prog_info info;
-	char path[STATE_PATH_BYTES];
-	uint32_t len;
-
-	for (unsigned int i = 0; i < LB_MAX_LISTENERS && n < max; i++) {
-		_cleanup_close_ int fd = -1;
-
-		snprintf(path, sizeof(path), "%s/%s/listener%u/lb_steer", STATE_ROOT, name, i);
-		fd = bpf_obj_get(path);
-		if (fd < 0 && errno == EPERM)
-			return -EPERM;
-		info = (struct bpf_prog_info){ 0 };
-		len = sizeof(info);
-		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
-			ids[n++] = info.id;
-	}
-	return n;
 }

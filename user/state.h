@@ -104,6 +104,11 @@ void state_close(struct state *state);
 int state_create(struct state *state, const char *name);
 int state_commit(struct state *state);
 
+/* For state.c: opens and closes all that is pinned; clear sets what is not open. 0 or -errno. */
+int state_maps_open(struct state *state);
+void state_maps_close(struct state *state);
+void state_maps_clear(struct state *state);
+
 /* mmaps what is mmapable of the shared maps; for a fresh state once its maps exist. */
 int state_map_shared(struct state *state);
 int state_map_listener(struct state *state, uint32_t listener);
