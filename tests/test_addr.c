@@ -104,49 +104,49 @@ static void list_hosts(const struct addr *addr, char *out, size_t len)
 	}
 }
 
+static const struct {
+	const char *input;
+	int proto;
+	uint16_t port;
+	const char *hosts; /* NULL: any */
+} accepted[] = {
+	{ "8080", TCP, 8080, NULL },
+	{ ":8080", TCP, 8080, NULL },
+	{ "1", TCP, 1, NULL },
+	{ ":65535", TCP, 65535, NULL },
+	{ ":0080", TCP, 80, NULL },
+	{ "tcp/:80", TCP, 80, NULL },
+	{ "tcp/80", TCP, 80, NULL },
+	{ "udp/:53", UDP, 53, NULL },
+	{ "udp/53", UDP, 53, NULL },
+	{ "10.0.0.1:80", TCP, 80, "10.0.0.1" },
+	{ "255.255.255.255:80", TCP, 80, "255.255.255.255" },
+	{ "0.0.0.0:80", TCP, 80, "0.0.0.0" },
+	{ "udp/10.0.0.1:53", UDP, 53, "10.0.0.1" },
+	{ "[::]:443", TCP, 443, "::" },
+	{ "[::1]:80", TCP, 80, "::1" },
+	{ "udp/[2001:DB8:0::1]:53", UDP, 53, "2001:db8::1" },
+	{ "[fe80::1]:80", TCP, 80, "fe80::1" },
+	{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535", TCP, 65535,
+	  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
+	{ "[::ffff:1.2.3.4]:80", TCP, 80, "1.2.3.4" },
+	{ "[::ffff:0:0]:80", TCP, 80, "0.0.0.0" },
+	{ "[::1.2.3.4]:80", TCP, 80, "::1.2.3.4" },
+	{ "localhost:3000", TCP, 3000, "127.0.0.1 ::1" },
+	{ "LocalHost.:3000", TCP, 3000, "127.0.0.1 ::1" },
+	{ "udp/localhost:53", UDP, 53, "127.0.0.1 ::1" },
+	{ "two.example:80", TCP, 80, "10.0.0.1 2001:db8::1" },
+	{ "sixteen.example:80", TCP, 80,
+	  "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 10.0.0.8 "
+	  "10.0.0.9 "
+	  "10.0.0.10 10.0.0.11 10.0.0.12 10.0.0.13 10.0.0.14 10.0.0.15 10.0.0.16" },
+};
+
 static void test_accepted(void **state)
 {
-	static const struct {
-		const char *input;
-		int proto;
-		uint16_t port;
-		const char *hosts; /* NULL: any */
-	} rows[] = {
-		{ "8080", TCP, 8080, NULL },
-		{ ":8080", TCP, 8080, NULL },
-		{ "1", TCP, 1, NULL },
-		{ ":65535", TCP, 65535, NULL },
-		{ ":0080", TCP, 80, NULL },
-		{ "tcp/:80", TCP, 80, NULL },
-		{ "tcp/80", TCP, 80, NULL },
-		{ "udp/:53", UDP, 53, NULL },
-		{ "udp/53", UDP, 53, NULL },
-		{ "10.0.0.1:80", TCP, 80, "10.0.0.1" },
-		{ "255.255.255.255:80", TCP, 80, "255.255.255.255" },
-		{ "0.0.0.0:80", TCP, 80, "0.0.0.0" },
-		{ "udp/10.0.0.1:53", UDP, 53, "10.0.0.1" },
-		{ "[::]:443", TCP, 443, "::" },
-		{ "[::1]:80", TCP, 80, "::1" },
-		{ "udp/[2001:DB8:0::1]:53", UDP, 53, "2001:db8::1" },
-		{ "[fe80::1]:80", TCP, 80, "fe80::1" },
-		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535", TCP, 65535,
-		  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
-		{ "[::ffff:1.2.3.4]:80", TCP, 80, "1.2.3.4" },
-		{ "[::ffff:0:0]:80", TCP, 80, "0.0.0.0" },
-		{ "[::1.2.3.4]:80", TCP, 80, "::1.2.3.4" },
-		{ "localhost:3000", TCP, 3000, "127.0.0.1 ::1" },
-		{ "LocalHost.:3000", TCP, 3000, "127.0.0.1 ::1" },
-		{ "udp/localhost:53", UDP, 53, "127.0.0.1 ::1" },
-		{ "two.example:80", TCP, 80, "10.0.0.1 2001:db8::1" },
-		{ "sixteen.example:80", TCP, 80,
-		  "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 10.0.0.8 "
-		  "10.0.0.9 "
-		  "10.0.0.10 10.0.0.11 10.0.0.12 10.0.0.13 10.0.0.14 10.0.0.15 10.0.0.16" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const char *want = rows[i].hosts ? rows[i].hosts : "";
+	for (size_t i = 0; i < ARRAY_SIZE(accepted); i++) {
+		const char *want = accepted[i].hosts ? accepted[i].hosts : "";
 		char got[ADDR_MAX_HOSTS * INET6_ADDRSTRLEN];
 		struct addr addr;
 		const char *why;
@@ -154,125 +154,128 @@ static void test_accepted(void **state)
 
 		memset(&addr, 0xff, sizeof(addr));
 		why = "untouched";
-		err = addr_parse(rows[i].input, &addr, &why);
+		err = addr_parse(accepted[i].input, &addr, &why);
 		if (err || why)
-			fail_msg("%s: got %d, %s, want 0", rows[i].input, err, why);
+			fail_msg("%s: got %d, %s, want 0", accepted[i].input, err, why);
 		list_hosts(&addr, got, sizeof(got));
-		if (addr.proto != rows[i].proto || addr.port != rows[i].port ||
-		    addr.any != !rows[i].hosts || strcmp(got, want))
-			fail_msg("%s: got %d %s%s port %d, want %d %s%s port %d", rows[i].input,
-				 addr.proto, addr.any ? "any" : "", got, addr.port, rows[i].proto,
-				 rows[i].hosts ? "" : "any", want, rows[i].port);
+		if (addr.proto != accepted[i].proto || addr.port != accepted[i].port ||
+		    addr.any != !accepted[i].hosts || strcmp(got, want))
+			fail_msg("%s: got %d %s%s port %d, want %d %s%s port %d", accepted[i].input,
+				 addr.proto, addr.any ? "any" : "", got, addr.port,
+				 accepted[i].proto, accepted[i].hosts ? "" : "any", want,
+				 accepted[i].port);
 	}
 	assert_int_equal(answers, 0);
 }
 
 /* `want` is a part of the reason. */
+static const struct {
+	const char *input, *want;
+} refused[] = {
+	{ NULL, "the address is empty" },
+	{ "", "the address is empty" },
+	{ ":443/udp", "not an address; UDP is written udp/:443" },
+	{ "443/udp", "not an address; UDP is written udp/:443" },
+	{ ":443/tcp", "not an address; TCP is written :80" },
+	{ "udp:53", "udp/:53" },
+	{ "tcp:80", "tcp/:80" },
+	{ "UDP/:53", "before the / stands udp or tcp" },
+	{ "sctp/:80", "before the / stands udp or tcp" },
+	{ "udp/tcp/:80", "only one /" },
+	{ "udp/:53/", "only one /" },
+	{ "localhost:80/index.html", "nothing follows the port" },
+	{ "http://localhost:80", "a URL is not an address" },
+	{ "https://[::1]/", "a URL is not an address" },
+	{ "udp/", "the port is missing" },
+	{ ":", "the port is missing" },
+	{ "10.0.0.1", "the port is missing" },
+	{ "10.0.0.1:", "the port is missing" },
+	{ "localhost", "the port is missing" },
+	{ "[::1]", "the port is missing" },
+	{ "[::1]:", "the port is missing" },
+	{ "0", "port 0 is not a port; a port is 1 to 65535" },
+	{ ":0", "port 0 is not a port" },
+	{ "[::1]:00", "port 0 is not a port" },
+	{ "65536", "the port is out of range; a port is 1 to 65535" },
+	{ "10.0.0.1:65616", "the port is out of range" },
+	{ ":18446744073709551696", "the port is out of range" },
+	{ "80abc", "the port is not a number: write 8080, :8080, 10.0.0.1:80, [::]:443" },
+	{ ":http", "the port is not a number" },
+	{ "localhost:80abc", "the port is not a number" },
+	{ "-1", "the port is not a number" },
+	{ ":+80", "the port is not a number" },
+	{ "80,81", "the port is not a number" },
+	{ "8000-8010", "the port is not a number" },
+	{ "[::1]:80:81", "the port is not a number" },
+	{ " 80", "no spaces" },
+	{ "80 ", "no spaces" },
+	{ "10.0.0.1: 80", "no spaces" },
+	{ "80\n", "no spaces" },
+	{ "::1", "in brackets: [::1]:80" },
+	{ "::", "in brackets: [::1]:80" },
+	{ "::1:80", "in brackets: [::1]:80" },
+	{ ":::80", "in brackets: [::1]:80" },
+	{ "2001:db8:1:2:3:4:5:6", "in brackets: [::1]:80" },
+	{ "2001:db8:1:2:3:4:5:6:80", "in brackets: [::1]:80" },
+	{ "fe80::1%lo:80", "in brackets: [::1]:80" },
+	{ "localhost:80:81", "too many colons" },
+	{ ":80:", "too many colons" },
+	{ "[::1", "the ] is missing" },
+	{ "[", "the ] is missing" },
+	{ "[]:80", "between [ and ] stands an IPv6 address" },
+	{ "[:::1]:80", "between [ and ] stands an IPv6 address" },
+	{ "[localhost]:80", "between [ and ] stands an IPv6 address" },
+	{ "[" A A "]:80", "between [ and ] stands an IPv6 address" },
+	{ "[[::1]]:80", "between [ and ] stands an IPv6 address" },
+	{ "[10.0.0.1]:80", "without brackets: 10.0.0.1:80" },
+	{ "[::1]80", "between ] and the port stands a colon" },
+	{ "[fe80::1%lo]:80", "the interface can't be part of it" },
+	{ "*:80", "written without a host: :8080" },
+	{ "256.0.0.1:80", "not an IPv4 address" },
+	{ "10.0.0.1.2:80", "not an IPv4 address" },
+	{ "10.1:80", "not an IPv4 address" },
+	{ "0177.0.0.1:80", "not an IPv4 address" },
+	{ "2130706433:80", "not an IPv4 address" },
+	{ "0x7f000001:80", "not an IPv4 address" },
+	{ "0X7f.1:80", "not an IPv4 address" },
+	{ "m\xc3\xbcnchen.example:80", "not a host name" },
+	{ "a$b:80", "not a host name" },
+	{ "-n:80", "not a host name" },
+	{ ".example:80", "not a host name" },
+	{ A A A A "example:80", "too long for an address" },
+	{ A A A A "ab:1", "the host name is too long" },
+	{ "unknown.example:80", "the host name is not known" },
+	{ "unix.example:80", "no IP address" },
+	{ "seventeen.example:80", "too many addresses" },
+	{ "/run/g.sock", "no SO_REUSEPORT; let the server listen on a TCP port" },
+	{ "./g", "Unix sockets" },
+	{ "../g", "Unix sockets" },
+	{ "~/g", "Unix sockets" },
+	{ "g.sock", "Unix sockets" },
+	{ "unix:g", "Unix sockets" },
+	{ "unix:///run/g", "Unix sockets" },
+	{ "@abstract", "Unix sockets" },
+	{ "/" A A A A A, "Unix sockets" },
+};
+
 static void test_refused(void **state)
 {
-	static const struct {
-		const char *input, *want;
-	} rows[] = {
-		{ NULL, "the address is empty" },
-		{ "", "the address is empty" },
-		{ ":443/udp", "not an address; UDP is written udp/:443" },
-		{ "443/udp", "not an address; UDP is written udp/:443" },
-		{ ":443/tcp", "not an address; TCP is written :80" },
-		{ "udp:53", "udp/:53" },
-		{ "tcp:80", "tcp/:80" },
-		{ "UDP/:53", "before the / stands udp or tcp" },
-		{ "sctp/:80", "before the / stands udp or tcp" },
-		{ "udp/tcp/:80", "only one /" },
-		{ "udp/:53/", "only one /" },
-		{ "localhost:80/index.html", "nothing follows the port" },
-		{ "http://localhost:80", "a URL is not an address" },
-		{ "https://[::1]/", "a URL is not an address" },
-		{ "udp/", "the port is missing" },
-		{ ":", "the port is missing" },
-		{ "10.0.0.1", "the port is missing" },
-		{ "10.0.0.1:", "the port is missing" },
-		{ "localhost", "the port is missing" },
-		{ "[::1]", "the port is missing" },
-		{ "[::1]:", "the port is missing" },
-		{ "0", "port 0 is not a port; a port is 1 to 65535" },
-		{ ":0", "port 0 is not a port" },
-		{ "[::1]:00", "port 0 is not a port" },
-		{ "65536", "the port is out of range; a port is 1 to 65535" },
-		{ "10.0.0.1:65616", "the port is out of range" },
-		{ ":18446744073709551696", "the port is out of range" },
-		{ "80abc", "the port is not a number: write 8080, :8080, 10.0.0.1:80, [::]:443" },
-		{ ":http", "the port is not a number" },
-		{ "localhost:80abc", "the port is not a number" },
-		{ "-1", "the port is not a number" },
-		{ ":+80", "the port is not a number" },
-		{ "80,81", "the port is not a number" },
-		{ "8000-8010", "the port is not a number" },
-		{ "[::1]:80:81", "the port is not a number" },
-		{ " 80", "no spaces" },
-		{ "80 ", "no spaces" },
-		{ "10.0.0.1: 80", "no spaces" },
-		{ "80\n", "no spaces" },
-		{ "::1", "in brackets: [::1]:80" },
-		{ "::", "in brackets: [::1]:80" },
-		{ "::1:80", "in brackets: [::1]:80" },
-		{ ":::80", "in brackets: [::1]:80" },
-		{ "2001:db8:1:2:3:4:5:6", "in brackets: [::1]:80" },
-		{ "2001:db8:1:2:3:4:5:6:80", "in brackets: [::1]:80" },
-		{ "fe80::1%lo:80", "in brackets: [::1]:80" },
-		{ "localhost:80:81", "too many colons" },
-		{ ":80:", "too many colons" },
-		{ "[::1", "the ] is missing" },
-		{ "[", "the ] is missing" },
-		{ "[]:80", "between [ and ] stands an IPv6 address" },
-		{ "[:::1]:80", "between [ and ] stands an IPv6 address" },
-		{ "[localhost]:80", "between [ and ] stands an IPv6 address" },
-		{ "[" A A "]:80", "between [ and ] stands an IPv6 address" },
-		{ "[[::1]]:80", "between [ and ] stands an IPv6 address" },
-		{ "[10.0.0.1]:80", "without brackets: 10.0.0.1:80" },
-		{ "[::1]80", "between ] and the port stands a colon" },
-		{ "[fe80::1%lo]:80", "the interface can't be part of it" },
-		{ "*:80", "written without a host: :8080" },
-		{ "256.0.0.1:80", "not an IPv4 address" },
-		{ "10.0.0.1.2:80", "not an IPv4 address" },
-		{ "10.1:80", "not an IPv4 address" },
-		{ "0177.0.0.1:80", "not an IPv4 address" },
-		{ "2130706433:80", "not an IPv4 address" },
-		{ "0x7f000001:80", "not an IPv4 address" },
-		{ "0X7f.1:80", "not an IPv4 address" },
-		{ "m\xc3\xbcnchen.example:80", "not a host name" },
-		{ "a$b:80", "not a host name" },
-		{ "-n:80", "not a host name" },
-		{ ".example:80", "not a host name" },
-		{ A A A A "example:80", "too long for an address" },
-		{ A A A A "ab:1", "the host name is too long" },
-		{ "unknown.example:80", "the host name is not known" },
-		{ "unix.example:80", "no IP address" },
-		{ "seventeen.example:80", "too many addresses" },
-		{ "/run/g.sock", "no SO_REUSEPORT; let the server listen on a TCP port" },
-		{ "./g", "Unix sockets" },
-		{ "../g", "Unix sockets" },
-		{ "~/g", "Unix sockets" },
-		{ "g.sock", "Unix sockets" },
-		{ "unix:g", "Unix sockets" },
-		{ "unix:///run/g", "Unix sockets" },
-		{ "@abstract", "Unix sockets" },
-		{ "/" A A A A A, "Unix sockets" },
-	};
 	static const struct addr zero;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		struct addr addr;
 		const char *why = NULL;
 		int err;
 
 		memset(&addr, 0xff, sizeof(addr));
-		err = addr_parse(rows[i].input, &addr, &why);
-		if (err != -EINVAL || !why || !strstr(why, rows[i].want))
-			fail_msg("%s: got %d, %s, want %d, %s", rows[i].input, err, why, -EINVAL,
-				 rows[i].want);
+		err = addr_parse(refused[i].input, &addr, &why);
+		if (err != -EINVAL || !why || !strstr(why, refused[i].want))
+			fail_msg("%s: got %d, %s, want %d, %s", refused[i].input, err, why, -EINVAL,
+				 refused[i].want);
 		if (memcmp(&addr, &zero, sizeof(addr)))
-			fail_msg("%s: got something in the result, want all zero", rows[i].input);
+			fail_msg("%s: got something in the result, want all zero",
+				 refused[i].input);
 	}
 	assert_int_equal(answers, 0);
 }

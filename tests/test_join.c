@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Joining, both ends: answers and packets, good, bad and random; what a socket must be; and the
- * worker's side against keepers that behave in every way. No root, no BPF; the real keeper is in
- * integration/71_join.c.
+ * Joining, both ends: packets; what a socket must be; and the worker's side against keepers that
+ * behave in every way. Answers are in test_answer.c, the real keeper in integration/71_join.c.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,13 +15,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "join.h"
 #include "send_fds.h"
 #include "../user/lib/join.h"
 #include "../user/lib/packet.h"
-
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define RANDOM_ROUNDS 100000
 
 static size_t descriptors(void)
 {
@@ -40,142 +31,6 @@ static size_t descriptors(void)
 		n++;
 	closedir(dir);
 	return n;
-}
-
-/* --- answers --- */
-
-/* In memory of exactly that size, so that ASan sees a step beyond. */
-static int parse(const char *bytes, size_t len, struct lbctl_answer *answer)
-{
-	char *copy = malloc(len ? len : 1);
-	int err;
-
-	assert_non_null(copy);
-	memcpy(copy, bytes, len);
-	err = lbctl_answer_parse(copy, len, answer);
-	free(copy);
-	return err;
-}
-
-static void test_answers(void **state)
-{
-	static const struct {
-		const char *bytes;
-		int err;
-		struct lbctl_answer want;
-	} rows[] = {
-		{ "{\"status\":0}", 0, { 0, -1, -1, false, "" } },
-		{ "{\"status\":0,\"text\":\"worker 4\",\"worker\":4,\"slot\":7}",
-		  0,
-		  { 0, 7, 4, false, "worker 4" } },
-		{ " { \"slot\" : 1 ,\n\t\"status\" : 2 } ", 0, { 2, 1, -1, false, "" } },
-		{ "{\"status\":1,\"again\":true}", 0, { 1, -1, -1, true, "" } },
-		{ "{\"status\":1,\"again\":false}", 0, { 1, -1, -1, false, "" } },
-		{ "{\"status\":1,\"again\":1}", 0, { 1, -1, -1, false, "" } },
-		{ "{\"x\":null,\"y\":\"z\",\"z\":5,\"status\":3}", 0, { 3, -1, -1, false, "" } },
-		{ "{\"status\":1,\"text\":\"a\\\"b\\\\c\\/\\n\\u0007d\"}",
-		  0,
-		  { 1, -1, -1, false, "a\"b\\c/\n?d" } },
-		{ "{\"status\":2147483647}", 0, { INT32_MAX, -1, -1, false, "" } },
-		{ "{\"status\":0,\"status\":1}", 0, { 1, -1, -1, false, "" } },
-		{ "", -EBADMSG, { 0 } },
-		{ "{", -EBADMSG, { 0 } },
-		{ "{}", -EBADMSG, { 0 } },
-		{ "[]", -EBADMSG, { 0 } },
-		{ "0", -EBADMSG, { 0 } },
-		{ "{\"status\"}", -EBADMSG, { 0 } },
-		{ "{\"status\":}", -EBADMSG, { 0 } },
-		{ "{\"status\":0", -EBADMSG, { 0 } },
-		{ "{\"status\":0,}", -EBADMSG, { 0 } },
-		{ "{\"status\":0}x", -EBADMSG, { 0 } },
-		{ "{\"status\":0}{\"status\":0}", -EBADMSG, { 0 } },
-		{ "{\"status\":-1}", -EBADMSG, { 0 } },
-		{ "{\"status\":1.5}", -EBADMSG, { 0 } },
-		{ "{\"status\":2147483648}", -EBADMSG, { 0 } },
-		{ "{\"status\":99999999999999999999999}", -EBADMSG, { 0 } },
-		{ "{\"status\":\"0\"}", -EBADMSG, { 0 } },
-		{ "{\"status\":true}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"slot\":\"1\"}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"slot\":null}", -EBADMSG, { 0 } },
-		{ "{\"slot\":0}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"x\":{}}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"x\":[1]}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"x\":tru}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"text\":\"a", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"text\":\"a\\", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"text\":\"\\x\"}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"text\":\"\\u12\"}", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"text\":\"\\u12", -EBADMSG, { 0 } },
-		{ "{\"status\":0,\"text\":\"\n\"}", -EBADMSG, { 0 } },
-		{ "{\"a key that is longer than any of ours\":0,\"status\":0}", -EBADMSG, { 0 } },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct lbctl_answer *want = &rows[i].want;
-		struct lbctl_answer got;
-		int err = parse(rows[i].bytes, strlen(rows[i].bytes), &got);
-
-		if (err != rows[i].err)
-			fail_msg("%s: %d, want %d", rows[i].bytes, err, rows[i].err);
-		if (!err && (got.status != want->status || got.slot != want->slot ||
-			     got.worker != want->worker || got.again != want->again ||
-			     strcmp(got.text, want->text)))
-			fail_msg("%s: %ld %ld %ld %d \"%s\"", rows[i].bytes, got.status, got.slot,
-				 got.worker, got.again, got.text);
-	}
-	/* NUL inside */
-	assert_int_equal(parse("{\"status\":0}\0", 13, &(struct lbctl_answer){ 0 }), -EBADMSG);
-	assert_int_equal(parse("{\"status\":0,\"text\":\"\0\"}", 22, &(struct lbctl_answer){ 0 }),
-			 -EBADMSG);
-	assert_int_equal(parse("{\"status\":0,\"text\":\"\\\0\"}", 23, &(struct lbctl_answer){ 0 }),
-			 -EBADMSG);
-}
-
-/* The longest text that fits, and one byte more. */
-static void test_long_text(void **state)
-{
-	struct lbctl_answer answer;
-	char text[600], bytes[700];
-
-	(void)state;
-	memset(text, 'x', sizeof(text));
-	text[sizeof(answer.text) - 1] = '\0';
-	snprintf(bytes, sizeof(bytes), "{\"status\":0,\"text\":\"%s\"}", text);
-	assert_int_equal(parse(bytes, strlen(bytes), &answer), 0);
-	assert_string_equal(answer.text, text);
-	snprintf(bytes, sizeof(bytes), "{\"status\":0,\"text\":\"%sx\"}", text);
-	assert_int_equal(parse(bytes, strlen(bytes), &answer), -EBADMSG);
-}
-
-/* An answer with bytes changed, cut, or made up: never a crash, never a number out of range. */
-static void test_random_answers(void **state)
-{
-	static const char good[] = "{\"status\":0,\"text\":\"worker \\u00414\",\"worker\":4,"
-				   "\"slot\":7,\"again\":false}";
-	static const char pool[] = "{}[]\":,\\u0129tfnae \n\0\xff";
-	unsigned int seed = 71, taken = 0;
-	struct lbctl_answer answer;
-	char bytes[128];
-
-	(void)state;
-	for (int round = 0; round < RANDOM_ROUNDS; round++) {
-		size_t len = sizeof(good) - 1;
-
-		memcpy(bytes, good, len);
-		if (rand_r(&seed) % 4 == 0)
-			len = rand_r(&seed) % len;
-		for (int n = rand_r(&seed) % (round % 2 ? 4 : 40); n > 0 && len; n--)
-			bytes[rand_r(&seed) % len] = pool[rand_r(&seed) % sizeof(pool)];
-		if (parse(bytes, len, &answer))
-			continue;
-		taken++;
-		assert_in_range(answer.status, 0, INT32_MAX);
-		assert_true(answer.slot >= -1 && answer.slot <= INT32_MAX);
-		assert_true(answer.worker >= -1 && answer.worker <= INT32_MAX);
-		assert_true(strnlen(answer.text, sizeof(answer.text)) < sizeof(answer.text));
-	}
-	assert_true(taken > 0 && taken < RANDOM_ROUNDS);
 }
 
 /* --- packets --- */
@@ -406,66 +261,70 @@ static int end_keeper(void **state)
 	return rmdir(dir);
 }
 
+static const struct keeper_script scripts[] = {
+	{ "good", HELLO, PLACE, 0, 1, 0, 0, "" },
+	{ "busy first", HELLO, PLACE, 0, 1, 2, 0, "" },
+	{ "refuses the user", "{\"status\":4,\"text\":\"you may not\"}", "", 0, 0, 0, -EPERM,
+	  "you may not" },
+	{ "refuses the socket", HELLO, "{\"status\":2,\"text\":\"not that\"}", 0, 0, 0, -EINVAL,
+	  "not that" },
+	{ "has no service", HELLO, "{\"status\":3,\"text\":\"none\"}", 0, 0, 0, -ENOENT, "none" },
+	{ "can't", HELLO, "{\"status\":1,\"text\":\"full\"}", 0, 0, 0, -EBUSY, "full" },
+	{ "refuses and sends", HELLO, "{\"status\":1,\"text\":\"full\"}", 0, 1, 0, -EBUSY, "full" },
+	{ "hangs up", NULL, NULL, 0, 0, 0, -EPROTO, "went away" },
+	{ "hangs up later", HELLO, NULL, 0, 0, 0, -EPROTO, "went away" },
+	{ "is stopped", "", "", 0, 0, 0, -ETIMEDOUT, "did not answer" },
+	{ "is stopped later", HELLO, "", 0, 0, 0, -ETIMEDOUT, "did not answer" },
+	{ "garbage", "hello yourself", NULL, 0, 0, 0, -EPROTO, "no sense" },
+	{ "garbage later", HELLO, "{\"status\":0", 0, 1, 0, -EPROTO, "no sense" },
+	{ "no page", HELLO, PLACE, 0, 0, 0, -EPROTO, "no place" },
+	{ "two pages", HELLO, PLACE, 0, 2, 0, -EPROTO, "went away" },
+	{ "no slot", HELLO, "{\"status\":0,\"worker\":3}", 0, 1, 0, -EPROTO, "no place" },
+	{ "wrong slot", HELLO, "{\"status\":0,\"worker\":3,\"slot\":2048}", 0, 1, 0, -EPROTO,
+	  "no place" },
+	{ "wrong worker", HELLO, "{\"status\":0,\"worker\":1024,\"slot\":0}", 0, 1, 0, -EPROTO,
+	  "no place" },
+	{ "page too early", HELLO, PLACE, 1, 1, 0, 0, "" },
+};
+
+/* Joins at a keeper that behaves so, with the socket `own`; must end as the script says. */
+static void run_script(const struct keeper_script *which, int own)
+{
+	const struct lbctl_joining joining = { "web", path, 3, own, 300 };
+	struct lbctl_joined joined = { .load_fd = -1 };
+	char why[LBCTL_WHY_BYTES] = "";
+	size_t before = descriptors();
+	pthread_t thread;
+	int err;
+
+	script = which;
+	got_sockets = 0;
+	assert_int_equal(pthread_create(&thread, NULL, keep, NULL), 0);
+	err = lbctl_join(&joining, &joined, why);
+	pthread_join(thread, NULL);
+	if (err != script->err || !strstr(why, script->words))
+		fail_msg("keeper %s: %d \"%s\", want %d \"%s\"", script->name, err, why,
+			 script->err, script->words);
+	if (!err) {
+		assert_int_equal(joined.slot, 5);
+		assert_int_equal(joined.worker, 3);
+		close(joined.load_fd);
+	}
+	/* the socket goes only to a keeper that has said hello */
+	assert_int_equal(got_sockets,
+			 script->hello && !strcmp(script->hello, HELLO) && script->join);
+	if (descriptors() != before)
+		fail_msg("keeper %s: %zu descriptors, before %zu", script->name, descriptors(),
+			 before);
+}
+
 static void test_keepers(void **state)
 {
-	static const struct keeper_script scripts[] = {
-		{ "good", HELLO, PLACE, 0, 1, 0, 0, "" },
-		{ "busy first", HELLO, PLACE, 0, 1, 2, 0, "" },
-		{ "refuses the user", "{\"status\":4,\"text\":\"you may not\"}", "", 0, 0, 0,
-		  -EPERM, "you may not" },
-		{ "refuses the socket", HELLO, "{\"status\":2,\"text\":\"not that\"}", 0, 0, 0,
-		  -EINVAL, "not that" },
-		{ "has no service", HELLO, "{\"status\":3,\"text\":\"none\"}", 0, 0, 0, -ENOENT,
-		  "none" },
-		{ "can't", HELLO, "{\"status\":1,\"text\":\"full\"}", 0, 0, 0, -EBUSY, "full" },
-		{ "refuses and sends", HELLO, "{\"status\":1,\"text\":\"full\"}", 0, 1, 0, -EBUSY,
-		  "full" },
-		{ "hangs up", NULL, NULL, 0, 0, 0, -EPROTO, "went away" },
-		{ "hangs up later", HELLO, NULL, 0, 0, 0, -EPROTO, "went away" },
-		{ "is stopped", "", "", 0, 0, 0, -ETIMEDOUT, "did not answer" },
-		{ "is stopped later", HELLO, "", 0, 0, 0, -ETIMEDOUT, "did not answer" },
-		{ "garbage", "hello yourself", NULL, 0, 0, 0, -EPROTO, "no sense" },
-		{ "garbage later", HELLO, "{\"status\":0", 0, 1, 0, -EPROTO, "no sense" },
-		{ "no page", HELLO, PLACE, 0, 0, 0, -EPROTO, "no place" },
-		{ "two pages", HELLO, PLACE, 0, 2, 0, -EPROTO, "went away" },
-		{ "no slot", HELLO, "{\"status\":0,\"worker\":3}", 0, 1, 0, -EPROTO, "no place" },
-		{ "wrong slot", HELLO, "{\"status\":0,\"worker\":3,\"slot\":2048}", 0, 1, 0,
-		  -EPROTO, "no place" },
-		{ "wrong worker", HELLO, "{\"status\":0,\"worker\":1024,\"slot\":0}", 0, 1, 0,
-		  -EPROTO, "no place" },
-		{ "page too early", HELLO, PLACE, 1, 1, 0, 0, "" },
-	};
 	int own = tcp(AF_INET, 0, true, true, true);
-	size_t before = descriptors();
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
-		const struct lbctl_joining joining = { "web", path, 3, own, 300 };
-		struct lbctl_joined joined = { .load_fd = -1 };
-		char why[LBCTL_WHY_BYTES] = "";
-		pthread_t thread;
-		int err;
-
-		script = &scripts[i];
-		got_sockets = 0;
-		assert_int_equal(pthread_create(&thread, NULL, keep, NULL), 0);
-		err = lbctl_join(&joining, &joined, why);
-		pthread_join(thread, NULL);
-		if (err != script->err || !strstr(why, script->words))
-			fail_msg("keeper %s: %d \"%s\", want %d \"%s\"", script->name, err, why,
-				 script->err, script->words);
-		if (!err) {
-			assert_int_equal(joined.slot, 5);
-			assert_int_equal(joined.worker, 3);
-			close(joined.load_fd);
-		}
-		/* the socket goes only to a keeper that has said hello */
-		assert_int_equal(got_sockets,
-				 script->hello && !strcmp(script->hello, HELLO) && script->join);
-		if (descriptors() != before)
-			fail_msg("keeper %s: %zu descriptors, before %zu", script->name,
-				 descriptors(), before);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
+		run_script(&scripts[i], own);
 	close(own);
 }
 
@@ -497,10 +356,9 @@ static void test_no_keeper(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers),		  cmocka_unit_test(test_long_text),
-		cmocka_unit_test(test_random_answers),	  cmocka_unit_test(test_packets),
-		cmocka_unit_test(test_full_packet_queue), cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_keepers),		  cmocka_unit_test(test_no_keeper),
+		cmocka_unit_test(test_packets),	  cmocka_unit_test(test_full_packet_queue),
+		cmocka_unit_test(test_checks),	  cmocka_unit_test(test_keepers),
+		cmocka_unit_test(test_no_keeper),
 	};
 
 	return cmocka_run_group_tests(tests, begin_keeper, end_keeper);
