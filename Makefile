@@ -220,8 +220,7 @@ $(B)/tests/harness.o: tests/harness.c $(B)/flags | $(SKELS)
 	@mkdir -p $(@D)
 	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
 
-$(HARNESS): $(addprefix $(B)/tests/,harness.o integration/harness/runs.o integration/harness/obey.o \
-		integration/harness/datagrams.o)
+$(HARNESS): $(addprefix $(B)/tests/,harness.o $(addprefix integration/harness/,runs.o joins.o obey.o datagrams.o))
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 

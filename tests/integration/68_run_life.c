@@ -3,11 +3,16 @@
  * What lbctl run does with little: capabilities that are missing, a controller that was killed and
  * left everything behind, an end that is not one.
  */
-#include "integration/harness/runs.c"
+#include "integration/harness/runs.h"
 
 #include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define WORKERS 2
 #define DEAF "trap '' TERM; echo I am deaf; while :; do sleep 1; done"

@@ -3,11 +3,17 @@
  * What lbctl tells of a service: what the end of a worker cost, what someone changed, what was
  * begun and done; in text and in JSON.
  */
-#include "integration/harness/runs.c"
+#include "integration/harness/runs.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define WORKERS 4
 

@@ -4,10 +4,18 @@
  * and STOPPING on NOTIFY_SOCKET, SIGUSR2 to leave, `stop --unit`, and the units of lbctl unit.
  * The test is the service manager; vmtests/systemd.sh has a real one.
  */
-#include "integration/harness/runs.c"
+#include "integration/harness/runs.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define WORKERS 2
 #define URL "http://127.0.0.1:8080/"
