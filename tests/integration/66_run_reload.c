@@ -19,19 +19,6 @@
 static struct run run;
 static struct show show;
 
-static void start_shared(void)
-{
-	run_start(&run, "web", "-n", "4", "--", run_demo(), "-q", "--no-reuseport", "--listen",
-		  ":8080", NULL);
-	run_expect_up(&run, WORKERS);
-}
-
-static void start_with_listen(void)
-{
-	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", run_demo(), "-q", NULL);
-	run_expect_up(&run, WORKERS);
-}
-
 /* Every worker has another process than before; pids are the new ones then. */
 static void expect_all_new(pid_t *pids)
 {
@@ -109,14 +96,14 @@ static void change_everything(void)
 static void test_changes_under_load(void **state)
 {
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	change_everything();
 }
 
 static void test_changes_under_load_with_listen(void **state)
 {
 	(void)state;
-	start_with_listen();
+	run_start_with_listen(&run, WORKERS, ":8080");
 	change_everything();
 }
 
@@ -268,14 +255,14 @@ static void kill_each(void)
 static void test_killed_workers(void **state)
 {
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	kill_each();
 }
 
 static void test_killed_workers_with_listen(void **state)
 {
 	(void)state;
-	start_with_listen();
+	run_start_with_listen(&run, WORKERS, ":8080");
 	kill_each();
 }
 

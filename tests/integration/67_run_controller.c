@@ -23,19 +23,6 @@ static struct run run;
 static struct show show;
 static struct clients clients;
 
-static void start_shared(void)
-{
-	run_start(&run, "web", "-n", "4", "--", run_demo(), "-q", "--no-reuseport", "--listen",
-		  ":8080", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
-}
-
-static void start_with_listen(void)
-{
-	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", run_demo(), "-q", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
-}
-
 static void expect_same(const pid_t *pids)
 {
 	pid_t now[WORKERS];
@@ -86,14 +73,14 @@ static void kill_controller(void)
 static void test_killed(void **state)
 {
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	kill_controller();
 }
 
 static void test_killed_with_listen(void **state)
 {
 	(void)state;
-	start_with_listen();
+	run_start_with_listen(&run, WORKERS, ":8080");
 	kill_controller();
 }
 
@@ -105,7 +92,7 @@ static void test_killed_often(void **state)
 	struct job job;
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	for (int i = 0; i < 5; i++) {
@@ -139,7 +126,7 @@ static void test_worker_dies_without_controller(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	run_kill(&run);
 	crash_with_a_queue(pids);
@@ -158,7 +145,7 @@ static void test_worker_dies_while_controller_is_stopped(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	kill(run.pid, SIGSTOP);
 	crash_with_a_queue(pids);
@@ -313,7 +300,7 @@ static void test_rude_clients(void **state)
 	int fds[100], mute;
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
 		int got = ask(requests[i].packet, strlen(requests[i].packet));
@@ -375,7 +362,7 @@ static void test_another_user_is_refused(void **state)
 	struct stat info;
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	assert_int_equal(stat(SOCKET_PATH, &info), 0);
 	assert_int_equal(info.st_mode & 07777, 0660);
@@ -407,7 +394,7 @@ static void test_descriptors(void **state)
 	size_t before;
 
 	(void)state;
-	start_with_listen();
+	run_start_with_listen(&run, WORKERS, ":8080");
 	lbctl_ok("reload", "web", NULL);
 	lbctl_ok("scale", "web", "6", NULL);
 	lbctl_ok("scale", "web", "4", NULL);
@@ -428,7 +415,7 @@ static void test_start_right_after_stop(void **state)
 	struct run next;
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	for (int i = 0; i < 5; i++) {
 		lbctl_ok("stop", "web", NULL);
 		next = run;

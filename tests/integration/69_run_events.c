@@ -20,33 +20,6 @@
 static struct run run, events;
 static struct show show;
 
-static void start_shared(void)
-{
-	run_start(&run, "web", "-n", "4", "--", run_demo(), "-q", "--no-reuseport", "--listen",
-		  ":8080", NULL);
-	run_expect_up(&run, WORKERS);
-}
-
-static void start_with_listen(void)
-{
-	run_start(&run, "web", "-n", "4", "--listen", "0.0.0.0:8080", "--", run_demo(), "-q", NULL);
-	run_expect_up(&run, WORKERS);
-}
-
-/* Has `events` begun to tell? Something is changed until it has. */
-static bool events_follow(void)
-{
-	lbctl_ok("set-weight", "web", "0", "2", NULL);
-	lbctl_ok("set-weight", "web", "0", "1", NULL);
-	return run_lines(&events, "\"event\":\"weight\"") > 0;
-}
-
-static void follow_events(void)
-{
-	run_start_verb(&events, "events", "events", "web", "--json", NULL);
-	wait_until(events_follow(), RUN_MS);
-}
-
 /* The n-th event of this type, from 0; NULL = there are fewer. To be json_decref()ed. */
 static json_t *event_of(const char *type, unsigned int n)
 {
@@ -134,9 +107,9 @@ static void test_killed(void **state)
 	char words[160];
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
-	follow_events();
+	run_start_verb(&events, "events", "events", "web", "--json", NULL);
 	fill_queue(pids, accepted, waiting);
 	kill(pids[2], SIGKILL);
 	snprintf(words, sizeof(words),
@@ -167,7 +140,7 @@ static void test_killed_with_listen(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
-	start_with_listen();
+	run_start_with_listen(&run, WORKERS, "0.0.0.0:8080");
 	run_pids(&run, pids, WORKERS);
 	fill_queue(pids, accepted, waiting);
 	kill(pids[2], SIGKILL);
@@ -188,7 +161,7 @@ static void test_clients_that_end_cost_nothing(void **state)
 	int status;
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	child = fork();
 	if (!child) {
@@ -227,7 +200,7 @@ static void test_changes(void **state)
 	};
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	lbctl_ok("set-policy", "web", "rr", NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
 		const char *const *args = changes[i].args;
@@ -249,7 +222,7 @@ static void test_changes(void **state)
 static void test_reload_is_told(void **state)
 {
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	lbctl_ok("reload", "web", NULL);
 	run_expect_lines(&run, "reload begins", 1);
 	run_expect_lines(&run, "gets no more connections, then SIGTERM", WORKERS);
@@ -298,7 +271,7 @@ static void test_stranger(void **state)
 	char words[128];
 
 	(void)state;
-	start_shared();
+	run_start_shared(&run, WORKERS);
 	demo_start(&stranger, 9, "--listen", "0.0.0.0:8080", NULL);
 	snprintf(words, sizeof(words),
 		 "pid %d (lbctl-demo-work) listens on 0.0.0.0:8080, too, and is no worker",

@@ -155,6 +155,22 @@ const char *run_demo(void)
 
 void (*run_prepare)(void);
 
+void run_start_shared(struct run *run, unsigned int workers)
+{
+	snprintf(run->workers, sizeof(run->workers), "%u", workers);
+	run_start(run, "web", "-n", run->workers, "--", run_demo(), "-q", "--no-reuseport",
+		  "--listen", ":8080", NULL);
+	run_expect_up(run, workers);
+}
+
+void run_start_with_listen(struct run *run, unsigned int workers, const char *address)
+{
+	snprintf(run->workers, sizeof(run->workers), "%u", workers);
+	run_start(run, "web", "-n", run->workers, "--listen", address, "--", run_demo(), "-q",
+		  NULL);
+	run_expect_up(run, workers);
+}
+
 void run_start_again(struct run *run)
 {
 	int log = open(run->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

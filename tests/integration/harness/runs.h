@@ -32,6 +32,7 @@ struct run {
 	const char *name;
 	char log[96]; /* what lbctl and its workers printed */
 	const char *args[RUN_MAX_ARGS];
+	char workers[12]; /* one of them, where a number was given */
 };
 
 /* The demo worker's path. */
@@ -41,6 +42,12 @@ const char *run_demo(void);
 void run_start(struct run *run, const char *name, ...) __attribute__((sentinel));
 void run_start_verb(struct run *run, const char *name, const char *verb, ...)
 	__attribute__((sentinel));
+/*
+ * "web", `workers` demo workers on port 8080: they share what they bind themselves, or lbctl gives
+ * each a socket, by --listen and this address. Returns when all are up.
+ */
+void run_start_shared(struct run *run, unsigned int workers);
+void run_start_with_listen(struct run *run, unsigned int workers, const char *address);
 /* The next lbctl that is started has all capabilities but this one. */
 void run_next_without(int capability);
 /* Called in the next process that is to become lbctl; once. */
