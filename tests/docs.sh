@@ -163,25 +163,24 @@ test_man_quotes_each_counter() {
 	done
 }
 
-test_man_has_each_map() {
-	local map
-	maps | without_pending | while read -r map; do
-		man_section FILES | grep -qE "^\.I ([a-z0-9]*/)?$map$" || echo "no $map"
+# Names, one a line, that must be in the text, as the pattern says; % stands for the name.
+expect_each_in() { # TEXT PATTERN
+	local name
+	while read -r name; do
+		grep -qE -e "${2//%/$name}" <<<"$1" || echo "no $name"
 	done
+}
+
+test_man_has_each_map() {
+	maps | without_pending | expect_each_in "$(man_section FILES)" '^\.I ([a-z0-9]*/)?%$'
 }
 
 test_man_has_each_setting() {
-	local key
-	settings | while read -r key; do
-		man_command set | grep -qE "^\.BI $key= [A-Z]+$" || echo "no $key"
-	done
+	settings | expect_each_in "$(man_command set)" '^\.BI %= [A-Z]+$'
 }
 
 test_man_has_each_variable() {
-	local name
-	environment | while read -r name; do
-		man_section ENVIRONMENT | grep -qE "^\.[A-Z]* .*\b$name\b" || echo "no $name"
-	done
+	environment | expect_each_in "$(man_section ENVIRONMENT)" '^\.[A-Z]* .*\b%\b'
 }
 
 test_man_has_each_exit_status() {
@@ -189,10 +188,7 @@ test_man_has_each_exit_status() {
 }
 
 test_man_has_each_capability() {
-	local name
-	capabilities | while read -r name; do
-		man_section CAPABILITIES | grep -qw "$name" || echo "no $name"
-	done
+	capabilities | expect_each_in "$(man_section CAPABILITIES)" '\b%\b'
 }
 
 test_man_is_of_this_version() {
@@ -235,18 +231,11 @@ test_readme_has_each_policy() {
 }
 
 test_readme_has_each_exit_status() {
-	local status line
-	line=$(grep -i '^exit status:' "$readme")
-	exit_statuses | while read -r status; do
-		grep -qw "$status" <<<"$line" || echo "no $status"
-	done
+	exit_statuses | expect_each_in "$(grep -i '^exit status:' "$readme")" '\b%\b'
 }
 
 test_readme_has_each_capability() {
-	local name
-	capabilities | while read -r name; do
-		grep -qw "${name#CAP_}" "$readme" || echo "no $name"
-	done
+	capabilities | sed 's/^CAP_//' | expect_each_in "$(cat "$readme")" '\b%\b'
 }
 
 test_readme_has_each_package() {
