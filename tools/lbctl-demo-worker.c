@@ -19,6 +19,7 @@
 #include "demo-worker/options.h"
 #include "demo-worker/parent.h"
 #include "demo-worker/server.h"
+#include "parse.h"
 
 static struct demo_options options;
 static struct demo_listeners inherited;
@@ -44,7 +45,7 @@ static int worker_number(int index)
 	char number[16];
 	uint64_t first;
 
-	if (!text || options_number(text, 0, INT32_MAX - DEMO_MAX_WORKERS, &first))
+	if (!text || parse_u64(text, 0, INT32_MAX - DEMO_MAX_WORKERS, &first))
 		return index;
 	snprintf(number, sizeof(number), "%d", (int)first + index);
 	setenv("LBCTL_WORKER", number, 1);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lbctl.h"
+#include "parse.h"
 #include "server.h"
 
 #define LINGER_NS (1000 * NS_PER_MS)
@@ -184,7 +185,7 @@ static bool target_begins(const struct http_request *request, const char *text)
 	return request->target_bytes >= len && !memcmp(request->target, text, len);
 }
 
-/* What follows prefix in the target. Return: 0 or -EINVAL. */
+/* What follows prefix in the target. Returns as parse_u64(). */
 static int target_number(const struct http_request *request, const char *prefix, uint64_t max,
 			 uint64_t *number)
 {
@@ -196,7 +197,7 @@ static int target_number(const struct http_request *request, const char *prefix,
 		return -EINVAL;
 	memcpy(text, request->target + skip, len);
 	text[len] = '\0';
-	return options_number(text, 0, max, number);
+	return parse_u64(text, 0, max, number);
 }
 
 static void answer_busy(struct server *server, struct connection *connection,

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "parse.h"
+
 #define FIRST_INHERITED 3
 
 static void address_name(const struct sockaddr_storage *sockaddr, char *text, size_t size)
@@ -89,7 +91,7 @@ static bool env_number(const char *name, uint64_t *value)
 {
 	const char *text = getenv(name);
 
-	return text && !options_number(text, 0, INT32_MAX, value);
+	return text && !parse_u64(text, 0, INT32_MAX, value);
 }
 
 static int receive_connection(int fd)

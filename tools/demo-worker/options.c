@@ -7,8 +7,9 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "parse.h"
 
 #define MAX_US 3600000000ULL /* an hour */
 
@@ -95,27 +96,11 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-int options_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-	unsigned long long number;
-	char *end;
-
-	/* strtoull() would take a sign and blanks */
-	if (text[0] < '0' || text[0] > '9')
-		return -EINVAL;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno || *end || number < min || number > max)
-		return -EINVAL;
-	*value = number;
-	return 0;
-}
-
 static int parse_int(const char *text, int min, int max, int *value)
 {
 	uint64_t number;
 
-	if (options_number(text, min, max, &number))
+	if (parse_u64(text, min, max, &number))
 		return -EINVAL;
 	*value = number;
 	return 0;
@@ -125,7 +110,7 @@ static int parse_us(const char *text, long *value)
 {
 	uint64_t number;
 
-	if (options_number(text, 0, MAX_US, &number))
+	if (parse_u64(text, 0, MAX_US, &number))
 		return -EINVAL;
 	*value = number;
 	return 0;
@@ -164,7 +149,7 @@ static int add_address(struct demo_options *options, const char *text)
 	if (!colon || (size_t)(colon - text) >= sizeof(host) ||
 	    options->nr_addresses == DEMO_MAX_LISTENERS)
 		return -EINVAL;
-	if (options_number(colon + 1, 0, UINT16_MAX, &port))
+	if (parse_u64(colon + 1, 0, UINT16_MAX, &port))
 		return -EINVAL;
 	memcpy(host, text, colon - text);
 	host[colon - text] = '\0';
@@ -180,7 +165,7 @@ static int add_slow(struct demo_options *options, char *text)
 	if (!colon || options->nr_slow == DEMO_MAX_WORKERS || parse_us(colon + 1, &slow->sleep_us))
 		return -EINVAL;
 	*colon = '\0';
-	if (options_number(text, 0, INT32_MAX, &worker)) {
+	if (parse_u64(text, 0, INT32_MAX, &worker)) {
 		*colon = ':';
 		return -EINVAL;
 	}
@@ -200,7 +185,7 @@ static int add_loads(struct demo_options *options, const char *text)
 			return -EINVAL;
 		memcpy(number, text, len);
 		number[len] = '\0';
-		if (options_number(number, 0, UINT64_MAX, &options->loads[options->nr_loads]))
+		if (parse_u64(number, 0, UINT64_MAX, &options->loads[options->nr_loads]))
 			return -EINVAL;
 		options->nr_loads++;
 		text += len;
@@ -210,34 +195,27 @@ static int add_loads(struct demo_options *options, const char *text)
 
 static int set_flag(struct demo_options *options, int option)
 {
-	switch (option) {
-	case OPT_DUAL:
-		options->dual = true;
-		return 0;
-	case OPT_NO_REUSEPORT:
-		options->reuseport = false;
-		return 0;
-	case OPT_NO_ACCEPT:
-		options->accept = false;
-		return 0;
-	case OPT_SHARED:
-		options->shared = true;
-		return 0;
-	case OPT_EXCLUSIVE:
-		options->exclusive = true;
-		return 0;
-	case OPT_RECEIVE:
-		options->receive = true;
-		return 0;
-	case OPT_REPORT:
-		options->report = true;
-		return 0;
-	case OPT_JOIN:
-		options->join = true;
-		return 0;
-	case 'q':
-		options->quiet = true;
-		return 0;
+	const struct {
+		int option;
+		bool *flag;
+		bool value;
+	} flags[] = {
+		{ OPT_DUAL, &options->dual, true },
+		{ OPT_NO_REUSEPORT, &options->reuseport, false },
+		{ OPT_NO_ACCEPT, &options->accept, false },
+		{ OPT_SHARED, &options->shared, true },
+		{ OPT_EXCLUSIVE, &options->exclusive, true },
+		{ OPT_RECEIVE, &options->receive, true },
+		{ OPT_REPORT, &options->report, true },
+		{ OPT_JOIN, &options->join, true },
+		{ 'q', &options->quiet, true },
+	};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (flags[i].option == option) {
+			*flags[i].flag = flags[i].value;
+			return 0;
+		}
 	}
 	return -EINVAL;
 }
@@ -253,12 +231,8 @@ static int set_option(struct demo_options *options, int option, char *value)
 		return parse_int(value, 0, INT32_MAX, &options->backlog);
 	case OPT_BATCH:
 		return parse_int(value, 1, INT32_MAX, &options->batch);
-	case OPT_GRACE_MS: {
-		int grace_ms = 0, err = parse_int(value, 0, INT32_MAX, &grace_ms);
-
-		options->grace_ms = grace_ms;
-		return err;
-	}
+	case OPT_GRACE_MS:
+		return parse_int(value, 0, INT32_MAX, &options->grace_ms);
 	case OPT_WORK_US:
 		return parse_us(value, &options->work_us);
 	case OPT_SLEEP_US:

@@ -31,7 +31,7 @@ struct demo_options {
 	int nr_slow;
 	uint64_t loads[DEMO_MAX_WORKERS]; /* reported as they are; worker w takes w modulo nr */
 	int nr_loads;
-	long grace_ms;
+	int grace_ms;
 	int batch; /* connections taken per wake-up */
 	bool reuseport;
 	bool dual; /* [::] takes IPv4 too */
@@ -54,8 +54,5 @@ int options_parse(struct demo_options *options, int argc, char **argv);
 
 /* How long worker sleeps per request, in microseconds. */
 long options_sleep_us(const struct demo_options *options, int worker);
-
-/* Whole string, decimal, min .. max. Return: 0 or -EINVAL. */
-int options_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
 #endif
