@@ -277,6 +277,29 @@ static int match_listeners(struct attach *attach)
 	return EXIT_DONE;
 }
 
+/* Maps can't grow, and what a second set of them would hold is in the first one's. */
+static int no_room(struct attach *attach, const struct state *state)
+{
+	return trouble_set(attach->trouble, EXIT_FAILED,
+			   "service %s has room for %u workers; detach it, then attach with "
+			   "--max-workers N",
+			   state->name, state->config->slots / LB_SLOTS_PER_WORKER);
+}
+
+/* Is the service there, with less room than is asked for? */
+static int check_room(struct attach *attach, const char *name)
+{
+	struct state state;
+	int status = EXIT_DONE;
+
+	if (!attach->request->max_workers || state_open(&state, name, STATE_READ))
+		return EXIT_DONE;
+	if (state.config->slots < service_slots(attach->request->max_workers))
+		status = no_room(attach, &state);
+	state_close(&state);
+	return status;
+}
+
 static int refresh_failed(struct attach *attach, int err, const struct service_change *change)
 {
 	const struct member *member = change->refused;
@@ -295,11 +318,7 @@ static int refresh_failed(struct attach *attach, int err, const struct service_c
 				   "needed; run as root (see lbctl doctor)",
 				   pid);
 	case -ENOSPC:
-		return trouble_set(
-			attach->trouble, EXIT_FAILED,
-			"service %s has room for %u workers; detach it, then attach with "
-			"--max-workers N",
-			attach->state.name, attach->state.config->slots / LB_SLOTS_PER_WORKER);
+		return no_room(attach, &attach->state);
 	case -E2BIG:
 		return trouble_set(attach->trouble, EXIT_FAILED,
 				   "the weights add up to more than %u; set smaller ones",
@@ -437,6 +456,8 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	if (!status)
 		status =
 			claim_name(request, attach.wanted, attach.nr_wanted, result->name, trouble);
+	if (!status)
+		status = check_room(&attach, result->name);
 	if (!status && request->dry_run) {
 		describe(&attach, result, access(STATE_ROOT, F_OK) != 0, &nothing);
 		result->workers = most_members(&attach);
