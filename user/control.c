@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The keeper's control socket: SOCK_SEQPACKET, one JSON object a packet, so a message is whole or
- * not there. Who may: root, the keeper's own user, and the group of a run; the workers' own user
- * and the group of a watched service may join and nothing else. Nothing here waits for a client: one that does not read loses what it
- * would have been told. A descriptor that came with a request is closed before anything else is
- * done, as a duplicate keeps a dead worker's queue from moving.
+ * not there. Who gets as far as here, control_listen.c says. Nothing here waits for a client: one
+ * that does not read loses what it would have been told. A descriptor that came with a request is
+ * closed before anything else is done, as a duplicate keeps a dead worker's queue from moving.
  */
 #include <errno.h>
-#include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -24,11 +19,7 @@
 #include "lib/packet.h"
 #include "trouble.h"
 
-#define MOST_CLIENTS 64
 #define RECENT_EVENTS 64
-#define MOST_GROUPS 256 /* of a client that are looked at */
-
-enum admission { STRANGER, WORKER, OPERATOR };
 
 struct client {
 	struct keeper *keeper;
@@ -59,7 +50,7 @@ static void client_free(struct client *client)
 	free(client);
 }
 
-static int send_json(int fd, const json_t *value, int passed)
+int control_send(int fd, const json_t *value, int passed)
 {
 	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
 
@@ -68,7 +59,7 @@ static int send_json(int fd, const json_t *value, int passed)
 
 static void client_send(struct client *client, const json_t *value)
 {
-	if (send_json(client->fd, value, -1) == -EAGAIN)
+	if (control_send(client->fd, value, -1) == -EAGAIN)
 		client->subscribed = false;
 }
 
@@ -229,7 +220,7 @@ static void reply_place(struct client *client, const struct join_place *place)
 	snprintf(text, sizeof(text), "worker %u, listening on %s", place->worker, place->address);
 	reply = json_pack("{s:i, s:s, s:i, s:i}", "status", EXIT_DONE, "text", text, "worker",
 			  place->worker, "slot", place->slot);
-	send_json(client->fd, reply, place->load_fd);
+	control_send(client->fd, reply, place->load_fd);
 	json_decref(reply);
 }
 
@@ -330,57 +321,6 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 	return 0;
 }
 
-static bool is_in_group(int fd, gid_t group)
-{
-	gid_t groups[MOST_GROUPS];
-	socklen_t len = sizeof(groups);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
-		return false;
-	for (size_t i = 0; i < len / sizeof(*groups); i++) {
-		if (groups[i] == group)
-			return true;
-	}
-	return false;
-}
-
-static enum admission admit(const struct keeper *keeper, int fd, const struct ucred *peer)
-{
-	gid_t group = keeper->options.group;
-
-	if (!peer->uid || peer->uid == getuid())
-		return OPERATOR;
-	/* that of a watched service was given to report load, not to control lbctl */
-	if (group != LB_NO_GROUP && (peer->gid == group || is_in_group(fd, group)))
-		return keeper->options.argv ? OPERATOR : WORKER;
-	return peer->uid == keeper->worker_uid ? WORKER : STRANGER;
-}
-
-/*
- * It is told why, and hung up on. What it has sent meanwhile is taken first: a connection that is
- * closed with something unread gives its other end an error before the answer.
- */
-static void send_away(int fd, int status, bool again, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void send_away(int fd, int status, bool again, const char *format, ...)
-{
-	json_t *reply;
-	char text[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	reply = json_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
-	send_json(fd, reply, -1);
-	json_decref(reply);
-	shutdown(fd, SHUT_RD);
-	while (recv(fd, text, 1, MSG_DONTWAIT) > 0)
-		continue;
-	close(fd);
-}
-
 static size_t count_clients(const struct keeper *keeper)
 {
 	size_t n = 0;
@@ -390,14 +330,16 @@ static size_t count_clients(const struct keeper *keeper)
 	return n;
 }
 
-static void client_new(struct keeper *keeper, int fd, const struct ucred *peer,
-		       enum admission admission)
+int control_admit(struct keeper *keeper, int fd, const struct ucred *peer, enum admission admission)
 {
-	struct client *client = calloc(1, sizeof(*client));
+	struct client *client;
 
+	if (count_clients(keeper) == CONTROL_MOST_CLIENTS)
+		return -EUSERS;
+	client = calloc(1, sizeof(*client));
 	if (!client) {
 		close(fd);
-		return;
+		return -ENOMEM;
 	}
 	*client = (struct client){
 		.keeper = keeper,
@@ -410,68 +352,7 @@ static void client_new(struct keeper *keeper, int fd, const struct ucred *peer,
 	keeper->clients = client;
 	if (sd_event_add_io(keeper->loop, &client->source, fd, EPOLLIN, on_request, client) < 0)
 		client_free(client);
-}
-
-static int on_connect(sd_event_source *source, int fd, uint32_t events, void *arg)
-{
-	struct keeper *keeper = arg;
-	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	enum admission admission = STRANGER;
-	struct ucred peer = { .uid = -1 };
-	socklen_t len = sizeof(peer);
-
-	(void)source;
-	(void)events;
-	if (connection < 0)
-		return 0;
-	if (!getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &len))
-		admission = admit(keeper, connection, &peer);
-	if (admission == STRANGER)
-		send_away(connection, EXIT_NOT_ABLE, false,
-			  "user %u is not admitted by the keeper of %s, but root, its own user and "
-			  "--group are",
-			  peer.uid, keeper->options.name);
-	else if (count_clients(keeper) == MOST_CLIENTS)
-		send_away(connection, EXIT_FAILED, true, "%d clients are connected; try again",
-			  MOST_CLIENTS);
-	else
-		client_new(keeper, connection, &peer, admission);
 	return 0;
-}
-
-/* Lets those connect who may ask for something. A keeper without CAP_CHOWN keeps its service. */
-static void let_in(struct keeper *keeper, const char *path)
-{
-	const char *user = keeper->options.user;
-	const struct passwd *entry = user ? getpwnam(user) : NULL;
-	uid_t uid = entry ? entry->pw_uid : (uid_t)-1;
-
-	keeper->worker_uid = entry ? uid : getuid();
-	/* LB_NO_GROUP is chown()'s "leave it", too */
-	if (chown(path, uid, keeper->options.group))
-		keeper_event(keeper, "trouble", NULL,
-			     "only root and user %u can connect to %s: to let --group and the "
-			     "user of --user in takes CAP_CHOWN",
-			     getuid(), path);
-}
-
-_Static_assert(LB_NO_GROUP == (gid_t)-1, "chown() leaves the group as it is");
-
-int control_open(struct keeper *keeper)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un at;
-	int err = fd < 0 ? -errno : control_address(keeper->options.name, &at);
-
-	if (err)
-		return err;
-	unlink(at.sun_path);
-	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || chmod(at.sun_path, 0660) ||
-	    listen(fd, 16))
-		return -errno;
-	let_in(keeper, at.sun_path);
-	keeper->control_fd = fd_steal(&fd);
-	return sd_event_add_io(keeper->loop, NULL, keeper->control_fd, EPOLLIN, on_connect, keeper);
 }
 
 void control_close(struct keeper *keeper, int status, const char *text)

@@ -124,6 +124,8 @@ struct keeper {
 	int exec_error; /* why the command can't be started at all */
 	struct operation operation;
 	int control_fd;
+	sd_event_source *control_source;
+	sd_event_source *control_timer; /* until it is looked at again */
 	uid_t worker_uid; /* of --user: may join and nothing else; else that of lbctl */
 	struct {
 		uint64_t cookie;   /* of a socket from elsewhere that is about to join */
@@ -194,6 +196,10 @@ void keeper_finish_operation(struct keeper *keeper, int status, const char *form
  */
 void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Calls `handler` once, in so many milliseconds, and no more for what the timer was set to before. */
+void keeper_set_timer(struct keeper *keeper, sd_event_source **timer, uint64_t ms,
+		      sd_event_time_handler_t handler, void *arg);
 
 /* keeper_proc.c: NULL when it could not be started; keeper->exec_error may say why. */
 struct proc *proc_start(struct keeper *keeper, uint32_t worker);
@@ -278,8 +284,18 @@ struct keeper_join {
 int keeper_join(struct keeper *keeper, const struct keeper_join *request, struct join_place *place,
 		struct trouble *trouble);
 
-/* control.c */
+/* control_listen.c */
 int control_open(struct keeper *keeper);
+
+/* control.c */
+#define CONTROL_MOST_CLIENTS 64
+enum admission { STRANGER, WORKER, OPERATOR };
+struct ucred;
+/* Listens to this connection from now on, or takes it over and closes it; -EUSERS: it is yours. */
+int control_admit(struct keeper *keeper, int fd, const struct ucred *peer,
+		  enum admission admission);
+/* Sends a packet, with a descriptor unless `passed` is -1, and never waits. 0 or -errno. */
+int control_send(int fd, const json_t *value, int passed);
 /* Tells whoever asked for the end how it went; last, as they take it that all is gone then. */
 void control_close(struct keeper *keeper, int status, const char *text);
 /* To all who follow, and to those who begin to: the last 64. Takes a reference of its own. */

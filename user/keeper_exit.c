@@ -108,10 +108,7 @@ void keeper_plan_restart(struct keeper *keeper, uint32_t worker)
 		give_up(keeper, worker);
 		return;
 	}
-	sd_event_source_disable_unref(seat->restart_timer);
-	seat->restart_timer = NULL;
-	sd_event_add_time_relative(keeper->loop, &seat->restart_timer, CLOCK_MONOTONIC,
-				   backoff_ms(seat) * 1000, 0, on_restart_timer, keeper);
+	keeper_set_timer(keeper, &seat->restart_timer, backoff_ms(seat), on_restart_timer, keeper);
 }
 
 static void describe_exit(const siginfo_t *info, char *out, size_t len)

@@ -71,6 +71,15 @@ static int on_listen(sd_event_source *source, int fd, uint32_t events, void *arg
 	return 0;
 }
 
+void keeper_set_timer(struct keeper *keeper, sd_event_source **timer, uint64_t ms,
+		      sd_event_time_handler_t handler, void *arg)
+{
+	sd_event_source_disable_unref(*timer);
+	*timer = NULL;
+	sd_event_add_time_relative(keeper->loop, timer, CLOCK_MONOTONIC, ms * 1000, 0, handler,
+				   arg);
+}
+
 static int on_sync_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct keeper *keeper = arg;

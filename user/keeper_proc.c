@@ -228,14 +228,6 @@ static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void set_timer(struct proc *proc, uint64_t ms, sd_event_time_handler_t handler)
-{
-	sd_event_source_disable_unref(proc->timer);
-	proc->timer = NULL;
-	sd_event_add_time_relative(proc->keeper->loop, &proc->timer, CLOCK_MONOTONIC, ms * 1000, 0,
-				   handler, proc);
-}
-
 static const char *log_path(const struct keeper *keeper, uint32_t worker, char out[PATH_MAX])
 {
 	if (!keeper->options.log_dir)
@@ -295,7 +287,8 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker)
 		proc_free(proc);
 		return NULL;
 	}
-	set_timer(proc, keeper->options.ready_timeout_ms, on_ready_timeout);
+	keeper_set_timer(keeper, &proc->timer, keeper->options.ready_timeout_ms, on_ready_timeout,
+			 proc);
 	return proc;
 }
 
@@ -348,7 +341,8 @@ void proc_stop(struct proc *proc)
 			     "SIGKILL after %lu ms",
 			     proc->worker, proc->process.pid,
 			     (unsigned long)keeper->options.kill_timeout_ms);
-	set_timer(proc, proc->keeper->options.kill_timeout_ms, on_kill_timeout);
+	keeper_set_timer(keeper, &proc->timer, keeper->options.kill_timeout_ms, on_kill_timeout,
+			 proc);
 }
 
 void proc_abort(struct proc *proc, const char *why)
@@ -363,7 +357,8 @@ void proc_abort(struct proc *proc, const char *why)
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
 		     "worker %u (pid %d) %s: SIGABRT", proc->worker, proc->process.pid, why);
 	process_signal(proc->process.pid, keeper->options.user, SIGABRT);
-	set_timer(proc, keeper->options.kill_timeout_ms, on_kill_timeout);
+	keeper_set_timer(keeper, &proc->timer, keeper->options.kill_timeout_ms, on_kill_timeout,
+			 proc);
 }
 
 /* The file that it has for its standard output is not at the path any more. */
@@ -436,7 +431,8 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 		proc_free(proc);
 		return NULL;
 	}
-	set_timer(proc, keeper->options.ready_timeout_ms, on_ready_timeout);
+	keeper_set_timer(keeper, &proc->timer, keeper->options.ready_timeout_ms, on_ready_timeout,
+			 proc);
 	return proc;
 }
 

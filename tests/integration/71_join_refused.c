@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What a keeper refuses of those that join: the wrong socket, the wrong words, garbage.
+ * What a keeper refuses of those that join: the wrong socket, the wrong words, garbage; and what
+ * it does where it can let nobody in.
  * FUZZ_ROUNDS (environment) is how many random messages are sent.
  */
 #include "integration/harness/joins.h"
@@ -11,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FUZZ_ROUNDS 1500
@@ -246,15 +249,54 @@ static void test_random_messages(void **state)
 	joins_end_watch(&run);
 }
 
+static uint64_t cpu_ns(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
+	assert_int_equal(clock_gettime(clock, &used), 0);
+	return used.tv_sec * 1000000000ULL + used.tv_nsec;
+}
+
+/*
+ * 1. the keeper has no descriptor for who connects: it does not spin meanwhile
+ * 2. it has one again: who waited is answered
+ */
+static void test_no_descriptors(void **state)
+{
+	static const char hello[] = "{\"verb\":\"hello\"}";
+	struct rlimit none = { 0 }, had;
+	uint64_t begin, cpu;
+	char answer[256];
+	int fd;
+
+	(void)state;
+	joins_watch(&run, &demos[0], "rr");
+	assert_int_equal(prlimit(run.pid, RLIMIT_NOFILE, NULL, &had), 0);
+	none.rlim_max = had.rlim_max;
+	assert_int_equal(prlimit(run.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	fd = joins_connect();
+	joins_send(fd, hello, strlen(hello), NULL, 0);
+	begin = now_ns();
+	cpu = cpu_ns(run.pid);
+	wait_until(now_ns() - begin > 1000000000, RUN_MS);
+	assert_true(cpu_ns(run.pid) - cpu < (now_ns() - begin) / 10);
+	assert_int_equal(recv(fd, answer, sizeof(answer), MSG_DONTWAIT), -1);
+	assert_int_equal(prlimit(run.pid, RLIMIT_NOFILE, &had, NULL), 0);
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
+	close(fd);
+	joins_end_watch(&run);
+}
+
 #define join_test(function) cmocka_unit_test_setup_teardown(function, joins_begin, joins_end)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		join_test(test_wrong_sockets),
-		join_test(test_connected_socket),
-		join_test(test_wrong_messages),
-		join_test(test_random_messages),
+		join_test(test_wrong_sockets),	join_test(test_connected_socket),
+		join_test(test_wrong_messages), join_test(test_random_messages),
+		join_test(test_no_descriptors),
 	};
 
 	(void)argc;
