@@ -20,10 +20,15 @@
 #include "keeper.h"
 #include "probe.h"
 #include "procs.h"
+#include "state.h"
 #include "trouble.h"
 
 #define MOST_LINE_BYTES 65536
-#define RESERVED_FILES 48 /* to load a program for one more listener takes most */
+/*
+ * A service of one listener is its maps and a program. The keeper has one open to watch for stalls
+ * and one to change it, and libbpf has as many again while it loads a program for a listener.
+ */
+#define RESERVED_FILES (3 * (MAP_COUNT + 1))
 
 static uint64_t now_us(const struct keeper *keeper)
 {
