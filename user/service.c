@@ -340,7 +340,13 @@ void service_set_limit(struct state *state, uint32_t limit)
 void service_retire(struct state *state, uint32_t worker)
 {
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].worker == worker)
-			state->workers[slot].state = LB_SLOT_FREE;
+		if (state->workers[slot].worker != worker)
+			continue;
+		/* a socket that stayed would be taken for a new one, whose lbctl was killed */
+		for (uint32_t i = 0; i < state->nr_listeners; i++) {
+			steer_unregister(state, i, slot);
+			set_occupant(state, i, slot, 0, NULL);
+		}
+		state->workers[slot].state = LB_SLOT_FREE;
 	}
 }

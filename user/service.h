@@ -61,7 +61,8 @@ void service_set_limit(struct state *state, uint32_t limit);
 
 /*
  * Scales a worker away: its slots are free, their counts stay (they are `retired`) and are its own
- * again if it comes back. Its sockets must be closed.
+ * again if it comes back. A socket of it that is still open, with a process elsewhere that joined,
+ * is let go of: it stays in its group and gets nothing.
  */
 void service_retire(struct state *state, uint32_t worker);
 

@@ -254,6 +254,11 @@ int steer_register(const struct state *state, uint32_t listener, uint32_t slot, 
 	return errno == KERNEL_ENOTSUPP ? -EOPNOTSUPP : -errno;
 }
 
+void steer_unregister(const struct state *state, uint32_t listener, uint32_t slot)
+{
+	bpf_map_delete_elem(state->listeners[listener].sockets_fd, &slot);
+}
+
 uint64_t steer_registered_cookie(const struct state *state, uint32_t listener, uint32_t slot)
 {
 	uint64_t cookie = 0;

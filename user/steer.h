@@ -26,6 +26,9 @@ int steer_add_listener(struct state *state, const struct lb_listener *listener, 
  */
 int steer_register(const struct state *state, uint32_t listener, uint32_t slot, int socket_fd);
 
+/* Takes the socket out of the slot, if one is there. */
+void steer_unregister(const struct state *state, uint32_t listener, uint32_t slot);
+
 /* The cookie of the socket in a slot of a listener's array, 0 if it is empty. */
 uint64_t steer_registered_cookie(const struct state *state, uint32_t listener, uint32_t slot);
 

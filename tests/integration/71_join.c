@@ -365,16 +365,9 @@ static void test_joining_is_ready(void **state)
 	run_stop(&run);
 }
 
-/*
- * 1. what run starts does not listen; processes elsewhere do, and come for its workers by name
- * 2. one that names none is refused, and one that names a worker that is not there
- * 3. the next controller knows whose they are
- */
-static void test_workers_from_elsewhere(void **state)
+/* What run starts does not listen; processes elsewhere do, and come for its workers by name. */
+static void start_for_elsewhere(void)
 {
-	int fd;
-
-	(void)state;
 	run_start(&run, "web", "-n", "2", "--port", "8080", "--ready-timeout", "60000", "--",
 		  "sleep", "1000", NULL);
 	run_expect_lines(&run, "started, pid", 2);
@@ -384,6 +377,19 @@ static void test_workers_from_elsewhere(void **state)
 	run_expect_lines(&run, "is online", 2);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
+}
+
+/*
+ * 1. workers are elsewhere
+ * 2. one that names none is refused, and one that names a worker that is not there
+ * 3. the next controller knows whose they are
+ */
+static void test_workers_from_elsewhere(void **state)
+{
+	int fd;
+
+	(void)state;
+	start_for_elsewhere();
 	fd = joins_listen("0.0.0.0", 8080, NULL);
 	joins_refuse("no name", fd, EINVAL, "none of them");
 	setenv("LBCTL_WORKER", "2", 1);
@@ -394,6 +400,37 @@ static void test_workers_from_elsewhere(void **state)
 	run_start_again(&run);
 	run_expect_lines(&run, "2 living workers found", 1);
 	run_expect_lines(&run, "is online", 4);
+	clients_run(&clients, (struct client_plan){ .connections = 20 });
+	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
+	for (int i = 0; i < 2; i++)
+		demo_kill(&demos[i], SIGTERM);
+	run_stop(&run);
+}
+
+/*
+ * 1. a worker whose process is elsewhere is scaled away: that listens on, is told of as a
+ *    stranger, and gets nothing
+ * 2. the worker comes back: its next process that joins gets its share
+ */
+static void test_worker_elsewhere_is_scaled_away(void **state)
+{
+	_cleanup_output_ struct output output;
+	struct job scaling;
+
+	(void)state;
+	start_for_elsewhere();
+	lbctl_ok("scale", "web", "1", NULL);
+	run_expect_lines(&run, "and is no worker: it gets nothing", 1);
+	assert_false(is_worker(1, "up"));
+	clients_run(&clients, (struct client_plan){ .connections = 20 });
+	clients_expect(&clients, 2, (const unsigned int[]){ 20, 0 });
+	demo_kill(&demos[1], SIGTERM);
+	lbctl_start(&scaling, "scale", "web", "2", NULL);
+	run_expect_lines(&run, "started, pid", 3);
+	demo_start(&demos[1], 1, "--listen", ":8080", "--join", NULL);
+	job_wait(&scaling, &output);
+	assert_int_equal(output.status, 0);
+	assert_true(is_worker(1, "up"));
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
 	for (int i = 0; i < 2; i++)
@@ -440,6 +477,7 @@ int main(int argc, char **argv)
 		join_test(test_workers_of_run),
 		join_test(test_joining_is_ready),
 		join_test(test_workers_from_elsewhere),
+		join_test(test_worker_elsewhere_is_scaled_away),
 		join_test(test_users),
 	};
 
