@@ -125,6 +125,23 @@ static int unknown_option(struct cmd *cmd, const char *text)
 			cmd->command->name);
 }
 
+/* Of an option that was given before the last value counts; a list has them all. */
+static int set_value(struct cmd *cmd, size_t which, const char *value)
+{
+	const struct cmd_option *option = &cmd->command->options[which];
+	char *joined;
+
+	if (!cmd->values[which] || !option->value || !strstr(option->value, "[,")) {
+		cmd->values[which] = value ? value : "";
+		return EXIT_DONE;
+	}
+	if (asprintf(&joined, "%s,%s", cmd->values[which], value) < 0)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	free(cmd->joined[which]);
+	cmd->values[which] = cmd->joined[which] = joined;
+	return EXIT_DONE;
+}
+
 /* An option of the command's own: `text` is what follows the dashes, `next` the next argument. */
 static int take_option(struct cmd *cmd, const char *text, const char *next, int *used)
 {
@@ -148,8 +165,7 @@ static int take_option(struct cmd *cmd, const char *text, const char *next, int 
 		if (options[i].value && !value)
 			return cmd_fail(cmd, EXIT_USAGE, "--%s needs a value: --%s %s",
 					options[i].name, options[i].name, options[i].value);
-		cmd->values[i] = value ? value : "";
-		return EXIT_DONE;
+		return set_value(cmd, i, value);
 	}
 	return unknown_option(cmd, text);
 }
@@ -238,6 +254,8 @@ int cmd_main(int argc, char **argv)
 		describe_object(&cmd);
 		status = cmd.command->run(&cmd);
 	}
+	for (size_t i = 0; i < CMD_MAX_OPTIONS; i++)
+		free(cmd.joined[i]);
 	if (fflush(stdout) && !status)
 		status = EXIT_FAILED;
 	return status;
