@@ -2,8 +2,9 @@
 /*
  * Programs for the cgroup of a service that `lbctl run` started. Its workers bind the same port
  * without knowing of each other: the bind hooks set SO_REUSEPORT for them, or give each a port of
- * its own. Where bind hooks can't, whoever sets SO_REUSEADDR gets SO_REUSEPORT in its place. A listen callback tells lbctl. MPTCP sockets, which the kernel can't steer, are refused
- * so that programs fall back to TCP.
+ * its own. Where bind hooks can't, whoever sets SO_REUSEADDR gets SO_REUSEPORT in its place. A
+ * listen callback, and of UDP one after the bind, tells lbctl. MPTCP sockets, which the kernel
+ * can't steer, are refused so that programs fall back to TCP.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -16,10 +17,13 @@
 #define SO_REUSEADDR 2
 #define SO_REUSEPORT 15
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
 #define ALLOW 1
 #define REFUSE 0
+#define NOT_OURS (-1)
 
 const volatile bool lb_can_share = false; /* bind hooks may set socket options: 6.1 */
 
@@ -56,22 +60,40 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } lb_listens SEC(".maps");
 
-static __always_inline bool in_list(const __u16 *list, __u32 count, __u16 port)
+/* One of enum lb_adopt_proto, or NOT_OURS. */
+static __always_inline int proto_of(__u32 type, __u32 protocol)
+{
+	if (type == SOCK_STREAM && protocol == IPPROTO_TCP)
+		return LB_ADOPT_TCP;
+	if (type == SOCK_DGRAM && protocol == IPPROTO_UDP)
+		return LB_ADOPT_UDP;
+	return NOT_OURS;
+}
+
+static __always_inline bool in_list(const struct lb_ports *list, __u16 port)
 {
 	for (__u32 i = 0; i < LB_MAX_PORTS; i++) {
-		if (i < count && list[i] == port)
+		if (i < list->count && list->port[i] == port)
 			return true;
 	}
 	return false;
 }
 
-/* By default the first port that a worker binds is the one they share. */
-static __always_inline bool is_shared(struct lb_adopt *adopt, __u16 port)
+/* Are there ports to share that the user named none of? TCP only: UDP clients bind ports, too. */
+static __always_inline bool is_by_default(const struct lb_adopt *adopt)
+{
+	return !adopt->shared[LB_ADOPT_TCP].count && !adopt->shared[LB_ADOPT_UDP].count;
+}
+
+/* By default the first TCP port that a worker binds is the one they share. */
+static __always_inline bool is_shared(const struct lb_adopt *adopt, int proto, __u16 port)
 {
 	__u32 zero = 0, mine = port, *first;
 
-	if (adopt->nr_ports)
-		return in_list(adopt->ports, adopt->nr_ports, port);
+	if (proto == LB_ADOPT_UDP)
+		return in_list(&adopt->shared[LB_ADOPT_UDP], port);
+	if (!is_by_default(adopt))
+		return in_list(&adopt->shared[LB_ADOPT_TCP], port);
 	if (adopt->first)
 		return adopt->first == port;
 	bpf_map_update_elem(&lb_first, &zero, &mine, BPF_NOEXIST);
@@ -79,30 +101,46 @@ static __always_inline bool is_shared(struct lb_adopt *adopt, __u16 port)
 	return first && *first == port;
 }
 
+static __always_inline bool is_offset(const struct lb_adopt *adopt, int proto, __u16 port)
+{
+	if (proto == LB_ADOPT_UDP)
+		return in_list(&adopt->offsets[LB_ADOPT_UDP], port);
+	return in_list(&adopt->offsets[LB_ADOPT_TCP], port);
+}
+
+static __always_inline void note_unshared(struct lb_adopt *adopt, int proto, __u16 port)
+{
+	__u32 *unshared = &adopt->unshared[LB_ADOPT_TCP];
+
+	if (proto == LB_ADOPT_UDP)
+		unshared = &adopt->unshared[LB_ADOPT_UDP];
+	if (!*unshared)
+		*unshared = port;
+}
+
 static __always_inline int adopt_bind(struct bpf_sock_addr *ctx)
 {
+	int proto = proto_of(ctx->type, ctx->protocol), on = 1;
 	__u16 port = bpf_ntohs(ctx->user_port);
 	__u64 cgroup = bpf_get_current_cgroup_id();
 	struct lb_adopt *adopt;
 	__u32 zero = 0, *worker;
-	int on = 1;
 	bool shared;
 
 	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
-	if (!adopt || !port || ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
+	if (!adopt || !port || proto == NOT_OURS)
 		return ALLOW;
 	worker = bpf_map_lookup_elem(&lb_members, &cgroup);
-	if (worker && in_list(adopt->offsets, adopt->nr_offsets, port)) {
+	if (worker && is_offset(adopt, proto, port)) {
 		ctx->user_port = bpf_htons(port + *worker);
 		return ALLOW;
 	}
-	shared = is_shared(adopt, port);
-	if (!lb_can_share)
-		return ALLOW;
-	if (shared)
+	shared = is_shared(adopt, proto, port);
+	if (shared && lb_can_share)
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	else if (!adopt->unshared)
-		adopt->unshared = port;
+	/* where the hook can't, it is not --port that has TCP ports shared */
+	else if (!shared && (lb_can_share || proto == LB_ADOPT_UDP))
+		note_unshared(adopt, proto, port);
 	return ALLOW;
 }
 
@@ -118,14 +156,22 @@ int lb_bind6(struct bpf_sock_addr *ctx)
 	return adopt_bind(ctx);
 }
 
-/* The port is not known here: with SO_REUSEADDR, all TCP ports of the service are shared. */
+/* The port is not known here: with SO_REUSEADDR, all ports of that protocol are shared. */
 SEC("cgroup/setsockopt")
 int lb_setsockopt(struct bpf_sockopt *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
+	struct lb_adopt *adopt;
+	__u32 zero = 0;
+	int proto;
 
-	if (ctx->level == SOL_SOCKET && ctx->optname == SO_REUSEADDR && sk &&
-	    sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP)
+	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
+	if (ctx->level != SOL_SOCKET || ctx->optname != SO_REUSEADDR || !sk || !adopt)
+		return ALLOW;
+	proto = proto_of(sk->type, sk->protocol);
+	if (proto == LB_ADOPT_TCP && (adopt->shared[LB_ADOPT_TCP].count || is_by_default(adopt)))
+		ctx->optname = SO_REUSEPORT;
+	if (proto == LB_ADOPT_UDP && adopt->shared[LB_ADOPT_UDP].count)
 		ctx->optname = SO_REUSEPORT;
 	return ALLOW;
 }
@@ -136,22 +182,49 @@ int lb_create(struct bpf_sock *sk)
 	return sk->protocol == IPPROTO_MPTCP ? REFUSE : ALLOW;
 }
 
-/* The pid helper is not to be had here; the current task is the one that calls listen(2). */
+/* The pid helper is not to be had everywhere; the current task is the one that makes the call. */
+static __always_inline void tell(__u64 cookie, __u32 port)
+{
+	struct lb_listen *event = bpf_ringbuf_reserve(&lb_listens, sizeof(*event), 0);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (!event)
+		return;
+	event->cookie = cookie;
+	event->port = port;
+	event->pid = BPF_CORE_READ(task, tgid);
+	bpf_ringbuf_submit(event, 0);
+}
+
 SEC("sockops")
 int lb_listened(struct bpf_sock_ops *ops)
 {
-	struct lb_listen *event;
-	struct task_struct *task;
-
-	if (ops->op != BPF_SOCK_OPS_TCP_LISTEN_CB)
-		return ALLOW;
-	event = bpf_ringbuf_reserve(&lb_listens, sizeof(*event), 0);
-	if (!event)
-		return ALLOW;
-	task = (struct task_struct *)bpf_get_current_task();
-	event->cookie = bpf_get_socket_cookie(ops);
-	event->port = ops->local_port;
-	event->pid = BPF_CORE_READ(task, tgid);
-	bpf_ringbuf_submit(event, 0);
+	if (ops->op == BPF_SOCK_OPS_TCP_LISTEN_CB)
+		tell(bpf_get_socket_cookie(ops), ops->local_port);
 	return ALLOW;
+}
+
+/* A UDP socket serves as soon as it is bound. */
+static __always_inline int bound(struct bpf_sock *sk)
+{
+	struct lb_adopt *adopt;
+	__u32 zero = 0;
+
+	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
+	if (adopt && proto_of(sk->type, sk->protocol) == LB_ADOPT_UDP &&
+	    in_list(&adopt->shared[LB_ADOPT_UDP], sk->src_port))
+		tell(bpf_get_socket_cookie(sk), sk->src_port);
+	return ALLOW;
+}
+
+SEC("cgroup/post_bind4")
+int lb_bound4(struct bpf_sock *sk)
+{
+	return bound(sk);
+}
+
+SEC("cgroup/post_bind6")
+int lb_bound6(struct bpf_sock *sk)
+{
+	return bound(sk);
 }

@@ -66,16 +66,24 @@ static int attach(int cgroup_fd, enum bpf_attach_type type, const struct bpf_pro
 
 static int attach_all(int cgroup_fd, const struct adopt *skel)
 {
-	int err = attach(cgroup_fd, BPF_CGROUP_INET4_BIND, skel->progs.lb_bind4);
+	const struct {
+		enum bpf_attach_type type;
+		const struct bpf_program *program;
+	} all[] = {
+		{ BPF_CGROUP_INET4_BIND, skel->progs.lb_bind4 },
+		{ BPF_CGROUP_INET6_BIND, skel->progs.lb_bind6 },
+		{ BPF_CGROUP_INET4_POST_BIND, skel->progs.lb_bound4 },
+		{ BPF_CGROUP_INET6_POST_BIND, skel->progs.lb_bound6 },
+		{ BPF_CGROUP_SETSOCKOPT, skel->progs.lb_setsockopt },
+		{ BPF_CGROUP_INET_SOCK_CREATE, skel->progs.lb_create },
+		{ BPF_CGROUP_SOCK_OPS, skel->progs.lb_listened },
+	};
+	int err = 0;
 
-	if (!err)
-		err = attach(cgroup_fd, BPF_CGROUP_INET6_BIND, skel->progs.lb_bind6);
-	if (!err && !probe_features()->share)
-		err = attach(cgroup_fd, BPF_CGROUP_SETSOCKOPT, skel->progs.lb_setsockopt);
-	if (!err)
-		err = attach(cgroup_fd, BPF_CGROUP_INET_SOCK_CREATE, skel->progs.lb_create);
-	if (!err)
-		err = attach(cgroup_fd, BPF_CGROUP_SOCK_OPS, skel->progs.lb_listened);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !err; i++) {
+		if (bpf_program__autoload(all[i].program))
+			err = attach(cgroup_fd, all[i].type, all[i].program);
+	}
 	return err;
 }
 
@@ -163,9 +171,9 @@ uint16_t adopt_first_port(struct adopter *adopt)
 	return read_rules(adopt).first;
 }
 
-uint16_t adopt_unshared_port(struct adopter *adopt)
+uint16_t adopt_unshared_port(struct adopter *adopt, enum lb_adopt_proto proto)
 {
-	return read_rules(adopt).unshared;
+	return read_rules(adopt).unshared[proto];
 }
 
 int adopt_fd(const struct adopter *adopt)

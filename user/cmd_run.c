@@ -58,46 +58,50 @@ static int parse_workers(const struct cmd *cmd, const char *text, uint32_t *work
 	return EXIT_DONE;
 }
 
-static int udp_refused(const struct cmd *cmd, const char *option)
+/* "tcp/" or "udp/" in front, TCP without; *port becomes what follows. */
+static enum lb_adopt_proto port_proto(const char *text, const char **port)
 {
-	return cmd_fail(cmd, EXIT_NOT_ABLE,
-			"--%s %.40s: run shares TCP only; start the server's UDP workers by "
-			"themselves, with SO_REUSEPORT, then lbctl attach udp/:PORT",
-			option, cmd_value(cmd, option));
+	bool tcp = !strncmp(text, "tcp/", 4), udp = !strncmp(text, "udp/", 4);
+
+	*port = text + (tcp || udp ? 4 : 0);
+	return udp ? LB_ADOPT_UDP : LB_ADOPT_TCP;
 }
 
-/* "8080" or "8080,9090" into a list of ports. */
-static int parse_ports(const struct cmd *cmd, const char *option, __u16 *ports, __u32 *count)
+/* "8080" or "8080,udp/9090" into a list of ports for each protocol. */
+static int parse_ports(const struct cmd *cmd, const char *option,
+		       struct lb_ports lists[LB_ADOPT_PROTOS])
 {
-	const char *text = cmd_value(cmd, option);
+	const char *text = cmd_value(cmd, option), *number;
+	struct lb_ports *list;
 	uint64_t port;
-	char one[8];
+	char one[16];
 	size_t len;
 
 	for (; text && *text; text += len + (text[len] == ',')) {
 		len = strcspn(text, ",");
 		snprintf(one, sizeof(one), "%.*s", (int)len, text);
-		if (!strncmp(one, "udp/", 4))
-			return udp_refused(cmd, option);
-		if (len >= sizeof(one) || parse_u64(one, 1, 65535, &port))
+		list = &lists[port_proto(one, &number)];
+		if (len >= sizeof(one) || parse_u64(number, 1, 65535, &port))
 			return cmd_fail(cmd, EXIT_USAGE,
-					"--%s %.40s: not a port; a port is 1 to 65535", option,
-					cmd_value(cmd, option));
-		if (*count == LB_MAX_PORTS)
+					"--%s %.40s: not a port; a port is 1 to 65535, of UDP "
+					"udp/1 to udp/65535",
+					option, cmd_value(cmd, option));
+		if (list->count == LB_MAX_PORTS)
 			return cmd_fail(cmd, EXIT_USAGE, "--%s: at most %d ports", option,
 					LB_MAX_PORTS);
-		ports[(*count)++] = port;
+		list->port[list->count++] = port;
 	}
 	return EXIT_DONE;
 }
 
-static void add_listen(struct keeper_options *options, uint8_t family, const uint8_t *bytes,
-		       uint16_t port)
+static void add_listen(struct keeper_options *options, const struct addr *addr, uint8_t family,
+		       const uint8_t *bytes)
 {
 	struct keeper_listen *at = &options->listens[options->nr_listens++];
 
+	at->proto = addr->proto;
 	at->family = family;
-	at->port = port;
+	at->port = addr->port;
 	if (bytes)
 		memcpy(at->addr, bytes, sizeof(at->addr));
 }
@@ -115,17 +119,15 @@ static int parse_listens(const struct cmd *cmd, struct keeper_options *options)
 		snprintf(one, sizeof(one), "%.*s", (int)len, text);
 		if (addr_parse(one, &addr, &why))
 			return cmd_fail(cmd, EXIT_USAGE, "--listen %s: %s", one, why);
-		if (addr.proto != LB_PROTO_TCP)
-			return udp_refused(cmd, "listen");
 		if (options->nr_listens + (addr.any ? 2 : addr.nr_hosts) > LB_MAX_LISTENERS)
 			return cmd_fail(cmd, EXIT_USAGE, "--listen: at most %d addresses",
 					LB_MAX_LISTENERS);
 		if (addr.any) {
-			add_listen(options, AF_INET, NULL, addr.port);
-			add_listen(options, AF_INET6, NULL, addr.port);
+			add_listen(options, &addr, AF_INET, NULL);
+			add_listen(options, &addr, AF_INET6, NULL);
 		}
 		for (size_t i = 0; i < addr.nr_hosts; i++)
-			add_listen(options, addr.hosts[i].family, addr.hosts[i].bytes, addr.port);
+			add_listen(options, &addr, addr.hosts[i].family, addr.hosts[i].bytes);
 	}
 	return EXIT_DONE;
 }
@@ -197,10 +199,9 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 	if (!status && policy)
 		status = cmd_parse_policy(cmd, policy, &options->policy);
 	if (!status)
-		status = parse_ports(cmd, "port", options->rules.ports, &options->rules.nr_ports);
+		status = parse_ports(cmd, "port", options->rules.shared);
 	if (!status)
-		status = parse_ports(cmd, "offset-port", options->rules.offsets,
-				     &options->rules.nr_offsets);
+		status = parse_ports(cmd, "offset-port", options->rules.offsets);
 	if (!status)
 		status = parse_listens(cmd, options);
 	if (!status)
@@ -241,8 +242,9 @@ const struct command cmd_run = {
 	.args = "[OPTIONS] [--] CMD [ARG]...",
 	.summary = "start N workers of a command on one port and keep them running",
 	.details = "The command need not know of SO_REUSEPORT: the first TCP port that a worker "
-		   "binds is\nshared by all. Stays in the foreground; Ctrl-C or SIGTERM ends the "
-		   "workers. After kill -9\nthey live on, and the same command finds them again.",
+		   "binds is\nshared by all, or those of --port; a UDP port if --port names it "
+		   "(udp/53). Stays in the\nforeground; Ctrl-C or SIGTERM ends the workers. After "
+		   "kill -9 they live on, and the same\ncommand finds them again.",
 	.min_args = 1,
 	.max_args = 100000,
 	.kind = VERB,

@@ -12,9 +12,9 @@
 	{ "n", "N|max", "how many workers (default max: one per CPU that may be used)" }, \
 	{ "name", "NAME", "name of the service (default: the script's or command's)" }, \
 	{ "policy", "POLICY", "how to pick a worker" }, \
-	{ "port", "PORT[,PORT]", "share these ports, not the first that is bound" }, \
+	{ "port", "PORT[,PORT]", "share these (8080, udp/53), not the first TCP port that is bound" }, \
 	{ "offset-port", "PORT[,PORT]", "worker w gets PORT+w when it binds PORT" }, \
-	{ "listen", "ADDR[,ADDR]", "make the sockets and hand them over (LISTEN_FDS)" }, \
+	{ "listen", "ADDR[,ADDR]", "make the sockets (:8080, udp/:53), hand them over (LISTEN_FDS)" }, \
 	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" }, \
 	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
 	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" }, \

@@ -73,8 +73,8 @@ static bool restart_is_pending(struct keeper_worker *seat)
 
 static void step_online(struct keeper *keeper, struct proc *proc)
 {
-	if (!proc || proc->online || proc->slot < 0 || proc->says_stopping ||
-	    (keeper->options.wait_ready && !proc->said_ready))
+	if (!proc || proc->online || proc->slot < 0 || proc->protos != keeper->protos ||
+	    proc->says_stopping || (keeper->options.wait_ready && !proc->said_ready))
 		return;
 	proc->online = true;
 	keeper->was_online = true;
@@ -90,27 +90,34 @@ static void step_online(struct keeper *keeper, struct proc *proc)
 		     "worker %u (pid %d) is online", proc->worker, proc->process.pid);
 }
 
-static void leave(struct keeper *keeper, struct keeper_worker *seat)
+/* With its sockets handed on, as those of --listen are, there is nothing to drain. */
+static void leave(struct keeper *keeper, struct keeper_worker *seat, bool handed_on)
 {
+	bool reads = !handed_on && (keeper->protos & KEEPER_UDP);
 	struct proc *proc = seat->current;
 
-	/* with --listen old and new process share the socket: nothing to drain */
-	if (!keeper->options.nr_listens)
+	if (!handed_on)
 		keeper_drain(keeper, proc);
 	keeper_event(keeper, "drain",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) gets no more connections, then SIGTERM", proc->worker,
-		     proc->process.pid);
+		     "worker %u (pid %d) gets no more %s, then SIGTERM%s", proc->worker,
+		     proc->process.pid, keeper_traffic(keeper),
+		     reads ? " when it has read what waits" : "");
 	seat->current = NULL;
 	seat->leaving = proc;
-	proc_stop(proc);
+	if (reads)
+		keeper_end_when_read(proc);
+	else
+		proc_stop(proc);
 }
 
 /* The sockets of --listen are there before the process and pass from one to the next. */
 static void inherit_slot(const struct keeper *keeper, struct proc *next, const struct proc *current)
 {
-	if (keeper->options.nr_listens && next && current)
-		next->slot = current->slot;
+	if (!keeper->options.nr_listens || !next || !current)
+		return;
+	next->slot = current->slot;
+	next->protos = current->protos;
 }
 
 bool keeper_nothing_runs(const struct keeper *keeper)
@@ -180,7 +187,7 @@ static bool step_renewal(struct keeper *keeper, uint32_t worker)
 	struct keeper_worker *seat = &keeper->workers[worker];
 
 	if (seat->next && seat->next->online) {
-		leave(keeper, seat);
+		leave(keeper, seat, keeper->options.nr_listens);
 		seat->current = seat->next;
 		seat->next = NULL;
 		seat->renew = false;
@@ -213,7 +220,7 @@ static bool step_unwanted(struct keeper *keeper, uint32_t worker)
 	} else if (seat->current) {
 		keeper_drain(keeper, seat->current);
 		keeper_close_listeners(keeper, worker);
-		leave(keeper, seat);
+		leave(keeper, seat, false);
 	}
 	if (!had && seat->restarts != UINT32_MAX) {
 		keeper_retire(keeper, worker);

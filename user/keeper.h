@@ -41,6 +41,7 @@ struct keeper_options {
 	char *const *argv;
 	struct lb_adopt rules;
 	struct keeper_listen {
+		uint8_t proto; /* LB_PROTO_TCP or LB_PROTO_UDP */
 		uint8_t family;
 		uint8_t addr[16];
 		uint16_t port;
@@ -58,6 +59,11 @@ struct keeper_options {
 	uint32_t group;
 };
 
+enum keeper_proto {
+	KEEPER_TCP = 1,
+	KEEPER_UDP = 2,
+};
+
 /* One worker process. */
 struct proc {
 	struct keeper *keeper;
@@ -69,7 +75,9 @@ struct proc {
 	uint64_t started; /* CLOCK_MONOTONIC, microseconds */
 	bool adopted;	  /* another lbctl started it: its exit status is not ours to know */
 	bool said_ready;
-	int slot; /* of its registered socket; -1 = it has none yet */
+	int slot;	/* of its registered sockets; -1 = it has none yet */
+	uint8_t protos; /* KEEPER_TCP, KEEPER_UDP: of which it has registered ones */
+	uint32_t look;	/* see keep_own() */
 	bool online;
 	bool stopping;	    /* it was told to end */
 	bool says_stopping; /* it said so itself */
@@ -77,7 +85,9 @@ struct proc {
 	uint64_t pinged;    /* its last WATCHDOG=1; CLOCK_MONOTONIC, microseconds */
 	sd_event_source *watchdog;
 	sd_event_source *exit_source;
-	sd_event_source *timer; /* ready timeout, then kill timeout */
+	sd_event_source *timer; /* ready timeout, then keeper_end_when_read(), then kill timeout */
+	uint64_t read_since;	/* it has read all that came to it; microseconds, 0 = it has not */
+	uint64_t read_by;	/* so long it may take; CLOCK_MONOTONIC, as read_since */
 	sd_event_source *channel_source;
 	char *line; /* of a message, not yet complete */
 	size_t line_len;
@@ -117,6 +127,8 @@ struct keeper {
 	uint32_t generation; /* of the last process that was started */
 	struct keeper_worker workers[LB_MAX_WORKERS];
 	uint32_t wanted; /* how many workers there should be */
+	uint8_t protos;	 /* KEEPER_TCP, KEEPER_UDP: what they serve */
+	uint32_t looks;	 /* see keep_own() */
 	bool stopping;
 	bool leaving;	 /* the loop ends, workers go on */
 	bool was_online; /* a worker was, once */
@@ -245,6 +257,14 @@ void keeper_drain(struct keeper *keeper, const struct proc *proc);
 void keeper_resume(struct keeper *keeper, const struct proc *proc);
 void keeper_retire(struct keeper *keeper, uint32_t worker);
 void keeper_note_restart(struct keeper *keeper, uint32_t worker);
+/* After another keeper's death: the slots of sockets that no process of ours was seen to make. */
+void keeper_find_slots(struct keeper *keeper);
+
+/*
+ * keeper_unread.c: SIGTERM for a process that is drained, but not before it has read what came to
+ * its UDP sockets, or --kill-timeout is over.
+ */
+void keeper_end_when_read(struct proc *proc);
 
 /*
  * keeper_terminal.c. Workers outlive the terminal of lbctl, but not all survive their first word
@@ -260,10 +280,32 @@ void keeper_status(struct keeper *keeper, const char *format, ...)
 void keeper_say_ready(struct keeper *keeper);
 void keeper_say_stopping(struct keeper *keeper);
 
+/* keeper_own.c */
+/* What they serve, and what that is called: "connections", "datagrams" or both. */
+uint8_t keeper_protos(const struct keeper_options *options);
+const char *keeper_traffic(const struct keeper *keeper);
 /* Whose socket it is, NULL = a stranger's. */
 struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member);
-/* After another keeper's death: the slots of sockets that no process of ours was seen to make. */
-void keeper_find_slots(struct keeper *keeper);
+
+/* The ports that the workers share, as far as they are known; those of --listen, too. */
+struct keeper_shared {
+	struct {
+		uint8_t proto; /* LB_PROTO_TCP or LB_PROTO_UDP */
+		uint16_t port;
+	} items[LB_MAX_LISTENERS + LB_ADOPT_PROTOS * LB_MAX_PORTS];
+	uint32_t count;
+};
+void keeper_find_shared(const struct keeper *keeper, struct keeper_shared *shared);
+
+/*
+ * The groups on those ports, with the sockets of workers that may serve; all other groups are without
+ * members. `state` is the service as it is, or NULL where there is none. Strangers are added to the
+ * list. Returns 0, -ENOENT (no port is shared yet) or what groups_find() did; after 0 the caller
+ * frees the groups.
+ */
+struct state;
+int keeper_find_own(struct keeper *keeper, const struct state *state, struct groups *groups,
+		    struct strangers *strangers);
 
 /*
  * keeper_stall.c: who does not accept, and what waits there; before 5.14 (features.sample) it does

@@ -106,8 +106,8 @@ static void tell_draining(struct keeper *keeper, const struct lb_worker *now)
 	keeper_event(keeper, drained ? "drain" : "resume",
 		     json_pack("{s:i, s:i}", "worker", now->worker, "pid", now->pid),
 		     drained ? "worker %u (pid %u) is drained" :
-			       "worker %u (pid %u) takes connections again",
-		     now->worker, now->pid);
+			       "worker %u (pid %u) takes %s again",
+		     now->worker, now->pid, keeper_traffic(keeper));
 }
 
 static void tell_joined(struct keeper *keeper, const struct lb_worker *now)

@@ -53,8 +53,16 @@ static void give_up_together(struct keeper *keeper)
 static void explain_exit(struct keeper *keeper, const struct proc *proc, const siginfo_t *info,
 			 bool left_children)
 {
-	uint16_t port = keeper->adopter ? adopt_unshared_port(keeper->adopter) : 0;
+	const char *udp = "";
+	uint16_t port = 0;
 
+	if (keeper->adopter)
+		port = adopt_unshared_port(keeper->adopter, LB_ADOPT_TCP);
+	/* one that got online can do without the port: a client's, say */
+	if (!port && keeper->adopter && !proc->online) {
+		port = adopt_unshared_port(keeper->adopter, LB_ADOPT_UDP);
+		udp = "udp/";
+	}
 	if (info->si_code == CLD_EXITED && !info->si_status && left_children)
 		keeper_event(keeper, "background", json_pack("{s:i}", "worker", proc->worker),
 			     "worker %u went to the background, where it can't be kept and is "
@@ -63,10 +71,10 @@ static void explain_exit(struct keeper *keeper, const struct proc *proc, const s
 	if (!port || keeper->wanted == 1 || keeper->port_explained)
 		return;
 	keeper->port_explained = true;
-	keeper_event(keeper, "unshared", json_pack("{s:i}", "port", port),
-		     "port %u is not shared, so one worker can have it: --port lists all that are "
-		     "to be shared, --offset-port %u gives worker w port %u+w",
-		     port, port, port);
+	keeper_event(keeper, "unshared", json_pack("{s:i, s:b}", "port", port, "udp", *udp != 0),
+		     "port %s%u is not shared, so one worker can have it: --port lists all that "
+		     "are to be shared (%s%u, say), --offset-port %s%u gives worker w port %u+w",
+		     udp, port, udp, port, udp, port, port);
 }
 
 static bool is_hopeless(const struct keeper *keeper, const struct keeper_worker *seat)

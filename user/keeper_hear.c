@@ -77,8 +77,8 @@ static void say_stopping(struct proc *proc)
 	keeper_drain(proc->keeper, proc);
 	keeper_event(proc->keeper, "stopping",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) says that it stops: it gets no more connections",
-		     proc->worker, proc->process.pid);
+		     "worker %u (pid %d) says that it stops: it gets no more %s", proc->worker,
+		     proc->process.pid, keeper_traffic(proc->keeper));
 }
 
 /* Returns whether it became ready. */

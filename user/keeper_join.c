@@ -111,6 +111,7 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *request, struct
 		if (proc->slot != (int)place->slot)
 			keeper_books_begin(keeper, place->slot);
 		proc->slot = place->slot;
+		proc->protos = keeper->protos;
 	}
 	joiner_free(&joiner);
 	return status;

@@ -172,7 +172,7 @@ static int open_cgroup(struct keeper *keeper)
 	return EXIT_DONE;
 }
 
-/* The port that the workers of an earlier keeper share; they do not bind it again. */
+/* The TCP port that the workers of an earlier keeper share; they do not bind it again. */
 static uint16_t port_in_use(const char *name)
 {
 	struct state state;
@@ -180,8 +180,10 @@ static uint16_t port_in_use(const char *name)
 
 	if (state_open(&state, name, STATE_READ))
 		return 0;
-	if (state.config->nr_listeners)
-		port = state.config->listeners[0].port;
+	for (uint32_t i = 0; i < state.nr_listeners && !port; i++) {
+		if (state.config->listeners[i].proto == LB_PROTO_TCP)
+			port = state.config->listeners[i].port;
+	}
 	state_close(&state);
 	return port;
 }
@@ -349,15 +351,18 @@ static void print_start(const struct keeper *keeper, uint32_t adopted)
 	       options->argv[0]);
 	if (options->nr_listens)
 		printf("each gets a listening socket of its own (LISTEN_FDS)\n");
-	else if (options->rules.nr_ports)
+	else if (options->rules.shared[LB_ADOPT_TCP].count || keeper->protos & KEEPER_UDP)
 		printf("the ports of --port are shared\n");
 	else
 		printf("the first TCP port that one binds is shared (--port names others)\n");
 	if (keeper->adopter && !probe_features()->share)
 		printf("%s: this kernel (before 6.1) shares ports only for programs that set "
-		       "SO_REUSEADDR, and then all TCP ports that these bind; where that does not "
+		       "SO_REUSEADDR, and then all %s ports that these bind; where that does not "
 		       "do, use --listen ADDR\n",
-		       options->name);
+		       options->name,
+		       keeper->protos == KEEPER_TCP ? "TCP" :
+		       keeper->protos == KEEPER_UDP ? "UDP" :
+						      "TCP and UDP");
 	fflush(stdout);
 }
 
@@ -403,6 +408,7 @@ int keeper_run(const struct keeper_options *options)
 		return EXIT_FAILED;
 	keeper->options = *options;
 	keeper->wanted = options->workers;
+	keeper->protos = keeper_protos(options);
 	keeper->cgroup_fd = keeper->lock_fd = keeper->control_fd = keeper->notify_fd = -1;
 	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
 		for (uint32_t j = 0; j < LB_MAX_LISTENERS; j++)

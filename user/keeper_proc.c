@@ -24,6 +24,8 @@
 #include "trouble.h"
 
 #define MOST_LINE_BYTES 65536
+#define WHY_BYTES 160
+#define ADVICE_BYTES 64
 /*
  * A service of one listener is its maps and a program. The keeper has one open to watch for stalls
  * and one to change it, and libbpf has as many again while it loads a program for a listener.
@@ -200,36 +202,57 @@ static struct proc *proc_new(struct keeper *keeper, uint32_t worker, uint32_t ge
 	return proc;
 }
 
-static const char *why_not_ready(const struct proc *proc)
+static void why_not_ready(const struct proc *proc, char out[WHY_BYTES])
 {
-	if (proc->slot >= 0)
-		return "is not ready";
-	if (proc->keeper->adopter && !probe_features()->share)
-		return "listens on no TCP port that is shared (before Linux 6.1 a program must set "
-		       "SO_REUSEADDR; else use --listen ADDR)";
-	return "listens on no TCP port that is shared";
+	uint8_t missing = proc->keeper->protos & ~proc->protos;
+	const char *old = proc->keeper->adopter && !probe_features()->share ?
+				  " (before Linux 6.1 a program must set SO_REUSEADDR; else use "
+				  "--listen ADDR)" :
+				  "";
+
+	if (missing & KEEPER_TCP)
+		snprintf(out, WHY_BYTES, "listens on no TCP port that is shared%s", old);
+	else if (missing)
+		snprintf(out, WHY_BYTES, "has no socket on a UDP port that is shared%s", old);
+	else
+		snprintf(out, WHY_BYTES, "is not ready");
+}
+
+/* What to do for one that is not ready because its port is another; or "". */
+static void udp_advice(const struct proc *proc, char out[ADVICE_BYTES])
+{
+	struct adopter *adopter = proc->keeper->adopter;
+	uint16_t port = adopter ? adopt_unshared_port(adopter, LB_ADOPT_UDP) : 0;
+
+	*out = '\0';
+	if (port && proc->protos != proc->keeper->protos)
+		snprintf(out, ADVICE_BYTES, "; --port udp/%u shares the UDP port that it has",
+			 port);
 }
 
 static int on_ready_timeout(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct proc *proc = arg;
 	struct keeper *keeper = proc->keeper;
+	char why[WHY_BYTES], advice[ADVICE_BYTES];
 
 	(void)source;
 	(void)usec;
 	if (proc->online || proc->stopping)
 		return 0;
+	why_not_ready(proc, why);
+	udp_advice(proc, advice);
 	words_end(keeper->words, proc->cgroup);
 	keeper_event(keeper, "timeout",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
-		     "worker %u (pid %d) %s after %lu ms", proc->worker, proc->process.pid,
-		     why_not_ready(proc), (unsigned long)keeper->options.ready_timeout_ms);
+		     "worker %u (pid %d) %s after %lu ms%s", proc->worker, proc->process.pid, why,
+		     (unsigned long)keeper->options.ready_timeout_ms, advice);
 	/* a current one goes on: it may be slow. One that was adopted had its time before */
 	if (keeper->workers[proc->worker].next == proc || proc->adopted)
 		proc_stop(proc);
 	else
 		keeper_finish_operation(keeper, EXIT_FAILED, "worker %u (pid %d) %s; it goes on",
-					proc->worker, proc->process.pid, why_not_ready(proc));
+					proc->worker, proc->process.pid, why);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The service's side of a keeper: which sockets its workers have, and what goes to them. */
+/* The service's side of a keeper: its own listening sockets, slots, and what goes to them. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,22 +22,23 @@ static int make_listener(const struct keeper_listen *listen_at)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(listen_at->port) };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(listen_at->port) };
-	bool six = listen_at->family == AF_INET6;
+	bool six = listen_at->family == AF_INET6, udp = listen_at->proto == LB_PROTO_UDP;
 	_cleanup_close_ int fd = -1;
 	const int on = 1;
 
 	memcpy(&in6.sin6_addr, listen_at->addr, 16);
 	memcpy(&in.sin_addr, listen_at->addr, 4);
-	fd = socket(listen_at->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	fd = socket(listen_at->family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* of UDP, SO_REUSEADDR would let others take the port over */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    (!udp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on))) ||
 	    (six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))))
 		return -errno;
 	if (bind(fd, six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in,
 		 six ? sizeof(in6) : sizeof(in)) ||
-	    listen(fd, BACKLOG))
+	    (!udp && listen(fd, BACKLOG)))
 		return -errno;
 	return fd_steal(&fd);
 }
@@ -62,29 +63,6 @@ void keeper_close_listeners(struct keeper *keeper, uint32_t worker)
 		close_fd(&keeper->workers[worker].listen_fds[i]);
 }
 
-/* Whose socket: by the cgroup it was made in, or, of those that lbctl made, by its cookie. */
-struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member)
-{
-	if (keeper->joining.proc && keeper->joining.cookie == member->socket.cookie)
-		return keeper->joining.proc;
-	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
-		struct keeper_worker *seat = &keeper->workers[i];
-		struct proc *procs[] = { seat->current, seat->next, seat->leaving };
-
-		for (size_t j = 0; j < 3; j++) {
-			if (procs[j] && procs[j]->cgroup &&
-			    procs[j]->cgroup == member->socket.cgroup_id)
-				return procs[j];
-		}
-		for (uint32_t j = 0; j < keeper->options.nr_listens; j++) {
-			if (seat->listen_fds[j] >= 0 && seat->current &&
-			    steer_socket_cookie(seat->listen_fds[j]) == member->socket.cookie)
-				return seat->current;
-		}
-	}
-	return NULL;
-}
-
 static int worker_of(void *arg, const struct member *member)
 {
 	struct proc *proc = keeper_owner_of(arg, member);
@@ -92,64 +70,19 @@ static int worker_of(void *arg, const struct member *member)
 	return proc ? (int)proc->worker : -1;
 }
 
-/* Strangers stay out, and processes that have not said that they are ready. */
-static bool may_serve(struct keeper *keeper, const struct member *member)
-{
-	struct proc *proc = keeper_owner_of(keeper, member);
-
-	return proc && (proc->said_ready || !keeper->options.wait_ready);
-}
-
-static void keep_own(struct keeper *keeper, struct reuseport_group *group,
-		     struct strangers *strangers)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < group->nr_members; i++) {
-		if (group->id && !group->mptcp && may_serve(keeper, &group->members[i]))
-			group->members[kept++] = group->members[i];
-		else if (group->id && !keeper_owner_of(keeper, &group->members[i]))
-			strangers_add(strangers, group, &group->members[i]);
-	}
-	group->nr_members = kept;
-}
-
-/* The ports that the workers share, as far as they are known. */
-static uint32_t shared_ports(const struct keeper *keeper, uint16_t *ports)
-{
-	const struct keeper_options *options = &keeper->options;
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < options->nr_listens; i++)
-		ports[n++] = options->listens[i].port;
-	if (options->nr_listens)
-		return n;
-	for (uint32_t i = 0; i < options->rules.nr_ports; i++)
-		ports[n++] = options->rules.ports[i];
-	if (!n && keeper->adopter && adopt_first_port(keeper->adopter))
-		ports[n++] = adopt_first_port(keeper->adopter);
-	return n;
-}
-
-static bool is_shared(const uint16_t *ports, uint32_t n, uint16_t port)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		if (ports[i] == port)
-			return true;
-	}
-	return false;
-}
-
 static void note_listening(struct keeper *keeper, const struct reuseport_group *group,
 			   const struct member *member, int slot)
 {
+	uint8_t proto = group->proto == LB_PROTO_UDP ? KEEPER_UDP : KEEPER_TCP;
 	struct proc *proc = keeper_owner_of(keeper, member);
 	char address[ADDR_STRLEN];
 
-	if (!proc || slot < 0 || proc->slot == slot)
+	if (!proc || slot < 0 || (proc->slot == slot && (proc->protos & proto)))
 		return;
+	if (proc->slot != slot)
+		keeper_books_begin(keeper, slot);
 	proc->slot = slot;
-	keeper_books_begin(keeper, slot);
+	proc->protos |= proto;
 	group_address(group, address);
 	keeper_event(keeper, "listening",
 		     json_pack("{s:i, s:i, s:s}", "worker", proc->worker, "pid", proc->process.pid,
@@ -193,8 +126,10 @@ static void find_slot(struct keeper *keeper, const struct lb_worker *row, uint32
 	struct proc *proc = seat->current;
 
 	/* of two processes it may be the other one's */
-	if (proc && proc->slot < 0 && !seat->leaving)
-		proc->slot = slot;
+	if (!proc || proc->slot >= 0 || seat->leaving)
+		return;
+	proc->slot = slot;
+	proc->protos = keeper->protos;
 }
 
 void keeper_find_slots(struct keeper *keeper)
@@ -265,16 +200,22 @@ static uint64_t hash_sockets(uint64_t hash, uint8_t proto, uint16_t port)
 	return hash;
 }
 
-/* Of all TCP listeners, and of the UDP sockets that are watched. */
+/* Of all TCP listeners, and of the UDP sockets that are watched or shared. */
 static uint64_t fingerprint(const struct keeper *keeper)
 {
 	uint64_t hash = hash_sockets(14695981039346656037ULL, LB_PROTO_TCP, 0);
+	struct keeper_shared shared;
 
 	for (size_t i = 0; i < keeper->options.nr_addrs; i++) {
 		const struct addr *addr = &keeper->options.addrs[i];
 
 		if (addr->proto == LB_PROTO_UDP)
 			hash = hash_sockets(hash, LB_PROTO_UDP, addr->port);
+	}
+	keeper_find_shared(keeper, &shared);
+	for (uint32_t i = 0; i < shared.count; i++) {
+		if (shared.items[i].proto == LB_PROTO_UDP)
+			hash = hash_sockets(hash, LB_PROTO_UDP, shared.items[i].port);
 	}
 	return hash;
 }
@@ -318,23 +259,18 @@ static void sync_own(struct keeper *keeper)
 	struct strangers strangers = { 0 };
 	struct trouble trouble = { 0 };
 	struct groups groups;
-	uint16_t ports[LB_MAX_LISTENERS + LB_MAX_PORTS];
-	uint32_t n = shared_ports(keeper, ports);
 	struct state state;
+	bool is_new = state_open(&state, keeper->options.name, STATE_READ);
+	int err = keeper_find_own(keeper, is_new ? NULL : &state, &groups, &strangers);
 
-	if (!n || groups_find(-1, n == 1 ? ports[0] : 0, 0, 0, &groups))
+	if (!is_new)
+		state_close(&state);
+	if (err)
 		return;
-	for (size_t i = 0; i < groups.count; i++) {
-		if (!is_shared(ports, n, groups.items[i].port))
-			groups.items[i].nr_members = 0;
-		keep_own(keeper, &groups.items[i], &strangers);
-	}
 	/* what counts at the start only: later changes were made by someone on purpose */
-	if (state_open(&state, keeper->options.name, STATE_READ)) {
+	if (is_new) {
 		request.policy = keeper->options.policy;
 		request.rescue = keeper->options.rescue;
-	} else {
-		state_close(&state);
 	}
 	if (attach_groups(&request, &groups, &result, &trouble))
 		report_trouble(keeper, &trouble);

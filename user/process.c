@@ -286,12 +286,14 @@ int process_fetch_channel(pid_t pid)
 int process_fetch_listener(pid_t pid, uint32_t index)
 {
 	_cleanup_close_ int fd = fetch(pid, FIRST_FD + index);
-	int listening = 0;
-	socklen_t len = sizeof(listening);
+	int listening = 0, proto = 0;
+	socklen_t len = sizeof(int);
 
 	if (fd < 0)
 		return fd;
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) || !listening)
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) ||
+	    (!listening && proto != LB_PROTO_UDP))
 		return -ENOTSOCK;
 	return fd_steal(&fd);
 }

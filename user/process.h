@@ -56,7 +56,7 @@ int process_signal(pid_t pid, const char *user, int signal_number);
 /* Our end of the channel out of a worker that another lbctl started, or -errno. */
 int process_fetch_channel(pid_t pid);
 
-/* Its index-th socket of LISTEN_FDS, if it is a listening socket still, or -errno. */
+/* Its index-th socket of LISTEN_FDS, if it is a listening socket still or one of UDP, or -errno. */
 int process_fetch_listener(pid_t pid, uint32_t index);
 
 #endif

@@ -271,8 +271,6 @@ static void test_bad_arguments(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		lbctl_expect(2, "lbctl: ", "run", bad[i][0], bad[i][1], "--", "true", NULL);
 	lbctl_expect(2, "not a number from 1 to 1024", "run", "-n", "100000", "--", "true", NULL);
-	lbctl_expect(4, "run shares TCP only", "run", "--port", "80,udp/53", "--", "true", NULL);
-	lbctl_expect(4, "run shares TCP only", "run", "--listen", "udp/:53", "--", "true", NULL);
 	lbctl_expect(2, "usage", "run", NULL);
 	lbctl_expect(2, "lbctl: scale web 0: not a number", "scale", "web", "0", NULL);
 	lbctl_expect(2, "lbctl: set-policy rx: no such", "set-policy", "rx", NULL);

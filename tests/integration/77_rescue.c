@@ -24,19 +24,6 @@ static struct clients clients;
 static struct show show;
 static pid_t pids[WORKERS];
 
-static char process_state(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
-	fclose(file);
-	return state;
-}
-
 static json_int_t rescues(void)
 {
 	json_t *json = lbctl_json("show", "web", "--json", NULL);

@@ -7,6 +7,9 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #include "sockdiag.h"
 
 #define MOST_BYTES 16384
+#define STREAM_EVERY_US 4000
 
 pid_t udp_pids[WORKERS];
 
@@ -127,9 +131,8 @@ int udp_client(uint32_t address, uint16_t port)
 	return fd;
 }
 
-void udp_say(int fd, bool v6, size_t bytes)
+static void say(int fd, bool v6, const void *data, size_t bytes)
 {
-	static const char nothing[MOST_BYTES];
 	const struct sockaddr_in to4 = { .sin_family = AF_INET,
 					 .sin_port = htons(PORT),
 					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -137,9 +140,21 @@ void udp_say(int fd, bool v6, size_t bytes)
 					  .sin6_port = htons(PORT),
 					  .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 
-	assert_int_equal(sendto(fd, nothing, bytes, 0, v6 ? (void *)&to6 : (void *)&to4,
+	assert_int_equal(sendto(fd, data, bytes, 0, v6 ? (void *)&to6 : (void *)&to4,
 				v6 ? sizeof(to6) : sizeof(to4)),
 			 bytes);
+}
+
+void udp_say(int fd, bool v6, size_t bytes)
+{
+	static const char nothing[MOST_BYTES];
+
+	say(fd, v6, nothing, bytes);
+}
+
+void udp_say_text(int fd, bool v6, const char *text)
+{
+	say(fd, v6, text, strlen(text));
 }
 
 /* The number of the worker that answers; -1: none does. */
@@ -186,4 +201,69 @@ void udp_expect(unsigned int n, bool v6, const unsigned int want[WORKERS])
 	}
 	for (int i = 0; i < WORKERS; i++)
 		assert_int_equal(got[i], want[i]);
+}
+
+/* --- a stream --- */
+
+static void take_answers(struct udp_stream *stream, int fd, int wait_ms)
+{
+	struct pollfd ready = { fd, POLLIN, 0 };
+	unsigned int number;
+	char got[64];
+	ssize_t n;
+
+	while (poll(&ready, 1, wait_ms) == 1) {
+		n = recv(fd, got, sizeof(got) - 1, 0);
+		got[n > 0 ? n : 0] = '\0';
+		if (sscanf(got, "%*d %u", &number) != 1 || number >= UDP_STREAM_MOST ||
+		    stream->got[number])
+			continue;
+		stream->got[number] = true;
+		if (++stream->answered == stream->sent && stream->stop)
+			return;
+	}
+}
+
+static void send_stream(struct udp_stream *stream)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char text[16];
+
+	while (!stream->stop && stream->sent < UDP_STREAM_MOST) {
+		snprintf(text, sizeof(text), "%u", stream->sent++);
+		udp_say_text(fd, false, text);
+		take_answers(stream, fd, 0);
+		usleep(scaled_ms(1) * STREAM_EVERY_US);
+	}
+	if (stream->answered < stream->sent)
+		take_answers(stream, fd, scaled_ms(ANSWER_MS));
+	_exit(0);
+}
+
+struct udp_stream *udp_stream_start(void)
+{
+	struct udp_stream *stream = mmap(NULL, sizeof(*stream), PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	assert_ptr_not_equal(stream, MAP_FAILED);
+	pid = fork();
+	if (!pid)
+		send_stream(stream);
+	stream->pid = pid;
+	wait_until(stream->answered > 20, 10000);
+	return stream;
+}
+
+unsigned int udp_stream_stop(struct udp_stream *stream)
+{
+	unsigned int lost;
+
+	stream->stop = true;
+	waitpid(stream->pid, NULL, 0);
+	lost = stream->sent - stream->answered;
+	print_message("%u datagrams, %u not answered\n", stream->sent, lost);
+	assert_true(stream->sent < UDP_STREAM_MOST);
+	munmap(stream, sizeof(*stream));
+	return lost;
 }

@@ -36,6 +36,7 @@ void udp_start(int kind, const char *policy);
 /* Bound to an address of its own (IPv4, host order) and port, if not 0. */
 int udp_client(uint32_t address, uint16_t port);
 void udp_say(int fd, bool v6, size_t bytes);
+void udp_say_text(int fd, bool v6, const char *text);
 /* The number of the worker that answers; -1: none does. */
 int udp_hear(int fd);
 /* Fails the test without an answer. */
@@ -44,5 +45,20 @@ int udp_ask_on(int fd);
 int udp_ask(bool v6);
 /* n datagrams, each from a new socket: who answers. */
 void udp_expect(unsigned int n, bool v6, const unsigned int want[WORKERS]);
+
+/*
+ * A process that sends a number every 4 ms, whether the last was answered or not; an answer is "WHO
+ * NUMBER".
+ */
+#define UDP_STREAM_MOST 65536
+struct udp_stream {
+	volatile bool stop;
+	pid_t pid;
+	unsigned int sent, answered;
+	bool got[UDP_STREAM_MOST];
+};
+struct udp_stream *udp_stream_start(void);
+/* Waits for what is to come, prints and returns how many had no answer. Frees the stream. */
+unsigned int udp_stream_stop(struct udp_stream *stream);
 
 #endif

@@ -339,8 +339,7 @@ void run_pids(const struct run *run, pid_t *pids, size_t n)
 	}
 }
 
-/* A zombie does not. */
-bool process_lives(pid_t pid)
+char process_state(pid_t pid)
 {
 	char path[64], state = 'X';
 	FILE *file;
@@ -348,11 +347,19 @@ bool process_lives(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	file = fopen(path, "re");
 	if (!file)
-		return false;
+		return 'X';
 	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
 		state = 'X';
 	fclose(file);
-	return pid > 0 && state != 'Z' && state != 'X';
+	return state;
+}
+
+/* A zombie does not. */
+bool process_lives(pid_t pid)
+{
+	char state = pid > 0 ? process_state(pid) : 'X';
+
+	return state != 'Z' && state != 'X';
 }
 
 void lbctl_expect(int status, const char *words, ...)

@@ -70,6 +70,8 @@ void run_expect_nothing_left(void);
 /* The pids of workers 0 .. n - 1, which are up. */
 void run_pids(const struct run *run, pid_t *pids, size_t n);
 bool process_lives(pid_t pid);
+/* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
+char process_state(pid_t pid);
 
 /* One command that must end with this status and say these words on either output. */
 void lbctl_expect(int status, const char *words, ...) __attribute__((sentinel));
