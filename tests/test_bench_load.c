@@ -11,8 +11,8 @@
 
 /* a tool is one program and no library */
 #include "../tools/bench/answer.c"
-#include "../tools/bench/cmd.c"
 #include "../tools/bench/load_options.c"
+#include "../tools/bench/options.c"
 #include "../tools/bench/target.c"
 
 #define SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -179,18 +179,24 @@ static void test_urls(void **state)
 
 #define MAX_ARGS 8
 
-static int parse(struct load_options *options, const char *line)
+static int parse_with(struct load_options *options, const char *line, struct trouble *trouble)
 {
 	static char text[200];
 	char *argv[MAX_ARGS + 2] = { "load" }, *rest = text;
-	struct trouble trouble = { 0 };
 	int argc = 1;
 
 	strcpy(text, line);
 	while (argc <= MAX_ARGS && (argv[argc] = strsep(&rest, " ")))
 		argc++;
 	argv[argc] = NULL;
-	return load_options_parse(options, argc, argv, &trouble);
+	return load_options_parse(options, argc, argv, trouble);
+}
+
+static int parse(struct load_options *options, const char *line)
+{
+	struct trouble trouble = { 0 };
+
+	return parse_with(options, line, &trouble);
 }
 
 static void test_command_lines_that_are_refused(void **state)
@@ -221,6 +227,9 @@ static void test_command_lines_that_are_refused(void **state)
 		"--nonsense u",
 		"u v",
 		"u -c",
+		"-bx u",
+		"-bc",
+		"--rate",
 	};
 	struct load_options options;
 
@@ -228,6 +237,29 @@ static void test_command_lines_that_are_refused(void **state)
 	for (size_t i = 0; i < SIZE(rows); i++) {
 		if (parse(&options, rows[i]) != EXIT_USAGE)
 			fail_msg("'%s' was taken", rows[i]);
+	}
+}
+
+/* The one letter that is wrong is named, wherever it stands. */
+static void test_the_wrong_option_is_named(void **state)
+{
+	static const struct {
+		const char *line, *want;
+	} rows[] = {
+		{ "-bx u", "unknown option '-x'; see lb-bench load --help" },
+		{ "--nonsense u", "unknown option '--nonsense'; see lb-bench load --help" },
+		{ "-bc", "no value after '-c'; see lb-bench load --help" },
+		{ "--rate", "no value after '--rate'; see lb-bench load --help" },
+		{ "-c 0 u", "-c: '0' is not a number from 1 to 65536" },
+		{ "--timeout x u", "--timeout: 'x' is not a number from 1 to 3600000" },
+	};
+	struct load_options options;
+	struct trouble trouble;
+
+	(void)state;
+	for (size_t i = 0; i < SIZE(rows); i++) {
+		assert_int_equal(parse_with(&options, rows[i].line, &trouble), EXIT_USAGE);
+		assert_string_equal(trouble.text, rows[i].want);
 	}
 }
 
@@ -266,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_a_long_field_is_no_trouble),
 		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_command_lines_that_are_refused),
+		cmocka_unit_test(test_the_wrong_option_is_named),
 		cmocka_unit_test(test_command_lines),
 	};
 

@@ -3,12 +3,10 @@
 #include "cmd.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "parse.h"
+#include <sys/stat.h>
+#include <unistd.h>
 
 volatile sig_atomic_t cmd_stop;
 
@@ -18,38 +16,12 @@ int cmd_fail(const struct trouble *trouble)
 	return trouble->status;
 }
 
-int cmd_parse_real(const char *option, const char *text, double min, double max, double *value,
-		   struct trouble *trouble)
+int cmd_make_out(const char *out, struct trouble *trouble)
 {
-	char *end;
-	double number;
-
-	errno = 0;
-	number = strtod(text, &end);
-	if (errno || *end || text[strspn(text, "0123456789.")] || !*text || number <= min ||
-	    number > max)
-		return trouble_set(trouble, EXIT_USAGE,
-				   "%s: '%s' is not a number above %g and at most %g", option, text,
-				   min, max);
-	*value = number;
-	return EXIT_DONE;
-}
-
-int cmd_parse_count(const char *option, const char *text, uint64_t min, uint64_t max,
-		    uint64_t *value, struct trouble *trouble)
-{
-	if (parse_u64(text, min, max, value))
-		return trouble_set(trouble, EXIT_USAGE,
-				   "%s: '%s' is not a number from %llu to %llu", option, text,
-				   (unsigned long long)min, (unsigned long long)max);
-	return EXIT_DONE;
-}
-
-int cmd_bad_option(int option, char **argv, const char *help, struct trouble *trouble)
-{
-	return trouble_set(trouble, EXIT_USAGE, "%s '%s'; see %s",
-			   option == ':' ? "no value after" : "unknown option", argv[optind - 1],
-			   help);
+	if (!out || !mkdir(out, 0755) || (errno == EEXIST && !access(out, W_OK | X_OK)))
+		return EXIT_DONE;
+	return trouble_set(trouble, EXIT_FAILED, "--out: can't write to %s: %s", out,
+			   strerror(errno));
 }
 
 static void on_signal(int signal)

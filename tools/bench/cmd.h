@@ -4,7 +4,6 @@
 #define BENCH_CMD_H
 
 #include <signal.h>
-#include <stdint.h>
 
 #include "trouble.h"
 
@@ -17,15 +16,11 @@ int cmd_master(int argc, char **argv);	/* the peer `master`; in master.c */
 /* Prints what is in *trouble as lb-bench's error; returns its status. */
 int cmd_fail(const struct trouble *trouble);
 
-/* A number with a fraction, larger than min and at most max: "0.5", "20". */
-int cmd_parse_real(const char *option, const char *text, double min, double max, double *value,
-		   struct trouble *trouble);
-/* A whole number. */
-int cmd_parse_count(const char *option, const char *text, uint64_t min, uint64_t max,
-		    uint64_t *value, struct trouble *trouble);
-
-/* What getopt_long() has just refused, with opterr = 0 and a leading ':'. Returns EXIT_USAGE. */
-int cmd_bad_option(int option, char **argv, const char *help, struct trouble *trouble);
+/*
+ * Makes the folder of --out, if it is asked for (out is not NULL) and not there. Before the work:
+ * what can't be written is better known then than hours later.
+ */
+int cmd_make_out(const char *out, struct trouble *trouble);
 
 /* Becomes true on SIGINT, SIGTERM or SIGHUP once cmd_catch_signals() was called. */
 extern volatile sig_atomic_t cmd_stop;

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* lb-bench SCENARIO..., lb-bench peers: the options and the order of things. */
-#include <errno.h>
-#include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "cmd.h"
 #include "compare.h"
+#include "options.h"
 
 #define MAX_SCENARIOS 64
 #define DEFAULT_ROUNDS 5
@@ -45,78 +43,24 @@ static const char help_text[] =
 	"\n"
 	"Scenarios (all is every one):\n";
 
-enum {
-	OPT_PEERS = 256,
-	OPT_POLICIES,
-	OPT_OURS,
-	OPT_ROUNDS,
-	OPT_SECONDS,
-	OPT_USERS,
-	OPT_WORKERS,
-	OPT_NODE,
-	OPT_SEED,
-	OPT_OUT,
-	OPT_JSON,
-};
+#define FIELD(name) offsetof(struct compare_options, name)
 
-static const struct option known[] = {
-	{ "peers", required_argument, NULL, OPT_PEERS },
-	{ "policies", required_argument, NULL, OPT_POLICIES },
-	{ "ours", required_argument, NULL, OPT_OURS },
-	{ "rounds", required_argument, NULL, OPT_ROUNDS },
-	{ "seconds", required_argument, NULL, OPT_SECONDS },
-	{ "users", required_argument, NULL, OPT_USERS },
-	{ "workers", required_argument, NULL, OPT_WORKERS },
-	{ "node", required_argument, NULL, OPT_NODE },
-	{ "seed", required_argument, NULL, OPT_SEED },
-	{ "out", required_argument, NULL, OPT_OUT },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+static const struct options_row known[] = {
+	{ "peers", 0, OPTIONS_TEXT, FIELD(peers), 0, 0, NULL },
+	{ "policies", 0, OPTIONS_TEXT, FIELD(policies), 0, 0, NULL },
+	{ "ours", 0, OPTIONS_TEXT, FIELD(ours), 0, 0, NULL },
+	{ "rounds", 0, OPTIONS_COUNT, FIELD(rounds), 1, COMPARE_MAX_ROUNDS, NULL },
+	{ "seconds", 0, OPTIONS_REAL, FIELD(seconds), 0, 600, NULL },
+	{ "users", 0, OPTIONS_COUNT, FIELD(users), 1, LOAD_MAX_USERS, NULL },
+	{ "workers", 0, OPTIONS_COUNT, FIELD(workers), 1, 64, NULL },
+	{ "node", 0, OPTIONS_TEXT, FIELD(node), 0, 0, NULL },
+	{ "seed", 0, OPTIONS_COUNT, FIELD(seed), 0, INT64_MAX, NULL },
+	{ "out", 0, OPTIONS_TEXT, FIELD(out), 0, 0, NULL },
+	{ "json", 0, OPTIONS_FLAG, FIELD(json), 0, 0, NULL },
+	{ "quiet", 'q', OPTIONS_FLAG, FIELD(quiet), 0, 0, NULL },
+	{ "help", 'h', OPTIONS_HELP, FIELD(help), 0, 0, NULL },
+	{ 0 },
 };
-
-static int set_option(struct compare_options *options, int option, struct trouble *trouble)
-{
-	switch (option) {
-	case OPT_PEERS:
-		options->peers = optarg;
-		break;
-	case OPT_POLICIES:
-		options->policies = optarg;
-		break;
-	case OPT_OURS:
-		options->ours = optarg;
-		break;
-	case OPT_ROUNDS:
-		return cmd_parse_count("--rounds", optarg, 1, COMPARE_MAX_ROUNDS, &options->rounds,
-				       trouble);
-	case OPT_SECONDS:
-		return cmd_parse_real("--seconds", optarg, 0, 600, &options->seconds, trouble);
-	case OPT_USERS:
-		return cmd_parse_count("--users", optarg, 1, LOAD_MAX_USERS, &options->users,
-				       trouble);
-	case OPT_WORKERS:
-		return cmd_parse_count("--workers", optarg, 1, 64, &options->workers, trouble);
-	case OPT_NODE:
-		options->node = optarg;
-		break;
-	case OPT_SEED:
-		return cmd_parse_count("--seed", optarg, 0, INT64_MAX, &options->seed, trouble);
-	case OPT_OUT:
-		options->out = optarg;
-		break;
-	case OPT_JSON:
-		options->json = true;
-		break;
-	case 'q':
-		options->quiet = true;
-		break;
-	default:
-		options->help = true;
-	}
-	return EXIT_DONE;
-}
 
 static int add_scenario(struct compare_options *options, const char *name, struct trouble *trouble)
 {
@@ -140,19 +84,14 @@ static int add_scenario(struct compare_options *options, const char *name, struc
 static int parse_options(int argc, char **argv, struct compare_options *options,
 			 struct trouble *trouble)
 {
-	int option, status = EXIT_DONE;
+	int rest, status;
 
-	opterr = 0;
-	optind = 0;
-	while (!status && !options->help &&
-	       (option = getopt_long(argc, argv, ":qh", known, NULL)) != -1) {
-		if (option == ':' || option == '?')
-			return cmd_bad_option(option, argv, "lb-bench S1 --help", trouble);
-		status = set_option(options, option, trouble);
-	}
-	for (; !status && !options->help && optind < argc; optind++)
-		status = add_scenario(options, argv[optind], trouble);
-	if (!status && !options->help && !options->nr_scenarios)
+	status = options_read(known, options, argc, argv, "lb-bench S1 --help", &rest, trouble);
+	if (status || options->help)
+		return status;
+	for (; !status && rest < argc; rest++)
+		status = add_scenario(options, argv[rest], trouble);
+	if (!status && !options->nr_scenarios)
 		return trouble_set(trouble, EXIT_USAGE, "no scenario; lb-bench --help lists them");
 	return status;
 }
@@ -250,15 +189,6 @@ static void print_help(void)
 		printf("  %-12s %s\n", scenarios[i].name, scenarios[i].title);
 }
 
-/* Now: what can't be written is better known before hours of work than after. */
-static int make_out(const char *out, struct trouble *trouble)
-{
-	if (!out || !mkdir(out, 0755) || (errno == EEXIST && !access(out, W_OK | X_OK)))
-		return EXIT_DONE;
-	return trouble_set(trouble, EXIT_FAILED, "--out: can't write to %s: %s", out,
-			   strerror(errno));
-}
-
 int cmd_compare(int argc, char **argv)
 {
 	struct compare_options options = { .seed = 1 };
@@ -272,7 +202,7 @@ int cmd_compare(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (!status)
-		status = make_out(options.out, &trouble);
+		status = cmd_make_out(options.out, &trouble);
 	if (!status)
 		status = world_enter(&world, &trouble);
 	if (!status)

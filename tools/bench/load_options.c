@@ -3,11 +3,10 @@
 #include "load_options.h"
 
 #include <ctype.h>
-#include <getopt.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 
-#include "cmd.h"
+#include "options.h"
 #include "parse.h"
 
 #define MAX_S 86400
@@ -44,37 +43,6 @@ const char load_options_help[] =
 	"A request's time is that from its begin, with its connection's, to its answer's last byte;\n"
 	"in the open loop from when it was due. Exit status 1: a request has failed.\n";
 
-enum {
-	OPT_RATE = 256,
-	OPT_POISSON,
-	OPT_HOLD,
-	OPT_TIMEOUT,
-	OPT_SEED,
-	OPT_WORKER_HEADER,
-	OPT_JSON,
-};
-
-static const struct option known[] = {
-	{ "concurrent", required_argument, NULL, 'c' },
-	{ "reps", required_argument, NULL, 'r' },
-	{ "time", required_argument, NULL, 't' },
-	{ "delay", required_argument, NULL, 'd' },
-	{ "benchmark", no_argument, NULL, 'b' },
-	{ "rate", required_argument, NULL, OPT_RATE },
-	{ "poisson", no_argument, NULL, OPT_POISSON },
-	{ "keep-alive", no_argument, NULL, 'k' },
-	{ "hold", required_argument, NULL, OPT_HOLD },
-	{ "file", required_argument, NULL, 'f' },
-	{ "internet", no_argument, NULL, 'i' },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-	{ "seed", required_argument, NULL, OPT_SEED },
-	{ "worker-header", required_argument, NULL, OPT_WORKER_HEADER },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
 int load_options_time(const char *text, double *seconds, struct trouble *trouble)
 {
 	size_t len = strlen(text);
@@ -106,77 +74,51 @@ int load_options_time(const char *text, double *seconds, struct trouble *trouble
 	return EXIT_DONE;
 }
 
-static int set_count(const char *name, uint64_t max, uint64_t *value, struct trouble *trouble)
+static int set_time(void *fields, const char *text, struct trouble *trouble)
 {
-	return cmd_parse_count(name, optarg, 1, max, value, trouble);
+	struct load_options *options = fields;
+
+	return load_options_time(text, &options->plan.seconds, trouble);
 }
 
-static int set_number(struct load_plan *plan, int option, struct trouble *trouble)
+/* From 0, where other numbers begin above it. */
+static int set_delay(void *fields, const char *text, struct trouble *trouble)
 {
-	uint64_t value = 0;
-	int status;
+	struct load_options *options = fields;
 
-	switch (option) {
-	case 'c':
-		status = set_count("-c", LOAD_MAX_USERS, &value, trouble);
-		plan->users = value;
-		return status;
-	case 'r':
-		return set_count("-r", MAX_REPETITIONS, &plan->repetitions, trouble);
-	case 't':
-		return load_options_time(optarg, &plan->seconds, trouble);
-	case 'd':
-		return cmd_parse_real("-d", optarg, -1, MAX_S, &plan->delay_s, trouble);
-	case OPT_RATE:
-		return cmd_parse_real("--rate", optarg, 0, MAX_RATE, &plan->rate, trouble);
-	case OPT_HOLD:
-		plan->hold = true;
-		return cmd_parse_real("--hold", optarg, 0, MAX_S, &plan->hold_s, trouble);
-	case OPT_TIMEOUT:
-		status = set_count("--timeout", PARSE_MAX_MS, &value, trouble);
-		plan->timeout_ms = value;
-		return status;
-	default:
-		return cmd_parse_count("--seed", optarg, 0, UINT64_MAX, &plan->seed, trouble);
-	}
+	return options_real("-d", text, -1, MAX_S, &options->plan.delay_s, trouble);
 }
 
-static int set_option(struct load_options *options, int option, bool *benchmark,
-		      struct trouble *trouble)
+static int set_hold(void *fields, const char *text, struct trouble *trouble)
 {
-	switch (option) {
-	case 'b':
-		*benchmark = true;
-		break;
-	case OPT_POISSON:
-		options->plan.poisson = true;
-		break;
-	case 'k':
-		options->plan.keep_alive = true;
-		break;
-	case 'f':
-		options->file = optarg;
-		break;
-	case 'i':
-		options->plan.any_order = true;
-		break;
-	case OPT_WORKER_HEADER:
-		options->plan.worker_header = optarg;
-		break;
-	case OPT_JSON:
-		options->json = true;
-		break;
-	case 'q':
-		options->quiet = true;
-		break;
-	case 'h':
-		options->help = true;
-		break;
-	default:
-		return set_number(&options->plan, option, trouble);
-	}
-	return EXIT_DONE;
+	struct load_options *options = fields;
+
+	options->plan.hold = true;
+	return options_real("--hold", text, 0, MAX_S, &options->plan.hold_s, trouble);
 }
+
+#define FIELD(name) offsetof(struct load_options, name)
+
+static const struct options_row known[] = {
+	{ "concurrent", 'c', OPTIONS_UINT, FIELD(plan.users), 1, LOAD_MAX_USERS, NULL },
+	{ "reps", 'r', OPTIONS_COUNT, FIELD(plan.repetitions), 1, MAX_REPETITIONS, NULL },
+	{ "time", 't', OPTIONS_OTHER, 0, 0, 0, set_time },
+	{ "delay", 'd', OPTIONS_OTHER, 0, 0, 0, set_delay },
+	{ "benchmark", 'b', OPTIONS_FLAG, FIELD(benchmark), 0, 0, NULL },
+	{ "rate", 0, OPTIONS_REAL, FIELD(plan.rate), 0, MAX_RATE, NULL },
+	{ "poisson", 0, OPTIONS_FLAG, FIELD(plan.poisson), 0, 0, NULL },
+	{ "keep-alive", 'k', OPTIONS_FLAG, FIELD(plan.keep_alive), 0, 0, NULL },
+	{ "hold", 0, OPTIONS_OTHER, 0, 0, 0, set_hold },
+	{ "file", 'f', OPTIONS_TEXT, FIELD(file), 0, 0, NULL },
+	{ "internet", 'i', OPTIONS_FLAG, FIELD(plan.any_order), 0, 0, NULL },
+	{ "timeout", 0, OPTIONS_UINT, FIELD(plan.timeout_ms), 1, PARSE_MAX_MS, NULL },
+	{ "seed", 0, OPTIONS_COUNT, FIELD(plan.seed), 0, UINT64_MAX, NULL },
+	{ "worker-header", 0, OPTIONS_TEXT, FIELD(plan.worker_header), 0, 0, NULL },
+	{ "json", 0, OPTIONS_FLAG, FIELD(json), 0, 0, NULL },
+	{ "quiet", 'q', OPTIONS_FLAG, FIELD(quiet), 0, 0, NULL },
+	{ "help", 'h', OPTIONS_HELP, FIELD(help), 0, 0, NULL },
+	{ 0 },
+};
 
 static int check_open_loop(const struct load_plan *plan, struct trouble *trouble)
 {
@@ -222,28 +164,20 @@ static int complete(struct load_options *options, struct trouble *trouble)
 
 int load_options_parse(struct load_options *options, int argc, char **argv, struct trouble *trouble)
 {
-	bool benchmark = false;
-	int option, status = EXIT_DONE;
+	int rest, status;
 
 	*options = (struct load_options){
 		.plan = { .timeout_ms = 30000, .seed = 1, .worker_header = "X-Worker" },
 	};
-	opterr = 0;
-	optind = 0;
-	while (!status && !options->help &&
-	       (option = getopt_long(argc, argv, ":c:r:t:d:bkf:iqh", known, NULL)) != -1) {
-		if (option == ':' || option == '?')
-			return cmd_bad_option(option, argv, "lb-bench load --help", trouble);
-		status = set_option(options, option, &benchmark, trouble);
-	}
+	status = options_read(known, options, argc, argv, "lb-bench load --help", &rest, trouble);
 	if (status || options->help)
 		return status;
-	if (optind < argc)
-		options->url = argv[optind++];
-	if (optind < argc)
+	if (rest < argc)
+		options->url = argv[rest++];
+	if (rest < argc)
 		return trouble_set(trouble, EXIT_USAGE,
-				   "what is '%s'? one URL is taken, more by -f FILE", argv[optind]);
-	if (benchmark)
+				   "what is '%s'? one URL is taken, more by -f FILE", argv[rest]);
+	if (options->benchmark)
 		options->plan.delay_s = 0;
 	return complete(options, trouble);
 }

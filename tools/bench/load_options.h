@@ -12,6 +12,7 @@ struct load_options {
 	struct load_plan plan; /* its targets are set by whoever runs it */
 	const char *file;      /* of URLs; NULL = url */
 	const char *url;
+	bool benchmark; /* no delay, whatever -d says */
 	bool json, quiet, help;
 };
 
