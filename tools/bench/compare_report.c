@@ -6,6 +6,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "story.h"
+
 enum goal_kind {
 	GOAL_AT_LEAST, /* ours by the peer's, the median */
 	GOAL_AT_MOST,
@@ -34,6 +36,8 @@ static const struct goal {
 	{ "S4", "lbctl-least-conn", METRIC_OPEN, GOAL_MEDIAN_AT_MOST, 2 },
 	{ "S5", "lbctl-rr", METRIC_SPREAD, GOAL_MEDIAN_AT_MOST, 1.004 },
 	{ "S5", "lbctl-least-conn", METRIC_SPREAD, GOAL_MEDIAN_AT_MOST, 1.008 },
+	{ "story", "lbctl-run", METRIC_SPREAD, GOAL_MEDIAN_AT_MOST, 1 },
+	{ "story", "lbctl-run", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
 	{ "S6", "lbctl-rr", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
 	{ "S6", "lbctl-run", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
 	{ "S8", "lbctl-rr", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
@@ -193,6 +197,9 @@ static void print_head(FILE *out, const struct comparison *comparison)
 		fprintf(out, "%u users", plan->users);
 	if (plan->seconds > 0)
 		fprintf(out, " for %g s", plan->seconds);
+	if (plan->repetitions)
+		fprintf(out, ", %llu %s each", (unsigned long long)plan->repetitions,
+			plan->repetitions == 1 ? "request" : "requests");
 	fprintf(out, "; medians of %u rounds, seed %llu\n", comparison->rounds,
 		(unsigned long long)comparison->seed);
 }
@@ -206,7 +213,9 @@ void compare_text(FILE *out, const struct comparison *comparison)
 			width = strlen(comparison->entries[i].peer->name);
 	}
 	print_head(out, comparison);
-	for (size_t i = 0; i < comparison->count; i++) {
+	if (comparison->scenario.siege)
+		story_text(out, comparison);
+	for (size_t i = 0; i < comparison->count && !comparison->scenario.siege; i++) {
 		if (is_first_of_program(comparison, i))
 			print_program(out, comparison, comparison->entries[i].peer->program, width);
 	}
@@ -233,6 +242,16 @@ static json_t *failed_json(const struct sample *sample)
 	return object;
 }
 
+/* Per worker, in the order of their names. */
+static json_t *connections_json(const struct sample *sample)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < sample->nr_workers; i++)
+		json_array_append_new(array, json_integer(sample->connections[i]));
+	return array;
+}
+
 static json_t *interval_json(const struct interval *interval)
 {
 	return json_pack("[f, f, f]", interval->low, interval->middle, interval->high);
@@ -245,7 +264,9 @@ static json_t *samples_json(const struct comparison *comparison, const struct en
 	for (unsigned int round = 0; round < comparison->rounds; round++) {
 		if (!entry->done[round])
 			continue;
-		object = json_pack("{s:i}", "round", (int)round);
+		object = json_pack("{s:i, s:o, s:o}", "round", (int)round, "connections",
+				   connections_json(&entry->samples[round]), "siege",
+				   siege_json(entry->samples[round].siege));
 		for (int i = 0; i < METRIC_COUNT; i++)
 			json_object_set_new(object, metric_keys[i],
 					    json_real(entry->samples[round].values[i]));

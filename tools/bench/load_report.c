@@ -2,6 +2,8 @@
 /* See load_report.h. */
 #include "load_report.h"
 
+#include "siege.h"
+
 #include <string.h>
 
 #define SHOWN_FAILURES 10
@@ -26,22 +28,15 @@ double load_report_spread(const struct load_result *result)
 
 static void print_figures(FILE *out, const struct load_result *result)
 {
-	const struct figures *figures = &result->figures;
+	double values[SIEGE_COUNT];
+	char label[32];
 
-	fprintf(out, "Transactions:            %12llu hits\n",
-		(unsigned long long)figures->transactions);
-	fprintf(out, "Availability:            %12.2f %%\n", figures_availability(figures));
-	fprintf(out, "Elapsed time:            %12.2f secs\n", figures->elapsed_s);
-	fprintf(out, "Data transferred:        %12.2f MB\n", figures_megabytes(figures));
-	fprintf(out, "Response time:           %12.2f ms\n", figures_response_s(figures) * 1e3);
-	fprintf(out, "Transaction rate:        %12.2f trans/sec\n", figures_rate(figures));
-	fprintf(out, "Throughput:              %12.2f MB/sec\n", figures_throughput(figures));
-	fprintf(out, "Concurrency:             %12.2f\n", figures_concurrency(figures));
-	fprintf(out, "Successful transactions: %12llu\n",
-		(unsigned long long)figures->transactions);
-	fprintf(out, "Failed transactions:     %12llu\n", (unsigned long long)figures->failed);
-	fprintf(out, "Longest transaction:     %12.2f ms\n", result->latency.max_ns / 1e6);
-	fprintf(out, "Shortest transaction:    %12.2f ms\n", result->latency.min_ns / 1e6);
+	siege_of(result, values);
+	for (int i = 0; i < SIEGE_COUNT; i++) {
+		snprintf(label, sizeof(label), "%s:", siege_words[i].name);
+		fprintf(out, "%-24s %12.*f%s%s\n", label, siege_words[i].digits, values[i],
+			*siege_words[i].unit ? " " : "", siege_words[i].unit);
+	}
 }
 
 static void print_percentiles(FILE *out, const struct histogram *latency)
@@ -158,21 +153,18 @@ static json_t *failures_json(const struct load_plan *plan, const struct load_res
 
 json_t *load_report_json(const struct load_plan *plan, const struct load_result *result)
 {
-	const struct figures *figures = &result->figures;
+	double values[SIEGE_COUNT];
+	json_t *object;
 
-	return json_pack(
-		"{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:o, s:I, s:I, s:I, "
-		"s:o, s:f, s:o}",
-		"transactions", (json_int_t)figures->transactions, "availability",
-		figures_availability(figures), "elapsed_s", figures->elapsed_s, "megabytes",
-		figures_megabytes(figures), "response_ms", figures_response_s(figures) * 1e3,
-		"transaction_rate", figures_rate(figures), "throughput",
-		figures_throughput(figures), "concurrency", figures_concurrency(figures),
-		"successful", (json_int_t)figures->transactions, "failed",
-		(json_int_t)figures->failed, "longest_ms", result->latency.max_ns / 1e6,
-		"shortest_ms", result->latency.min_ns / 1e6, "percentiles_ms",
-		percentiles_json(&result->latency), "connections", (json_int_t)result->connections,
-		"reconnects", (json_int_t)result->reconnects, "unnamed",
-		(json_int_t)result->unnamed, "workers", workers_json(result), "max_over_mean",
-		load_report_spread(result), "failures", failures_json(plan, result));
+	siege_of(result, values);
+	object = siege_json(values);
+	json_object_update_new(
+		object,
+		json_pack("{s:o, s:I, s:I, s:I, s:o, s:f, s:o}", "percentiles_ms",
+			  percentiles_json(&result->latency), "connections",
+			  (json_int_t)result->connections, "reconnects",
+			  (json_int_t)result->reconnects, "unnamed", (json_int_t)result->unnamed,
+			  "workers", workers_json(result), "max_over_mean",
+			  load_report_spread(result), "failures", failures_json(plan, result)));
+	return object;
 }

@@ -66,6 +66,17 @@ const struct scenario scenarios[] = {
 		.metric = METRIC_RATE,
 	},
 	{
+		.name = "story",
+		.title = "siege -c 100 -r 2 on one Node.js program: workers that share a socket, a "
+			 "master, cluster, lbctl run",
+		.peers = "node-shared,node-master,node-cluster,lbctl-run",
+		.ours = RR,
+		.service = { .workers = 4 },
+		.plan = { .users = 100, .repetitions = 2 },
+		.metric = METRIC_SPREAD,
+		.siege = true,
+	},
+	{
 		.name = "S2",
 		.title = "one worker is 50 times slower: 5 ms a request, the others 0.1 ms of work",
 		.peers = C_PEERS "," NODE_PEERS ",lbctl-run-least-conn",

@@ -65,6 +65,7 @@ struct scenario {
 	struct scenario_cost costs[SCENARIO_MAX_COSTS];
 	double tail; /* > 0: costs of a Pareto distribution with this exponent, costs[0] on average */
 	enum metric metric; /* the one that matters most */
+	bool siege;	    /* show siege's fields and each worker's connections; see story.h */
 };
 
 extern const struct scenario scenarios[];

@@ -139,6 +139,7 @@ static void fill(struct sample *sample, const struct load_result *result,
 	values[METRIC_OPEN] = open->samples ? open->sum / open->samples : 0;
 	values[METRIC_CPU] =
 		result->figures.transactions ? (double)cpu_us / result->figures.transactions : 0;
+	siege_of(result, sample->siege);
 	memcpy(sample->failed, result->by_kind, sizeof(sample->failed));
 	sample->nr_workers = n < SAMPLE_WORKERS ? n : SAMPLE_WORKERS;
 	memcpy(sample->connections, counts, sample->nr_workers * sizeof(counts[0]));

@@ -4,11 +4,13 @@
 #define BENCH_TRIAL_H
 
 #include "scenario.h"
+#include "siege.h"
 
 #define SAMPLE_WORKERS 64
 
 struct sample {
 	double values[METRIC_COUNT];
+	double siege[SIEGE_COUNT];
 	uint64_t connections[SAMPLE_WORKERS]; /* per worker, in the order of their names */
 	size_t nr_workers;
 	uint64_t failed[LOAD_FAILURE_KINDS];

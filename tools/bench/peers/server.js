@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The Node.js program of lb-bench: the same under lbctl run, cluster and PM2. Says which worker
+// The Node.js program of lb-bench: the same under lbctl run, cluster, PM2 and handles.js. Says which worker
 // answered, as lbctl-demo-worker does. /slow?ms=N answers after N ms; /busy?us=N, BENCH_WORK_US
 // of CPU time and, for worker 0, BENCH_SLOW_US of sleep hold the whole worker up.
 'use strict';
@@ -46,9 +46,18 @@ const stop = () => server.close(() => process.exit(0));
 
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop); // what PM2 sends
-server.listen({
-	port: Number(env.BENCH_PORT),
-	host: '127.0.0.1',
-	backlog: env.BENCH_CLUSTER || env.pm_id ? 2048 : 511, // one socket, or one of N
-	reusePort: env.BENCH_CLUSTER === 'reuseport',
-}, () => process.send?.('ready'));
+if (env.BENCH_HANDLES) {
+	process.on('message', (what, handle) => {
+		if (what === 'server')
+			handle.on('connection', (socket) => server.emit('connection', socket));
+		else if (handle) // none: the client has gone meanwhile
+			server.emit('connection', handle);
+	});
+} else {
+	server.listen({
+		port: Number(env.BENCH_PORT),
+		host: '127.0.0.1',
+		backlog: env.BENCH_CLUSTER || env.pm_id ? 2048 : 511, // one socket, or one of N
+		reusePort: env.BENCH_CLUSTER === 'reuseport',
+	}, () => process.send?.('ready'));
+}
