@@ -11,6 +11,7 @@
 
 static const char help_text[] =
 	"usage: lb-bench load [OPTION]... URL      a load generator for any server\n"
+	"       lb-bench sweep [OPTION]... URL     how many users a server takes\n"
 	"       lb-bench peers                     what can be compared here\n"
 	"       lb-bench SCENARIO... [OPTION]...   compare it\n"
 	"\n"
@@ -23,6 +24,7 @@ static const struct command {
 	{ "load", cmd_load },
 	{ "master", cmd_master },
 	{ "peers", cmd_peers },
+	{ "sweep", cmd_sweep },
 };
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@
 
 /* argv[0] is the command's name. */
 int cmd_load(int argc, char **argv);
+int cmd_sweep(int argc, char **argv);
 int cmd_peers(int argc, char **argv);
 int cmd_compare(int argc, char **argv); /* argv[0] is not used */
 int cmd_master(int argc, char **argv);	/* the peer `master`; in master.c */
@@ -21,6 +22,9 @@ int cmd_fail(const struct trouble *trouble);
  * what can't be written is better known then than hours later.
  */
 int cmd_make_out(const char *out, struct trouble *trouble);
+
+/* The sentence for an error of load_run() with so many users; in cmd_load.c. */
+int cmd_load_failed(int err, unsigned int users, struct trouble *trouble);
 
 /* Becomes true on SIGINT, SIGTERM or SIGHUP once cmd_catch_signals() was called. */
 extern volatile sig_atomic_t cmd_stop;

@@ -45,6 +45,16 @@ static int print_json(const struct load_plan *plan, const struct load_result *re
 	return err;
 }
 
+int cmd_load_failed(int err, unsigned int users, struct trouble *trouble)
+{
+	if (err == -EPERM)
+		return trouble_set(trouble, EXIT_NOT_ABLE,
+				   "can't have descriptors for %u at once; raise ulimit -Hn, or "
+				   "take fewer users",
+				   users);
+	return trouble_set(trouble, EXIT_FAILED, "can't run that load: %s", strerror(-err));
+}
+
 static int run(const struct load_options *options, const struct load_plan *plan,
 	       struct trouble *trouble)
 {
@@ -53,13 +63,8 @@ static int run(const struct load_options *options, const struct load_plan *plan,
 
 	if (plan->tick)
 		fputs("\r\033[K", stderr);
-	if (err == -EPERM)
-		return trouble_set(trouble, EXIT_NOT_ABLE,
-				   "can't have descriptors for %u at once; raise ulimit -Hn, or "
-				   "take less by -c",
-				   plan->users);
 	if (err)
-		return trouble_set(trouble, EXIT_FAILED, "can't run that load: %s", strerror(-err));
+		return cmd_load_failed(err, plan->users, trouble);
 	if (!options->json)
 		load_report_text(stdout, plan, result);
 	else if (print_json(plan, result))

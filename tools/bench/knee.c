@@ -6,10 +6,31 @@
 
 #define MIN_POINTS 4
 #define SENSITIVITY 1.0 /* the paper's S */
-#define FLAT 1.1	/* the highest throughput by the first: no rise worth a name below it */
+#define FLAT 1.15	/* the highest throughput by the first: no rise worth a name below it */
 #define NEAR_TOP 0.9
 #define PLATEAU_STEPS 4.0 /* times the users at which the plateau is reached */
 #define STOPPED (1.0 / 3) /* the slope behind the knee by that before it */
+
+static double middle_of(double a, double b, double c)
+{
+	return fmax(fmin(a, b), fmin(fmax(a, b), c));
+}
+
+/* A running median of three: takes out single spikes, leaves what rises or falls steadily alone. */
+static void smooth(struct knee_point *points, size_t n)
+{
+	struct knee_point before = points[0];
+
+	for (size_t i = 1; i + 1 < n; i++) {
+		struct knee_point here = points[i];
+		const struct knee_point *next = &points[i + 1];
+
+		points[i].rate = middle_of(before.rate, here.rate, next->rate);
+		points[i].response_ms =
+			middle_of(before.response_ms, here.response_ms, next->response_ms);
+		before = here;
+	}
+}
 
 static double highest_rate(const struct knee_point *points, size_t n)
 {
@@ -116,13 +137,15 @@ static double find_high(const struct knee_point *points, size_t n, size_t knee)
 	return high;
 }
 
-void knee_find(const struct knee_point *points, size_t n, struct knee *knee)
+void knee_find(struct knee_point *points, size_t n, struct knee *knee)
 {
-	double highest = highest_rate(points, n);
+	double highest;
 
 	*knee = (struct knee){ .kind = KNEE_UNKNOWN };
-	if (n < MIN_POINTS || highest <= 0)
+	if (n < MIN_POINTS || highest_rate(points, n) <= 0)
 		return;
+	smooth(points, n);
+	highest = highest_rate(points, n);
 	if (highest < FLAT * points[0].rate) {
 		knee->kind = KNEE_BELOW;
 		return;

@@ -4,8 +4,8 @@
  *
  * Found by Kneedle (Satopää, Albrecht, Irwin, Raghavan: Finding a "Kneedle" in a Haystack, ICDCS
  * workshops 2011), offline, sensitivity 1: both axes are scaled to 0 to 1, and the knee is where
- * the curve stands highest above the diagonal, by more than the mean distance of two steps. Ours
- * are three additions. Instead of their spline the caller smooths, by medians of rounds. Since the
+ * the curve stands highest above the diagonal, by more than the mean distance of two steps. Three
+ * things are ours. A running median smooths, not a spline, which would round the corner. Since the
  * scaled curve of a long plateau is blind to where it begins, steps beyond four times the first one
  * with 90 % of the highest throughput are left out. And throughput must have stopped to rise: behind
  * the knee it rises less than a third as steeply as before, or there is none.
@@ -40,7 +40,7 @@ struct knee {
 	double low, high; /* the advised range of users, interpolated; else 0 */
 };
 
-/* points by rising users. */
-void knee_find(const struct knee_point *points, size_t n, struct knee *knee);
+/* points by rising users; they are smoothed where they are. */
+void knee_find(struct knee_point *points, size_t n, struct knee *knee);
 
 #endif
