@@ -5,8 +5,7 @@
 knee = ARG1 + 0; low = ARG2 + 0; high = ARG3 + 0; users = ARG4 + 0; title = ARG5
 blue = '#0072B2'; orange = '#D55E00'; green = '#009E73'; grey = '#555555'
 
-stats 'sweep.dat' index 0 using 1 nooutput
-left = knee > 0 && log(high) > 0.6 * log(STATS_max) # of the range is there room for its label
+words = knee > 0 ? sprintf("\nknee (Kneedle, dotted): %d users; advised (shaded): %d to %d", knee, low, high) : ""
 rows = users > 0 ? 4 : 2
 height = users > 0 ? 1150 : 640
 
@@ -29,24 +28,17 @@ do for [kind in 'svg png'] {
 		set terminal pngcairo size 900,height font 'DejaVu Sans,11' background '#ffffff'
 	}
 	set output 'sweep.'.kind
-	set multiplot layout rows,1 title title noenhanced font ',15'
+	set multiplot layout rows,1 title title.words noenhanced font ',13'
 
-	unset object; unset arrow; unset label
+	unset object; unset arrow
 	if (knee > 0) {
 		set object 1 rect from first low, graph 0 to first high, graph 1 fc rgb '#F0E442' fs solid 0.35 noborder behind
 		set arrow 1 from first knee, graph 0 to first knee, graph 1 nohead lc rgb grey lw 2 dt 3
-		words = sprintf('knee (Kneedle) %d, advised %d to %d', knee, low, high)
-		if (left) {
-			set label 1 words right at first low, graph 0.1 offset -1,0 tc rgb grey
-		} else {
-			set label 1 words left at first high, graph 0.1 offset 1,0 tc rgb grey
-		}
 	}
 	set xlabel 'users'
 	set ylabel 'requests/s'
 	plot 'sweep.dat' index 0 using 1:2 with linespoints ls 1 title 'throughput'
 	set ylabel 'ms'
-	unset label 1
 	set logscale y
 	set yrange [*:*]
 	plot 'sweep.dat' index 0 using 1:3 with linespoints ls 2 title 'response time, mean', \

@@ -98,9 +98,10 @@ static void print_setting(FILE *out, const struct sweep *sweep)
 		fputs("setting: how many workers share them is not known: add --workers N\n", out);
 		return;
 	}
-	fprintf(out, "setting: lbctl set %s limit=%u   (%.0f users by %u workers, rounded up)\n",
+	fprintf(out, "setting: lbctl set %s limit=%u   (%.0f users by %u worker%s, rounded up%s)\n",
 		*served->service ? served->service : "NAME", sweep_limit(sweep), sweep->knee.high,
-		served->workers);
+		served->workers, plural(served->workers),
+		*served->service ? "" : "; no service that lbctl knows listens there");
 	fputs("         At its limit a worker gets no more while another has room. Nothing is "
 	      "refused: to\n"
 	      "         keep more users than that out is up to what is in front.\n",
