@@ -54,6 +54,9 @@ packages_of() {
 		npm npm
 		nginx-light nginx
 		haproxy haproxy
+		siege siege
+		wrk wrk
+		apache2-utils ab
 		gnuplot-nox gnuplot
 		jq jq
 		util-linux unshare

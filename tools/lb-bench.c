@@ -12,6 +12,7 @@
 static const char help_text[] =
 	"usage: lb-bench load [OPTION]... URL      a load generator for any server\n"
 	"       lb-bench sweep [OPTION]... URL     how many users a server takes\n"
+	"       lb-bench tools [OPTION]...         that load generator beside siege, wrk and ab\n"
 	"       lb-bench peers                     what can be compared here\n"
 	"       lb-bench SCENARIO... [OPTION]...   compare it\n"
 	"\n"
@@ -21,10 +22,8 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "load", cmd_load },
-	{ "master", cmd_master },
-	{ "peers", cmd_peers },
-	{ "sweep", cmd_sweep },
+	{ "load", cmd_load },	{ "master", cmd_master }, { "peers", cmd_peers },
+	{ "sweep", cmd_sweep }, { "tools", cmd_tools },
 };
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 /* argv[0] is the command's name. */
 int cmd_load(int argc, char **argv);
 int cmd_sweep(int argc, char **argv);
+int cmd_tools(int argc, char **argv);
 int cmd_peers(int argc, char **argv);
 int cmd_compare(int argc, char **argv); /* argv[0] is not used */
 int cmd_master(int argc, char **argv);	/* the peer `master`; in master.c */
