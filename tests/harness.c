@@ -169,6 +169,7 @@ void harness_enter(const char *argv0)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setenv("HOME", HARNESS_DIR, 1);
 	setenv("LC_ALL", "C", 1);
+	cmocka_set_test_filter(getenv("LB_TEST_ONLY"));
 }
 
 void file_write(const char *path, const char *text)

@@ -31,6 +31,7 @@
  * Runs the tests in a world of their own, as its pid 1, so that nothing outlives them, and checks
  * at the end that nothing was left: pins, BPF programs and maps, processes. Use it as
  * `return harness_run(argv[0], tests);`. Exits with 77 where that takes privileges we lack.
+ * LB_TEST_ONLY (environment) is a pattern: tests whose name does not match it are left out.
  */
 #define harness_run(argv0, tests)                                                                  \
 	(harness_enter(argv0), cmocka_run_group_tests(tests, harness_begin, harness_check_clean))
@@ -283,5 +284,11 @@ void show_read(const char *service, struct show *show);
  */
 extern bool stalls_count;
 void stalls_forgive(void);
+
+/*
+ * A slot of the service's first listener gets its share at once after a rescue, and not a probe a
+ * second first, so that the next rescue may follow; until this is called with false.
+ */
+void holds_forgive(const char *service, bool forgive);
 
 #endif

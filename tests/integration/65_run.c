@@ -82,14 +82,11 @@ static void test_python_shares_a_port(void **state)
 	share_one_port("python3", HARNESS_DIR "/server.py", python_server);
 }
 
-/* Node.js is no dependency of the tests: where it is, it is tested. */
 static void test_node_shares_a_port(void **state)
 {
 	(void)state;
-	if (system("node --version >" HARNESS_DIR "/node 2>&1"))
-		print_message("no node here; python3 and the demo worker stand for it\n");
-	else
-		share_one_port("node", HARNESS_DIR "/app.js", node_server);
+	needs_node();
+	share_one_port("node", HARNESS_DIR "/app.js", node_server);
 }
 
 static void test_demo_shares_a_port(void **state)

@@ -22,18 +22,6 @@ static struct run run;
 static struct show show;
 static struct clients clients;
 
-static bool has_node(void)
-{
-	return !system("node --version >" HARNESS_DIR "/node 2>&1");
-}
-
-/* Skipped, and so counted, where there is none. */
-static void needs_node(void)
-{
-	if (!has_node())
-		skip();
-}
-
 static const char *example(const char *name)
 {
 	static char path[PATH_MAX];

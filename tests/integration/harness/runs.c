@@ -362,6 +362,17 @@ bool process_lives(pid_t pid)
 	return state != 'Z' && state != 'X';
 }
 
+bool has_node(void)
+{
+	return !system("node --version >" HARNESS_DIR "/node 2>&1");
+}
+
+void needs_node(void)
+{
+	if (!has_node())
+		skip();
+}
+
 void lbctl_expect(int status, const char *words, ...)
 {
 	struct run run;

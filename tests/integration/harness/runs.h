@@ -73,6 +73,10 @@ bool process_lives(pid_t pid);
 /* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
 char process_state(pid_t pid);
 
+/* needs_node() skips the test, so that it is counted, where there is no Node.js. */
+bool has_node(void);
+void needs_node(void);
+
 /* One command that must end with this status and say these words on either output. */
 void lbctl_expect(int status, const char *words, ...) __attribute__((sentinel));
 
