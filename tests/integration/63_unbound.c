@@ -36,7 +36,7 @@ static void unbound_start(struct job *unbound)
 
 	file_write(CONF,
 		   "server:\n num-threads: 4\n so-reuseport: yes\n interface: 127.0.0.1@5300\n"
-		   " do-daemonize: no\n do-tcp: no\n chroot: \"\"\n username: \"\"\n"
+		   " do-daemonize: no\n do-tcp: no\n directory: \"\"\n chroot: \"\"\n username: \"\"\n"
 		   " pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n"
 		   " local-zone: \"test.\" static\n"
 		   " local-data: \"a.test. A 192.0.2.1\"\n"

@@ -47,7 +47,8 @@ static void kill_controller(void)
 	run_pids(&run, pids, WORKERS);
 	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	run_kill(&run);
-	clients_run(&clients, (struct client_plan){ .connections = 1000, .at_once = 4 });
+	clients_run(&clients,
+		    (struct client_plan){ .connections = scaled_load(1000), .at_once = 4 });
 	expect_same(pids);
 	run_start_again(&run);
 	run_expect_lines(&run, "4 living workers found", 1);

@@ -268,13 +268,17 @@ void siege_run(struct siege *siege, const char *url, const char *concurrency, co
 
 void wrk_start(struct job *job, const char *url, const char *connections, int seconds)
 {
-	char duration[16];
-	const char *argv[] = { "wrk",	 "-t",	      "2",   "-c", connections,		"-d",
-			       duration, "--timeout", "10s", "-H", "Connection: close", url,
+	char duration[16], patience[16];
+	const char *argv[] = { "wrk",	 "-t",	      "2",	"-c", connections,	   "-d",
+			       duration, "--timeout", patience, "-H", "Connection: close", url,
 			       NULL };
 
 	snprintf(duration, sizeof(duration), "%ds", seconds);
+	snprintf(patience, sizeof(patience), "%us", (unsigned int)scaled_ms(10000) / 1000);
 	job_start(job, argv, seconds * 1000 + COMMAND_MS);
+	/* it takes all that is left of a slow machine, and no more */
+	if (scaled_load(100) < 100)
+		setpriority(PRIO_PROCESS, job->pid, 10);
 }
 
 void wrk_stop(const struct job *job)

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# suite.sh TEST...: runs these integration tests on this kernel, and tells run in lines that begin with
+# "vmtest:" which kernel it is, what `lbctl doctor` finds amiss there, and what did not pass. Called
+# by a guest's init, and by run for the host's own column. Exit status: 0 none failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+log=${LB_TEST_LOG:-build/tests/log}
+
+echo "vmtest: kernel $(uname -r)"
+build/lbctl doctor | sed -En 's/^(no|warn|FAIL) +/vmtest: lacks /p'
+tests/run-integration.sh -- "$@"
+status=$?
+for what in skipped failed totals; do
+	sed "s/^/vmtest: $what /" "$log/$what"
+done
+exit $status
