@@ -204,39 +204,35 @@ test_reload_of_a_broken_version() {
 	stop_web
 }
 
-# A new lbctl, the same workers.
-test_restart() {
+# new_keepers HOW: three times under load, by HOW OLD-PID ROUND, a new lbctl, and the same workers.
+new_keepers() {
 	local before old i
 	start_web
 	before=$(pids)
 	load_begin
 	for i in 1 2 3; do
 		old=$(keeper)
-		systemctl restart web || bad "restart $i failed"
+		"$1" "$old" "$i"
 		[ "$(keeper)" != "$old" ] || bad "the same lbctl"
 		expect pids "$(pids)" "$before"
-		expect status "$(property web StatusText)" '4 of 4 workers online'
 	done
 	load_end
-	systemctl reload web || bad "reload after restart failed"
+	systemctl reload web || bad "reload afterwards failed"
 	stop_web
 }
 
-test_kill() {
-	local before old i
-	start_web
-	before=$(pids)
-	load_begin
-	for i in 1 2 3; do
-		old=$(keeper)
-		kill -KILL "$old"
-		until_true is_back "$i"
-		expect pids "$(pids)" "$before"
-	done
-	load_end
-	systemctl reload web || bad "reload after kill failed"
-	stop_web
+restart_it() {
+	systemctl restart web || bad "restart $2 failed"
+	expect status "$(property web StatusText)" '4 of 4 workers online'
 }
+
+kill_it() {
+	kill -KILL "$1"
+	until_true is_back "$2"
+}
+
+test_restart() { new_keepers restart_it; }
+test_kill() { new_keepers kill_it; }
 
 # Workers inherit their stream to the journal from the first lbctl; it outlives that one.
 test_journal() {
