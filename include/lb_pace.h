@@ -71,15 +71,25 @@ static __always_inline __u64 lb_pace_inverse(const struct lb_pace *all)
 }
 
 /*
- * A worker's pace beside that of the service; LB_SLOW_ONE while one is not known. Below twice as slow
- * it is not slow: its own cheap and dear requests make that much difference by chance, and so does
- * the number of its connections where it waits for something else rather than works.
+ * From which slowness on a worker is slow. Below twice the average it never is: its own cheap and dear
+ * requests make that much difference by chance, and so does the number of its connections where it
+ * waits for something else rather than works. Of few samples chance makes more: a single dear request,
+ * and that is a slow worker. Much more than three times can't be asked for: of four workers the one
+ * that is ever so slow takes less than four times the average, as it is a fourth of that.
  */
+static __always_inline __u32 lb_slow_from(__u64 samples)
+{
+	if (samples >= LB_PACE_SAMPLES / 2)
+		return LB_SLOW_FROM;
+	return samples >= LB_PACE_SAMPLES / 8 ? LB_SLOW_FROM * 5 / 4 : LB_SLOW_FROM * 3 / 2;
+}
+
+/* A worker's pace beside that of the service; LB_SLOW_ONE while one is not known, or it is not slow. */
 static __always_inline __u32 lb_slowness(const struct lb_pace *own, __u64 inverse_pace)
 {
 	__u64 slowness = (own->average_ns >> 10) * inverse_pace / ((1ULL << 32) / LB_SLOW_ONE);
 
-	if (slowness < LB_SLOW_FROM)
+	if (slowness < lb_slow_from(own->samples))
 		return LB_SLOW_ONE;
 	return slowness < LB_SLOW_MOST ? slowness : LB_SLOW_MOST;
 }

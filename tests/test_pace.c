@@ -119,6 +119,34 @@ static void test_slowness(void **state)
 	assert_true(lb_is_slow(LB_SLOW_FROM));
 }
 
+/* One dear request of a worker that has had few is no slow worker. */
+static void test_slow_from(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t samples, average; /* of a service that takes 1024 us */
+		bool want;
+	} rows[] = {
+		{ "one sample, 2.9 times", 1, 2970 << 10, false },
+		{ "one sample, three times", 1, 3072 << 10, true },
+		{ "three samples, 2.9 times", 3, 2970 << 10, false },
+		{ "four samples, 2.4 times", 4, 2458 << 10, false },
+		{ "four samples, 2.5 times", 4, 2560 << 10, true },
+		{ "15 samples, twice", 15, 2048 << 10, false },
+		{ "16 samples, twice", 16, 2048 << 10, true },
+		{ "16 samples, 1.9 times", 16, 1946 << 10, false },
+	};
+	const struct lb_pace all = { 1 << 20, 32 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct lb_pace own = { rows[i].average, rows[i].samples };
+
+		check("lb_slow_from", rows[i].name,
+		      lb_is_slow(lb_slowness(&own, lb_pace_inverse(&all))), rows[i].want);
+	}
+}
+
 static void test_cost(void **state)
 {
 	const uint64_t most = lb_latency_cost(INT64_MAX, UINT32_MAX, 65536, LB_SLOW_MOST);
@@ -357,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_learn),
 		cmocka_unit_test(test_learn_probed),
 		cmocka_unit_test(test_slowness),
+		cmocka_unit_test(test_slow_from),
 		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_slow_connections_are_no_slow_workers),
 		cmocka_unit_test(test_slow_worker),
