@@ -263,7 +263,7 @@ int map_open(const char *service, const char *name);
 struct show_worker {
 	pid_t pid;
 	char state[16];
-	unsigned int weight, live, half_open, queued;
+	unsigned int weight, limit, live, half_open, queued;
 	uint64_t selected, skipped, migrated_in, migrated_out;
 };
 

@@ -53,7 +53,7 @@ struct cmd {
 /* clang-format off */
 #define COMMANDS(X) \
 	X(scan) X(attach) X(detach) \
-	X(set_policy) X(set_weight) X(drain) X(resume) X(rescue) X(set) \
+	X(set_policy) X(set_weight) X(set_limit) X(drain) X(resume) X(rescue) X(set) \
 	X(list) X(show) X(stats) X(policies) X(doctor) \
 	X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send) X(events) \
 	X(unit) \
@@ -90,6 +90,9 @@ int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct s
 
 /* Parses the name of a policy. Returns EXIT_DONE, or EXIT_USAGE after a message was printed. */
 int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy);
+
+/* Can a limit of connections work there? Returns EXIT_DONE, or a status after a message was printed. */
+int cmd_check_limit(const struct cmd *cmd, const struct state *state);
 
 /* The value of --group, a name or a number; LB_NO_GROUP if not given. As cmd_parse_policy(). */
 int cmd_parse_group(const struct cmd *cmd, uint32_t *gid);

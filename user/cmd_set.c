@@ -78,24 +78,31 @@ static bool is_limit(const struct assignment *assignment)
 	return assignment->setting->offset == offsetof(struct lb_config, limit);
 }
 
+int cmd_check_limit(const struct cmd *cmd, const struct state *state)
+{
+	if (!service_counts(state))
+		return cmd_fail(cmd, EXIT_FAILED,
+				"limit counts connections, and %s is UDP, which has none",
+				state->name);
+	if (!track_is_on(state))
+		return cmd_fail(
+			cmd, EXIT_NOT_ABLE,
+			"limit needs the kernel to count connections, and for %s it does not; "
+			"lbctl attach again, lbctl doctor shows what it takes",
+			state->name);
+	return EXIT_DONE;
+}
+
 /* Checks all before any is changed. */
 static int check(const struct cmd *cmd, const struct state *state, struct assignment *all)
 {
 	for (int i = 0; i < cmd->nr_args; i++) {
 		int status = parse_assignment(cmd, cmd->args[i], &all[i]);
 
+		if (!status && is_limit(&all[i]) && all[i].value)
+			status = cmd_check_limit(cmd, state);
 		if (status)
 			return status;
-		if (is_limit(&all[i]) && all[i].value && !service_counts(state))
-			return cmd_fail(cmd, EXIT_FAILED,
-					"limit counts connections, and %s is UDP, which has none",
-					state->name);
-		if (is_limit(&all[i]) && all[i].value && !track_is_on(state))
-			return cmd_fail(cmd, EXIT_NOT_ABLE,
-					"limit needs the kernel to count connections, and for %s "
-					"it does not; lbctl attach again, lbctl doctor shows what "
-					"it takes",
-					state->name);
 	}
 	return EXIT_DONE;
 }
@@ -167,7 +174,7 @@ const struct command cmd_set = {
 		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"
 		"  hash_prefix6  bits of its IPv6 address (default 128)\n"
 		"  limit         most connections of each worker; a worker at it gets a new one only\n"
-		"                when all are (default 0: any number)\n"
+		"                when all are (default 0: any number; of one worker: set-limit)\n"
 		"  flow_ms       UDP: datagrams follow their flow until it was silent for so long\n"
 		"                (default 0: each is placed anew)",
 	.min_args = 1,

@@ -33,6 +33,7 @@ static json_t *workers_json(const struct view *view)
 			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "cut",
 			(json_int_t)w->cut, "restarts", (json_int_t)w->restarts);
 
+		json_object_set_new(row, "limit", json_integer(w->limit));
 		json_object_set_new(row, "pace_us", json_integer(w->pace_us));
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
@@ -116,18 +117,31 @@ static void print_head(const struct view *view)
 	putchar('\n');
 }
 
+/* What else is to say of a worker, at the line's end. */
+static void note_of(const struct view *view, const struct view_worker *w, char note[96])
+{
+	size_t n = 0;
+
+	note[0] = '\0';
+	if (w->stalled_ns)
+		n = snprintf(note, 96, "   not %s for %.1f s",
+			     view->datagrams ? "reading" : "accepting", w->stalled_ns / 1e9);
+	if (w->limit != view->limit && w->limit)
+		snprintf(note + n, 96 - n, "   limit %u", w->limit);
+	else if (w->limit != view->limit)
+		snprintf(note + n, 96 - n, "   no limit");
+}
+
 static void print_worker(const struct view *view, const struct view_worker *w)
 {
-	char pid[16] = "-", queue[32], moved[48], note[64] = "";
+	char pid[16] = "-", queue[32], moved[48], note[96];
 
 	if (w->pid)
 		snprintf(pid, sizeof(pid), "%d", w->pid);
 	snprintf(queue, sizeof(queue), "%u/%u", w->queued, w->queue_max);
 	snprintf(moved, sizeof(moved), "%lu/%lu", (unsigned long)w->migrated_in,
 		 (unsigned long)w->migrated_out);
-	if (w->stalled_ns)
-		snprintf(note, sizeof(note), "   not %s for %.1f s",
-			 view->datagrams ? "reading" : "accepting", w->stalled_ns / 1e9);
+	note_of(view, w, note);
 	printf("%-6u  %-8s %-9s %6u %5u %5u %*s %9lu %8lu  %-12s %8lu %lu%s\n", w->worker, pid,
 	       w->state, w->weight, w->live, w->half_open, queue_width(view), queue,
 	       (unsigned long)w->selected, (unsigned long)w->skipped, moved,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * lbctl set-weight, drain, resume: change a worker's row, then publish a table that follows it.
+ * lbctl set-weight, set-limit, drain, resume: change a worker's row, then publish a table that follows it.
  * If the table can't be built the rows go back to what they were.
  */
 #include <errno.h>
@@ -38,34 +38,32 @@ static int check_worker(const struct cmd *cmd, const struct state *state, uint32
 			workers - 1);
 }
 
-/* What to make of one slot; returns whether it changed. */
-typedef bool (*change_fn)(struct lb_worker *row, uint32_t value);
+/* What to make of one slot. */
+typedef void (*change_fn)(struct lb_worker *row, uint32_t value);
 
-static bool change_weight(struct lb_worker *row, uint32_t weight)
+static void change_weight(struct lb_worker *row, uint32_t weight)
 {
-	bool changed = row->weight != weight;
-
 	row->weight = weight;
 	row->inverse_weight = lb_inverse_weight(weight);
-	return changed;
 }
 
-static bool change_drain(struct lb_worker *row, uint32_t unused)
+static void change_limit(struct lb_worker *row, uint32_t limit)
 {
-	(void)unused;
-	if (row->state != LB_SLOT_UP)
-		return false;
-	__atomic_store_n(&row->state, LB_SLOT_DRAINING, __ATOMIC_RELEASE);
-	return true;
+	__atomic_store_n(&row->limit, limit, __ATOMIC_SEQ_CST);
 }
 
-static bool change_resume(struct lb_worker *row, uint32_t unused)
+static void change_drain(struct lb_worker *row, uint32_t unused)
 {
 	(void)unused;
-	if (row->state != LB_SLOT_DRAINING)
-		return false;
-	__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
-	return true;
+	if (row->state == LB_SLOT_UP)
+		__atomic_store_n(&row->state, LB_SLOT_DRAINING, __ATOMIC_RELEASE);
+}
+
+static void change_resume(struct lb_worker *row, uint32_t unused)
+{
+	(void)unused;
+	if (row->state == LB_SLOT_DRAINING)
+		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
 }
 
 static int change_workers(const struct cmd *cmd, struct state *state, uint32_t worker,
@@ -98,6 +96,9 @@ static int apply(struct cmd *cmd, int needed, uint32_t worker, change_fn change,
 	if (status)
 		return status;
 	status = check_worker(cmd, state, worker);
+	/* to lift one is always fine */
+	if (!status && change == change_limit && value)
+		status = cmd_check_limit(cmd, state);
 	if (!status && !cmd->dry_run)
 		status = change_workers(cmd, state, worker, change, value);
 	if (status)
@@ -118,15 +119,34 @@ static json_t *worker_json(uint32_t worker)
 	return worker == LB_ALL_WORKERS ? json_string("all") : json_integer(worker);
 }
 
+/* A figure of a worker's: what set-weight and set-limit set, by the name that JSON has for it. */
+static int set_figure(struct cmd *cmd, const char *key, uint32_t worker, uint32_t value,
+		      change_fn change)
+{
+	struct state state;
+	char who[24];
+	int status = apply(cmd, 2, worker, change, value, &state);
+
+	if (status)
+		return status;
+	worker_text(worker, who);
+	if (cmd->json)
+		status = cmd_print_json(json_pack("{s:s, s:o, s:i, s:b}", "service", state.name,
+						  "worker", worker_json(worker), key, value,
+						  "dry_run", cmd->dry_run));
+	else
+		printf("%s%s: %s %s %s %u\n", cmd->dry_run ? "would set " : "", state.name, who,
+		       worker == LB_ALL_WORKERS ? "have" : "has", key, value);
+	state_close(&state);
+	return status;
+}
+
 static int run_set_weight(struct cmd *cmd)
 {
 	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
 	uint32_t worker, weight;
-	struct state state;
-	char who[24];
-	int status;
+	int status = parse_which(cmd, which, &worker);
 
-	status = parse_which(cmd, which, &worker);
 	if (status)
 		return status;
 	if (parse_weight(text, &weight))
@@ -134,19 +154,23 @@ static int run_set_weight(struct cmd *cmd)
 				"%.40s: not a weight; a weight is 1 to %d (to give a worker "
 				"nothing: lbctl drain)",
 				text, LB_MAX_WEIGHT);
-	status = apply(cmd, 2, worker, change_weight, weight, &state);
+	return set_figure(cmd, "weight", worker, weight, change_weight);
+}
+
+static int run_set_limit(struct cmd *cmd)
+{
+	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
+	uint64_t limit;
+	uint32_t worker;
+	int status = parse_which(cmd, which, &worker);
+
 	if (status)
 		return status;
-	worker_text(worker, who);
-	if (cmd->json)
-		status = cmd_print_json(json_pack("{s:s, s:o, s:i, s:b}", "service", state.name,
-						  "worker", worker_json(worker), "weight", weight,
-						  "dry_run", cmd->dry_run));
-	else
-		printf("%s%s: %s has weight %u\n", cmd->dry_run ? "would set " : "", state.name,
-		       who, weight);
-	state_close(&state);
-	return status;
+	if (parse_u64(text, 0, LB_MAX_LIMIT, &limit))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"%.40s: not a limit; a limit is 1 to %d connections, 0 lifts it",
+				text, LB_MAX_LIMIT);
+	return set_figure(cmd, "limit", worker, limit, change_limit);
 }
 
 /* Connections that the workers still have, waiting ones included; -1 when that can't be seen. */
@@ -264,6 +288,18 @@ const struct command cmd_set_weight = {
 	.max_args = 3,
 	.kind = VERB,
 	.run = run_set_weight,
+};
+
+const struct command cmd_set_limit = {
+	.name = "set-limit",
+	.args = "[NAME] WORKER LIMIT",
+	.summary = "give a worker a limit of connections of its own (0 = any number)",
+	.details = "At its limit a worker gets a new connection only when all are at theirs. `set\n"
+		   "limit=N` is for all workers, and for those that come later.",
+	.min_args = 2,
+	.max_args = 3,
+	.kind = VERB,
+	.run = run_set_limit,
 };
 
 const struct command cmd_drain = {

@@ -182,7 +182,7 @@ static uint32_t lowest_without_socket(const struct state *state)
  */
 static int slot_for_worker(struct state *state, uint32_t worker)
 {
-	uint32_t weight = 1, owned = 0, slot;
+	uint32_t weight = 1, limit = state->config->limit, owned = 0, slot;
 	int closed = -ENOSPC;
 
 	if (worker >= LB_MAX_WORKERS)
@@ -196,6 +196,7 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 		if (!is_open(&state->workers[slot]))
 			closed = slot;
 		weight = state->workers[slot].weight;
+		limit = state->workers[slot].limit;
 		owned++;
 	}
 	if (slot >= state->config->slots || owned >= LB_SLOTS_PER_WORKER)
@@ -205,7 +206,7 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 		.state = LB_SLOT_FREE,
 		.weight = weight,
 		.inverse_weight = lb_inverse_weight(weight),
-		.limit = state->config->limit,
+		.limit = limit,
 	};
 	state->config->used_slots = slot + 1;
 	return slot;

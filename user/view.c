@@ -59,6 +59,7 @@ static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 	if (speaks_louder(from->state, to->state)) {
 		to->state = state_names_by_slot[from->state & 3];
 		to->weight = from->weight;
+		to->limit = from->limit;
 		to->pid = from->pid;
 		to->load = state->load[slot].load;
 		to->pace_us = stats.pace.average_ns / 1000;

@@ -19,6 +19,7 @@ struct view_worker {
 	const char *state;   /* "up", "stalled", "draining", "down" */
 	uint64_t stalled_ns; /* for how long it has accepted or read nothing, if it is stalled */
 	uint32_t weight;
+	uint32_t limit; /* of connections; 0 = none */
 	uint32_t live;
 	uint32_t half_open;
 	uint32_t queued; /* connections, of a UDP service bytes, as is the room for them */
@@ -46,7 +47,7 @@ struct view {
 	char name[LB_NAME_MAX + 1];
 	pid_t keeper; /* lbctl run or watch, 0 = none */
 	uint32_t policy;
-	uint32_t limit; /* of connections per worker; 0 = none */
+	uint32_t limit; /* of connections, of workers that come; 0 = none */
 	struct view_listener listeners[LB_MAX_LISTENERS];
 	uint32_t nr_listeners;
 	struct view_worker *workers; /* by number */

@@ -432,6 +432,55 @@ static void test_limit_of_a_new_worker(void **state)
 	expect_live(4, 3, 3, 3);
 }
 
+static void expect_limit_of(uint32_t worker, uint32_t want)
+{
+	static struct show show;
+
+	show_read("web", &show);
+	assert_int_equal(show.worker[worker].limit, want);
+}
+
+/*
+ * 1. one worker has a limit of its own: the others get what it may not have
+ * 2. its next process, in a slot of its own, has that limit
+ * 3. of two limits each holds for its worker; `set limit` is for all
+ */
+static void test_limit_of_one_worker(void **state)
+{
+	pid_t pids[WORKERS], next;
+	json_t *json;
+
+	(void)state;
+	start_limited(pids, "rr", "limit=0");
+	json = lbctl_json("set-limit", "web", "2", "3", "--json", NULL);
+	assert_int_equal(json_integer_value(json_object_get(json, "limit")), 3);
+	json_decref(json);
+	expect_limit_of(2, 3);
+	expect_limit_of(1, 0);
+	expect_shown_limit(0);
+	open_many(20);
+	wait_until(live_sum() == 20, QUIET_MS);
+	assert_int_equal(stats[2].live, 3);
+	kill(pids[2], SIGUSR1);
+	wait_until(listeners() == WORKERS - 1, QUIET_MS);
+	next = worker_start();
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	expect_limit_of(2, 3);
+	open_many(20);
+	wait_until(live_sum() == 40, QUIET_MS);
+	assert_int_equal(stats[2].live, 3);
+	assert_int_equal(stats[4].live, 3);
+	/* it has the clients' ends, too */
+	worker_kill(next);
+	end_all();
+	lbctl_ok("set", "web", "limit=6", NULL);
+	expect_limit_of(2, 6);
+	lbctl_ok("set-limit", "web", "0", "1", NULL);
+	open_many(13);
+	wait_until(live_sum() == 13, QUIET_MS);
+	expect_live(1, 6, 0, 6);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +494,7 @@ int main(int argc, char **argv)
 		obey_test(test_limit_under_each_policy),
 		obey_test(test_all_limited_by_policy),
 		obey_test(test_limit_of_a_new_worker),
+		obey_test(test_limit_of_one_worker),
 	};
 
 	(void)argc;

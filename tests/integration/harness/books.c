@@ -211,11 +211,11 @@ static void read_show_worker(json_t *json, struct show_worker *worker)
 	int number;
 
 	if (json_unpack_ex(json, &error, 0,
-			   "{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "worker",
+			   "{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "worker",
 			   &number, "pid", &worker->pid, "state", &state, "weight", &worker->weight,
-			   "live", &worker->live, "half_open", &worker->half_open, "queued",
-			   &worker->queued, "selected", &selected, "skipped", &skipped,
-			   "migrated_in", &in, "migrated_out", &out))
+			   "limit", &worker->limit, "live", &worker->live, "half_open",
+			   &worker->half_open, "queued", &worker->queued, "selected", &selected,
+			   "skipped", &skipped, "migrated_in", &in, "migrated_out", &out))
 		fail_msg("show --json, a worker: %s", error.text);
 	snprintf(worker->state, sizeof(worker->state), "%s", state);
 	worker->selected = selected;
