@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,16 @@ int cmd_make_out(const char *out, struct trouble *trouble)
 		return EXIT_DONE;
 	return trouble_set(trouble, EXIT_FAILED, "--out: can't write to %s: %s", out,
 			   strerror(errno));
+}
+
+int cmd_print_json(json_t *object, struct trouble *trouble)
+{
+	bool failed = !object ||
+		      json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) ||
+		      puts("") < 0 || fflush(stdout);
+
+	json_decref(object);
+	return failed ? trouble_set(trouble, EXIT_FAILED, "can't write the result") : EXIT_DONE;
 }
 
 static void on_signal(int signal)

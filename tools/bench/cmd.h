@@ -3,6 +3,7 @@
 #ifndef BENCH_CMD_H
 #define BENCH_CMD_H
 
+#include <jansson.h>
 #include <signal.h>
 
 #include "trouble.h"
@@ -23,6 +24,9 @@ int cmd_fail(const struct trouble *trouble);
  * what can't be written is better known then than hours later.
  */
 int cmd_make_out(const char *out, struct trouble *trouble);
+
+/* Writes an object to standard output and takes it; NULL is an error, too. */
+int cmd_print_json(json_t *object, struct trouble *trouble);
 
 /* The sentence for an error of load_run() with so many users; in cmd_load.c. */
 int cmd_load_failed(int err, unsigned int users, struct trouble *trouble);

@@ -35,16 +35,6 @@ static void show_progress(void *context, double elapsed_s, const struct load_res
 	progress->last_s = elapsed_s;
 }
 
-static int print_json(const struct load_plan *plan, const struct load_result *result)
-{
-	json_t *object = load_report_json(plan, result);
-	int err = !object || json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(7)) ||
-		  puts("") < 0;
-
-	json_decref(object);
-	return err;
-}
-
 int cmd_load_failed(int err, unsigned int users, struct trouble *trouble)
 {
 	if (err == -EPERM)
@@ -65,10 +55,10 @@ static int run(const struct load_options *options, const struct load_plan *plan,
 		fputs("\r\033[K", stderr);
 	if (err)
 		return cmd_load_failed(err, plan->users, trouble);
+	if (options->json && cmd_print_json(load_report_json(plan, result), trouble))
+		return trouble->status;
 	if (!options->json)
 		load_report_text(stdout, plan, result);
-	else if (print_json(plan, result))
-		return trouble_set(trouble, EXIT_FAILED, "can't write the result");
 	if (fflush(stdout))
 		return trouble_set(trouble, EXIT_FAILED, "can't write the result: %s",
 				   strerror(errno));

@@ -87,17 +87,11 @@ static int parse(int argc, char **argv, struct sweep_options *options, struct tr
 
 static int print(const struct sweep_options *options, struct trouble *trouble)
 {
-	const int flags = JSON_INDENT(1) | JSON_REAL_PRECISION(7);
-	json_t *object = options->json ? sweep_json(&options->sweep) : NULL;
-	bool failed = options->json &&
-		      (!object || json_dumpf(object, stdout, flags) || puts("") < 0);
-
-	json_decref(object);
-	if (!options->json)
-		sweep_text(stdout, &options->sweep);
-	if (failed || fflush(stdout))
-		return trouble_set(trouble, EXIT_FAILED, "can't write the result");
-	return EXIT_DONE;
+	if (options->json)
+		return cmd_print_json(sweep_json(&options->sweep), trouble);
+	sweep_text(stdout, &options->sweep);
+	return fflush(stdout) ? trouble_set(trouble, EXIT_FAILED, "can't write the result") :
+				EXIT_DONE;
 }
 
 static int run(struct sweep_options *options, struct trouble *trouble)

@@ -250,24 +250,19 @@ static json_t *tool_json(const struct tools_run *run, size_t i)
 	return object;
 }
 
-static int print_json(const struct tools_run *run, const struct peer_run *server)
+static json_t *result_json(const struct tools_run *run, const struct peer_run *server)
 {
 	struct utsname system = { 0 };
-	json_t *object, *array = json_array();
-	int err;
+	json_t *array = json_array();
 
 	uname(&system);
 	for (size_t i = 0; i < TOOL_COUNT; i++)
 		json_array_append_new(array, tool_json(run, i));
-	object = json_pack("{s:i, s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:b, s:o}", "schema", 1,
-			   "kernel", system.release, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
-			   "peer", server->peer->name, "workers", (int)run->workers, "users",
-			   (int)run->users, "seconds", (int)run->seconds, "rounds",
-			   (int)run->rounds, "keep_alive", run->keep_alive, "tools", array);
-	err = !object || json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) ||
-	      puts("") < 0;
-	json_decref(object);
-	return err;
+	return json_pack("{s:i, s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:b, s:o}", "schema", 1,
+			 "kernel", system.release, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
+			 "peer", server->peer->name, "workers", (int)run->workers, "users",
+			 (int)run->users, "seconds", (int)run->seconds, "rounds", (int)run->rounds,
+			 "keep_alive", run->keep_alive, "tools", array);
 }
 
 static int measure(struct tools_run *run, const struct peers *peers, const struct world *world,
@@ -289,8 +284,8 @@ static int measure(struct tools_run *run, const struct peers *peers, const struc
 		status = run_rounds(run, &server, trouble);
 	if (!status && !run->json)
 		print_text(run, &server);
-	else if (!status && print_json(run, &server))
-		status = trouble_set(trouble, EXIT_FAILED, "can't write the result");
+	else if (!status)
+		status = cmd_print_json(result_json(run, &server), trouble);
 	peer_stop(&server);
 	return status;
 }

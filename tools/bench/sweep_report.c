@@ -81,11 +81,11 @@ static void print_knee(FILE *out, const struct sweep *sweep)
 		break;
 	case KNEE_BELOW:
 		fprintf(out,
-			"none above %u: more users do not raise throughput; try a lower --from\n",
+			"at %u users or below: more do not raise throughput; try a lower --from\n",
 			sweep->from);
 		break;
 	case KNEE_UNKNOWN:
-		fputs("not looked for: that takes 4 steps; try more --steps\n", out);
+		fputs("not looked for: that takes 4 different steps\n", out);
 	}
 	fprintf(out, "method:  %s\n", KNEE_METHOD);
 }
@@ -124,8 +124,9 @@ void sweep_text(FILE *out, const struct sweep *sweep)
 		return;
 	fprintf(out,
 		"advised: %.0f to %.0f users: at least %.0f %% of the knee's throughput, at most "
-		"%g times its\n         response time, no failure\n",
-		sweep->knee.low, sweep->knee.high, 100 * KNEE_KEEP_RATE, KNEE_MAX_RESPONSE);
+		"%g times its\n         response time%s\n",
+		sweep->knee.low, sweep->knee.high, 100 * KNEE_KEEP_RATE, KNEE_MAX_RESPONSE,
+		at_knee(sweep)->failed ? "" : ", no failure");
 	print_setting(out, sweep);
 }
 
