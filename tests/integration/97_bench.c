@@ -375,6 +375,7 @@ static void test_story_counts_each_worker(void **state)
 	size_t i, worker;
 
 	(void)state;
+	needs(share);
 	if (!has_program("node"))
 		skip();
 	bench(&output, "story", "--rounds", "1", "--node", "system", "--json", "-q");

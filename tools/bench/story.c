@@ -106,10 +106,21 @@ static int column_width(const struct comparison *comparison, const struct entry 
 	return width;
 }
 
+static bool any_took_part(const struct comparison *comparison)
+{
+	for (size_t i = 0; i < comparison->count; i++) {
+		if (!*comparison->entries[i].trouble)
+			return true;
+	}
+	return false;
+}
+
 void story_text(FILE *out, const struct comparison *comparison)
 {
 	char cell[CELL_MAX];
 
+	if (!any_took_part(comparison))
+		return;
 	fputc('\n', out);
 	for (int row = ROW_NAME; row < ROW_END; row++) {
 		print_label(out, row);
