@@ -15,6 +15,7 @@
 #include "cmd.h"
 #include "figures.h"
 #include "options.h"
+#include "parse.h"
 #include "peer.h"
 #include "tool.h"
 
@@ -202,10 +203,11 @@ static void print_text(const struct tools_run *run, const struct peer_run *serve
 	uname(&system);
 	printf("tools: one server under several load generators in turn\n"
 	       "Linux %s, %ld CPUs; %s, %u workers; %u users for %u s, %s\n"
-	       "medians (lowest-highest) of %u rounds; of the last row 95 %% intervals\n\n",
+	       "medians (lowest-highest) of %u round%s; of the last row 95 %% intervals\n\n",
 	       system.release, sysconf(_SC_NPROCESSORS_ONLN), server->peer->name, run->workers,
 	       run->users, run->seconds,
-	       run->keep_alive ? "keep-alive" : "a connection for each request", run->rounds);
+	       run->keep_alive ? "keep-alive" : "a connection for each request", run->rounds,
+	       plural(run->rounds));
 	for (int row = ROW_NAME; row < ROW_END; row++)
 		print_row(run, row);
 	for (size_t i = 0; i < TOOL_COUNT; i++) {

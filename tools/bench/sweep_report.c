@@ -113,8 +113,9 @@ void sweep_text(FILE *out, const struct sweep *sweep)
 	struct utsname system = { 0 };
 
 	uname(&system);
-	fprintf(out, "sweep of %s: %u to %u users, %g s a step, medians of %u rounds, %s\n",
+	fprintf(out, "sweep of %s: %u to %u users, %g s a step, medians of %u round%s, %s\n",
 		sweep->url, sweep->from, sweep->to, sweep->seconds, sweep->rounds,
+		plural(sweep->rounds),
 		sweep->keep_alive ? "keep-alive" : "a connection for each request");
 	fprintf(out, "Linux %s, %ld CPUs\n", system.release, sysconf(_SC_NPROCESSORS_ONLN));
 	print_by_users(out, sweep);
