@@ -88,8 +88,8 @@ static void test_answers(void **state)
 		if (!err && (got.status != want->status || got.slot != want->slot ||
 			     got.worker != want->worker || got.again != want->again ||
 			     strcmp(got.text, want->text)))
-			fail_msg("%s: %ld %ld %ld %d \"%s\"", texts[i].bytes, got.status,
-				 got.slot, got.worker, got.again, got.text);
+			fail_msg("%s: %ld %ld %ld %d \"%s\"", texts[i].bytes, got.status, got.slot,
+				 got.worker, got.again, got.text);
 	}
 	/* NUL inside */
 	assert_int_equal(parse("{\"status\":0}\0", 13, &(struct lbctl_answer){ 0 }), -EBADMSG);

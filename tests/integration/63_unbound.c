@@ -34,13 +34,14 @@ static void unbound_start(struct job *unbound)
 	static const char *const argv[] = { "unbound", "-d", "-c", CONF, NULL };
 	FILE *names;
 
-	file_write(CONF,
-		   "server:\n num-threads: 4\n so-reuseport: yes\n interface: 127.0.0.1@5300\n"
-		   " do-daemonize: no\n do-tcp: no\n directory: \"\"\n chroot: \"\"\n username: \"\"\n"
-		   " pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n"
-		   " local-zone: \"test.\" static\n"
-		   " local-data: \"a.test. A 192.0.2.1\"\n"
-		   "remote-control:\n control-enable: no\n");
+	file_write(
+		CONF,
+		"server:\n num-threads: 4\n so-reuseport: yes\n interface: 127.0.0.1@5300\n"
+		" do-daemonize: no\n do-tcp: no\n directory: \"\"\n chroot: \"\"\n username: \"\"\n"
+		" pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n"
+		" local-zone: \"test.\" static\n"
+		" local-data: \"a.test. A 192.0.2.1\"\n"
+		"remote-control:\n control-enable: no\n");
 	names = fopen(NAMES, "w");
 	assert_non_null(names);
 	for (int i = 0; i < QUERIES; i++)
