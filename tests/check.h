@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the tests of pure arithmetic share: cmocka and a comparison that names its row. */
+/* What unit tests share: cmocka and what it needs, and a comparison that names its row. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* lb-bench's arithmetic: figures that siege has printed, percentiles, spreads, intervals. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <stdbool.h>
 #include <stdio.h>
 
 /* a tool is one program and no library */
+#include "check.h"
 #include "../tools/bench/figures.c"
 #include "../tools/bench/histogram.c"
 

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The load generator's input: command lines, URLs, and answers in any split. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
 /* a tool is one program and no library */
+#include "check.h"
 #include "../tools/bench/answer.c"
 #include "../tools/bench/load_options.c"
 #include "../tools/bench/options.c"

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The demo worker's HTTP: what is answered how, and that any split of the input reads the same. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
 /* a tool is one program and no library */
+#include "check.h"
 #include "../tools/demo-worker/http.c"
 
 #define H "Host: a\r\n"
@@ -76,7 +71,7 @@ static void test_requests(void **state)
 	size_t i, len, used;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		len = strlen(rows[i].text);
 		used = parse_copy(rows[i].text, len, &request);
 		if (request.status != rows[i].status || used != (rows[i].status ? len : 0) ||
@@ -94,7 +89,7 @@ static void test_a_part_of_a_request_asks_for_more(void **state)
 	size_t i, len;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (len = 0; len + 1 < strlen(rows[i].text); len++)
 			assert_int_equal(parse_copy(rows[i].text, len, &request), 0);
 	}

@@ -4,12 +4,6 @@
  * where there is nothing to report to. No root, no BPF; real maps are in
  * integration/test_liblbctl_maps.c.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -21,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "lbctl.h"
 #include "../user/lib/find.h"
 #include "../user/lib/map.h"
@@ -45,7 +40,7 @@ static void test_report_stores_load_and_times(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct lbctl_counts counts = {
 			.base = rows[i].base,
 			.opened = rows[i].opened,
@@ -204,7 +199,7 @@ static void test_names(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (lbctl_find_is_name(rows[i].name) != rows[i].want)
 			fail_msg("\"%s\": got %d, want %d", rows[i].name, !rows[i].want,
 				 rows[i].want);
@@ -276,7 +271,7 @@ static void test_bad_arguments(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		errno = 0;
 		if (lbctl_worker_open(rows[i].service, rows[i].fd) || errno != EINVAL)
 			fail_msg("%s: errno %d, want EINVAL", rows[i].what, errno);
@@ -312,7 +307,7 @@ static void test_bad_environment_is_no_error(void **state)
 	snprintf(plain_text, sizeof(plain_text), "%d", plain);
 	snprintf(socket_text, sizeof(socket_text), "%d", fd);
 	snprintf(closed_text, sizeof(closed_text), "%d", 1000);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct lbctl_worker *worker;
 
 		if (rows[i].load_fd)

@@ -3,12 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,8 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "cleanup.h"
 #include "netns.h"
 
@@ -48,7 +43,7 @@ static const struct {
 static void bad_texts_are_refused(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad_rows) / sizeof(bad_rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad_rows); i++) {
 		const char *why = "";
 		uint64_t inode = 7;
 		int fd = -7, got;

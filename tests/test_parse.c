@@ -2,22 +2,16 @@
 /* What is a number, a name, a worker, a weight, a policy; and what is not. */
 #include <errno.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "lb_abi.h"
 #include "parse.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define UNTOUCHED 77 /* what a result holds before a call that must leave it alone */
 
-static void check(const char *function, const char *name, int got_err, int want_err, uint64_t got,
-		  uint64_t want)
+static void check_parse(const char *function, const char *name, int got_err, int want_err,
+			uint64_t got, uint64_t want)
 {
 	if (want_err)
 		want = UNTOUCHED;
@@ -69,7 +63,7 @@ static void test_u64(void **state)
 		uint64_t got = UNTOUCHED;
 		int err = parse_u64(rows[i].input, rows[i].min, rows[i].max, &got);
 
-		check("parse_u64", rows[i].name, err, rows[i].want_err, got, rows[i].want);
+		check_parse("parse_u64", rows[i].name, err, rows[i].want_err, got, rows[i].want);
 	}
 }
 
@@ -92,7 +86,7 @@ static void test_ms(void **state)
 		uint64_t got = UNTOUCHED;
 		int err = parse_ms(rows[i].input, &got);
 
-		check("parse_ms", rows[i].name, err, rows[i].want_err, got, rows[i].want);
+		check_parse("parse_ms", rows[i].name, err, rows[i].want_err, got, rows[i].want);
 	}
 }
 
@@ -109,7 +103,7 @@ static void check_u32(const char *function, int (*parse)(const char *, uint32_t 
 		uint32_t got = UNTOUCHED;
 		int err = parse(rows[i].input, &got);
 
-		check(function, rows[i].name, err, rows[i].want_err, got, rows[i].want);
+		check_parse(function, rows[i].name, err, rows[i].want_err, got, rows[i].want);
 	}
 }
 

@@ -2,12 +2,8 @@
 /* Who holds and who polls sockets of this process and its children; and the texts of /proc. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "cleanup.h"
 #include "procs.h"
 
@@ -210,7 +205,7 @@ static void many_epoll_entries_are_read(void **state)
 	_cleanup_close_ int epoll = watch(first);
 	struct epoll_event event = { .events = EPOLLIN };
 	int fds[300];
-	size_t count = sizeof(fds) / sizeof(fds[0]);
+	size_t count = ARRAY_SIZE(fds);
 	uint64_t inode;
 	struct procs_list list;
 
@@ -325,7 +320,7 @@ static const struct {
 static void tfd_lines_are_read(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(tfd_rows) / sizeof(tfd_rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(tfd_rows); i++) {
 		uint64_t inode = 0, device = 0;
 		int got = procs_parse_tfd(tfd_rows[i].line, &inode, &device);
 
@@ -368,7 +363,7 @@ static const struct {
 static void stat_lines_are_read(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(stat_rows) / sizeof(stat_rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(stat_rows); i++) {
 		uint64_t ticks = 0;
 		int got = procs_parse_stat(stat_rows[i].text, &ticks);
 

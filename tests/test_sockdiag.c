@@ -6,11 +6,7 @@
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,8 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "cleanup.h"
 #include "sockdiag.h"
 
@@ -231,7 +226,7 @@ static void port_0_is_every_port_in_cookie_order(void **state)
 static void long_list_is_complete(void **state)
 {
 	int fds[600];
-	size_t count = sizeof(fds) / sizeof(fds[0]), seen = 0;
+	size_t count = ARRAY_SIZE(fds), seen = 0;
 	struct sockdiag_list list;
 
 	(void)state;
@@ -393,7 +388,7 @@ static const struct {
 static void attributes_are_read(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(attribute_rows) / sizeof(attribute_rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(attribute_rows); i++) {
 		struct inet_diag_msg msg = { .idiag_family = AF_INET6 };
 		uint32_t payload[(sizeof(msg) + sizeof(attribute_rows[i].attrs)) / 4];
 		struct sockdiag_socket got;

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The arithmetic of stalls: ages, and when a held slot gets a probe or is trusted again. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
+#include "check.h"
 #include "lb_stall.h"
 
 #define SECOND 1000000000ULL
@@ -24,7 +19,7 @@ static void test_age(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct lb_stall stall = { .oldest_ns = rows[i].oldest_ns };
 		uint64_t got = lb_stall_age_ns(&stall, rows[i].now_ns);
 
@@ -78,7 +73,7 @@ static void test_hold(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int held = lb_is_held(&rows[i].stall);
 		int due = lb_probe_is_due(&rows[i].stall, rows[i].now_ns);
 		int accepted = lb_probe_is_accepted(&rows[i].stall, rows[i].now_ns);

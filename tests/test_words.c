@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Which line of a process's last words is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "words.h"
 
 static const struct {
@@ -35,7 +30,7 @@ static const struct {
 static void test_which_line(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		size_t bytes = strlen(rows[i].text);
 		/* exactly as long as it is, so that reading on is noticed */
 		char *text = malloc(bytes ? bytes : 1), line[WORDS_LINE_BYTES];

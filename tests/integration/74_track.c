@@ -257,6 +257,17 @@ static bool was_told(int map_fd)
 	return value;
 }
 
+/* All connections end: the books and the other program know. */
+static void end_and_be_told(int map)
+{
+	was_told(map);
+	for (size_t i = 0; i < nr_open; i++)
+		tell(open_fds[i], HALF_CLOSE);
+	wait_until(was_told(map), QUIET_MS);
+	wait_until(live_sum() == 0, QUIET_MS);
+	close_all();
+}
+
 /*
  * 1. another program asks for more of a connection's events before ours does; it is told, and ours
  *    counts
@@ -275,19 +286,9 @@ static void test_other_programs_are_heard(void **state)
 	open_many(40);
 	attach("least-conn");
 	assert_int_equal(live_sum(), 40);
-	was_told(map);
-	for (size_t i = 0; i < nr_open; i++)
-		tell(open_fds[i], HALF_CLOSE);
-	wait_until(was_told(map), QUIET_MS);
-	wait_until(live_sum() == 0, QUIET_MS);
-	close_all();
+	end_and_be_told(map);
 	open_many(40);
-	was_told(map);
-	for (size_t i = 0; i < nr_open; i++)
-		tell(open_fds[i], HALF_CLOSE);
-	wait_until(was_told(map), QUIET_MS);
-	wait_until(live_sum() == 0, QUIET_MS);
-	close_all();
+	end_and_be_told(map);
 	close(link);
 	close(cgroup);
 	close(map);
