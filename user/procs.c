@@ -387,27 +387,32 @@ int procs_start_time(pid_t pid, uint64_t *ticks)
 	return procs_parse_stat(text, ticks);
 }
 
-int procs_netns(pid_t pid, uint64_t *inode)
+/* What stat(2) says of a file of the process; "" is the directory. */
+static int stat_file(pid_t pid, const char *file, struct stat *st)
 {
 	char path[PATH_BYTES];
-	struct stat st;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	if (stat(path, &st))
-		return process_error(errno);
-	*inode = st.st_ino;
-	return 0;
+	snprintf(path, sizeof(path), "/proc/%d%s", pid, file);
+	return stat(path, st) ? process_error(errno) : 0;
+}
+
+int procs_netns(pid_t pid, uint64_t *inode)
+{
+	struct stat st;
+	int err = stat_file(pid, "/ns/net", &st);
+
+	if (!err)
+		*inode = st.st_ino;
+	return err;
 }
 
 int procs_uid(pid_t pid, uid_t *uid)
 {
-	char path[PATH_BYTES];
 	struct stat st;
-
 	/* The directory is the effective user's even where its files are root's (not dumpable). */
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	if (stat(path, &st))
-		return process_error(errno);
-	*uid = st.st_uid;
-	return 0;
+	int err = stat_file(pid, "", &st);
+
+	if (!err)
+		*uid = st.st_uid;
+	return err;
 }
