@@ -35,6 +35,14 @@ int cmd_print_json(json_t *object, struct trouble *trouble)
 	return failed ? trouble_set(trouble, EXIT_FAILED, "can't write the result") : EXIT_DONE;
 }
 
+void cmd_line(int argc, char **argv, char *out, size_t size)
+{
+	size_t used = snprintf(out, size, "lb-bench");
+
+	for (int i = 1; i < argc && used < size; i++)
+		used += snprintf(out + used, size - used, " %s", argv[i]);
+}
+
 static void on_signal(int signal)
 {
 	(void)signal;

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <signal.h>
+#include <stddef.h>
 
 #include "trouble.h"
 
@@ -30,6 +31,9 @@ int cmd_print_json(json_t *object, struct trouble *trouble);
 
 /* The sentence for an error of load_run() with so many users; in cmd_load.c. */
 int cmd_load_failed(int err, unsigned int users, struct trouble *trouble);
+
+/* The command line for a report: "lb-bench" and the arguments from argv[1] on; cut if too long. */
+void cmd_line(int argc, char **argv, char *out, size_t size);
 
 /* Becomes true on SIGINT, SIGTERM or SIGHUP once cmd_catch_signals() was called. */
 extern volatile sig_atomic_t cmd_stop;

@@ -8,10 +8,12 @@
 #include "cleanup.h"
 #include "cmd.h"
 #include "compare.h"
+#include "machine.h"
 #include "options.h"
 
 #define MAX_SCENARIOS 64
 #define DEFAULT_ROUNDS 5
+#define COMMAND_BYTES 1024 /* of the report */
 
 struct compare_options {
 	const struct scenario *scenarios[MAX_SCENARIOS];
@@ -20,6 +22,7 @@ struct compare_options {
 	uint64_t rounds, users, workers, seed;
 	double seconds;
 	bool json, quiet, help;
+	char command[COMMAND_BYTES];
 };
 
 static const char help_text[] =
@@ -150,7 +153,7 @@ static int write_json(const struct compare_options *options, const struct compar
 }
 
 static int run_scenario(const struct compare_options *options, const struct scenario *scenario,
-			const struct peers *peers, const struct world *world,
+			const struct peers *peers, const struct world *world, json_t *machine,
 			struct trouble *trouble)
 {
 	struct comparison comparison = {
@@ -162,6 +165,8 @@ static int run_scenario(const struct compare_options *options, const struct scen
 					     DEFAULT_ROUNDS,
 		.seed = options->seed,
 		.quiet = options->quiet,
+		.command = options->command,
+		.machine = machine,
 	};
 	int status;
 
@@ -195,8 +200,11 @@ int cmd_compare(int argc, char **argv)
 	struct trouble trouble = { 0 };
 	struct peers peers;
 	struct world world;
-	int status = parse_options(argc, argv, &options, &trouble);
+	json_t *machine = NULL;
+	int status;
 
+	cmd_line(argc, argv, options.command, sizeof(options.command)); /* getopt sorts argv */
+	status = parse_options(argc, argv, &options, &trouble);
 	if (!status && options.help) {
 		print_help();
 		return EXIT_DONE;
@@ -208,8 +216,12 @@ int cmd_compare(int argc, char **argv)
 	if (!status)
 		status = peers_find(&peers, &world, options.node, &trouble);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!status)
+		machine = machine_json(&world, &peers);
 	for (size_t i = 0; i < options.nr_scenarios && !status; i++)
-		status = run_scenario(&options, options.scenarios[i], &peers, &world, &trouble);
+		status = run_scenario(&options, options.scenarios[i], &peers, &world, machine,
+				      &trouble);
+	json_decref(machine);
 	return status ? cmd_fail(&trouble) : EXIT_DONE;
 }
 

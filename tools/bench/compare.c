@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "client.h"
 #include "cmd.h"
 
 static int add(struct comparison *comparison, const struct peer *peer, struct trouble *trouble)
@@ -98,15 +99,18 @@ static int run_one(struct comparison *comparison, struct entry *entry, unsigned 
 		return trouble.status;
 	}
 	entry->done[round] = true;
+	histogram_merge(&entry->latency, &result->latency);
 	return EXIT_DONE;
 }
 
 int compare_run(struct comparison *comparison, struct trouble *trouble)
 {
 	_cleanup_free_ struct load_result *result = malloc(sizeof(*result));
+	const uint64_t begin_ns = client_now_ns();
 
 	if (!result)
 		return trouble_set(trouble, EXIT_FAILED, "%s", strerror(ENOMEM));
+	comparison->began = time(NULL);
 	for (unsigned int round = 0; round < comparison->rounds; round++) {
 		for (size_t i = 0; i < comparison->count && !cmd_stop; i++) {
 			struct entry *entry = turn(comparison, round, i);
@@ -115,6 +119,7 @@ int compare_run(struct comparison *comparison, struct trouble *trouble)
 				run_one(comparison, entry, round, result);
 		}
 	}
+	comparison->elapsed_s = (client_now_ns() - begin_ns) / 1e9;
 	if (!comparison->quiet)
 		fputs("\r\033[K", stderr);
 	return cmd_stop ? trouble_set(trouble, 128 + SIGINT, "stopped") : EXIT_DONE;

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "trial.h"
 
@@ -18,7 +19,8 @@ struct entry {
 	const struct peer *peer;
 	struct sample samples[COMPARE_MAX_ROUNDS];
 	bool done[COMPARE_MAX_ROUNDS];
-	char trouble[256]; /* why it takes no part, or no longer; "" = it does */
+	struct histogram latency; /* of all rounds */
+	char trouble[256];	  /* why it takes no part, or no longer; "" = it does */
 };
 
 struct comparison {
@@ -30,6 +32,11 @@ struct comparison {
 	unsigned int rounds;
 	uint64_t seed;
 	bool quiet;
+	/* for the report */
+	const char *command;
+	json_t *machine;
+	time_t began;
+	double elapsed_s; /* from compare_run() */
 };
 
 /* Adds the peers of a list, commas between them; "all" is every one. */
@@ -51,8 +58,26 @@ int compare_ratio(const struct comparison *comparison, const struct entry *a, co
 const struct entry *compare_ours(const struct comparison *comparison, const struct entry *entry);
 const struct entry *compare_find(const struct comparison *comparison, const char *name);
 
+/* What a goal came to. */
+struct verdict {
+	const char *metric;	  /* its key */
+	const char *peer;	  /* whom it is about */
+	const struct entry *ours; /* set against it; NULL: the peer itself is judged */
+	const char *is;		  /* "at least" */
+	double bound;
+	struct interval got;
+	bool met;
+};
+
 /* compare_report.c */
+extern const size_t compare_nr_goals;
+/* Fills *verdict for goal i; returns whether it was tried here. */
+bool compare_judge(const struct comparison *comparison, size_t i, struct verdict *verdict);
+/* Accepted connections that died with their worker, in all rounds; -1 = not known. */
+int64_t compare_lost(const struct comparison *comparison, const struct entry *entry);
 void compare_text(FILE *out, const struct comparison *comparison);
+
+/* compare_json.c; to be json_decref()ed. schema.json says what it holds. */
 json_t *compare_json(const struct comparison *comparison);
 
 #endif

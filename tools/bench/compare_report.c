@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See compare.h: tables, goals, JSON. */
+/* See compare.h: goals and tables. */
 #include "compare.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@ enum goal_kind {
 	GOAL_NOT_BELOW, /* the interval contains the bound or lies above it */
 	GOAL_NOT_ABOVE,
 	GOAL_MEDIAN_AT_MOST, /* of the peer itself */
+	GOAL_SUM_AT_MOST,    /* over all rounds */
+	GOAL_ONLY_LOST,	     /* it fails no more than what its dead workers had accepted */
 };
 
 static const struct goal {
@@ -38,43 +41,90 @@ static const struct goal {
 	{ "S5", "lbctl-least-conn", METRIC_SPREAD, GOAL_MEDIAN_AT_MOST, 1.008 },
 	{ "story", "lbctl-run", METRIC_SPREAD, GOAL_MEDIAN_AT_MOST, 1 },
 	{ "story", "lbctl-run", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
-	{ "S6", "lbctl-rr", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
-	{ "S6", "lbctl-run", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
-	{ "S8", "lbctl-rr", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
-	{ "S8", "lbctl-run", METRIC_FAILED, GOAL_MEDIAN_AT_MOST, 0 },
+	{ "S6", "lbctl-rr", METRIC_FAILED, GOAL_SUM_AT_MOST, 0 },
+	{ "S6", "lbctl-run", METRIC_FAILED, GOAL_SUM_AT_MOST, 0 },
+	{ "S7", "lbctl-rr", METRIC_FAILED, GOAL_ONLY_LOST, 0 },
+	{ "S7", "lbctl-least-conn", METRIC_FAILED, GOAL_ONLY_LOST, 0 },
+	{ "S7", "lbctl-run", METRIC_FAILED, GOAL_ONLY_LOST, 0 },
+	{ "S8", "lbctl-rr", METRIC_FAILED, GOAL_SUM_AT_MOST, 0 },
+	{ "S8", "lbctl-run", METRIC_FAILED, GOAL_SUM_AT_MOST, 0 },
 };
 
 static const char *const goal_words[] = {
 	[GOAL_AT_LEAST] = "at least",	   [GOAL_AT_MOST] = "at most",
 	[GOAL_NOT_BELOW] = "not below",	   [GOAL_NOT_ABOVE] = "not above",
-	[GOAL_MEDIAN_AT_MOST] = "at most",
+	[GOAL_MEDIAN_AT_MOST] = "at most", [GOAL_SUM_AT_MOST] = "at most",
+	[GOAL_ONLY_LOST] = "at most",
 };
 
-#define NR_GOALS (sizeof(goals) / sizeof(goals[0]))
+const size_t compare_nr_goals = sizeof(goals) / sizeof(goals[0]);
 
-/* What a goal came to. */
-struct verdict {
-	const struct goal *goal;
-	const struct entry *ours; /* NULL: the peer itself */
-	struct interval got;
-	bool met;
-};
-
-/* Returns whether the goal was tried here. */
-static bool judge(const struct comparison *comparison, const struct goal *goal,
-		  struct verdict *verdict)
+int64_t compare_lost(const struct comparison *comparison, const struct entry *entry)
 {
+	int64_t sum = 0;
+
+	for (unsigned int round = 0; round < comparison->rounds; round++) {
+		if (!entry->done[round])
+			continue;
+		if (entry->samples[round].lost < 0)
+			return -1;
+		sum += entry->samples[round].lost;
+	}
+	return sum;
+}
+
+/*
+ * The sum of a metric over all rounds; with but_lost, of what fails only as much as a worker that
+ * died had not accepted.
+ */
+static double sum_of(const struct comparison *comparison, const struct entry *entry,
+		     enum metric metric, bool but_lost)
+{
+	double sum = 0;
+
+	for (unsigned int round = 0; round < comparison->rounds; round++) {
+		const struct sample *sample = &entry->samples[round];
+
+		if (entry->done[round])
+			sum += fmax(sample->values[metric] - (but_lost ? sample->lost : 0), 0);
+	}
+	return sum;
+}
+
+/* Of a peer by itself. Returns whether it was tried. */
+static bool judge_alone(const struct comparison *comparison, const struct goal *goal,
+			const struct entry *entry, struct verdict *verdict)
+{
+	bool but_lost = goal->kind == GOAL_ONLY_LOST;
+	double got;
+
+	if (but_lost && compare_lost(comparison, entry) < 0)
+		return false;
+	got = goal->kind == GOAL_MEDIAN_AT_MOST ?
+		      compare_median(entry, comparison->rounds, goal->metric) :
+		      sum_of(comparison, entry, goal->metric, but_lost);
+	if (but_lost)
+		verdict->metric = "failed_not_lost";
+	verdict->got = (struct interval){ got, got, got };
+	verdict->met = got <= goal->bound;
+	return true;
+}
+
+bool compare_judge(const struct comparison *comparison, size_t i, struct verdict *verdict)
+{
+	const struct goal *goal = &goals[i];
 	const struct entry *entry = compare_find(comparison, goal->peer);
 
-	*verdict = (struct verdict){ .goal = goal };
+	*verdict = (struct verdict){
+		.metric = metric_keys[goal->metric],
+		.peer = goal->peer,
+		.is = goal_words[goal->kind],
+		.bound = goal->bound,
+	};
 	if (strcmp(goal->scenario, comparison->scenario.name) || !entry || *entry->trouble)
 		return false;
-	if (goal->kind == GOAL_MEDIAN_AT_MOST) {
-		verdict->got.middle = compare_median(entry, comparison->rounds, goal->metric);
-		verdict->got.low = verdict->got.high = verdict->got.middle;
-		verdict->met = verdict->got.middle <= goal->bound;
-		return true;
-	}
+	if (goal->kind >= GOAL_MEDIAN_AT_MOST)
+		return judge_alone(comparison, goal, entry, verdict);
 	verdict->ours = compare_ours(comparison, entry);
 	if (!verdict->ours ||
 	    compare_ratio(comparison, verdict->ours, entry, goal->metric, &verdict->got))
@@ -90,19 +140,17 @@ static void print_goals(FILE *out, const struct comparison *comparison)
 {
 	struct verdict verdict;
 
-	for (size_t i = 0; i < NR_GOALS; i++) {
-		if (!judge(comparison, &goals[i], &verdict))
+	for (size_t i = 0; i < compare_nr_goals; i++) {
+		if (!compare_judge(comparison, i, &verdict))
 			continue;
 		fprintf(out, "%s  ", verdict.met ? "goal met:    " : "goal NOT met:");
 		if (verdict.ours)
-			fprintf(out, "%s, %s by %s's: %.2f (%.2f-%.2f), %s %g\n",
-				metric_keys[goals[i].metric], verdict.ours->peer->name,
-				goals[i].peer, verdict.got.middle, verdict.got.low,
-				verdict.got.high, goal_words[goals[i].kind], goals[i].bound);
+			fprintf(out, "%s, %s by %s's: %.2f (%.2f-%.2f), %s %g\n", verdict.metric,
+				verdict.ours->peer->name, verdict.peer, verdict.got.middle,
+				verdict.got.low, verdict.got.high, verdict.is, verdict.bound);
 		else
-			fprintf(out, "%s of %s: %.3g, %s %g\n", metric_keys[goals[i].metric],
-				goals[i].peer, verdict.got.middle, goal_words[goals[i].kind],
-				goals[i].bound);
+			fprintf(out, "%s of %s: %.3g, %s %g\n", verdict.metric, verdict.peer,
+				verdict.got.middle, verdict.is, verdict.bound);
 	}
 }
 
@@ -146,7 +194,7 @@ static void print_program(FILE *out, const struct comparison *comparison, const 
 	}
 }
 
-/* Over all rounds. */
+/* Over all rounds: what failed, and what its own books say died with its workers. */
 static void print_failures(FILE *out, const struct comparison *comparison,
 			   const struct entry *entry)
 {
@@ -167,6 +215,9 @@ static void print_failures(FILE *out, const struct comparison *comparison,
 	}
 	if (*between)
 		fputs(" (in all rounds)\n", out);
+	if (compare_lost(comparison, entry) > 0)
+		fprintf(out, "lost: %s: %lld accepted connections, with workers that died\n",
+			entry->peer->name, (long long)compare_lost(comparison, entry));
 }
 
 static bool is_first_of_program(const struct comparison *comparison, size_t index)
@@ -228,112 +279,4 @@ void compare_text(FILE *out, const struct comparison *comparison)
 	for (size_t i = 0; i < comparison->count; i++)
 		print_failures(out, comparison, &comparison->entries[i]);
 	print_goals(out, comparison);
-}
-
-static json_t *failed_json(const struct sample *sample)
-{
-	json_t *object = json_object();
-
-	for (int kind = 0; kind < LOAD_FAILURE_KINDS; kind++) {
-		if (sample->failed[kind])
-			json_object_set_new(object, load_failure_words(kind),
-					    json_integer(sample->failed[kind]));
-	}
-	return object;
-}
-
-/* Per worker, in the order of their names. */
-static json_t *connections_json(const struct sample *sample)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < sample->nr_workers; i++)
-		json_array_append_new(array, json_integer(sample->connections[i]));
-	return array;
-}
-
-static json_t *interval_json(const struct interval *interval)
-{
-	return json_pack("[f, f, f]", interval->low, interval->middle, interval->high);
-}
-
-static json_t *samples_json(const struct comparison *comparison, const struct entry *entry)
-{
-	json_t *array = json_array(), *object;
-
-	for (unsigned int round = 0; round < comparison->rounds; round++) {
-		if (!entry->done[round])
-			continue;
-		object = json_pack("{s:i, s:o, s:o}", "round", (int)round, "connections",
-				   connections_json(&entry->samples[round]), "siege",
-				   siege_json(entry->samples[round].siege));
-		for (int i = 0; i < METRIC_COUNT; i++)
-			json_object_set_new(object, metric_keys[i],
-					    json_real(entry->samples[round].values[i]));
-		json_object_set_new(object, "failed_by_kind", failed_json(&entry->samples[round]));
-		json_array_append_new(array, object);
-	}
-	return array;
-}
-
-static json_t *entry_json(const struct comparison *comparison, const struct entry *entry)
-{
-	const struct entry *ours = compare_ours(comparison, entry);
-	json_t *object = json_pack("{s:s, s:s, s:s}", "peer", entry->peer->name, "what",
-				   entry->peer->what, "program", entry->peer->program);
-	json_t *medians = json_object(), *ratios = json_object();
-	struct interval ratio;
-
-	for (int i = 0; i < METRIC_COUNT; i++) {
-		json_object_set_new(medians, metric_keys[i],
-				    json_real(compare_median(entry, comparison->rounds, i)));
-		if (ours && !compare_ratio(comparison, ours, entry, i, &ratio))
-			json_object_set_new(ratios, metric_keys[i], interval_json(&ratio));
-	}
-	if (*entry->trouble)
-		json_object_set_new(object, "missing", json_string(entry->trouble));
-	json_object_set_new(object, "medians", medians);
-	json_object_set_new(object, "ours", ours ? json_string(ours->peer->name) : json_null());
-	json_object_set_new(object, "ours_by_it", ratios);
-	json_object_set_new(object, "samples", samples_json(comparison, entry));
-	return object;
-}
-
-static json_t *goals_json(const struct comparison *comparison)
-{
-	json_t *array = json_array();
-	struct verdict verdict;
-
-	for (size_t i = 0; i < NR_GOALS; i++) {
-		if (!judge(comparison, &goals[i], &verdict))
-			continue;
-		json_array_append_new(
-			array, json_pack("{s:s, s:s, s:s?, s:s, s:f, s:o, s:b}", "metric",
-					 metric_keys[goals[i].metric], "peer", goals[i].peer,
-					 "ours", verdict.ours ? verdict.ours->peer->name : NULL,
-					 "is", goal_words[goals[i].kind], "bound", goals[i].bound,
-					 "got", interval_json(&verdict.got), "met", verdict.met));
-	}
-	return array;
-}
-
-json_t *compare_json(const struct comparison *comparison)
-{
-	const struct scenario *scenario = &comparison->scenario;
-	struct utsname system = { 0 };
-	json_t *entries = json_array();
-
-	uname(&system);
-	for (size_t i = 0; i < comparison->count; i++)
-		json_array_append_new(entries, entry_json(comparison, &comparison->entries[i]));
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:i, s:f, s:f, s:o, "
-			 "s:o}",
-			 "schema", 1, "scenario", scenario->name, "title", scenario->title,
-			 "metric", metric_keys[scenario->metric], "kernel", system.release, "cpus",
-			 (int)sysconf(_SC_NPROCESSORS_ONLN), "node",
-			 comparison->peers->node_version, "workers", (int)scenario->service.workers,
-			 "rounds", (int)comparison->rounds, "seed", (json_int_t)comparison->seed,
-			 "users", (int)scenario->plan.users, "seconds", scenario->plan.seconds,
-			 "rate", scenario->plan.rate, "peers", entries, "goals",
-			 goals_json(comparison));
 }

@@ -345,3 +345,16 @@ pid_t peer_ask_pid(const struct peer_run *run)
 	found = found ? strstr(found, " pid ") : NULL;
 	return found && atoi(found + 5) > 0 ? atoi(found + 5) : -EBADMSG;
 }
+
+int64_t peer_ask_lost(const struct peer_run *run)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[PATH_MAX];
+	unsigned long lost;
+
+	if (!run->peer->can_count_lost || peer_call(run, "lost", NULL))
+		return -1;
+	snprintf(path, sizeof(path), "%s/lost", run->dir);
+	file = fopen(path, "re");
+	return file && fscanf(file, "%lu", &lost) == 1 ? (int64_t)lost : -1;
+}

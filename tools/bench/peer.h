@@ -28,6 +28,7 @@ struct peer {
 	char program[32];  /* what serves: others with the same are comparable */
 	char missing[128]; /* why it can't run here; "" = it can */
 	bool can_slow, can_hold, can_reload, can_scale;
+	bool can_count_lost;
 	bool ours; /* lbctl has to do with it */
 };
 
@@ -84,6 +85,12 @@ int peer_call(const struct peer_run *run, const char *function, const char *arg)
 
 /* CPU time that the peer's processes have used, from cgroup v2; 0 if it can't be read. */
 uint64_t peer_cpu_us(const struct peer_run *run);
+
+/*
+ * How many accepted connections were open in workers when these died, by the peer's own books; -1
+ * if it keeps none.
+ */
+int64_t peer_ask_lost(const struct peer_run *run);
 
 /* The pid of a worker that answers now (from "worker W pid P"), or -errno. */
 pid_t peer_ask_pid(const struct peer_run *run);

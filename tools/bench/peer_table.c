@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "machine.h"
 #include "parse.h"
 #include "suggest.h"
 
@@ -31,21 +32,6 @@ static bool is_on_path(const char *command)
 	return false;
 }
 
-/* First line of what a command prints; "" if it does not run. */
-static void first_line(const char *command, char *out, size_t size)
-{
-	FILE *pipe = popen(command, "re");
-
-	*out = '\0';
-	if (!pipe)
-		return;
-	if (!fgets(out, size, pipe))
-		*out = '\0';
-	out[strcspn(out, "\n")] = '\0';
-	if (pclose(pipe))
-		*out = '\0';
-}
-
 static void find_node(struct peers *peers, const struct world *world, const char *wanted)
 {
 	char command[PATH_MAX + 32];
@@ -60,7 +46,7 @@ static void find_node(struct peers *peers, const struct world *world, const char
 	if (wanted && !strcmp(wanted, "system"))
 		snprintf(peers->node, sizeof(peers->node), "node");
 	snprintf(command, sizeof(command), "'%s' --version 2>/dev/null", peers->node);
-	first_line(command, peers->node_version, sizeof(peers->node_version));
+	machine_ask(command, peers->node_version, sizeof(peers->node_version));
 	snprintf(peers->pm2, sizeof(peers->pm2), "%.*s" CACHE_PM2, PATH_MAX - 64, world->cache);
 }
 
@@ -123,6 +109,7 @@ static void read_header(const struct peers *peers, struct peer *peer, FILE *file
 		if (header_value(line, "can", value, sizeof(value))) {
 			peer->can_reload = strstr(value, "reload");
 			peer->can_scale = strstr(value, "scale");
+			peer->can_count_lost = strstr(value, "lost");
 		}
 	}
 }

@@ -199,6 +199,7 @@ int trial_run(const struct trial *trial, struct load_result *result, struct samp
 		status = trouble_set(trouble, inner.status, "%s: %.150s%s%s", trial->peer->name,
 				     inner.text, *words ? "; it said last: " : "", words);
 	}
+	sample->lost = status ? -1 : peer_ask_lost(&run);
 	peer_stop(&run);
 	return status;
 }

@@ -14,6 +14,7 @@ struct sample {
 	uint64_t connections[SAMPLE_WORKERS]; /* per worker, in the order of their names */
 	size_t nr_workers;
 	uint64_t failed[LOAD_FAILURE_KINDS];
+	int64_t lost; /* accepted connections that died with their worker; -1 = not known */
 };
 
 /* What a trial is made of. */

@@ -3,7 +3,7 @@
 # what: lbctl run: the same server.js, unchanged, N times
 # needs: node
 # program: node
-# can: reload scale
+# can: reload scale lost
 workers_up() {
 	"$BENCH_BUILD/lbctl" show bench --json 2>/dev/null | jq '[.workers[] | select(.state == "up")] | length'
 }

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC1091 # read from its own folder
 # what: SO_REUSEPORT, picked by lbctl
 # program: demo
-# can: reload scale
+# can: reload scale lost
 start() {
 	local report=()
 	touch "$BENCH_DIR/wait"

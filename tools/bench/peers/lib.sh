@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # shellcheck shell=bash
 # What the peers share. A peer is a script here that defines start() and, where it can, reload(),
-# scale() and stop(); lb-bench calls `peer.sh NAME FUNCTION [ARG]` in a cgroup of the peer's own and
-# ends by that cgroup what is left. Its header says:
+# scale(), lost() and stop(); lb-bench calls `peer.sh NAME FUNCTION [ARG]` in a cgroup of the peer's
+# own and ends by that cgroup what is left. Its header says:
 #   what:    one line for people
 #   needs:   commands; or node24 (any Node.js with reusePort), pm2
 #   program: what serves; only peers with the same one are compared
-#   can:     reload, scale: those functions are there, its own or another script's
+#   can:     reload, scale, lost: those functions are there, its own or another script's
 #   cannot:  slow (no work of BENCH_WORK_US), hold (no /slow?ms=N)
+#
+# lost() writes to $BENCH_DIR/lost how many accepted connections died with their workers.
 #
 # A start() that must do something after its workers listen has a file $BENCH_DIR/wait until then.
 #
@@ -49,4 +51,9 @@ replace_demo_workers() {
 	sleep "$1"
 	# shellcheck disable=SC2086 # numbers
 	kill -TERM $old
+}
+
+# of a peer that lbctl steers
+lost() {
+	"$BENCH_BUILD/lbctl" show bench --json | jq '[.workers[].cut] | add' >"$BENCH_DIR/lost"
 }
