@@ -14,16 +14,19 @@ static const char help_text[] =
 	"       lb-bench sweep [OPTION]... URL     how many users a server takes\n"
 	"       lb-bench tools [OPTION]...         that load generator beside siege, wrk and ab\n"
 	"       lb-bench peers                     what can be compared here\n"
+	"       lb-bench idle [OPTION]...          what they cost while nobody comes\n"
+	"       lb-bench growth [OPTION]...        lbctl with more and more workers and services\n"
 	"       lb-bench SCENARIO... [OPTION]...   compare it\n"
 	"\n"
-	"`lb-bench load --help` and `lb-bench S1 --help` show the options.\n";
+	"`lb-bench COMMAND --help` and `lb-bench S1 --help` show the options.\n";
 
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "load", cmd_load },	{ "master", cmd_master }, { "peers", cmd_peers },
-	{ "sweep", cmd_sweep }, { "tools", cmd_tools },
+	{ "growth", cmd_growth }, { "idle", cmd_idle },	  { "load", cmd_load },
+	{ "master", cmd_master }, { "peers", cmd_peers }, { "sweep", cmd_sweep },
+	{ "tools", cmd_tools },
 };
 
 int main(int argc, char **argv)

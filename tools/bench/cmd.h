@@ -5,8 +5,11 @@
 
 #include <jansson.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
+#include "figures.h"
 #include "trouble.h"
 
 /* argv[0] is the command's name. */
@@ -14,6 +17,8 @@ int cmd_load(int argc, char **argv);
 int cmd_sweep(int argc, char **argv);
 int cmd_tools(int argc, char **argv);
 int cmd_peers(int argc, char **argv);
+int cmd_idle(int argc, char **argv);
+int cmd_growth(int argc, char **argv);
 int cmd_compare(int argc, char **argv); /* argv[0] is not used */
 int cmd_master(int argc, char **argv);	/* the peer `master`; in master.c */
 
@@ -32,8 +37,26 @@ int cmd_print_json(json_t *object, struct trouble *trouble);
 /* The sentence for an error of load_run() with so many users; in cmd_load.c. */
 int cmd_load_failed(int err, unsigned int users, struct trouble *trouble);
 
-/* The command line for a report: "lb-bench" and the arguments from argv[1] on; cut if too long. */
-void cmd_line(int argc, char **argv, char *out, size_t size);
+#define CMD_LINE_BYTES 1024
+
+/* A command line for a report: `name` and the arguments from argv[1] on; cut if too long. */
+void cmd_line(const char *name, int argc, char **argv, char out[CMD_LINE_BYTES]);
+
+/*
+ * As cmd_make_out(), and *out becomes a path to that folder that leads there from a world with
+ * other mounts, too. Once in a process.
+ */
+int cmd_hold_out(const char **out, struct trouble *trouble);
+
+/* Takes *object and writes it to standard output, if `print`, and to OUT/NAME.json, if out. */
+int cmd_write_json(json_t *object, bool print, const char *out, const char *name,
+		   struct trouble *trouble);
+
+/* "2026-01-31T12:00:00Z"; NULL without memory. */
+json_t *cmd_time_json(time_t when);
+
+/* [low, middle, high] */
+json_t *cmd_interval_json(const struct interval *interval);
 
 /* Becomes true on SIGINT, SIGTERM or SIGHUP once cmd_catch_signals() was called. */
 extern volatile sig_atomic_t cmd_stop;

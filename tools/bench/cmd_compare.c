@@ -13,7 +13,6 @@
 
 #define MAX_SCENARIOS 64
 #define DEFAULT_ROUNDS 5
-#define COMMAND_BYTES 1024 /* of the report */
 
 struct compare_options {
 	const struct scenario *scenarios[MAX_SCENARIOS];
@@ -22,7 +21,7 @@ struct compare_options {
 	uint64_t rounds, users, workers, seed;
 	double seconds;
 	bool json, quiet, help;
-	char command[COMMAND_BYTES];
+	char command[CMD_LINE_BYTES];
 };
 
 static const char help_text[] =
@@ -132,26 +131,6 @@ static int add_policies(struct comparison *comparison, const char *policies,
 	return status;
 }
 
-static int write_json(const struct compare_options *options, const struct comparison *comparison,
-		      struct trouble *trouble)
-{
-	const int flags = JSON_INDENT(1) | JSON_REAL_PRECISION(7);
-	json_t *object = compare_json(comparison);
-	char path[PATH_MAX];
-	int err = !object;
-
-	if (options->json && !err)
-		err = json_dumpf(object, stdout, flags) || puts("") < 0;
-	snprintf(path, sizeof(path), "%s/%s.json", options->out ? options->out : "",
-		 comparison->scenario.name);
-	if (options->out && !err)
-		err = json_dump_file(object, path, flags);
-	json_decref(object);
-	return err ? trouble_set(trouble, EXIT_FAILED, "can't write %s",
-				 options->out ? path : "the result") :
-		     EXIT_DONE;
-}
-
 static int run_scenario(const struct compare_options *options, const struct scenario *scenario,
 			const struct peers *peers, const struct world *world, json_t *machine,
 			struct trouble *trouble)
@@ -182,7 +161,8 @@ static int run_scenario(const struct compare_options *options, const struct scen
 		puts("");
 	}
 	if (!status && (options->json || options->out))
-		status = write_json(options, &comparison, trouble);
+		status = cmd_write_json(compare_json(&comparison), options->json, options->out,
+					scenario->name, trouble);
 	compare_free(&comparison);
 	return status;
 }
@@ -203,14 +183,14 @@ int cmd_compare(int argc, char **argv)
 	json_t *machine = NULL;
 	int status;
 
-	cmd_line(argc, argv, options.command, sizeof(options.command)); /* getopt sorts argv */
+	cmd_line("lb-bench", argc, argv, options.command); /* getopt sorts argv */
 	status = parse_options(argc, argv, &options, &trouble);
 	if (!status && options.help) {
 		print_help();
 		return EXIT_DONE;
 	}
 	if (!status)
-		status = cmd_make_out(options.out, &trouble);
+		status = cmd_hold_out(&options.out, &trouble);
 	if (!status)
 		status = world_enter(&world, &trouble);
 	if (!status)

@@ -5,6 +5,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cmd.h"
+
 static json_t *failed_json(const struct sample *sample)
 {
 	json_t *object = json_object();
@@ -15,11 +17,6 @@ static json_t *failed_json(const struct sample *sample)
 					    json_integer(sample->failed[kind]));
 	}
 	return object;
-}
-
-static json_t *interval_json(const struct interval *interval)
-{
-	return json_pack("[f, f, f]", interval->low, interval->middle, interval->high);
 }
 
 static json_t *workers_json(const struct sample *sample)
@@ -87,7 +84,7 @@ static json_t *entry_json(const struct comparison *comparison, const struct entr
 		json_object_set_new(medians, metric_keys[i],
 				    json_real(compare_median(entry, comparison->rounds, i)));
 		if (ours && !compare_ratio(comparison, ours, entry, i, &ratio))
-			json_object_set_new(ratios, metric_keys[i], interval_json(&ratio));
+			json_object_set_new(ratios, metric_keys[i], cmd_interval_json(&ratio));
 	}
 	if (*entry->trouble)
 		json_object_set_new(object, "missing", json_string(entry->trouble));
@@ -107,25 +104,14 @@ static json_t *goals_json(const struct comparison *comparison)
 	for (size_t i = 0; i < compare_nr_goals; i++) {
 		if (!compare_judge(comparison, i, &verdict))
 			continue;
-		json_array_append_new(array,
-				      json_pack("{s:s, s:s, s:s?, s:s, s:f, s:o, s:b}", "metric",
-						verdict.metric, "peer", verdict.peer, "ours",
-						verdict.ours ? verdict.ours->peer->name : NULL,
-						"is", verdict.is, "bound", verdict.bound, "got",
-						interval_json(&verdict.got), "met", verdict.met));
+		json_array_append_new(
+			array, json_pack("{s:s, s:s, s:s?, s:s, s:f, s:o, s:b}", "metric",
+					 verdict.metric, "peer", verdict.peer, "ours",
+					 verdict.ours ? verdict.ours->peer->name : NULL, "is",
+					 verdict.is, "bound", verdict.bound, "got",
+					 cmd_interval_json(&verdict.got), "met", verdict.met));
 	}
 	return array;
-}
-
-/* "2026-01-31T12:00:00Z" */
-static json_t *time_json(time_t when)
-{
-	char text[32] = "";
-	struct tm utc;
-
-	if (gmtime_r(&when, &utc))
-		strftime(text, sizeof(text), "%FT%TZ", &utc);
-	return json_string(text);
 }
 
 static json_t *peers_json(const struct comparison *comparison)
@@ -149,10 +135,10 @@ json_t *compare_json(const struct comparison *comparison)
 			 "metric", metric_keys[scenario->metric], "kernel", system.release, "cpus",
 			 (int)sysconf(_SC_NPROCESSORS_ONLN), "node",
 			 comparison->peers->node_version, "machine", comparison->machine, "command",
-			 comparison->command, "began", time_json(comparison->began), "elapsed_s",
-			 comparison->elapsed_s, "workers", (int)scenario->service.workers, "rounds",
-			 (int)comparison->rounds, "seed", (json_int_t)comparison->seed, "users",
-			 (int)scenario->plan.users, "seconds", scenario->plan.seconds, "rate",
-			 scenario->plan.rate, "peers", peers_json(comparison), "goals",
-			 goals_json(comparison));
+			 comparison->command, "began", cmd_time_json(comparison->began),
+			 "elapsed_s", comparison->elapsed_s, "workers",
+			 (int)scenario->service.workers, "rounds", (int)comparison->rounds, "seed",
+			 (json_int_t)comparison->seed, "users", (int)scenario->plan.users,
+			 "seconds", scenario->plan.seconds, "rate", scenario->plan.rate, "peers",
+			 peers_json(comparison), "goals", goals_json(comparison));
 }
