@@ -148,7 +148,8 @@ def scenario_section(scenario, artist):
     parts += [f'<p class="note">{html.escape(note)}</p>\n' for note in data.scenario_notes(scenario)]
     parts.append(figure(artist(pictures.draw_scenario_spread, f"{name}-spread", scenario),
                         "Connections of each worker, the busiest first, in the round whose spread "
-                        "is the median one; 1 is an even share."))
+                        "is the median one; 1 is an even share. Workers that are named by pid "
+                        "(nginx) are others after a reload or a kill."))
     parts.append(figure(artist(pictures.draw_latency, f"{name}-latency", scenario),
                         "Response times over all rounds: further up is a larger share of the "
                         "requests, further left is faster."))

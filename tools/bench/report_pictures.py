@@ -55,7 +55,7 @@ def block(name, rows):
 
 
 def title(scenario):
-    return "\n".join(textwrap.wrap(f"{scenario['scenario']}: {scenario['title']}", 72))
+    return "\n".join(textwrap.wrap(f"{scenario['scenario']}: {scenario['title']}", 66))
 
 
 # --- spread per worker ---
@@ -112,14 +112,23 @@ def tail(percent):
     return -math.log10(1 - percent / 100)
 
 
+def our_style(name, others):
+    """rr, the policy of those that name none, is blue and least-conn black in every picture."""
+    if "least-conn" in name:
+        return f'lw 2.6 dt 1 lc rgb "{BLACK}"'
+    if name.endswith(("-rr", "-run", "-lbctl")):
+        return f'lw 2.6 dt 1 lc rgb "{BLUE}"'
+    return f'lw 2.2 dt {2 + others // 2} lc rgb "{BLACK if others % 2 else BLUE}"'
+
+
 def line_styles(peers):
     """Ours are thick and blue or black, the others thin; dashes where the colours end."""
-    ours = others = 0
+    dashed = others = 0
     styles = []
     for peer in peers:
         if data.is_ours(peer):
-            styles.append(f'lw 2.6 dt {1 + ours // 2} lc rgb "{BLACK if ours % 2 else BLUE}"')
-            ours += 1
+            styles.append(our_style(peer["peer"], dashed))
+            dashed += "dt 1 " not in styles[-1]
         else:
             styles.append(f'lw 1.6 dt {1 + others // len(OTHERS)} '
                           f'lc rgb "{OTHERS[others % len(OTHERS)]}"')
