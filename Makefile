@@ -25,7 +25,7 @@ STACK_BUDGET := 512
 
 B := build
 
-# Where `make bench` leaves its figures.
+# Where `make bench` leaves its figures, pictures and report.
 BENCH_OUT ?= $(B)/bench
 
 CFLAGS    ?= -O2 -g
@@ -263,13 +263,13 @@ demo: ## show it: build, start a demo service, steer it
 	$(Q)$(MAKE) all
 	$(Q)tools/demo.sh
 
-bench: ## lbctl and its peers side by side: S1, S2, S3, S6, S7, some 10 minutes (root; gets Node.js 24 and PM2 from npm)
+bench: ## lbctl and its peers side by side: S1, S2, S3, S6, S7, idle cost, growth, a report; some 10 minutes (root; gets Node.js 24 and PM2 from npm)
 	$(Q)$(MAKE) bench-deps
-	$(Q)$(B)/lb-bench S1 S2 S3 S6 S7 --rounds 3 --out $(BENCH_OUT)
+	$(Q)tools/bench/bench.sh quick $(B) $(BENCH_OUT)
 
-bench-full: ## all scenarios, more rounds: hours
+bench-full: ## the same with all scenarios, all peers and more rounds: hours
 	$(Q)$(MAKE) bench-deps
-	$(Q)$(B)/lb-bench all --rounds 10 --out $(BENCH_OUT)
+	$(Q)tools/bench/bench.sh full $(B) $(BENCH_OUT)
 
 # Without npm those peers are listed as missing.
 bench-deps:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, lint) need is there.
 # Silent when it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
-# A package is there when the command or header it is wanted for is, however it was installed.
+# A package is there when what it is wanted for is (command, header, module), however it was installed.
 set -euo pipefail
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -10,7 +10,7 @@ policy=/usr/sbin/policy-rc.d
 saved=$policy.before-lbctl
 forbidding=
 
-# package, then the command or header (ends in .h) that we want it for
+# package, then the command, header (ends in .h) or module of Python (.py) that we want it for
 packages_of() {
 	case $1 in
 	build) cat <<-END ;;
@@ -41,6 +41,7 @@ packages_of() {
 		curl curl
 		strace strace
 		python3 python3
+		python3-jsonschema jsonschema.py
 		jq jq
 		gawk gawk
 		util-linux unshare
@@ -58,6 +59,7 @@ packages_of() {
 		wrk wrk
 		apache2-utils ab
 		gnuplot-nox gnuplot
+		python3 python3
 		jq jq
 		util-linux unshare
 	END
@@ -85,6 +87,7 @@ has_header() {
 is_there() {
 	case $1 in
 	*.h) has_header "$1" ;;
+	*.py) python3 -c "import ${1%.py}" 2>/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
 }

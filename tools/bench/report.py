@@ -13,6 +13,8 @@ import re
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True  # nothing is written into the source tree
+
 import report_data as data
 import report_pictures as pictures
 
@@ -46,8 +48,8 @@ def html_table(table):
     rows = rows.replace("<td>met</td>", '<td class="met">met</td>')
     rows = rows.replace("<td>NOT met</td>", '<td class="missed">NOT met</td>')
     note = f'<p class="note">{html.escape(table.note)}</p>\n' if table.note else ""
-    return (f'<div class="scroll"><table>\n<tr>{cells("th", table.headings)}</tr>\n{rows}</table></div>\n'
-            + note)
+    return (f'<div class="scroll"><table>\n<tr>{cells("th", table.headings)}</tr>\n'
+            f"{rows}</table></div>\n{note}")
 
 
 def markdown_table(table):
@@ -102,12 +104,11 @@ def machine_section(results):
         parts.append('<p class="missed">These results are of different machines or versions: '
                      "they don't compare with each other.</p>\n")
     for machine in machines:
-        versions = ", ".join(f"{name} {text}" for name, text in machine["versions"].items())
         parts.append(html_table(data.Table(["", ""], [
             ["kernel", f"Linux {machine['kernel']}"],
             ["processors", f"{machine['cpus']} {machine['cpu']}"],
             ["memory", f"{machine['memory_mb']:,} MB"],
-            ["versions", versions],
+            ["versions", data.versions_words(machine)],
         ], left=2)))
     return "".join(parts)
 
@@ -119,7 +120,8 @@ def commands_section(results):
             took = f"{result['elapsed_s']:.0f} s" if "elapsed_s" in result else ""
             name = result.get("scenario") or result.get("kind", "")
             rows.append([name, result["command"], result.get("began", ""), took])
-    return "<h2>Commands</h2>\n" + html_table(data.Table(["", "command", "began", "took"], rows, left=3))
+    table = data.Table(["", "command", "began", "took"], rows, left=3)
+    return f"<h2>Commands</h2>\n{html_table(table)}"
 
 
 def goals_section(results):
@@ -145,8 +147,10 @@ def scenario_section(scenario, artist):
              f"<p>{html.escape(data.load_words(scenario))}</p>\n"]
     for program in data.programs(scenario):
         parts.append(html_table(data.scenario_table(scenario, program)))
+    if name == "story":
+        parts.append(html_table(data.siege_table(scenario)))
     parts += [f'<p class="note">{html.escape(note)}</p>\n' for note in data.scenario_notes(scenario)]
-    parts.append(figure(artist(pictures.draw_scenario_spread, f"{name}-spread", scenario),
+    parts.append(figure(artist(pictures.draw_spread, f"{name}-spread", scenario),
                         "Connections of each worker, the busiest first, in the round whose spread "
                         "is the median one; 1 is an even share. Workers that are named by pid "
                         "(nginx) are others after a reload or a kill."))
@@ -168,32 +172,19 @@ def growth_section(growth, artist):
     ])
 
 
-def story_section(story, artist):
-    parts = ["<h2>The story</h2>\n"]
-    rows = story.get("story", [])
-    if rows:
-        parts.append(html_table(data.story_table(story)))
-        parts.append(figure(artist(pictures.draw_spread, "story-spread", "The story",
-                                   [(r["peer"], "lbctl" in r["peer"], r["per_worker"]) for r in rows]),
-                            "Connections of each worker, the busiest first; 1 is an even share."))
-    return "".join(parts)
-
-
-def sweep_section(results):
-    svgs = sorted(results.directory.glob("sweep*.svg"))
-    if not results.sweep and not svgs:
-        return ""
-    tables = [html_table(table) for table in data.plain_tables(results.sweep or {})]
-    return "".join(["<h2>Sweep</h2>\n", *[figure(svg, svg.name) for svg in svgs], *tables])
+def sweep_section(sweep, directory):
+    picture = directory / "sweep.svg"
+    return "".join(["<h2>More and more users</h2>\n",
+                    figure(picture if picture.exists() else None, sweep["sweep"]),
+                    html_table(data.sweep_table(sweep))])
 
 
 def make_page(results):
     artist = Artist(results.directory)
     parts = [goals_section(results), heat_section(results, artist)]
     parts += [scenario_section(scenario, artist) for scenario in results.scenarios]
-    if results.story:
-        parts.append(story_section(results.story, artist))
-    parts.append(sweep_section(results))
+    if results.sweep:
+        parts.append(sweep_section(results.sweep, results.directory))
     if results.idle:
         parts.append("<h2>Nobody comes</h2>\n" + html_table(data.idle_table(results.idle)))
     if results.growth:
@@ -210,16 +201,19 @@ def make_page(results):
 def make_markdown(results):
     parts = []
     for machine in results.machines():
-        versions = ", ".join(f"{name} {text}" for name, text in machine["versions"].items())
-        parts.append(f"Linux {machine['kernel']}, {machine['cpus']} CPUs ({machine['cpu']}); {versions}\n\n")
+        parts.append(f"Linux {machine['kernel']}, {machine['cpus']} CPUs ({machine['cpu']}); "
+                     f"{data.versions_words(machine)}\n\n")
     for scenario in results.scenarios:
-        parts.append(f"**{scenario['scenario']}: {scenario['title']}**; {data.load_words(scenario)}:\n\n")
+        parts.append(f"**{scenario['scenario']}: {scenario['title']}**; "
+                     f"{data.load_words(scenario)}:\n\n")
         parts += [markdown_table(data.scenario_table(scenario, program))
                   for program in data.programs(scenario)]
+        if scenario["scenario"] == "story":
+            parts.append(markdown_table(data.siege_table(scenario)))
         parts += [f"- {note}\n" for note in data.scenario_notes(scenario)] + ["\n"]
     tables = [data.goals_table(results.scenarios)]
-    if results.story and results.story.get("story"):
-        tables.append(data.story_table(results.story))
+    if results.sweep:
+        tables.append(data.sweep_table(results.sweep))
     if results.idle:
         tables.append(data.idle_table(results.idle))
     if results.growth:

@@ -31,32 +31,32 @@ MAY_BE_ZERO = {"failed", "open_max_minus_min"}
 
 
 class Results:
-    """scenarios: by name, in order. idle, growth, sweep, story: None where there is none."""
+    """scenarios: by name, in order. idle, growth, sweep: None where there is none."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.scenarios = []
-        self.idle = self.growth = self.sweep = self.story = None
+        self.idle = self.growth = self.sweep = None
         self.unreadable = []
         for path in sorted(self.directory.glob("*.json")):
             try:
-                self._add(path, json.loads(path.read_text()))
+                self._add(json.loads(path.read_text()))
             except (OSError, ValueError) as error:
                 self.unreadable.append(f"{path.name}: {error}")
         self.scenarios.sort(key=lambda result: natural_key(result["scenario"]))
 
-    def _add(self, path, result):
+    def _add(self, result):
         if not isinstance(result, dict):
             return
         if "scenario" in result and "peers" in result:
             self.scenarios.append(result)
         elif result.get("kind") in ("idle", "growth"):
             setattr(self, result["kind"], result)
-        elif path.name in ("sweep.json", "story.json"):
-            setattr(self, path.stem, result)
+        elif "sweep" in result and "by_users" in result:
+            self.sweep = result
 
     def all(self):
-        return [r for r in [*self.scenarios, self.idle, self.growth, self.sweep, self.story] if r]
+        return [r for r in [*self.scenarios, self.sweep, self.idle, self.growth] if r]
 
     def machines(self):
         """The different machines of the results: more than one means that they don't compare."""
@@ -131,6 +131,10 @@ def advantage(scenario, peer):
     if mine <= 0 or its <= 0:
         return None
     return mine / its if key in HIGHER_IS_BETTER else its / mine
+
+
+def versions_words(machine):
+    return ", ".join(f"{name} {text}" for name, text in machine["versions"].items())
 
 
 def load_words(scenario):
@@ -235,26 +239,48 @@ def growth_tables(growth):
     return [workers, services, decisions]
 
 
-def story_table(story):
+SIEGE_COLUMNS = [
+    ("transactions", "transactions", 0),
+    ("availability", "availability %", 2),
+    ("elapsed_s", "elapsed s", 2),
+    ("megabytes", "MB", 2),
+    ("response_ms", "response ms", 2),
+    ("transaction_rate", "transactions/s", 2),
+    ("throughput", "MB/s", 2),
+    ("concurrency", "concurrency", 2),
+    ("failed", "failed", 0),
+    ("longest_ms", "longest ms", 2),
+    ("shortest_ms", "shortest ms", 2),
+]
+
+
+def typical_sample(peer):
+    """Of the round whose spread is the median one."""
+    samples = sorted(peer["samples"], key=lambda sample: sample["max_over_mean"])
+    return samples[(len(samples) - 1) // 2]
+
+
+def siege_table(scenario):
+    """The story's own view: siege's fields and the connections of each worker, of one round."""
     rows = []
-    for row in story["story"]:
-        rows.append([row["peer"], " ".join(str(n) for n in row["per_worker"]),
-                     f"{row['availability']:.2f} %" if "availability" in row else "-"])
-    return Table(["who spreads", "connections per worker", "availability"], rows, left=2)
-
-
-def plain_tables(result):
-    """Of a result whose form others decide: its plain values, and each list of plain objects."""
-    plain = [[key, str(value)] for key, value in result.items()
-             if isinstance(value, (str, int, float, bool)) and key != "schema"]
-    tables = [Table(["", ""], plain, left=2)] if plain else []
-    for key, value in result.items():
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+    for peer in scenario["peers"]:
+        if not ran(peer):
             continue
-        headings = [h for h in dict.fromkeys(k for row in value for k in row)
-                    if not any(isinstance(row.get(h), (dict, list)) for row in value)]
-        rows = [[f"{row[h]:,.4g}" if isinstance(row.get(h), float) else str(row.get(h, "-"))
-                 for h in headings] for row in value]
-        if headings:
-            tables.append(Table(headings, rows, left=0, note=key))
-    return tables
+        sample = typical_sample(peer)
+        rows.append([peer["peer"], " ".join(str(n) for n in sample["connections"])]
+                    + [number(sample["siege"][key], digits) for key, _, digits in SIEGE_COLUMNS])
+    return Table(["peer", "connections per worker", *[heading for _, heading, _ in SIEGE_COLUMNS]],
+                 rows, left=2, note="of the round whose spread is the median one")
+
+
+def sweep_table(sweep):
+    rows = [[f"{step['users']:,}", number(step["rate"], 0), number(step["response_ms"], 2),
+             number(step["p99_ms"], 2), f"{step['failed']:,}"] for step in sweep["by_users"]]
+    knee = sweep["knee"]
+    note = f"{sweep['sweep']}; knee: {knee['kind']}"
+    if "users" in knee:
+        low, high = knee["advised"]
+        note += f", at {knee['users']:,} users; advised: {low:,.0f} to {high:,.0f}"
+    if "limit" in knee:
+        note += f"; lbctl set {sweep['service'] or 'NAME'} limit={knee['limit']}"
+    return Table(["users", "requests/s", "mean ms", "p99 ms", "failed"], rows, left=0, note=note)

@@ -61,13 +61,7 @@ def title(scenario):
 # --- spread per worker ---
 
 
-def typical_sample(peer):
-    """Of the round whose spread is the median one."""
-    samples = sorted(peer["samples"], key=lambda sample: sample["max_over_mean"])
-    return samples[(len(samples) - 1) // 2]
-
-
-def draw_spread(path, title, bars):
+def draw_bars(path, heading, bars):
     """bars: (name, ours, connections per worker). The busiest worker comes first."""
     bars = [(name, ours, sorted(counts, reverse=True)) for name, ours, counts in bars
             if counts and sum(counts) and len(counts) <= MOST_BARS]
@@ -84,7 +78,7 @@ def draw_spread(path, title, bars):
     top = max(row[1] for row in rows)
     return draw(path, max(640, min(1240, 160 + int(13 * x))), 430, f"""
 {block("bars", rows)}
-set title {quote(title)} font ",14"
+set title {quote(heading)} font ",14"
 set style fill solid 1.0 noborder
 set boxwidth 0.86
 set key top right reverse Left samplen 1.5 opaque
@@ -99,9 +93,10 @@ plot $bars using 1:2:3 with boxes lc rgb variable notitle, \\
 """)
 
 
-def draw_scenario_spread(path, scenario):
-    return draw_spread(path, title(scenario), [(peer["peer"], data.is_ours(peer), typical_sample(peer)["connections"])
-                              for peer in scenario["peers"] if data.ran(peer)])
+def draw_spread(path, scenario):
+    return draw_bars(path, title(scenario),
+                     [(peer["peer"], data.is_ours(peer), data.typical_sample(peer)["connections"])
+                      for peer in scenario["peers"] if data.ran(peer)])
 
 
 # --- latencies ---
