@@ -12,41 +12,11 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "integration/harness/benches.h"
 #include "harness.h"
 
 #define URL "127.0.0.1:8080/"
 #define URL_LISTEN "127.0.0.1:8080"
-
-static void bench_run(struct output *output, const char *const *args, size_t n)
-{
-	const char *argv[32] = { harness_build_path("lb-bench") };
-
-	assert_true(n + 2 < ARRAY_SIZE(argv));
-	memcpy(argv + 1, args, n * sizeof(*args));
-	command_run(output, argv, 60000);
-}
-
-#define bench(output, ...)                                                                         \
-	bench_run(output, (const char *const[]){ __VA_ARGS__ },                                    \
-		  ARRAY_SIZE(((const char *const[]){ __VA_ARGS__ })))
-
-static json_t *parse(const struct output *output)
-{
-	json_t *object = json_loads(output->out, 0, NULL);
-
-	if (!object)
-		fail_msg("not JSON: %s%s", output->out, output->err);
-	return object;
-}
-
-static long long number_at(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	if (!json_is_number(value))
-		fail_msg("no number %s", key);
-	return json_number_value(value);
-}
 
 /* 1. lbctl steers in turn. 2. The generator's count per worker is lbctl's own. */
 static void test_load_counts_per_worker(void **state)
@@ -60,14 +30,14 @@ static void test_load_counts_per_worker(void **state)
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	bench(&output, "load", "-b", "-c", "100", "-r", "2", "--json", "-q", "http://" URL);
 	assert_int_equal(output.status, 0);
-	result = parse(&output);
-	assert_int_equal(number_at(result, "transactions"), 200);
-	assert_int_equal(number_at(result, "failed"), 0);
-	assert_int_equal(number_at(result, "connections"), 200);
+	result = bench_json(&output);
+	assert_int_equal(bench_number(result, "transactions"), 200);
+	assert_int_equal(bench_number(result, "failed"), 0);
+	assert_int_equal(bench_number(result, "connections"), 200);
 	workers = json_object_get(result, "workers");
 	assert_int_equal(json_array_size(workers), 4);
 	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(number_at(json_array_get(workers, i), "connections"), 50);
+		assert_int_equal(bench_number(json_array_get(workers, i), "connections"), 50);
 	json_decref(result);
 }
 
@@ -81,10 +51,10 @@ static void test_open_loop_charges_the_wait(void **state)
 	(void)state;
 	demo_start(&demo, 0, "--listen", URL_LISTEN, "--sleep-us", "20000", NULL);
 	bench(&output, "load", "--rate", "100", "-c", "1", "-t", "1S", "--json", "-q", URL);
-	result = parse(&output);
-	assert_true(number_at(result, "transactions") >= 98);
+	result = bench_json(&output);
+	assert_true(bench_number(result, "transactions") >= 98);
 	/* the last one begins a second late, and is charged for it, not for its own 20 ms only */
-	assert_true(number_at(result, "longest_ms") >= 800);
+	assert_true(bench_number(result, "longest_ms") >= 800);
 	assert_true(json_number_value(json_object_get(json_object_get(result, "percentiles_ms"),
 						      "p50")) >= 350);
 	json_decref(result);
@@ -98,8 +68,8 @@ static void test_failures_are_told_apart(void **state)
 	(void)state;
 	bench(&refused, "load", "-c", "3", "-r", "1", "--json", "-q", URL);
 	assert_int_equal(refused.status, 1);
-	result = parse(&refused);
-	assert_int_equal(number_at(result, "failed"), 3);
+	result = bench_json(&refused);
+	assert_int_equal(bench_number(result, "failed"), 3);
 	failure = json_array_get(json_object_get(result, "failures"), 0);
 	assert_string_equal(json_string_value(json_object_get(failure, "why")),
 			    "connection refused");
@@ -165,136 +135,18 @@ static void test_peers_serve_and_leave_nothing(void **state)
 	      "--peers", "hash,shared,exclusive,master,lbctl-rr");
 	if (output.status)
 		fail_msg("%s", output.err);
-	result = parse(&output);
+	result = bench_json(&output);
 	assert_int_equal(json_array_size(json_object_get(result, "peers")), 5);
 	json_array_foreach(json_object_get(result, "peers"), i, peer) {
 		if (json_object_get(peer, "missing"))
 			fail_msg("%s: %s", json_string_value(json_object_get(peer, "peer")),
 				 json_string_value(json_object_get(peer, "missing")));
 		sample = json_array_get(json_object_get(peer, "samples"), 0);
-		assert_true(number_at(sample, "rate") > 0);
-		assert_int_equal(number_at(sample, "failed"), 0);
+		assert_true(bench_number(sample, "rate") > 0);
+		assert_int_equal(bench_number(sample, "failed"), 0);
 	}
 	json_decref(result);
 	cgroup_leave(&stay);
-}
-
-#define RESULTS HARNESS_DIR "/results"
-
-/* Runs tools/bench/NAME with one argument; returns its exit status. */
-static int run_script(const char *name, const char *arg, struct output *output)
-{
-	const char *const argv[] = { "python3", name, arg, NULL };
-
-	command_run(output, argv, 60000);
-	return output->status;
-}
-
-static const struct {
-	const char *name, *args[16];
-	size_t nr_args;
-} results[] = {
-	{ "two scenarios",
-	  { "S1", "S5", "--rounds", "2", "--seconds", "0.2", "--users", "8", "--peers",
-	    "hash,nginx,lbctl-rr" },
-	  10 },
-	{ "a peer that can't", { "S8", "--rounds", "1", "--peers", "master" }, 5 },
-	{ "kills", { "S7", "--rounds", "1", "--users", "8", "--peers", "hash,lbctl-rr" }, 7 },
-	{ "idle", { "idle", "--seconds", "0.2", "--peers", "lbctl-rr,master" }, 5 },
-};
-
-/* What is printed, taken as a whole. */
-static void test_results_fit_the_schema(void **state)
-{
-	const char *validate = strdupa(harness_build_path("../tools/bench/validate.py"));
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(results); i++) {
-		_cleanup_output_ struct output output = { 0 }, verdict = { 0 };
-		const char *args[24];
-
-		memcpy(args, results[i].args, sizeof(results[i].args));
-		args[results[i].nr_args] = "--json";
-		bench_run(&output, args, results[i].nr_args + 1);
-		if (output.status)
-			fail_msg("%s: %s", results[i].name, output.err);
-		file_write(RESULTS, output.out);
-		if (run_script(validate, RESULTS, &verdict))
-			fail_msg("%s: %s%s", results[i].name, verdict.out, verdict.err);
-	}
-}
-
-/* A result that lacks something, has too much, or a word for a number is refused. */
-static void test_the_schema_refuses(void **state)
-{
-	const char *validate = strdupa(harness_build_path("../tools/bench/validate.py"));
-	_cleanup_output_ struct output output = { 0 };
-	json_t *whole;
-
-	(void)state;
-	bench(&output, "S1", "--rounds", "1", "--seconds", "0.1", "--users", "2", "--json", "-q",
-	      "--peers", "hash");
-	whole = parse(&output);
-	for (int i = 0; i < 4; i++) {
-		_cleanup_output_ struct output verdict = { 0 };
-		json_t *copy = json_deep_copy(whole);
-		json_t *peer = json_array_get(json_object_get(copy, "peers"), 0);
-
-		if (i == 1)
-			json_object_del(copy, "goals");
-		if (i == 2)
-			json_object_set_new(peer, "more", json_true());
-		if (i == 3)
-			json_object_set_new(copy, "seed", json_string("1"));
-		assert_int_equal(json_dump_file(copy, RESULTS, 0), 0);
-		assert_int_equal(run_script(validate, RESULTS, &verdict), i != 0);
-		json_decref(copy);
-	}
-	json_decref(whole);
-}
-
-/* What failed was accepted by the one killed, but for one a kill: see 66_run_reload. */
-static void test_kills_cost_what_was_accepted(void **state)
-{
-	_cleanup_output_ struct output output = { 0 };
-	json_t *result, *sample;
-
-	(void)state;
-	bench(&output, "S7", "--rounds", "1", "--users", "32", "--json", "-q", "--peers",
-	      "lbctl-rr");
-	result = parse(&output);
-	sample = json_array_get(
-		json_object_get(json_array_get(json_object_get(result, "peers"), 0), "samples"), 0);
-	assert_true(json_is_integer(json_object_get(sample, "lost")));
-	assert_in_range(number_at(sample, "failed"), 0, number_at(sample, "lost") + 4);
-	json_decref(result);
-}
-
-/* One page, with each peer in it, that needs no other file and no network. */
-static void test_the_report_is_one_page(void **state)
-{
-	const char *report = strdupa(harness_build_path("../tools/bench/report.py"));
-	static const char *const wanted[] = { "S1: empty work", "lbctl-rr", "S8", "it can",
-					      "lb-bench S1 S8" };
-	_cleanup_output_ struct output output = { 0 }, made = { 0 };
-	char *page;
-
-	(void)state;
-	bench(&output, "S1", "S8", "--rounds", "1", "--seconds", "0.2", "--users", "8", "--peers",
-	      "master,lbctl-rr", "-q", "--out", HARNESS_DIR "/bench");
-	assert_int_equal(output.status, 0);
-	if (run_script(report, HARNESS_DIR "/bench", &made))
-		fail_msg("%s", made.err);
-	assert_string_equal(made.out, HARNESS_DIR "/bench/report.html\n");
-	page = file_read(HARNESS_DIR "/bench/report.html");
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
-		if (!strstr(page, wanted[i]))
-			fail_msg("not on the page: %s", wanted[i]);
-	}
-	assert_null(strstr(page, "http:"));
-	assert_null(strstr(page, "https:"));
-	assert_null(strstr(page, "src="));
-	free(page);
 }
 
 static void test_an_interrupt_leaves_nothing(void **state)
@@ -348,19 +200,19 @@ static void expect_sweep(const json_t *result)
 	assert_int_equal(json_array_size(by_users), ARRAY_SIZE(users));
 	for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
 		step = json_array_get(by_users, i);
-		assert_int_equal(number_at(step, "users"), users[i]);
-		assert_true(number_at(step, "rate") > 0);
-		assert_int_equal(number_at(step, "failed"), 0);
+		assert_int_equal(bench_number(step, "users"), users[i]);
+		assert_true(bench_number(step, "rate") > 0);
+		assert_int_equal(bench_number(step, "failed"), 0);
 		assert_int_equal(json_array_size(json_object_get(step, "rates")), 2);
 	}
 	assert_int_equal(json_array_size(by_repetitions), ARRAY_SIZE(repetitions));
 	for (size_t i = 0; i < ARRAY_SIZE(repetitions); i++) {
 		step = json_array_get(by_repetitions, i);
-		assert_int_equal(number_at(step, "repetitions"), repetitions[i]);
-		assert_true(number_at(step, "rate") > 0);
+		assert_int_equal(bench_number(step, "repetitions"), repetitions[i]);
+		assert_true(bench_number(step, "rate") > 0);
 	}
 	assert_string_equal(json_string_value(json_object_get(result, "service")), "web");
-	assert_int_equal(number_at(result, "workers"), 4);
+	assert_int_equal(bench_number(result, "workers"), 4);
 }
 
 /*
@@ -382,12 +234,12 @@ static void test_sweep_finds_service_and_knee(void **state)
 	      "--seconds", "0.3", "--out", SWEEP_DIR, "--json", "-q", URL);
 	if (output.status)
 		fail_msg("%s", output.err);
-	result = parse(&output);
+	result = bench_json(&output);
 	expect_sweep(result);
 	knee = json_object_get(result, "knee");
 	assert_string_equal(json_string_value(json_object_get(knee, "kind")), "found");
-	assert_true(number_at(knee, "users") == 4 || number_at(knee, "users") == 8);
-	assert_true(number_at(knee, "limit") >= 1 && number_at(knee, "limit") <= 4);
+	assert_true(bench_number(knee, "users") == 4 || bench_number(knee, "users") == 8);
+	assert_true(bench_number(knee, "limit") >= 1 && bench_number(knee, "limit") <= 4);
 	json_decref(result);
 	assert_int_equal(entries_of(SWEEP_DIR), has_program("gnuplot") ? 4 : 2);
 }
@@ -465,7 +317,7 @@ static void test_tools_say_what_they_measured(void **state)
 	bench(&output, "tools", "--rounds", "1", "--seconds", "1", "--users", "4", "--json", "-q");
 	if (output.status)
 		fail_msg("%s", output.err);
-	result = parse(&output);
+	result = bench_json(&output);
 	json_array_foreach(json_object_get(result, "tools"), i, tool) {
 		const char *name = json_string_value(json_object_get(tool, "tool"));
 
@@ -477,8 +329,8 @@ static void test_tools_say_what_they_measured(void **state)
 		if (json_object_get(tool, "missing"))
 			fail_msg("%s: %s", name,
 				 json_string_value(json_object_get(tool, "missing")));
-		assert_true(number_at(json_object_get(tool, "medians"), "rate") > 0);
-		assert_int_equal(number_at(json_object_get(tool, "medians"), "failed"), 0);
+		assert_true(bench_number(json_object_get(tool, "medians"), "rate") > 0);
+		assert_int_equal(bench_number(json_object_get(tool, "medians"), "failed"), 0);
 	}
 	assert_int_equal(i, 4);
 	json_decref(result);
@@ -499,7 +351,7 @@ static void test_story_counts_each_worker(void **state)
 	bench(&output, "story", "--rounds", "1", "--node", "system", "--json", "-q");
 	if (output.status)
 		fail_msg("%s", output.err);
-	result = parse(&output);
+	result = bench_json(&output);
 	assert_int_equal(json_array_size(json_object_get(result, "peers")), 4);
 	json_array_foreach(json_object_get(result, "peers"), i, peer) {
 		const char *name = json_string_value(json_object_get(peer, "peer"));
@@ -510,8 +362,10 @@ static void test_story_counts_each_worker(void **state)
 				 json_string_value(json_object_get(peer, "missing")));
 		sample = json_array_get(json_object_get(peer, "samples"), 0);
 		connections = json_object_get(sample, "connections");
-		assert_int_equal(number_at(json_object_get(sample, "siege"), "transactions"), 200);
-		assert_int_equal(number_at(json_object_get(sample, "siege"), "availability"), 100);
+		assert_int_equal(bench_number(json_object_get(sample, "siege"), "transactions"),
+				 200);
+		assert_int_equal(bench_number(json_object_get(sample, "siege"), "availability"),
+				 100);
 		assert_int_equal(json_array_size(connections), 4);
 		for (worker = 0; worker < 4; worker++) {
 			long long count = json_integer_value(json_array_get(connections, worker));
@@ -601,10 +455,6 @@ int main(int argc, char **argv)
 		harness_test(test_open_loop_charges_the_wait),
 		harness_test(test_failures_are_told_apart),
 		harness_test(test_peers_serve_and_leave_nothing),
-		harness_test(test_results_fit_the_schema),
-		harness_test(test_the_schema_refuses),
-		harness_test(test_kills_cost_what_was_accepted),
-		harness_test(test_the_report_is_one_page),
 		harness_test(test_an_interrupt_leaves_nothing),
 		harness_test(test_sweep_finds_service_and_knee),
 		harness_test(test_wrong_input_is_one_sentence),
