@@ -32,12 +32,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct lb_found);
 } lb_found SEC(".maps");
 
 struct queue {
 	struct request_sock *next;
-	__u32 slot;
+	struct lb_found found;
 };
 
 static long note_waiting(__u32 index, struct queue *queue)
@@ -49,7 +49,7 @@ static long note_waiting(__u32 index, struct queue *queue)
 	if (!request)
 		return 1;
 	child = (__u64)BPF_CORE_READ(request, sk);
-	bpf_map_update_elem(&lb_found, &child, &queue->slot, BPF_ANY);
+	bpf_map_update_elem(&lb_found, &child, &queue->found, BPF_ANY);
 	queue->next = BPF_CORE_READ(request, dl_next);
 	return 0;
 }
@@ -77,7 +77,8 @@ static __always_inline void visit_listener(struct tcp_sock *tp)
 		set_slot(conn, place->slot);
 	if (!lb_can_adopt)
 		return;
-	queue.slot = place->slot;
+	queue.found.slot = place->slot;
+	queue.found.port = icsk->icsk_inet.sk.__sk_common.skc_num;
 	queue.next = icsk->icsk_accept_queue.rskq_accept_head;
 	bpf_loop(MAX_QUEUE, note_waiting, &queue, 0);
 }
@@ -85,17 +86,17 @@ static __always_inline void visit_listener(struct tcp_sock *tp)
 static __always_inline struct lb_conn *adopt(struct tcp_sock *tp, __u64 cookie)
 {
 	__u64 address = (__u64)tp;
+	struct lb_found *found;
 	struct lb_conn *conn;
-	__u32 *slot;
 
-	slot = bpf_map_lookup_elem(&lb_found, &cookie);
-	if (!slot)
-		slot = bpf_map_lookup_elem(&lb_found, &address);
-	if (!slot)
+	found = bpf_map_lookup_elem(&lb_found, &cookie);
+	if (!found)
+		found = bpf_map_lookup_elem(&lb_found, &address);
+	if (!found || found->port != tp->inet_conn.icsk_inet.sk.__sk_common.skc_num)
 		return NULL;
 	conn = bpf_sk_storage_get(&lb_conns, tp, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (conn)
-		set_slot(conn, *slot);
+		set_slot(conn, found->slot);
 	return conn;
 }
 

@@ -124,19 +124,19 @@ static int pass(struct tally *tally)
 	return in_each_netns(tally, visit_sockets);
 }
 
-/* Tells the iterator which slots the connections with a known holder belong to. */
-static int name_connections(struct tally *tally, const struct groups *groups)
+/* Tells the iterator which slots the connections of a port with a known holder belong to. */
+static int name_connections(struct tally *tally, const struct groups *groups, uint16_t port)
 {
 	int fd = bpf_map__fd(tally->skel->maps.lb_found), slot;
-	uint32_t value;
+	struct lb_found found = { .port = port };
 
 	for (size_t i = 0; i < groups->nr_connections; i++) {
 		slot = service_slot_of_cookie(tally->state, groups->connections[i].listener);
 		if (slot < 0)
 			continue;
-		value = slot;
+		found.slot = slot;
 		/* full: what came since the map was sized carries its listener's mark */
-		if (bpf_map_update_elem(fd, &groups->connections[i].cookie, &value, BPF_ANY))
+		if (bpf_map_update_elem(fd, &groups->connections[i].cookie, &found, BPF_ANY))
 			return errno == E2BIG ? 0 : -errno;
 	}
 	return 0;
@@ -163,7 +163,7 @@ static int find_connections(struct tally *tally)
 			err = groups_find(netns, listener->port, 0, GROUP_LIVE, &groups);
 		if (err)
 			return err;
-		err = name_connections(tally, &groups);
+		err = name_connections(tally, &groups, listener->port);
 		groups_free(&groups);
 	}
 	return err;

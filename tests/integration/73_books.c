@@ -207,6 +207,54 @@ static void test_open_before_attach(void **state)
 	wait_until(live_sum() == 0, QUIET_MS);
 }
 
+/* Connections that come and go, many at a time, until it is killed. */
+static pid_t start_churn(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	for (;;) {
+		open_many(20);
+		for (size_t i = 0; i < nr_open; i++)
+			tell(open_fds[i], CLOSE);
+		close_all();
+	}
+}
+
+/*
+ * 1. clients of this host, outside of the cgroup of the workers, come and go: their sockets take the
+ *    memory of connections that have ended
+ * 2. attach counts again and again meanwhile, while connections wait: no client is counted
+ */
+static void test_attach_amid_clients_of_this_host(void **state)
+{
+	pid_t pids[WORKERS], clients[2];
+
+	(void)state;
+	needs(adopt);
+	child_make("workers");
+	for (int i = 0; i < WORKERS; i++)
+		pids[i] = worker_start_as(child_cgroup("workers"), false);
+	attach("rr");
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		clients[i] = start_churn();
+	for (int i = 0; i < 40; i++) {
+		kill(pids[i % WORKERS], SIGSTOP);
+		lbctl_ok("attach", "--name", "web", ":8080", NULL);
+		kill(pids[i % WORKERS], SIGCONT);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		worker_kill(clients[i]);
+	expect_right_books(QUIET_MS);
+	for (int i = 0; i < WORKERS; i++)
+		worker_kill(pids[i]);
+	wait_until(live_sum() == 0, QUIET_MS);
+	lbctl_ok("detach", "web", NULL);
+	wait_until(child_remove("workers"), QUIET_MS);
+}
+
 /*
  * 1. worker 3 hangs with 10 of 40 connections in its queue, and is killed
  * 2. the 10 are the others' now, in the books as well
@@ -292,6 +340,7 @@ int main(int argc, char **argv)
 		obey_test(test_syn_cookies),
 		obey_test(test_fast_open),
 		obey_test(test_open_before_attach),
+		obey_test(test_attach_amid_clients_of_this_host),
 		obey_test(test_migrated_connections),
 		obey_test(test_successor_starts_at_zero),
 	};

@@ -244,12 +244,18 @@ void workers_start(pid_t pids[WORKERS])
 		pids[i] = worker_start();
 }
 
-void attach(const char *policy)
+void map_stats(void)
 {
-	lbctl_ok("attach", "--name", "web", "--policy", policy, ":8080", NULL);
 	unmap_stats();
 	stats = map_mmap("web", "lb_stats", LB_MIN_SLOTS * sizeof(*stats));
 }
+
+void attach(const char *policy)
+{
+	lbctl_ok("attach", "--name", "web", "--policy", policy, ":8080", NULL);
+	map_stats();
+}
+
 /* --- clients --- */
 
 int open_fds[MANY];
@@ -373,6 +379,21 @@ bool books_are_right(void)
 			return false;
 	}
 	return true;
+}
+
+void expect_right_books(int ms)
+{
+	uint64_t end_ns = now_ns() + scaled_ms(ms) * 1000000;
+	int64_t said[LB_MIN_SLOTS];
+
+	while (!books_are_right() && now_ns() < end_ns)
+		harness_nap();
+	ask_sock_diag(said);
+	for (int slot = 0; slot < LB_MIN_SLOTS; slot++) {
+		if (stats[slot].live != said[slot])
+			fail_msg("live of slot %d is %lld, and by sock_diag %lld", slot,
+				 (long long)stats[slot].live, (long long)said[slot]);
+	}
 }
 
 bool slot_is_right(int slot)

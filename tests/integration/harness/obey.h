@@ -85,6 +85,8 @@ extern struct lb_stats *stats; /* of service web */
 
 /* Attaches PORT as service web and maps its books. */
 void attach(const char *policy);
+/* Of a service web that is there. */
+void map_stats(void);
 void unmap_stats(void);
 /* Sums over all slots; a count below 0 is a failure. */
 int64_t live_sum(void);
@@ -92,6 +94,8 @@ uint64_t opened_sum(void);
 /* Whether `live` is what sock_diag and /proc say: of every slot, of one. */
 bool books_are_right(void);
 bool slot_is_right(int slot);
+/* Fails the test with what differs unless the books are right within ms. */
+void expect_right_books(int ms);
 int slot_of_process(pid_t pid);
 /* `live` of the first four slots. */
 void expect_live(int64_t a, int64_t b, int64_t c, int64_t d);
