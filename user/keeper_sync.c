@@ -234,11 +234,16 @@ void keeper_sync_if_changed(struct keeper *keeper)
 	keeper_sync(keeper);
 }
 
-/* What fails before anything has worked (another service has the port) will go on failing. */
+/*
+ * What fails before anything has worked (another service has the port) will go on failing. While all
+ * end, sockets go in the middle of a look, and that is no trouble.
+ */
 static void report_trouble(struct keeper *keeper, const struct trouble *trouble)
 {
+	if (keeper->stopping)
+		return;
 	say_trouble(keeper, trouble);
-	if (keeper->was_online || keeper->stopping)
+	if (keeper->was_online)
 		return;
 	keeper->exit_status = trouble->status;
 	keeper_stop(keeper);
