@@ -213,7 +213,7 @@ struct siege {
 void siege_run(struct siege *siege, const char *url, const char *concurrency, const char *repeat);
 
 struct wrk {
-	unsigned long requests, socket_errors, bad_answers;
+	unsigned long requests, socket_errors, bad_answers, longest_us;
 };
 /* wrk with one connection per request; wrk_stop() ends it early, wrk_wait() waits for its end. */
 #define WRK_UNTIL_STOPPED 2000 /* seconds */

@@ -286,6 +286,26 @@ void wrk_stop(const struct job *job)
 	kill(job->pid, SIGINT);
 }
 
+/* The third of "Latency", the average, the deviation, the most. */
+static unsigned long longest_us(const char *out)
+{
+	static const struct {
+		const char *unit;
+		double us;
+	} units[] = { { "us", 1 }, { "ms", 1e3 }, { "s", 1e6 }, { "m", 60e6 } };
+	const char *line = strstr(out, "Latency ");
+	double most;
+	char unit[8];
+
+	if (!line || sscanf(line, "Latency %*s %*s %lf%7[a-z]", &most, unit) != 2)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (!strcmp(unit, units[i].unit))
+			return most * units[i].us;
+	}
+	return 0;
+}
+
 void wrk_wait(struct job *job, struct wrk *wrk)
 {
 	struct output output;
@@ -300,6 +320,7 @@ void wrk_wait(struct job *job, struct wrk *wrk)
 	while (line > output.out && line[-1] >= '0' && line[-1] <= '9')
 		line--;
 	wrk->requests = strtoul(line, NULL, 10);
+	wrk->longest_us = longest_us(output.out);
 	line = strstr(output.out, "Socket errors:");
 	if (line && sscanf(line, "Socket errors: connect %lu, read %lu, write %lu, timeout %lu",
 			   &errors[0], &errors[1], &errors[2], &errors[3]) == 4)
