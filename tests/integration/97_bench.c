@@ -352,7 +352,7 @@ static void test_story_counts_each_worker(void **state)
 	if (output.status)
 		fail_msg("%s", output.err);
 	result = bench_json(&output);
-	assert_int_equal(json_array_size(json_object_get(result, "peers")), 4);
+	assert_int_equal(json_array_size(json_object_get(result, "peers")), 5);
 	json_array_foreach(json_object_get(result, "peers"), i, peer) {
 		const char *name = json_string_value(json_object_get(peer, "peer"));
 		long long sum = 0;
@@ -371,7 +371,7 @@ static void test_story_counts_each_worker(void **state)
 			long long count = json_integer_value(json_array_get(connections, worker));
 
 			sum += count;
-			if (!strcmp(name, "node-master") || !strcmp(name, "lbctl-run"))
+			if (!strcmp(name, "node-master") || !strcmp(name, "lbctl-run-rr"))
 				assert_int_equal(count, 50);
 		}
 		assert_int_equal(sum, 200);

