@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * lbctl set-weight, set-limit, drain, resume: change a worker's row, then publish a table that follows it.
- * If the table can't be built the rows go back to what they were.
+ * lbctl set-weight, set-limit, drain, resume: change a worker's row, then publish a table that
+ * follows it. If the table can't be built the rows go back to what they were.
  */
 #include <errno.h>
 #include <stdio.h>

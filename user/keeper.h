@@ -209,7 +209,7 @@ void keeper_finish_operation(struct keeper *keeper, int status, const char *form
 void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Calls `handler` once, in so many milliseconds, and no more for what the timer was set to before. */
+/* Calls `handler` once, in so many milliseconds; what the timer was set to before is void. */
 void keeper_set_timer(struct keeper *keeper, sd_event_source **timer, uint64_t ms,
 		      sd_event_time_handler_t handler, void *arg);
 
