@@ -42,6 +42,7 @@ packages_of() {
 		strace strace
 		python3 python3
 		python3-jsonschema jsonschema.py
+		gnuplot-nox gnuplot
 		jq jq
 		gawk gawk
 		util-linux unshare

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "integration/harness/benches.h"
 #include "harness.h"
@@ -128,6 +129,8 @@ static void test_the_report_is_one_page(void **state)
 		if (!strstr(page, wanted[i]))
 			fail_msg("not on the page: %s", wanted[i]);
 	}
+	assert_non_null(strstr(page, "<svg"));
+	assert_int_equal(access(HARNESS_DIR "/bench/S1-latency.png", R_OK), 0);
 	assert_null(strstr(page, "http:"));
 	assert_null(strstr(page, "https:"));
 	assert_null(strstr(page, "src="));
