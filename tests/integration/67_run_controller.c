@@ -127,6 +127,7 @@ static void test_worker_dies_without_controller(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
+	needs(migrate);
 	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	run_kill(&run);
@@ -146,6 +147,7 @@ static void test_worker_dies_while_controller_is_stopped(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
+	needs(migrate);
 	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	kill(run.pid, SIGSTOP);

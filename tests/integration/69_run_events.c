@@ -107,6 +107,7 @@ static void test_killed(void **state)
 	char words[160];
 
 	(void)state;
+	needs(migrate);
 	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
 	run_start_verb(&events, "events", "events", "web", "--json", NULL);
