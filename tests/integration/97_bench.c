@@ -239,6 +239,7 @@ static void test_sweep_finds_service_and_knee(void **state)
 	knee = json_object_get(result, "knee");
 	assert_string_equal(json_string_value(json_object_get(knee, "kind")), "found");
 	assert_true(bench_number(knee, "users") == 4 || bench_number(knee, "users") == 8);
+	assert_true(json_number_value(json_object_get(knee, "noise")) > 0);
 	assert_true(bench_number(knee, "limit") >= 1 && bench_number(knee, "limit") <= 4);
 	json_decref(result);
 	assert_int_equal(entries_of(SWEEP_DIR), has_program("gnuplot") ? 4 : 2);

@@ -35,6 +35,25 @@ unsigned int sweep_limit(const struct sweep *sweep)
 	return ceil(sweep->knee.high / sweep->served.workers);
 }
 
+double sweep_noise(const struct sweep *sweep)
+{
+	double noise[SWEEP_MAX_STEPS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sweep->nr_by_users; i++) {
+		const struct sweep_step *step = &sweep->by_users[i];
+		double least = step->rates[0], most = least;
+
+		for (unsigned int round = 1; round < step->rounds; round++) {
+			least = fmin(least, step->rates[round]);
+			most = fmax(most, step->rates[round]);
+		}
+		if (step->rate > 0)
+			noise[n++] = (most - least) / step->rate;
+	}
+	return median(noise, n);
+}
+
 /* What of the work is behind us. */
 struct progress {
 	unsigned int done, all;

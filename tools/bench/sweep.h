@@ -54,6 +54,12 @@ size_t sweep_steps(uint64_t from, uint64_t to, size_t n, uint64_t *values);
 /* The advised setting `limit` of each worker; 0 = there is no advice. */
 unsigned int sweep_limit(const struct sweep *sweep);
 
+/*
+ * By how much the rounds of a step differ: highest minus lowest throughput by its median, and of that
+ * the median over the steps by users. 0.1 = 10 %.
+ */
+double sweep_noise(const struct sweep *sweep);
+
 /* sweep_report.c */
 void sweep_text(FILE *out, const struct sweep *sweep);
 json_t *sweep_json(const struct sweep *sweep);

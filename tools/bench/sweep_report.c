@@ -13,6 +13,7 @@
 #include "sweep.h"
 
 #define GNUPLOT_MS 30000
+#define NOISY 0.25
 
 static const char *const kind_words[] = {
 	[KNEE_FOUND] = "found",
@@ -68,6 +69,7 @@ static void print_by_repetitions(FILE *out, const struct sweep *sweep)
 static void print_knee(FILE *out, const struct sweep *sweep)
 {
 	const struct sweep_step *step = at_knee(sweep);
+	double noise = sweep_noise(sweep);
 
 	fputs("\nknee:    ", out);
 	switch (sweep->knee.kind) {
@@ -88,6 +90,12 @@ static void print_knee(FILE *out, const struct sweep *sweep)
 		fputs("not looked for: that takes 4 different steps\n", out);
 	}
 	fprintf(out, "method:  %s\n", KNEE_METHOD);
+	if (sweep->rounds > 1)
+		fprintf(out, "noise:   rounds of a step differ by %.0f %%%s\n", 100 * noise,
+			noise > NOISY ?
+				": too much to trust this; more --rounds, --seconds or rest "
+				"for the machine help" :
+				"");
 }
 
 static void print_setting(FILE *out, const struct sweep *sweep)
@@ -165,8 +173,8 @@ static json_t *steps_json(const struct sweep_step *steps, size_t n)
 
 static json_t *knee_json(const struct sweep *sweep)
 {
-	json_t *object = json_pack("{s:s, s:s}", "kind", kind_words[sweep->knee.kind], "method",
-				   KNEE_METHOD);
+	json_t *object = json_pack("{s:s, s:s, s:f}", "kind", kind_words[sweep->knee.kind],
+				   "method", KNEE_METHOD, "noise", sweep_noise(sweep));
 
 	if (sweep->knee.kind != KNEE_FOUND)
 		return object;
