@@ -405,8 +405,10 @@ static void test_policies(void **state)
 }
 
 static const char both_server[] =
-	"import os, socket, threading, time\n"
+	"import os, socket, sys, threading, time\n"
 	"t = socket.socket()\n"
+	"if 'reuseport' in sys.argv:\n"
+	"    t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
 	"t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
 	"t.bind(('', 8080))\n"
 	"t.listen(100)\n"
@@ -458,6 +460,20 @@ static void test_with_tcp(void **state)
 	run_stop(&run);
 }
 
+/* A program shares the port of TCP by itself: without --port 8080 that is not the service's. */
+static void test_without_tcp(void **state)
+{
+	(void)state;
+	file_write(SERVER, both_server);
+	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--", "python3", SERVER,
+		  "reuseport", NULL);
+	run_expect_up(&run, 2);
+	show_read("dns", &show);
+	assert_int_equal(show.nr_listeners, 1);
+	run_expect_lines(&run, " listening on udp/0.0.0.0:8080", 2);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +489,7 @@ int main(int argc, char **argv)
 		runs_test(test_next_keeper),
 		runs_test(test_policies),
 		runs_test(test_with_tcp),
+		runs_test(test_without_tcp),
 	};
 
 	(void)argc;
