@@ -39,7 +39,7 @@ int join_check(int fd, struct trouble *trouble)
 	else if (protocol == IPPROTO_MPTCP)
 		why = "it is an MPTCP socket, which the kernel can't steer; make a plain TCP one";
 	else if (protocol != IPPROTO_TCP || option(fd, SO_TYPE) != SOCK_STREAM)
-		why = "it is not a TCP socket, and only TCP is steered so far";
+		why = "it is not a TCP socket, and only those can join";
 	else if (option(fd, SO_REUSEPORT) != 1)
 		why = "SO_REUSEPORT is not set; set it before bind()";
 	else if (option(fd, SO_ACCEPTCONN) != 1)

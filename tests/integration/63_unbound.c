@@ -34,14 +34,15 @@ static void write_files(const char *threads, const char *reuseport)
 	char conf[1024];
 	FILE *names;
 
-	snprintf(conf, sizeof(conf),
-		 "server:\n num-threads: %s\n so-reuseport: %s\n interface: 127.0.0.1@5300\n"
-		 " do-daemonize: no\n do-tcp: no\n chroot: \"\"\n username: \"\"\n"
-		 " pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n"
-		 " local-zone: \"test.\" static\n"
-		 " local-data: \"a.test. A 192.0.2.1\"\n"
-		 "remote-control:\n control-enable: no\n",
-		 threads, reuseport);
+	snprintf(
+		conf, sizeof(conf),
+		"server:\n num-threads: %s\n so-reuseport: %s\n interface: 127.0.0.1@5300\n"
+		" do-daemonize: no\n do-tcp: no\n chroot: \"\"\n directory: \"\"\n username: \"\"\n"
+		" pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n"
+		" local-zone: \"test.\" static\n"
+		" local-data: \"a.test. A 192.0.2.1\"\n"
+		"remote-control:\n control-enable: no\n",
+		threads, reuseport);
 	file_write(CONF, conf);
 	names = fopen(NAMES, "w");
 	assert_non_null(names);

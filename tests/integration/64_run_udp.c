@@ -16,6 +16,7 @@
 
 #define SERVER HARNESS_DIR "/udp_server.py"
 #define EACH 25
+#define SLOW_MS "60000" /* for Python to start on a machine that is emulated and busy */
 
 static struct run run;
 static struct show show;
@@ -59,9 +60,9 @@ static const char server[] =
 static void start(const char *n, const char *work, const char *address)
 {
 	file_write(SERVER, server);
-	run_start(&run, "dns", "-n", n, "--port", "udp/8080", "--kill-timeout", "20000", "--",
-		  "python3", SERVER, work, address, probe_features()->share ? NULL : "reuseaddr",
-		  NULL);
+	run_start(&run, "dns", "-n", n, "--port", "udp/8080", "--kill-timeout", "20000",
+		  "--ready-timeout", SLOW_MS, "--", "python3", SERVER, work, address,
+		  probe_features()->share ? NULL : "reuseaddr", NULL);
 	run_expect_up(&run, atoi(n));
 	stalls_forgive();
 }
@@ -306,9 +307,9 @@ static void test_never_read(void **state)
 
 	(void)state;
 	file_write(SERVER, server);
-	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--kill-timeout", "700", "--",
-		  "python3", SERVER, "0", "0.0.0.0", probe_features()->share ? NULL : "reuseaddr",
-		  NULL);
+	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--kill-timeout", "700",
+		  "--ready-timeout", SLOW_MS, "--", "python3", SERVER, "0", "0.0.0.0",
+		  probe_features()->share ? NULL : "reuseaddr", NULL);
 	run_pids(&run, pids, 2);
 	stalls_forgive();
 	kill(pids[1], SIGSTOP);
@@ -439,8 +440,8 @@ static void test_with_tcp(void **state)
 
 	(void)state;
 	file_write(SERVER, both_server);
-	run_start(&run, "dns", "-n", "2", "--port", "8080", "--port", "udp/8080", "--", "python3",
-		  SERVER, NULL);
+	run_start(&run, "dns", "-n", "2", "--port", "8080", "--port", "udp/8080", "--ready-timeout",
+		  SLOW_MS, "--", "python3", SERVER, NULL);
 	run_expect_lines(&run, "is online", 2);
 	run_expect_lines(&run, " listening on 0.0.0.0:8080", 2);
 	run_expect_lines(&run, " listening on udp/0.0.0.0:8080", 2);
