@@ -192,9 +192,13 @@ static void test_other_sockets(void **state)
 /* A port that --port does not name is not shared, and the user is told how it would be. */
 static void test_port_that_is_not_named(void **state)
 {
+	char ready_ms[16];
+
 	(void)state;
+	/* by then Python must have bound it */
+	snprintf(ready_ms, sizeof(ready_ms), "%u", (unsigned int)scaled_ms(6000));
 	file_write(SERVER, server);
-	run_start(&run, "dns", "-n", "2", "--ready-timeout", "1000", "--", "python3", SERVER, "0",
+	run_start(&run, "dns", "-n", "2", "--ready-timeout", ready_ms, "--", "python3", SERVER, "0",
 		  "0.0.0.0", NULL);
 	wait_until(run_lines(&run, "; --port udp/8080 shares the UDP port that it has"), RUN_MS);
 	wait_until(run_lines(&run, "port udp/8080 is not shared, so one worker can have it"),
