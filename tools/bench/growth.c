@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "client.h"
+#include "cmd.h"
 #include "state.h"
 
 #define FIRST_PORT 7000
@@ -85,9 +86,13 @@ static double run_lbctl(const struct world *world, const char *const args[])
 		execv(path, (char *const *)argv);
 		_exit(127);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+	if (pid < 0)
 		return -1;
-	return (client_now_ns() - begin_ns) / 1e6;
+	while (waitpid(pid, &status, 0) != pid) {
+		if (errno != EINTR)
+			return -1;
+	}
+	return status ? -1 : (client_now_ns() - begin_ns) / 1e6;
 }
 
 static double attach(const struct world *world, const char *name, uint16_t port)
@@ -120,8 +125,8 @@ int growth_attach(const struct world *world, unsigned int workers, unsigned int 
 
 	for (unsigned int i = 0; i < rounds && !err; i++) {
 		attach_ms[i] = attach(world, "growth", FIRST_PORT);
-		detach_ms[i] = detach(world, "growth");
-		if (attach_ms[i] < 0 || detach_ms[i] < 0)
+		detach_ms[i] = attach_ms[i] < 0 ? -1 : detach(world, "growth");
+		if (attach_ms[i] < 0 || detach_ms[i] < 0 || cmd_stop)
 			err = -ECANCELED;
 	}
 	close_listeners(&listeners);
@@ -266,7 +271,7 @@ static int grow_to(const struct world *world, unsigned int number, struct servic
 
 	while (services->attached < number) {
 		ms[n] = add_service(world, services);
-		if (ms[n++] < 0)
+		if (ms[n++] < 0 || cmd_stop)
 			return -ECANCELED;
 	}
 	out->services = number;

@@ -16,6 +16,8 @@ OTHERS = ["#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#999999"]
 PEER = "#E69F00"
 MOST_BARS = 16  # of a peer: more say nothing
 FASTEST, SLOWEST = 1, 99.95  # percent, the ends of the axis
+CELL = 50, 34  # of the heat map, pixels
+CHARACTER = 8  # about, pixels
 CLAMP = 2  # doublings at which the heat map's colours end
 
 SETUP = """
@@ -86,6 +88,7 @@ set xrange [-1.2:{x - 1.3}]
 set yrange [0:{max(1.3, top * 1.2)}]
 set ylabel "connections, as shares of an even spread"
 set xtics rotate by 35 right scale 0 ({", ".join(tics)})
+set rmargin 3
 set arrow from graph 0,first 1 to graph 1,first 1 nohead lc rgb "#444444" dt 2 front
 plot $bars using 1:2:3 with boxes lc rgb variable notitle, \\
 	NaN with boxes lc rgb "{BLUE}" title "steered by lbctl", \\
@@ -199,8 +202,12 @@ def cell(scenario, name):
     times = data.advantage(scenario, peer) if peer else None
     if times is None:
         return None
-    text = "ours" if peer["peer"] == peer["ours"] else \
-        f"{times:.2f}" if times < 9.95 else f"{times:,.0f}"
+    if peer["peer"] == peer["ours"]:
+        text = "ours"
+    elif times < 0.1:
+        text = f"1/{1 / times:,.0f}"
+    else:
+        text = f"{times:.2f}" if times < 9.95 else f"{times:,.0f}"
     return max(-CLAMP, min(CLAMP, math.log2(times))), text
 
 
@@ -219,13 +226,23 @@ def draw_heat(path, scenarios):
         if columns[x][1] != columns[x - 1][1]:
             lines.append(f"set arrow from {x - 0.5},graph 0 to {x - 0.5},graph 1 nohead "
                          'lw 2 lc rgb "#666666" front')
+    rows = [f"{s['scenario']}: {data.metric_words(s['metric'])}" for s in scenarios]
     xtics = ", ".join(f"{quote(name)} {x}" for x, (name, _) in enumerate(columns))
-    ytics = ", ".join(f"{quote(s['scenario'] + ': ' + data.metric_words(s['metric']))} {y}"
-                      for y, s in enumerate(scenarios))
-    return draw(path, 460 + 48 * len(columns), 230 + 34 * len(scenarios), f"""
+    ytics = ", ".join(f"{quote(row)} {y}" for y, row in enumerate(rows))
+    left = 20 + CHARACTER * max(map(len, rows))
+    below = 30 + CHARACTER * max(len(name) for name, _ in columns) * 2 // 3
+    right, bottom = left + CELL[0] * len(columns), below + CELL[1] * len(scenarios)
+    width, height = max(right + 180, 640), max(bottom, below + 150) + 60
+    return draw(path, width, height, f"""
 {block("cells", cells)}
-set title "How many times better lbctl's figure is than the peer's" font ",14"
-set rmargin 22
+set label "How many times better lbctl's figure is than the peer's" \\
+	at screen 0.5, screen {1 - 25 / height} center font ",14"
+set lmargin at screen {left / width}
+set rmargin at screen {right / width}
+set bmargin at screen {below / height}
+set tmargin at screen {bottom / height}
+set colorbox user origin screen {(right + 20) / width}, screen {below / height} \\
+	size screen {20 / width}, screen {(max(bottom, below + 150) - below) / height}
 unset key
 unset grid
 set border 0
