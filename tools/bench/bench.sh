@@ -16,9 +16,8 @@ node="node-cluster,node-reuseport,pm2,lbctl-run"
 
 quick() {
 	"$bench" S1 --rounds 3 --out "$out" --peers "$demo,nginx,nginx-reuseport,nginx-lbctl,$node"
-	"$bench" S2 --rounds 3 --out "$out" --peers "$demo,$node,lbctl-run-least-conn"
-	"$bench" S3 --rounds 2 --out "$out" \
-		--peers "$demo,nginx,nginx-reuseport,$node,lbctl-run-least-conn"
+	"$bench" S2 --rounds 3 --out "$out" --peers "$demo,$node"
+	"$bench" S3 --rounds 2 --out "$out" --peers "$demo,nginx,nginx-reuseport,$node"
 	"$bench" S6 --rounds 1 --out "$out" \
 		--peers "hash,lbctl-rr,lbctl-least-conn,nginx,nginx-reuseport,$node"
 	"$bench" S7 --rounds 1 --out "$out" \

@@ -111,10 +111,10 @@ def tail(percent):
 
 
 def our_style(name, others):
-    """rr, the policy of those that name none, is blue and least-conn black in every picture."""
-    if "least-conn" in name:
+    """least-conn, the policy of those that name none, is blue and rr black in every picture."""
+    if name.endswith("-rr"):
         return f'lw 2.6 dt 1 lc rgb "{BLACK}"'
-    if name.endswith(("-rr", "-run", "-lbctl")):
+    if name.endswith(("-least-conn", "-run", "-lbctl")):
         return f'lw 2.6 dt 1 lc rgb "{BLUE}"'
     return f'lw 2.2 dt {2 + others // 2} lc rgb "{BLACK if others % 2 else BLUE}"'
 
@@ -269,10 +269,10 @@ VARIANT_STYLES = {  # colour, dashes
     "empty": ("#999999", 2),
     "fixed": ("#999999", 1),
     "kernel": ("#999999", 3),
-    "rr": (BLUE, 1),
+    "rr": (BLACK, 1),
     "random": (OTHERS[3], 1),
     "hash": (OTHERS[4], 1),
-    "least-conn": (BLACK, 1),
+    "least-conn": (BLUE, 1),
     "least-load": (OTHERS[0], 1),
     "least-load, all stale": (OTHERS[0], 2),
     "least-latency": (OTHERS[1], 1),
