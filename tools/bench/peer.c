@@ -125,6 +125,22 @@ static int set_up(struct peer_run *run)
 	return 0;
 }
 
+/* Takes out what colours a terminal: ESC [ numbers letter. */
+static void drop_colours(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from;) {
+		if (from[0] == '\033' && from[1] == '[') {
+			from += 2 + strspn(from + 2, "0123456789;");
+			from += *from != '\0';
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = '\0';
+}
+
 void peer_last_words(const struct peer_run *run, char *out, size_t size)
 {
 	_cleanup_fclose_ FILE *file = NULL;
@@ -135,6 +151,7 @@ void peer_last_words(const struct peer_run *run, char *out, size_t size)
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';
+		drop_colours(line);
 		if (*line)
 			snprintf(out, size, "%s", line);
 	}
