@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -364,10 +365,15 @@ pid_t rescue_start(const char *service, uint32_t slot, pid_t keeper, struct samp
 
 	if (pid < 0)
 		return -errno;
+	if (pid)
+		return pid;
+	/*
+	 * Clients wait for these few milliseconds of work, and a worker is held still in them: on a
+	 * busy host (a worker in a loop makes it one) they come first, where CAP_SYS_NICE allows it.
+	 */
+	setpriority(PRIO_PROCESS, 0, -20);
 	/* all it has goes with it, and so do the threads that could not be let go yet */
-	if (!pid)
-		_exit(rescue_run(service, slot, keeper, sampler));
-	return pid;
+	_exit(rescue_run(service, slot, keeper, sampler));
 }
 
 enum rescue_result rescue_end(const char *service, int status)
