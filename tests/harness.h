@@ -214,6 +214,7 @@ void siege_run(struct siege *siege, const char *url, const char *concurrency, co
 
 struct wrk {
 	unsigned long requests, socket_errors, bad_answers, longest_us;
+	char errors[96]; /* connect, read, write, timeout */
 };
 /* wrk with one connection per request; wrk_stop() ends it early, wrk_wait() waits for its end. */
 #define WRK_UNTIL_STOPPED 2000 /* seconds */
@@ -286,9 +287,9 @@ extern bool stalls_count;
 void stalls_forgive(void);
 
 /*
- * A slot of the service's first listener gets its share at once after a rescue, and not a probe a
- * second first, so that the next rescue may follow; until this is called with false.
+ * What was rescued of the service's first listener gets its share again from now on, without a probe
+ * first.
  */
-void holds_forgive(const char *service, bool forgive);
+void holds_end(const char *service);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -55,19 +56,13 @@ static unsigned int between(unsigned int least, unsigned int most)
 /* --- the servers --- */
 
 static const char *const harmless_of_run[] = {
-	"; the first TCP port",
-	" started, pid ",
-	" listening on ",
-	" is online",
-	" does not accept; ",
-	" accepts again,",
-	" moved to others",
-	"no other worker accepts",
-	" stopping; ",
-	"web: watching; ",
-	" exited",
-	" killed by SIGTERM",
-	NULL,
+	"; the first TCP port",	   " started, pid ",
+	" listening on ",	   " is online",
+	" does not accept; ",	   " accepts again,",
+	" moved to others",	   "no other worker accepts",
+	"could not be held still", " stopping; ",
+	"web: watching; ",	   " exited",
+	" killed by SIGTERM",	   NULL,
 };
 
 static void stop_run(void)
@@ -321,10 +316,12 @@ static void rescue_one(struct sampler *sampler)
 	switch (rescue_end("web", status)) {
 	case RESCUE_DONE:
 		sums.by_hand++;
+		holds_end("web");
 		break;
 	case RESCUE_NOTHING_WAITS:
 		break;
 	case RESCUE_NO_OTHER:
+	case RESCUE_NOT_STILL: /* a worker that gets no CPU for a while */
 		sums.refused++;
 		break;
 	default:
@@ -364,7 +361,7 @@ static void expect_quiet(void)
 }
 
 /*
- * Some seconds of load. By hand: rescues of any worker too, which then gets its share at once.
+ * Some seconds of load. By hand: rescues of any worker too, and each gets its share again at once.
  * Else the keeper alone rescues, and a worker that was rescued has to accept its probe first.
  */
 static void soak_round(uint64_t want, struct sampler *sampler)
@@ -373,10 +370,12 @@ static void soak_round(uint64_t want, struct sampler *sampler)
 	struct job traffic;
 	struct wrk wrk;
 
-	holds_forgive("web", sampler != NULL);
 	wrk_start(&traffic, URL, "32", 100);
+	/* who stops and wakes comes before who makes load: the CPUs are never idle here */
+	setpriority(PRIO_PROCESS, 0, -20);
 	while (now_ns() < end_ns && rescued() < want)
 		step(sampler);
+	setpriority(PRIO_PROCESS, 0, 0);
 	wake_due(UINT64_MAX);
 	wrk_stop(&traffic);
 	wrk_wait(&traffic, &wrk);
@@ -410,7 +409,7 @@ static void tell_sums(unsigned int lines)
 		out += show.worker[i].migrated_out;
 		assert_int_equal(show.worker[i].live, 0);
 	}
-	print_message("%llu rescues (%u by hand of %u tries, %u without another worker), %llu "
+	print_message("%llu rescues (%u by hand of %u tries, %u refused), %llu "
 		      "connections moved; %u stops, %u blocks; %lu requests and %u of connections "
 		      "kept, the slowest %lu and %llu ms; books right %u times; %u lines of log\n",
 		      (unsigned long long)rescued(), sums.by_hand, sums.tried, sums.refused,

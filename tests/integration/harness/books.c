@@ -60,13 +60,13 @@ void *map_mmap(const char *service, const char *name, size_t bytes)
 	return at;
 }
 
-void holds_forgive(const char *service, bool forgive)
+void holds_end(const char *service)
 {
 	const size_t bytes = LB_MIN_SLOTS * sizeof(struct lb_stall);
 	struct lb_stall *stalls = map_mmap(service, "listener0/lb_stalls", bytes);
 
 	for (int slot = 0; slot < LB_MIN_SLOTS; slot++)
-		stalls[slot].accepted_ns = forgive ? UINT64_MAX : stalls[slot].rescued_ns;
+		stalls[slot].accepted_ns = stalls[slot].rescued_ns;
 	munmap(stalls, bytes);
 }
 

@@ -325,6 +325,8 @@ void wrk_wait(struct job *job, struct wrk *wrk)
 	if (line && sscanf(line, "Socket errors: connect %lu, read %lu, write %lu, timeout %lu",
 			   &errors[0], &errors[1], &errors[2], &errors[3]) == 4)
 		wrk->socket_errors = errors[0] + errors[1] + errors[2] + errors[3];
+	if (line)
+		snprintf(wrk->errors, sizeof(wrk->errors), "%.*s", (int)strcspn(line, "\n"), line);
 	line = strstr(output.out, "Non-2xx or 3xx responses:");
 	if (line)
 		wrk->bad_answers = number_after(line, "responses:");
@@ -334,6 +336,6 @@ void wrk_wait(struct job *job, struct wrk *wrk)
 void wrk_expect_no_failure(const struct wrk *wrk)
 {
 	if (wrk->socket_errors || wrk->bad_answers || !wrk->requests)
-		fail_msg("wrk: %lu requests, %lu socket errors, %lu answers that are not 2xx",
-			 wrk->requests, wrk->socket_errors, wrk->bad_answers);
+		fail_msg("wrk: %lu requests, %lu socket errors (%s), %lu answers that are not 2xx",
+			 wrk->requests, wrk->socket_errors, wrk->errors, wrk->bad_answers);
 }
