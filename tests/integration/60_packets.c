@@ -29,7 +29,8 @@ static void start_service(void)
 
 /*
  * What was accepted counts, not only what was selected. A SYN whose port pair lingers in TIME-WAIT
- * goes on from there, with a half-open request as ever and no cookie.
+ * goes on from there, with a half-open request as ever and no cookie. Where two CPUs take a client's
+ * ACK and its request at once, both are the end of the handshake, for the kernel and in the books.
  */
 static void expect_exact_with_cookies(const char *to)
 {
@@ -40,7 +41,7 @@ static void expect_exact_with_cookies(const char *to)
 	clients_run(&clients, (struct client_plan){ .to = to, .connections = 400 });
 	clients_expect(&clients, WORKERS, hundreds);
 	cookies = kernel_counter("TcpExtSyncookiesRecv") - cookies;
-	assert_in_range(cookies, 300, 400);
+	assert_true(cookies >= 300);
 	books_expect("web", &before, .cursor = 400, .selected = { 100, 100, 100, 100 },
 		     .ack_recent = cookies);
 }
