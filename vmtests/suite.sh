@@ -7,7 +7,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 log=${LB_TEST_LOG:-build/tests/log}
 
-echo "vmtest: kernel $(uname -r)"
+# a guest's firmware leaves its first line unfinished
+printf '\nvmtest: kernel %s\n' "$(uname -r)"
 build/lbctl doctor | sed -En 's/^(no|warn|FAIL) +/vmtest: lacks /p'
 tests/run-integration.sh -- "$@"
 status=$?
