@@ -38,7 +38,7 @@ struct server {
 
 static struct {
 	unsigned int by_hand, tried, refused, stops, blocks, kept, quiet;
-	unsigned long requests, longest_us, late;
+	unsigned long requests, longest_us;
 	uint64_t slowest_ns;
 } sums;
 
@@ -379,9 +379,6 @@ static void soak_round(uint64_t want, struct sampler *sampler)
 	wake_due(UINT64_MAX);
 	wrk_stop(&traffic);
 	wrk_wait(&traffic, &wrk);
-	/* late is the worst that may happen to a request, and only where CPUs are scarce */
-	sums.late += wrk.late;
-	wrk.socket_errors -= wrk.late;
 	wrk_expect_no_failure(&wrk);
 	sums.requests += wrk.requests;
 	if (wrk.longest_us > sums.longest_us)
@@ -412,15 +409,14 @@ static void tell_sums(unsigned int lines)
 		out += show.worker[i].migrated_out;
 		assert_int_equal(show.worker[i].live, 0);
 	}
-	print_message(
-		"%llu rescues (%u by hand of %u tries, %u refused), %llu "
-		"connections moved; %u stops, %u blocks; %lu requests and %u of connections "
-		"kept, the slowest %lu and %llu ms, %lu late; books right %u times; %llu left to "
-		"the kernel; %u lines of log\n",
-		(unsigned long long)rescued(), sums.by_hand, sums.tried, sums.refused,
-		(unsigned long long)in, sums.stops, sums.blocks, sums.requests, sums.kept,
-		sums.longest_us / 1000, (unsigned long long)sums.slowest_ns / 1000000, sums.late,
-		sums.quiet, (unsigned long long)show.fallback, lines);
+	print_message("%llu rescues (%u by hand of %u tries, %u refused), %llu "
+		      "connections moved; %u stops, %u blocks; %lu requests and %u of connections "
+		      "kept, the slowest %lu and %llu ms; books right %u times; %llu left to "
+		      "the kernel; %u lines of log\n",
+		      (unsigned long long)rescued(), sums.by_hand, sums.tried, sums.refused,
+		      (unsigned long long)in, sums.stops, sums.blocks, sums.requests, sums.kept,
+		      sums.longest_us / 1000, (unsigned long long)sums.slowest_ns / 1000000,
+		      sums.quiet, (unsigned long long)show.fallback, lines);
 	assert_int_equal(in, out);
 	assert_true(in > 0);
 	/* a slot can't be selected in the moment between its listener's end and its registration */
