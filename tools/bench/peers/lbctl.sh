@@ -11,7 +11,7 @@ start() {
 	until [ "$("$BENCH_BUILD/lbctl" scan --json | jq 'map(.sockets) | add')" = "$BENCH_WORKERS" ]; do
 		sleep 0.02
 	done
-	"$BENCH_BUILD/lbctl" attach --name bench --rescue --policy "$BENCH_POLICY" ":$BENCH_PORT"
+	"$BENCH_BUILD/lbctl" attach --name bench --policy "$BENCH_POLICY" ":$BENCH_PORT"
 	rm "$BENCH_DIR/wait"
 	exec "$BENCH_BUILD/lbctl" watch bench
 }
