@@ -82,6 +82,15 @@ enum verdict {
 	SKIPPED, /* draining, down, or its socket is closed */
 };
 
+/* A held worker that has gone on with its work needs no probe. */
+static __always_inline void look_for_work(struct lb_stall *stall, __u32 slot)
+{
+	const struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
+
+	if (stats && lb_is_at_work(stall, stats))
+		stall->accepted_ns = tick_clock_ns();
+}
+
 /*
  * Would the slot's queue do for a connection, or a datagram of so many bytes? What is unknown
  * does. With `taking` it gets one if so, and the books are kept.
@@ -97,6 +106,8 @@ static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_n
 		return FULL;
 	if (!stall)
 		return TAKEN;
+	if (lb_is_held(stall))
+		look_for_work(stall, slot);
 	if (is_stalled(stall, now, stall_ns)) {
 		counters = bpf_map_lookup_elem(&lb_counters, &zero);
 		if (!counters || !all_are_stalled(counters))

@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lb_inspect.h"
+#include "tick.bpf.h"
 
 #define TCP_CLOSE 7 /* of UDP: not connected; of TCP: a listener that was just closed */
 #define TCP_LISTEN 10
@@ -39,8 +40,6 @@ static __always_inline void describe_group(struct lb_listening *out, struct sock
 	out->prog_id = id ? id : LB_CLASSIC_PROGRAM;
 }
 
-const volatile __u64 lb_tick_ns = 4000000; /* length of a jiffy; lbctl knows */
-
 static __always_inline void describe(struct lb_listening *out, struct sock *sk)
 {
 	out->sock = (__u64)sk;
@@ -64,7 +63,7 @@ int lb_inspect(struct bpf_iter__tcp *ctx)
 	describe(&out, (struct sock *)skc);
 	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	out.oldest = (__u64)BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
-	out.now_ns = bpf_jiffies64() * lb_tick_ns;
+	out.now_ns = tick_clock_ns();
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return GO_ON;
 }
@@ -84,7 +83,7 @@ int lb_inspect_udp(struct bpf_iter__udp *ctx)
 		out.oldest = (__u64)BPF_CORE_READ(udp, reader_queue.next);
 	else if (BPF_CORE_READ(sk, sk_receive_queue.qlen))
 		out.oldest = (__u64)BPF_CORE_READ(sk, sk_receive_queue.next);
-	out.now_ns = bpf_jiffies64() * lb_tick_ns;
+	out.now_ns = tick_clock_ns();
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return GO_ON;
 }

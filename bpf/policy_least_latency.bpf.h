@@ -44,7 +44,7 @@ static __always_inline __u32 pick_least_latency(const struct decision *d)
 		return slot;
 	stats->selected_ns = now_ns;
 	if (lb_key_is_silent(least)) {
-		stats->probed = 1;
+		stats->pace.probed = 1;
 		count(&d->counters->slow_probes);
 	}
 	return slot;

@@ -10,6 +10,7 @@
 
 #include "lb_stall.h"
 #include "queue.bpf.h"
+#include "tick.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -18,17 +19,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lb_stall);
 } lb_stalls SEC(".maps");
-
-const volatile __u64 lb_tick_ns = 4000000; /* length of a jiffy; lbctl knows */
-
-/*
- * Nanoseconds of the tick clock: some milliseconds coarse, and a load instead of a call, which a
- * decision would feel. It has a beginning of its own; lbctl reads it where these programs tell it.
- */
-static __always_inline __u64 tick_clock_ns(void)
-{
-	return bpf_jiffies64() * lb_tick_ns;
-}
 
 /* Has the oldest waiting connection been that for stall_ns? */
 static __always_inline bool note_oldest(struct lb_stall *stall, const void *oldest, __u64 now_ns,

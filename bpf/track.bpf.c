@@ -12,6 +12,7 @@
 
 #include "lb_pace.h"
 #include "lb_pick.h"
+#include "tick.bpf.h"
 #include "track.bpf.h"
 
 #define PF_EXITING 4
@@ -75,34 +76,38 @@ static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 	/* it was open before anybody counted */
 	if (!counters || !opened_ns)
 		return;
-	if (stats->probed)
+	if (stats->pace.probed)
 		lb_pace_learn_probed(&stats->pace, sample_ns);
 	else
 		lb_pace_learn(&stats->pace, sample_ns);
-	stats->probed = 0;
+	stats->pace.probed = 0;
 	lb_pace_learn(&counters->pace, sample_ns);
 	counters->inverse_pace = lb_pace_inverse(&counters->pace);
 }
 
 /*
- * Does a process that ends close it? Only then is the owner of the socket's lock a task on its way
- * out; the reset of a client that ends comes from below, with the lock free. Where the lock can't
- * be read such a reset is taken for the worker's end, too, if the client is on this host.
+ * Who ends a connection: its worker has the socket's lock then, while a client's FIN or reset comes from
+ * below, with the lock free. A worker that does so is at work, or is a process that ends and cuts off
+ * what is open. Where the lock can't be read, a reset by a process of this host that ends is taken for
+ * the worker's end, too, and nothing for its work.
  */
-static __always_inline bool is_cut(struct bpf_sock_ops *ops)
+static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_stats *stats)
 {
 	struct task_struct *task;
 	struct sock *sk;
 
 	if (!lb_can_see_task)
-		return false;
+		return;
+	if (lb_can_cast) {
+		sk = bpf_rdonly_cast(ops->sk, bpf_core_type_id_kernel(struct sock));
+		if (!sk->sk_lock.owned)
+			return;
+	}
 	task = (struct task_struct *)bpf_get_current_task();
-	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
-		return false;
-	if (!lb_can_cast)
-		return true;
-	sk = bpf_rdonly_cast(ops->sk, bpf_core_type_id_kernel(struct sock));
-	return sk->sk_lock.owned;
+	if (BPF_CORE_READ(task, flags) & PF_EXITING)
+		count(&stats->cut);
+	else if (lb_can_cast)
+		stats->ended_ns = tick_clock_ns();
 }
 
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
@@ -120,8 +125,7 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 	if (stats) {
 		add(&stats->live, -1);
 		note_served(stats, moved ? moved->opened_ns : conn->opened_ns);
-		if (is_cut(ops))
-			count(&stats->cut);
+		note_who_ends(ops, stats);
 	}
 	if (moved)
 		bpf_map_delete_elem(&lb_moved, &cookie);

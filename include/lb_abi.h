@@ -14,7 +14,7 @@
 #include "lb_counters.h"
 #include "lb_policies.h"
 
-#define LB_ABI_VERSION 2
+#define LB_ABI_VERSION 3
 
 #define LB_MAX_WORKERS 1024
 /* A worker owns at most two slots: while a reload's new process serves, the old one drains. */
@@ -131,13 +131,14 @@ struct lb_stall {
 	__u64 oldest;	   /* what waits longest, as a number; 0 = nothing */
 	__u64 oldest_ns;   /* when it was first seen as that; written before it */
 	__u64 probed_ns;   /* when the held slot got a connection as a probe */
-	__u64 accepted_ns; /* when it was seen to have accepted one */
+	__u64 accepted_ns; /* when it was seen to have accepted one, or to be at work again */
 	__u32 half_open;   /* as last sampled */
 	__u32 queued;	   /* as last sampled */
 
-	__u64 rescued_ns; /* when its queue was last moved; the slot is held until it accepts */
-	__u64 since_ns;	  /* when the stall began for which it is held */
-	__u64 rescues;	  /* how often */
+	/* when its queue was last moved, while that goes on ahead of now; from then on it is held */
+	__u64 rescued_ns;
+	__u64 since_ns; /* when the stall began for which it is held */
+	__u64 rescues;	/* how often */
 };
 _Static_assert(sizeof(struct lb_stall) == 64, "lb_stall");
 
@@ -192,7 +193,8 @@ _Static_assert(sizeof(struct lb_load) == 64, "lb_load");
 /* What a connection takes: busy time per completion, as an average. See lb_pace.h. */
 struct lb_pace {
 	__u64 average_ns;
-	__u64 samples; /* 0 = none yet; no more are counted than the average is of */
+	__u32 samples; /* 0 = none yet; no more are counted than the average is of */
+	__u32 probed;  /* 1: the slot was given a connection to see whether it is still slow */
 };
 
 /*
@@ -214,8 +216,8 @@ struct lb_stats {
 	/* what least-latency goes by; see lb_pace.h */
 	__u64 began_ns; /* the busy time that the next completion ends */
 	struct lb_pace pace;
-	__u64 probed; /* 1: to see whether it is still slow it was given a connection */
-	__u64 cut;    /* accepted connections that were open when their process ended */
+	__u64 ended_ns; /* of the tick clock: when the worker itself last ended a connection */
+	__u64 cut;	/* accepted connections that were open when their process ended */
 };
 _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 

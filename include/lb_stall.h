@@ -8,7 +8,10 @@
 
 #include "lb_pick.h"
 
-/* A rescued worker gets one connection as a probe that long after the rescue or the last probe. */
+/*
+ * A rescued worker that shows no sign of life gets one connection as a probe that long after the rescue
+ * or the last probe. No rescue takes longer.
+ */
 #define LB_PROBE_NS 1000000000ULL
 /* A probe has ended its handshake by then. If it has not, the worker is trusted too early. */
 #define LB_PROBE_GRACE_NS 250000000ULL
@@ -27,6 +30,15 @@ static __always_inline __u64 lb_stall_age_ns(const struct lb_stall *stall, __u64
 static __always_inline int lb_is_held(const struct lb_stall *stall)
 {
 	return stall->accepted_ns < stall->rescued_ns;
+}
+
+/*
+ * Has the worker ended a connection by itself since its queue was rescued? Then it is at work, and will
+ * come to its queue.
+ */
+static __always_inline int lb_is_at_work(const struct lb_stall *stall, const struct lb_stats *stats)
+{
+	return stats->ended_ns > stall->rescued_ns;
 }
 
 /* Of a held slot with an empty queue: did it accept its probe? */

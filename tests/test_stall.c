@@ -36,6 +36,8 @@ static void test_hold(void **state)
 		struct lb_stall stall;
 		uint64_t now_ns;
 		int held, due, accepted;
+		uint64_t ended_ns;
+		int at_work;
 	} rows[] = {
 		{ "never rescued", { 0 }, 9 * SECOND, 0, 1, 0 },
 		{ "just rescued", { .rescued_ns = SECOND }, SECOND, 1, 0, 0 },
@@ -70,14 +72,41 @@ static void test_hold(void **state)
 		  1,
 		  0,
 		  0 },
+		{ "ended one before",
+		  { .rescued_ns = SECOND },
+		  SECOND + 1,
+		  1,
+		  0,
+		  0,
+		  .ended_ns = SECOND },
+		{ "ended one since",
+		  { .rescued_ns = SECOND },
+		  SECOND + 2,
+		  1,
+		  0,
+		  0,
+		  .ended_ns = SECOND + 1,
+		  .at_work = 1 },
+		{ "ends one while it is rescued",
+		  { .rescued_ns = SECOND + LB_PROBE_NS },
+		  SECOND + 2,
+		  1,
+		  0,
+		  0,
+		  .ended_ns = SECOND + 1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct lb_stats stats = { .ended_ns = rows[i].ended_ns };
 		int held = lb_is_held(&rows[i].stall);
 		int due = lb_probe_is_due(&rows[i].stall, rows[i].now_ns);
 		int accepted = lb_probe_is_accepted(&rows[i].stall, rows[i].now_ns);
+		int at_work = lb_is_at_work(&rows[i].stall, &stats);
 
+		if (at_work != rows[i].at_work)
+			fail_msg("%s: got at work %d, want %d", rows[i].name, at_work,
+				 rows[i].at_work);
 		if (held != rows[i].held || due != rows[i].due || accepted != rows[i].accepted)
 			fail_msg("%s: got held %d, due %d, accepted %d; want %d, %d, %d",
 				 rows[i].name, held, due, accepted, rows[i].held, rows[i].due,

@@ -164,7 +164,7 @@ static bool is_due(const struct stall_watch *watch, uint32_t slot, uint64_t now_
 		if (state->config->listeners[i].proto != LB_PROTO_TCP ||
 		    !state->listeners[i].queues[slot].cookie || !stall->oldest ||
 		    now_ns - watch->slots[slot].tried_ns < PAUSE_NS ||
-		    now_ns - stall->rescued_ns < PAUSE_NS)
+		    (int64_t)(now_ns - stall->rescued_ns) < (int64_t)PAUSE_NS)
 			continue;
 		if (rescue_ns < state->config->stall_ns)
 			rescue_ns = state->config->stall_ns;

@@ -41,7 +41,7 @@ struct target {
 	const struct member *member;
 	const struct procs_holder *from; /* whose descriptor was duplicated */
 	int fd;
-	uint64_t rescued_before_ns;
+	uint64_t rescued_before_ns, held_ns; /* when it was held before, and is now */
 };
 
 struct rescue {
@@ -122,23 +122,33 @@ static enum rescue_result find_targets(struct rescue *rescue)
 	return rescue->nr_targets ? RESCUE_DONE : RESCUE_NOTHING_WAITS;
 }
 
-/* From here on the slot gets no connection, but for a probe later. */
+/*
+ * From here on the slot gets no connection, whatever the worker does: a handshake that ends while the
+ * listener is shut down is reset. So the hold begins ahead of now.
+ */
 static void hold_slot(struct rescue *rescue)
 {
 	for (uint32_t i = 0; i < rescue->nr_targets; i++) {
 		struct lb_stall *stall = stall_of(rescue, &rescue->targets[i]);
 
-		if (stall->accepted_ns >= stall->rescued_ns)
+		if (!lb_is_held(stall))
 			stall->since_ns = stall->oldest ? stall->oldest_ns : rescue->now_ns;
-		__atomic_store_n(&stall->rescued_ns, rescue->now_ns, __ATOMIC_SEQ_CST);
+		rescue->targets[i].held_ns = rescue->now_ns;
+		__atomic_store_n(&stall->rescued_ns, rescue->now_ns + LB_PROBE_NS,
+				 __ATOMIC_SEQ_CST);
 	}
 }
 
-static void release_slot(struct rescue *rescue)
+/* The rescue has ended. If it moved nothing the slot is as it was. */
+static void let_go_of_slot(struct rescue *rescue, bool moved)
 {
-	for (uint32_t i = 0; i < rescue->nr_targets; i++)
-		__atomic_store_n(&stall_of(rescue, &rescue->targets[i])->rescued_ns,
-				 rescue->targets[i].rescued_before_ns, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < rescue->nr_targets; i++) {
+		const struct target *target = &rescue->targets[i];
+
+		__atomic_store_n(&stall_of(rescue, target)->rescued_ns,
+				 moved ? target->held_ns : target->rescued_before_ns,
+				 __ATOMIC_SEQ_CST);
+	}
 }
 
 static bool handshakes_go_on(struct rescue *rescue)
@@ -329,8 +339,7 @@ static enum rescue_result run_steps(struct rescue *rescue)
 		result = take_duplicate(rescue, &rescue->targets[i]);
 	if (result == RESCUE_DONE)
 		result = move_frozen(rescue);
-	if (result != RESCUE_DONE)
-		release_slot(rescue);
+	let_go_of_slot(rescue, result == RESCUE_DONE);
 	return result;
 }
 

@@ -126,7 +126,8 @@ uint64_t stall_age_at(const struct state *state, uint32_t listener, uint32_t slo
 	const struct lb_stall *stall = &state->listeners[listener].stalls[slot];
 	uint64_t age_ns = 0;
 
-	if (lb_is_held(stall) && (oldest || !lb_probe_is_accepted(stall, now_ns)))
+	if (lb_is_held(stall) && !lb_is_at_work(stall, &state->stats[slot]) &&
+	    (oldest || !lb_probe_is_accepted(stall, now_ns)))
 		return now_ns > stall->since_ns ? now_ns - stall->since_ns : 1;
 	if (oldest && oldest == stall->oldest && state->config->stall_ns)
 		age_ns = lb_stall_age_ns(stall, now_ns);

@@ -15,6 +15,7 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "probe.h"
+#include "stall.h"
 #include "track.skel.h"
 
 #define LINK_NAME "lb_track_link"
@@ -82,6 +83,7 @@ static int load_program(struct state *state)
 	if (!skel)
 		return -errno;
 	skel->rodata->lb_can_cast = probe_features()->cast;
+	skel->rodata->lb_tick_ns = stall_tick_ns();
 	skel->rodata->lb_can_see_task =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_current_task, NULL) ==
 		1;

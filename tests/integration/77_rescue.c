@@ -166,6 +166,25 @@ static int ask(const char *text)
 	return fd;
 }
 
+/*
+ * The worker has ended a connection since it was rescued: so it is at work again, and gets its share
+ * without a probe. Where the kernel can't tell, it has to accept one.
+ */
+static void expect_at_work(int worker)
+{
+	struct lb_stall *stalls;
+	unsigned int probes = 0;
+
+	wait_until(takes_part(worker), RUN_MS);
+	if (!probe_features()->cast)
+		return;
+	stalls = map_mmap("web", "listener0/lb_stalls", LB_MIN_SLOTS * sizeof(*stalls));
+	for (int slot = 0; slot < LB_MIN_SLOTS; slot++)
+		probes += stalls[slot].probed_ns != 0;
+	munmap(stalls, LB_MIN_SLOTS * sizeof(*stalls));
+	assert_int_equal(probes, 0);
+}
+
 /* A Node.js worker in an endless loop: others answer for it, and its own client in the end. */
 static void test_endless_loop(void **state)
 {
@@ -198,7 +217,7 @@ static void test_endless_loop(void **state)
 		looping += atoi(header + strlen("X-Worker: ")) == pids[i];
 	assert_int_equal(looping, 1);
 	assert_int_equal(clients_of(&clients, atoi(header + strlen("X-Worker: "))), 0);
-	wait_until(takes_part(atoi(header + strlen("X-Worker: "))), RUN_MS);
+	expect_at_work(atoi(header + strlen("X-Worker: ")));
 	assert_int_equal(run_lines(&run, "Error"), 0);
 	assert_int_equal(run_lines(&run, "started, pid"), WORKERS);
 	run_stop(&run);
