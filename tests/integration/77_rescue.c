@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What waits at a worker that hangs is moved to the others by the keeper. */
+/*
+ * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_ROUNDS (environment)
+ * is how often test_answered_meanwhile stops a worker.
+ */
 #include "integration/harness/runs.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define WORKERS 4
@@ -122,6 +126,55 @@ static void test_under_load(void **state)
 	print_message("%lu requests, %llu moved\n", wrk.requests,
 		      (unsigned long long)show.migrated);
 	assert_int_equal(show.fallback, 0);
+	run_stop(&run);
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+	return (one > other) - (one < other);
+}
+
+/*
+ * A worker is stopped under load, again and again: nobody whom it has not accepted waits for it to go
+ * on. How long they do wait is printed; it depends on what else the machine does.
+ */
+static void test_answered_meanwhile(void **state)
+{
+	const char *text = getenv("LB_TEST_ROUNDS");
+	const unsigned int rounds = text && atoi(text) > 0 ? atoi(text) : 3;
+	uint64_t longest_ns[1000];
+	struct job traffic;
+	struct wrk wrk;
+
+	(void)state;
+	needs(migrate);
+	assert_in_range(rounds, 1, ARRAY_SIZE(longest_ns));
+	start_run();
+	lbctl_ok("set-policy", "web", "rr", NULL);
+	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", WRK_UNTIL_STOPPED);
+	for (unsigned int i = 0; i < rounds; i++) {
+		kill(pids[i % WORKERS], SIGSTOP);
+		clients_run(&clients, (struct client_plan){ .connections = 40,
+							    .at_once = 40,
+							    .deadline_ms = MOVED_MS });
+		longest_ns[i] = clients.longest_ns;
+		assert_int_equal(clients_of(&clients, i % WORKERS), 0);
+		kill(pids[i % WORKERS], SIGCONT);
+		wait_until(takes_part(i % WORKERS), RUN_MS);
+		/* a worker is rescued once a second at most */
+		usleep(1200 * 1000 / WORKERS);
+	}
+	wrk_stop(&traffic);
+	wrk_wait(&traffic, &wrk);
+	wrk_expect_no_failure(&wrk);
+	qsort(longest_ns, rounds, sizeof(*longest_ns), compare_times);
+	print_message("stopped %u times: the slowest of 40 connections took %llu ms (median), "
+		      "%llu (p90), %llu (most)\n",
+		      rounds, (unsigned long long)longest_ns[rounds / 2] / 1000000,
+		      (unsigned long long)longest_ns[rounds * 9 / 10] / 1000000,
+		      (unsigned long long)longest_ns[rounds - 1] / 1000000);
 	run_stop(&run);
 }
 
@@ -258,14 +311,13 @@ static void test_nginx_and_silent_clients(void **state)
 	lbctl_ok("detach", "web", NULL);
 	nginx_stop(&nginx);
 }
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_stopped_worker),
-		runs_test(test_under_load),
-		runs_test(test_next_keeper),
-		runs_test(test_endless_loop),
-		runs_test(test_nginx_and_silent_clients),
+		runs_test(test_stopped_worker),	    runs_test(test_under_load),
+		runs_test(test_answered_meanwhile), runs_test(test_next_keeper),
+		runs_test(test_endless_loop),	    runs_test(test_nginx_and_silent_clients),
 	};
 
 	(void)argc;
