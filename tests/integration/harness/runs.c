@@ -259,9 +259,8 @@ void run_expect_lines(const struct run *run, const char *words, unsigned int cou
 	}
 }
 
-static bool are_up(const struct run *run, size_t n)
+static bool are_up(const struct run *run, size_t n, struct show *show)
 {
-	static struct show show;
 	struct output output;
 	size_t up = 0;
 
@@ -269,22 +268,30 @@ static bool are_up(const struct run *run, size_t n)
 	output_free(&output);
 	if (output.status)
 		return false;
-	show_read(run->name, &show);
-	for (size_t i = 0; i < show.nr_workers; i++)
-		up += !strcmp(show.worker[i].state, "up") && process_lives(show.worker[i].pid);
+	show_read(run->name, show);
+	for (size_t i = 0; i < show->nr_workers; i++)
+		up += !strcmp(show->worker[i].state, "up") && process_lives(show->worker[i].pid);
 	return up == n;
 }
 
-void run_expect_up(const struct run *run, size_t n)
+/* `show` is then of the moment when they were; under load one may be stalled in the next. */
+static void await_up(const struct run *run, size_t n, struct show *show)
 {
 	uint64_t end_ns = now_ns() + scaled_ms(RUN_MS) * 1000000;
 
-	while (!are_up(run, n)) {
+	while (!are_up(run, n, show)) {
 		if (now_ns() > end_ns)
 			fail_msg("%zu workers are not up in time; the log:\n%s", n,
 				 file_read(run->log));
 		harness_nap();
 	}
+}
+
+void run_expect_up(const struct run *run, size_t n)
+{
+	static struct show show;
+
+	await_up(run, n, &show);
 }
 
 int run_wait(struct run *run)
@@ -331,8 +338,7 @@ void run_pids(const struct run *run, pid_t *pids, size_t n)
 {
 	static struct show show;
 
-	run_expect_up(run, n);
-	show_read(run->name, &show);
+	await_up(run, n, &show);
 	for (size_t i = 0; i < n; i++) {
 		assert_string_equal(show.worker[i].state, "up");
 		pids[i] = show.worker[i].pid;
