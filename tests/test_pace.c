@@ -42,14 +42,14 @@ static void test_learn(void **state)
 		struct lb_pace before;
 		uint64_t sample, want;
 	} rows[] = {
-		{ "the first", { 0, 0 }, 5000, 5000 },
-		{ "the second has half the weight", { 2000, 1 }, 4000, 3000 },
-		{ "the same", { 32000, 32 }, 32000, 32000 },
-		{ "one that is twice as long", { 32000, 32 }, 64000, 33000 },
-		{ "one that took no time", { 32000, 32 }, 1, 31000 },
-		{ "an outlier doubles it at most", { 32000, 32 }, LB_PACE_CEILING, 63000 },
-		{ "never 0 again", { 1, 32 }, 1, 1 },
-		{ "longest", { LB_PACE_CEILING, 32 }, LB_PACE_CEILING, LB_PACE_CEILING },
+		{ "the first", { 0, 0, 0 }, 5000, 5000 },
+		{ "the second has half the weight", { 2000, 1, 0 }, 4000, 3000 },
+		{ "the same", { 32000, 32, 0 }, 32000, 32000 },
+		{ "one that is twice as long", { 32000, 32, 0 }, 64000, 33000 },
+		{ "one that took no time", { 32000, 32, 0 }, 1, 31000 },
+		{ "an outlier doubles it at most", { 32000, 32, 0 }, LB_PACE_CEILING, 63000 },
+		{ "never 0 again", { 1, 32, 0 }, 1, 1 },
+		{ "longest", { LB_PACE_CEILING, 32, 0 }, LB_PACE_CEILING, LB_PACE_CEILING },
 	};
 	struct lb_pace pace;
 
@@ -80,7 +80,7 @@ static void test_learn_probed(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct lb_pace pace = { 32000, 32 };
+		struct lb_pace pace = { 32000, 32, 0 };
 
 		lb_pace_learn_probed(&pace, rows[i].sample);
 		check("lb_pace_learn_probed", rows[i].name, pace.average_ns, rows[i].want);
@@ -110,7 +110,8 @@ static void test_slowness(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct lb_pace own = { rows[i].average, 32 }, all = { rows[i].service, 32 };
+		const struct lb_pace own = { .average_ns = rows[i].average, .samples = 32 };
+		const struct lb_pace all = { .average_ns = rows[i].service, .samples = 32 };
 		uint64_t inverse = rows[i].service ? lb_pace_inverse(&all) : 0;
 
 		check("lb_slowness", rows[i].name, lb_slowness(&own, inverse), rows[i].want);
@@ -136,11 +137,12 @@ static void test_slow_from(void **state)
 		{ "16 samples, twice", 16, 2048 << 10, true },
 		{ "16 samples, 1.9 times", 16, 1946 << 10, false },
 	};
-	const struct lb_pace all = { 1 << 20, 32 };
+	const struct lb_pace all = { .average_ns = 1 << 20, .samples = 32 };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct lb_pace own = { rows[i].average, rows[i].samples };
+		const struct lb_pace own = { .average_ns = rows[i].average,
+					     .samples = rows[i].samples };
 
 		check("lb_slow_from", rows[i].name,
 		      lb_is_slow(lb_slowness(&own, lb_pace_inverse(&all))), rows[i].want);

@@ -36,8 +36,6 @@ static void test_hold(void **state)
 		struct lb_stall stall;
 		uint64_t now_ns;
 		int held, due, accepted;
-		uint64_t ended_ns;
-		int at_work;
 	} rows[] = {
 		{ "never rescued", { 0 }, 9 * SECOND, 0, 1, 0 },
 		{ "just rescued", { .rescued_ns = SECOND }, SECOND, 1, 0, 0 },
@@ -72,45 +70,41 @@ static void test_hold(void **state)
 		  1,
 		  0,
 		  0 },
-		{ "ended one before",
-		  { .rescued_ns = SECOND },
-		  SECOND + 1,
-		  1,
-		  0,
-		  0,
-		  .ended_ns = SECOND },
-		{ "ended one since",
-		  { .rescued_ns = SECOND },
-		  SECOND + 2,
-		  1,
-		  0,
-		  0,
-		  .ended_ns = SECOND + 1,
-		  .at_work = 1 },
-		{ "ends one while it is rescued",
-		  { .rescued_ns = SECOND + LB_PROBE_NS },
-		  SECOND + 2,
-		  1,
-		  0,
-		  0,
-		  .ended_ns = SECOND + 1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct lb_stats stats = { .ended_ns = rows[i].ended_ns };
 		int held = lb_is_held(&rows[i].stall);
 		int due = lb_probe_is_due(&rows[i].stall, rows[i].now_ns);
 		int accepted = lb_probe_is_accepted(&rows[i].stall, rows[i].now_ns);
-		int at_work = lb_is_at_work(&rows[i].stall, &stats);
 
-		if (at_work != rows[i].at_work)
-			fail_msg("%s: got at work %d, want %d", rows[i].name, at_work,
-				 rows[i].at_work);
 		if (held != rows[i].held || due != rows[i].due || accepted != rows[i].accepted)
 			fail_msg("%s: got held %d, due %d, accepted %d; want %d, %d, %d",
 				 rows[i].name, held, due, accepted, rows[i].held, rows[i].due,
 				 rows[i].accepted);
+	}
+}
+
+static void test_at_work(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t rescued_ns, ended_ns;
+		int want;
+	} rows[] = {
+		{ "ended none", SECOND, 0, 0 },
+		{ "ended one before", SECOND, SECOND, 0 },
+		{ "ended one since", SECOND, SECOND + 1, 1 },
+		{ "ended one while it is rescued", SECOND + LB_PROBE_NS, SECOND + 1, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct lb_stall stall = { .rescued_ns = rows[i].rescued_ns };
+		const struct lb_stats stats = { .ended_ns = rows[i].ended_ns };
+
+		if (lb_is_at_work(&stall, &stats) != rows[i].want)
+			fail_msg("%s: want %d", rows[i].name, rows[i].want);
 	}
 }
 
@@ -119,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_at_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
