@@ -214,8 +214,7 @@ void siege_run(struct siege *siege, const char *url, const char *concurrency, co
 
 struct wrk {
 	unsigned long requests, socket_errors, bad_answers, longest_us;
-	unsigned long late; /* of the errors: answered, but not within 10 s */
-	char errors[96];    /* by kind */
+	char errors[96]; /* by kind */
 };
 /* wrk with one connection per request; wrk_stop() ends it early, wrk_wait() waits for its end. */
 #define WRK_UNTIL_STOPPED 2000 /* seconds */

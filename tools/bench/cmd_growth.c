@@ -56,18 +56,6 @@ static const struct options_row known[] = {
 	{ 0 },
 };
 
-static int parse_options(int argc, char **argv, struct growth_options *options,
-			 struct trouble *trouble)
-{
-	int rest, status;
-
-	status = options_read(known, options, argc, argv, "lb-bench growth --help", &rest, trouble);
-	if (!status && !options->help && rest < argc)
-		return trouble_set(trouble, EXIT_USAGE, "what is '%s'? see lb-bench growth --help",
-				   argv[rest]);
-	return status;
-}
-
 static int measure_decisions(const struct growth_options *options, const struct world *world,
 			     json_t **decisions, struct trouble *trouble)
 {
@@ -216,7 +204,7 @@ int cmd_growth(int argc, char **argv)
 	int status;
 
 	cmd_line("lb-bench growth", argc, argv, command);
-	status = parse_options(argc, argv, &options, &trouble);
+	status = options_read_all(known, &options, argc, argv, "lb-bench growth --help", &trouble);
 	if (!status && options.help) {
 		fputs(help_text, stdout);
 		return EXIT_DONE;

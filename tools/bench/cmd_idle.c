@@ -55,18 +55,6 @@ static const struct options_row known[] = {
 	{ 0 },
 };
 
-static int parse_options(int argc, char **argv, struct idle_options *options,
-			 struct trouble *trouble)
-{
-	int rest, status;
-
-	status = options_read(known, options, argc, argv, "lb-bench idle --help", &rest, trouble);
-	if (!status && !options->help && rest < argc)
-		return trouble_set(trouble, EXIT_USAGE, "what is '%s'? see lb-bench idle --help",
-				   argv[rest]);
-	return status;
-}
-
 static void measure(const struct idle_options *options, const struct peers *peers,
 		    const struct world *world, struct idle_row *row)
 {
@@ -201,7 +189,7 @@ int cmd_idle(int argc, char **argv)
 	int status;
 
 	cmd_line("lb-bench idle", argc, argv, command);
-	status = parse_options(argc, argv, &options, &trouble);
+	status = options_read_all(known, &options, argc, argv, "lb-bench idle --help", &trouble);
 	if (!status && options.help) {
 		fputs(help_text, stdout);
 		return EXIT_DONE;

@@ -304,18 +304,13 @@ int cmd_tools(int argc, char **argv)
 	struct trouble trouble = { 0 };
 	struct peers peers;
 	struct world world;
-	int rest, status;
+	int status;
 
-	status = options_read(known, &run, argc, argv, "lb-bench tools --help", &rest, &trouble);
+	status = options_read_all(known, &run, argc, argv, "lb-bench tools --help", &trouble);
 	if (!status && run.help) {
 		fputs(help_text, stdout);
 		return EXIT_DONE;
 	}
-	if (!status && rest < argc)
-		status = trouble_set(&trouble, EXIT_USAGE,
-				     "what is '%s'? tools takes options only: --peer says who "
-				     "serves",
-				     argv[rest]);
 	if (!status)
 		status = world_enter(&world, &trouble);
 	if (!status)

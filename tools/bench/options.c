@@ -116,8 +116,8 @@ static int refuse(int why, char **argv, const char *help, struct trouble *troubl
 			   optopt > 0 && optopt < FIRST_LONG ? letter : argv[optind - 1], help);
 }
 
-int options_read(const struct options_row *rows, void *fields, int argc, char **argv,
-		 const char *help, int *rest, struct trouble *trouble)
+static int read_options(const struct options_row *rows, void *fields, int argc, char **argv,
+			const char *help, bool *helps, struct trouble *trouble)
 {
 	struct option all[OPTIONS_MAX + 1];
 	char letters[2 * OPTIONS_MAX + 2];
@@ -127,15 +127,35 @@ int options_read(const struct options_row *rows, void *fields, int argc, char **
 	translate(rows, all, letters);
 	opterr = 0;
 	optind = 0;
-	while (!status && (option = getopt_long(argc, argv, letters, all, NULL)) != -1) {
+	*helps = false;
+	while (!status && !*helps && (option = getopt_long(argc, argv, letters, all, NULL)) != -1) {
 		if (option == ':' || option == '?')
 			return refuse(option, argv, help, trouble);
 		for (i = 0; value_of(rows, i) != option; i++)
 			continue;
 		status = set(&rows[i], fields, optarg, trouble);
-		if (rows[i].kind == OPTIONS_HELP)
-			break;
+		*helps = rows[i].kind == OPTIONS_HELP;
 	}
+	return status;
+}
+
+int options_read(const struct options_row *rows, void *fields, int argc, char **argv,
+		 const char *help, int *rest, struct trouble *trouble)
+{
+	bool helps;
+	int status = read_options(rows, fields, argc, argv, help, &helps, trouble);
+
 	*rest = optind;
+	return status;
+}
+
+int options_read_all(const struct options_row *rows, void *fields, int argc, char **argv,
+		     const char *help, struct trouble *trouble)
+{
+	bool helps;
+	int status = read_options(rows, fields, argc, argv, help, &helps, trouble);
+
+	if (!status && !helps && optind < argc)
+		return trouble_set(trouble, EXIT_USAGE, "what is '%s'? see %s", argv[optind], help);
 	return status;
 }

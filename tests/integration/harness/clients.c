@@ -325,7 +325,6 @@ void wrk_wait(struct job *job, struct wrk *wrk)
 	if (line && sscanf(line, "Socket errors: connect %lu, read %lu, write %lu, timeout %lu",
 			   &errors[0], &errors[1], &errors[2], &errors[3]) == 4)
 		wrk->socket_errors = errors[0] + errors[1] + errors[2] + errors[3];
-	wrk->late = errors[3];
 	if (line)
 		snprintf(wrk->errors, sizeof(wrk->errors), "%.*s", (int)strcspn(line, "\n"), line);
 	line = strstr(output.out, "Non-2xx or 3xx responses:");
