@@ -275,7 +275,7 @@ static void test_wrong_input_is_one_sentence(void **state)
 		  "--out: can't write to /proc/x: No such file or directory" },
 		{ { "tools", URL },
 		  2,
-		  "what is '" URL "'? tools takes options only: --peer says who serves" },
+		  "what is '" URL "'? see lb-bench tools --help" },
 		{ { "tools", "--seconds", "0.5" },
 		  2,
 		  "--seconds: '0.5' is not a number from 1 to 60" },
