@@ -290,7 +290,10 @@ format-check: ## fail where format would change something
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 
 # cppcheck does not know the cleanup attribute, hence no resourceLeak.
-lint: format-check ## format-check, cppcheck, shellcheck, codespell
+lint: format-check ## format-check, comments, cppcheck, shellcheck, codespell
+	$(say) COMMENTS 'of at most 100 columns'
+	$(Q)! for file in $(C_FILES); do expand $$file | grep -nE '^ *(/\*| \*)' | \
+		sed -nE "s|^[0-9]+:.{101}.*|$$file:&|p"; done | grep .
 	$(say) CPPCHECK user
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --suppress=resourceLeak --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --error-exitcode=1 \

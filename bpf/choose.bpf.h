@@ -86,8 +86,8 @@ __attribute__((noinline)) __u32 lb_pick_again(struct sk_reuseport_md *ctx, __u64
 /*
  * Nobody could take it, but for its limit, a stall or a full queue: the first of those that were
  * picked. Only rr has taken several steps by now, always the same number, which may fit its table:
- * there the count of such cases makes the turns. With all stalled that is not needed, as for a moment
- * none is passed by for it. Global for the verifier's sake, as lb_pick_again().
+ * there the count of such cases makes the turns. With all stalled that is not needed, as for a
+ * moment none is passed by for it. Global for the verifier's sake, as lb_pick_again().
  */
 __attribute__((noinline)) __u32 lb_take_anyway(struct sk_reuseport_md *ctx, __u64 word, __u64 best)
 {
@@ -117,10 +117,9 @@ __attribute__((noinline)) __u32 lb_take_anyway(struct sk_reuseport_md *ctx, __u6
 }
 
 /*
- * After the first pick was refused: a few draws by the policy; with many slots out, any that can take
- * it; with all at their limit, stalled or full, as if there were no limit, and as the kernel's hash
- * would do.
- * Returns the slot that has the connection now, or LB_NO_SLOT. Global, too.
+ * After the first pick was refused: a few draws by the policy; with many slots out, any that can
+ * take it; with all at their limit, stalled or full, as if there were no limit, and as the kernel's
+ * hash would do. Returns the slot that has the connection now, or LB_NO_SLOT. Global, too.
  */
 __attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u64 word, __u32 slot,
 						__u32 verdict)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The least that a program in the place of steer.bpf.c can cost, as a measure for it: tools/steercost
- * runs both in turns. Never part of a service.
+ * The least that a program in the place of steer.bpf.c can cost, as a measure for it:
+ * tools/steercost runs both in turns. Never part of a service.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's maps, with those in books.bpf.h, queue.bpf.h and stall.bpf.h. All listeners of a service
- * share them, but lb_sockets, lb_queues and lb_stalls, of which each listener has its own. User space sets max_entries before
- * it loads the object.
+ * A service's maps, with those in books.bpf.h, queue.bpf.h and stall.bpf.h. All listeners of a
+ * service share them, but lb_sockets, lb_queues and lb_stalls, of which each listener has its own.
+ * User space sets max_entries before it loads the object.
  */
 #ifndef LB_MAPS_BPF_H
 #define LB_MAPS_BPF_H

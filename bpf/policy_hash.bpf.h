@@ -25,7 +25,9 @@ static __always_inline __u64 hash_address(const __be32 at[4], const struct lb_co
 	return lb_hash_ipv6(high, low, config->hash_prefix6);
 }
 
-/* The barrier: one load from either address would be arithmetic on the pointer, which is forbidden. */
+/*
+ * The barrier: one load from either address would be arithmetic on the pointer, which is forbidden.
+ */
 static __always_inline void read_peer(const struct bpf_sock *conn, __be32 at[4])
 {
 	__be32 ipv4 = conn->dst_ip4;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * least-latency: the worker with the shortest expected delay, its connections times the time that it
- * takes for one. It is least-conn that knows of slow workers: least-conn sends one as many as the
- * others as soon as these are as long, here it gets one when the others are worse.
+ * least-latency: the worker with the shortest expected delay, its connections times the time that
+ * it takes for one. It is least-conn that knows of slow workers: least-conn sends one as many as
+ * the others as soon as these are as long, here it gets one when the others are worse.
  *
- * The time is busy time per completion (lb_pace.h), which track.bpf.c keeps for every slot from what
- * the kernel tells of connections. Only a worker that takes more than twice the average of the service
- * is slow; for the rest this is least-conn, so dear and cheap requests on workers alike disturb
- * nothing. A slow worker that gets nothing would stay slow for ever: after stale_ms without a
- * connection it gets one, and the first that is fast makes it a worker like any other.
+ * The time is busy time per completion (lb_pace.h), which track.bpf.c keeps for every slot from
+ * what the kernel tells of connections. Only a worker that takes more than twice the average of the
+ * service is slow; for the rest this is least-conn, so dear and cheap requests on workers alike
+ * disturb nothing. A slow worker that gets nothing would stay slow for ever: after stale_ms without
+ * a connection it gets one, and the first that is fast makes it a worker like any other.
  *
  * Good when workers differ: another core, a cold cache, a noisy neighbour, a backend that is slow
  * for one of them. Does nothing where connections are kept: what a connection lasts is then the

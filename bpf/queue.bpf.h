@@ -50,8 +50,8 @@ struct queue_now {
 	__u32 half_open;
 	/*
 	 * Names what has waited longest; NULL = nobody waits. The kernel soon uses the
-	 * same memory for another one, but that comes by a look-up, which sees the queue without the
-	 * first.
+	 * same memory for another one, but that comes by a look-up, which sees the queue without
+	 * the first.
 	 */
 	const void *oldest;
 };
@@ -105,9 +105,9 @@ static __always_inline bool read_queue_slowly(const struct lb_queue *queue, stru
 	return true;
 }
 /*
- * What a datagram takes of the buffer is not known here: from Linux 6.16 on the kernel drops it unless
- * all of that fits, its bytes in a block of twice as many at most and, from a network card, a page.
- * An empty buffer takes any.
+ * What a datagram takes of the buffer is not known here: from Linux 6.16 on the kernel drops it
+ * unless all of that fits, its bytes in a block of twice as many at most and, from a network card,
+ * a page. An empty buffer takes any.
  */
 static __always_inline bool has_no_room(const struct queue_now *now, __u32 bytes)
 {

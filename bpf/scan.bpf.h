@@ -40,7 +40,8 @@ struct candidate {
 
 /*
  * Where a scan begins: at the next slot of the table, which has only those that are up, so that
- * ties go to them in turn. At each slot in turn, the one behind a dead worker would get its ties too.
+ * ties go to them in turn. At each slot in turn, the one behind a dead worker would get its ties
+ * too.
  */
 static __always_inline __u32 scan_start(const struct decision *d)
 {

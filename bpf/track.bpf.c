@@ -61,8 +61,8 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops)
 }
 
 /*
- * Learns from a completion what the worker takes per connection. Two CPUs at once may lose one of two
- * samples: no harm to an average.
+ * Learns from a completion what the worker takes per connection. Two CPUs at once may lose one of
+ * two samples: no harm to an average.
  */
 static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 {
@@ -86,10 +86,10 @@ static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 }
 
 /*
- * Who ends a connection: its worker has the socket's lock then, while a client's FIN or reset comes from
- * below, with the lock free. A worker that does so is at work, or is a process that ends and cuts off
- * what is open. Where the lock can't be read, a reset by a process of this host that ends is taken for
- * the worker's end, too, and nothing for its work.
+ * Who ends a connection: its worker has the socket's lock then, while a client's FIN or reset comes
+ * from below, with the lock free. A worker that does so is at work, or is a process that ends and
+ * cuts off what is open. Where the lock can't be read, a reset by a process of this host that ends
+ * is taken for the worker's end, too, and nothing for its work.
  */
 static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_stats *stats)
 {

@@ -135,7 +135,9 @@ struct lb_stall {
 	__u32 half_open;   /* as last sampled */
 	__u32 queued;	   /* as last sampled */
 
-	/* when its queue was last moved, while that goes on ahead of now; from then on it is held */
+	/*
+	 * when its queue was last moved, while that goes on ahead of now; from then on it is held
+	 */
 	__u64 rescued_ns;
 	__u64 since_ns; /* when the stall began for which it is held */
 	__u64 rescues;	/* how often */

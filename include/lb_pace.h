@@ -33,8 +33,8 @@ static __always_inline __u64 lb_pace_sample(__u64 now_ns, __u64 began_ns, __u64 
 
 /*
  * A moving average; of the first LB_PACE_SAMPLES the plain one, or the first would count for long.
- * An outlier, such as a connection that was kept for an hour, may double it; a worker that has become
- * slow shows within a few.
+ * An outlier, such as a connection that was kept for an hour, may double it; a worker that has
+ * become slow shows within a few.
  */
 static __always_inline void lb_pace_learn(struct lb_pace *pace, __u64 sample_ns)
 {
@@ -71,11 +71,12 @@ static __always_inline __u64 lb_pace_inverse(const struct lb_pace *all)
 }
 
 /*
- * From which slowness on a worker is slow. Below twice the average it never is: its own cheap and dear
- * requests make that much difference by chance, and so does the number of its connections where it
- * waits for something else rather than works. Of few samples chance makes more: a single dear request,
- * and that is a slow worker. Much more than three times can't be asked for: of four workers the one
- * that is ever so slow takes less than four times the average, as it is a fourth of that.
+ * From which slowness on a worker is slow. Below twice the average it never is: its own cheap and
+ * dear requests make that much difference by chance, and so does the number of its connections
+ * where it waits for something else rather than works. Of few samples chance makes more: a single
+ * dear request, and that is a slow worker. Much more than three times can't be asked for: of four
+ * workers the one that is ever so slow takes less than four times the average, as it is a fourth of
+ * that.
  */
 static __always_inline __u32 lb_slow_from(__u64 samples)
 {
@@ -84,7 +85,10 @@ static __always_inline __u32 lb_slow_from(__u64 samples)
 	return samples >= LB_PACE_SAMPLES / 8 ? LB_SLOW_FROM * 5 / 4 : LB_SLOW_FROM * 3 / 2;
 }
 
-/* A worker's pace beside that of the service; LB_SLOW_ONE while one is not known, or it is not slow. */
+/*
+ * A worker's pace beside that of the service; LB_SLOW_ONE while one is not known, or it is not
+ * slow.
+ */
 static __always_inline __u32 lb_slowness(const struct lb_pace *own, __u64 inverse_pace)
 {
 	__u64 slowness = (own->average_ns >> 10) * inverse_pace / ((1ULL << 32) / LB_SLOW_ONE);

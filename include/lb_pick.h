@@ -50,8 +50,8 @@ static __always_inline __u32 lb_inverse_weight(__u32 weight)
 
 /*
  * Effective load: what the worker reported plus what was selected for it since. Adding one, the
- * connection to place, makes weights count among idle workers. A report of 2^33 or more is cut: such a
- * worker is as loaded as can be. The cost stays below 2^50.
+ * connection to place, makes weights count among idle workers. A report of 2^33 or more is cut:
+ * such a worker is as loaded as can be. The cost stays below 2^50.
  */
 static __always_inline __u64 lb_load_cost(__u64 load, __u64 selected_since, __u32 inverse_weight)
 {
@@ -179,8 +179,8 @@ static __always_inline int lb_is_at_limit(__s64 live, __u32 half_open, __u32 lim
 }
 
 /*
- * Why the n-th pick was refused, so that lb_key_min() finds the least grave reason, and of those the
- * first: verdict, n, slot.
+ * Why the n-th pick was refused, so that lb_key_min() finds the least grave reason, and of those
+ * the first: verdict, n, slot.
  */
 static __always_inline __u64 lb_refusal(__u32 verdict, __u32 n, __u32 slot)
 {

@@ -9,8 +9,8 @@
 #include "lb_pick.h"
 
 /*
- * A rescued worker that shows no sign of life gets one connection as a probe that long after the rescue
- * or the last probe. No rescue takes longer.
+ * A rescued worker that shows no sign of life gets one connection as a probe that long after the
+ * rescue or the last probe. No rescue takes longer.
  */
 #define LB_PROBE_NS 1000000000ULL
 /* A probe has ended its handshake by then. If it has not, the worker is trusted too early. */
@@ -33,8 +33,8 @@ static __always_inline int lb_is_held(const struct lb_stall *stall)
 }
 
 /*
- * Has the worker ended a connection by itself since its queue was rescued? Then it is at work, and will
- * come to its queue.
+ * Has the worker ended a connection by itself since its queue was rescued? Then it is at work, and
+ * will come to its queue.
  */
 static __always_inline int lb_is_at_work(const struct lb_stall *stall, const struct lb_stats *stats)
 {

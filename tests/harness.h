@@ -48,7 +48,8 @@ int harness_reset(void **state);
 const char *harness_build_path(const char *name);
 
 /*
- * Where a test can't go on without a feature (a field of struct features): needs(migrate). Where a kernel forces such a skip, vmtests/skips/ names it.
+ * Where a test can't go on without a feature (a field of struct features): needs(migrate). Where a
+ * kernel forces such a skip, vmtests/skips/ names it.
  */
 #define needs(feature)                                                                             \
 	do {                                                                                       \
@@ -280,15 +281,15 @@ void show_read(const char *service, struct show *show);
 
 /*
  * A machine that has other things to do stalls workers, and then the program passes them by. Tests
- * that count to the connection do without: what is attached or asked for by clients has its stall_ms
- * set to 0, unless the test's main() says that stalls count.
+ * that count to the connection do without: what is attached or asked for by clients has its
+ * stall_ms set to 0, unless the test's main() says that stalls count.
  */
 extern bool stalls_count;
 void stalls_forgive(void);
 
 /*
- * What was rescued of the service's first listener gets its share again from now on, without a probe
- * first.
+ * What was rescued of the service's first listener gets its share again from now on, without a
+ * probe first.
  */
 void holds_end(const char *service);
 

@@ -255,16 +255,17 @@ static void test_every_unit_of_wrk(void **state)
 
 static void test_the_service_behind_an_address(void **state)
 {
-	static const char list[] =
-		"[" SERVICE("dns", "9", "\"udp/0.0.0.0:8080\"") "," SERVICE("other", "8", "\"0.0.0.0:81\", \"[::]:81\"") "," SERVICE(
-			"one", "3",
-			"\"127.0.0.2:8080\"") "," SERVICE("web", "4",
-							  "\"0.0.0.0:8080\"") "," SERVICE("six",
-											  "5",
-											  "\"[::]:8086\"") "," SERVICE("lo6",
-														       "6",
-														       "\"[::1]:8087\"") ","
-																	 "{\"service\": \"odd\", \"policy\": \"unknown\", \"workers\": 0, \"error\": \"x\"}]";
+	/* clang-format off */
+	static const char list[] = "["
+		SERVICE("dns", "9", "\"udp/0.0.0.0:8080\"") ","
+		SERVICE("other", "8", "\"0.0.0.0:81\", \"[::]:81\"") ","
+		SERVICE("one", "3", "\"127.0.0.2:8080\"") ","
+		SERVICE("web", "4", "\"0.0.0.0:8080\"") ","
+		SERVICE("six", "5", "\"[::]:8086\"") ","
+		SERVICE("lo6", "6", "\"[::1]:8087\"") ","
+		"{\"service\": \"odd\", \"policy\": \"unknown\", \"workers\": 0, "
+		"\"error\": \"x\"}]";
+	/* clang-format on */
 	static const struct {
 		const char *host;
 		uint16_t port;

@@ -18,8 +18,8 @@
 
 struct cmd_option {
 	const char *name; /* without the dashes; a table ends with NULL */
-	const char *
-		value; /* name of its value, NULL for a flag; "X[,X]" is a list: given twice, it grows */
+	/* name of its value, NULL for a flag; "X[,X]" is a list: given twice, it grows */
+	const char *value;
 	const char *help;
 };
 
@@ -43,7 +43,7 @@ struct cmd {
 	char **args;
 	int nr_args;
 	const char *values[CMD_MAX_OPTIONS]; /* by option; "" for a flag that was given */
-	char *joined[CMD_MAX_OPTIONS]; /* values of lists that were given in parts; freed by cmd_main() */
+	char *joined[CMD_MAX_OPTIONS]; /* lists that were given in parts; cmd_main() frees them */
 	bool json;
 	bool dry_run;
 	char object[256]; /* for messages: what the command was about */

@@ -65,8 +65,8 @@ enum group_detail {
 /*
  * Finds the TCP listeners, with GROUP_UDP the unconnected UDP sockets as well, on a port (0 = all
  * ports) of a network namespace (-1 = the caller's), grouped. One without SO_REUSEPORT is a group
- * of one with id 0. `only` limits the search for holders to one process, 0 = all. Without CAP_BPF and CAP_PERFMON the groups are guessed from
- * address and user, and inspect_error says why.
+ * of one with id 0. `only` limits the search for holders to one process, 0 = all. Without CAP_BPF
+ * and CAP_PERFMON the groups are guessed from address and user, and inspect_error says why.
  *
  * Returns 0 or -errno. The caller frees the groups with groups_free().
  */

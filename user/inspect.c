@@ -63,8 +63,8 @@ static int run_iterator(struct bpf_program *program, struct inspect_list *out)
 }
 
 /*
- * Loaded once in a process, and kept until it ends: libbpf reads the kernel's whole BTF for it, some
- * 10 ms, and a keeper looks often. Returns 0 or -errno.
+ * Loaded once in a process, and kept until it ends: libbpf reads the kernel's whole BTF for it,
+ * some 10 ms, and a keeper looks often. Returns 0 or -errno.
  */
 static int load(struct inspect **out)
 {

@@ -298,10 +298,10 @@ struct keeper_shared {
 void keeper_find_shared(const struct keeper *keeper, struct keeper_shared *shared);
 
 /*
- * The groups on those ports, with the sockets of workers that may serve; all other groups are without
- * members. `state` is the service as it is, or NULL where there is none. Strangers are added to the
- * list. Returns 0, -ENOENT (no port is shared yet) or what groups_find() did; after 0 the caller
- * frees the groups.
+ * The groups on those ports, with the sockets of workers that may serve; all other groups are
+ * without members. `state` is the service as it is, or NULL where there is none. Strangers are
+ * added to the list. Returns 0, -ENOENT (no port is shared yet) or what groups_find() did; after 0
+ * the caller frees the groups.
  */
 struct state;
 int keeper_find_own(struct keeper *keeper, const struct state *state, struct groups *groups,

@@ -40,7 +40,9 @@ void keeper_books_begin(struct keeper *keeper, uint32_t slot);
 /* The keeper itself changed the slot's state: no news for the next look. */
 void keeper_books_note(struct keeper *keeper, uint32_t slot);
 
-/* What happened in the slot (-1: none) since it got its process. Give it to keeper_account_free(). */
+/*
+ * What happened in the slot (-1: none) since it got its process. Give it to keeper_account_free().
+ */
 void keeper_account(struct keeper *keeper, uint32_t worker, int slot, struct keeper_account *out);
 void keeper_account_free(struct keeper_account *account);
 

@@ -178,8 +178,10 @@ static int on_watchdog(sd_event_source *source, uint64_t due, void *arg)
 	uint64_t period = keeper->options.watchdog_ms * 1000, now = 0;
 	char why[64];
 
-	/* what it sent may still be in the socket; and when we were stopped ourselves, it is
-	 * not the one that was late */
+	/*
+	 * what it sent may still be in the socket; and when we were stopped ourselves, it is not
+	 * the one that was late
+	 */
 	take_messages(keeper);
 	sd_event_now(keeper->loop, CLOCK_MONOTONIC, &now);
 	if (now - due > period)

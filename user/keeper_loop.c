@@ -300,8 +300,8 @@ static int remove_all(struct keeper *keeper, struct trouble *trouble)
 }
 
 /*
- * A keeper that could not begin, or leaves, leaves everything to the living workers. Returns `status`, or why
- * something was left behind.
+ * A keeper that could not begin, or leaves, leaves everything to the living workers. Returns
+ * `status`, or why something was left behind.
  */
 static int close_all(struct keeper *keeper, bool ran, int status)
 {

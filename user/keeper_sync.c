@@ -235,8 +235,8 @@ void keeper_sync_if_changed(struct keeper *keeper)
 }
 
 /*
- * What fails before anything has worked (another service has the port) will go on failing. While all
- * end, sockets go in the middle of a look, and that is no trouble.
+ * What fails before anything has worked (another service has the port) will go on failing. While
+ * all end, sockets go in the middle of a look, and that is no trouble.
  */
 static void report_trouble(struct keeper *keeper, const struct trouble *trouble)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Nothing of UDP can be moved: what is unread in a socket is lost when its process ends. So one that
- * is drained reads it first.
+ * Nothing of UDP can be moved: what is unread in a socket is lost when its process ends. So one
+ * that is drained reads it first.
  */
 #include <string.h>
 

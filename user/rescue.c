@@ -30,7 +30,9 @@
 #include "stall.h"
 #include "steer.h"
 
-/* A handshake that ends while the listener is shut down is reset; a silent client must not block. */
+/*
+ * A handshake that ends while the listener is shut down is reset; a silent client must not block.
+ */
 #define HANDSHAKES_MS 50
 #define MOST_PIDS 64
 
@@ -123,8 +125,8 @@ static enum rescue_result find_targets(struct rescue *rescue)
 }
 
 /*
- * From here on the slot gets no connection, whatever the worker does: a handshake that ends while the
- * listener is shut down is reset. So the hold begins ahead of now.
+ * From here on the slot gets no connection, whatever the worker does: a handshake that ends while
+ * the listener is shut down is reset. So the hold begins ahead of now.
  */
 static void hold_slot(struct rescue *rescue)
 {
@@ -378,7 +380,8 @@ pid_t rescue_start(const char *service, uint32_t slot, pid_t keeper, struct samp
 		return pid;
 	/*
 	 * Clients wait for these few milliseconds of work, and a worker is held still in them: on a
-	 * busy host (a worker in a loop makes it one) they come first, where CAP_SYS_NICE allows it.
+	 * busy host (a worker in a loop makes it one) they come first, where CAP_SYS_NICE allows
+	 * it.
 	 */
 	setpriority(PRIO_PROCESS, 0, -20);
 	/* all it has goes with it, and so do the threads that could not be let go yet */

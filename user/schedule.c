@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * See schedule.h. Smooth weighted round-robin as nginx does it ("Upstream: smooth weighted round-robin
- * balancing", nginx commit 52327e0627f4). In each step every item earns its weight, the richest
- * is taken and pays the sum of all weights. After as many steps as that sum all balances are 0
- * again, so the table can be walked round and round. No slot is ever a whole turn ahead of its
- * share, at any point of the table.
+ * See schedule.h. Smooth weighted round-robin as nginx does it ("Upstream: smooth weighted
+ * round-robin balancing", nginx commit 52327e0627f4). In each step every item earns its weight, the
+ * richest is taken and pays the sum of all weights. After as many steps as that sum all balances
+ * are 0 again, so the table can be walked round and round. No slot is ever a whole turn ahead of
+ * its share, at any point of the table.
  */
 #include "schedule.h"
 
@@ -125,7 +125,9 @@ static void take_preferred(struct preference *preference, uint64_t slot, uint64_
 	table[preference->next] = slot;
 }
 
-/* In each round every item earns its weight, and who has the greatest weight together has a turn. */
+/*
+ * In each round every item earns its weight, and who has the greatest weight together has a turn.
+ */
 static void fill_by_turns(const struct schedule_item *items, size_t n, struct preference *own,
 			  uint32_t heaviest, uint64_t *table, size_t length)
 {

@@ -251,7 +251,9 @@ static int register_patiently(const struct state *state, uint32_t listener, uint
 	}
 }
 
-/* With `fd` in hand, else (-1) with a duplicate from whoever holds it. Returns the slot or -errno. */
+/*
+ * With `fd` in hand, else (-1) with a duplicate from whoever holds it. Returns the slot or -errno.
+ */
 static int place_member(struct state *state, uint32_t listener, const struct service_owner *owner,
 			const struct member *member, int fd)
 {
@@ -289,7 +291,9 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 		if (!bpf_map_lookup_elem(state->maps[MAP_COOKIES], &member->socket.cookie, &place))
 			continue;
 		err = place_member(state, listener, owner, member, -1);
-		/* closed since it was found: it needs no place; a third process of a worker waits */
+		/*
+		 * closed since it was found: it needs no place; a third process of a worker waits
+		 */
 		if (err == -ESRCH || (owner && err == -ENOSPC))
 			continue;
 		if (err < 0) {

@@ -30,7 +30,8 @@ int service_listener(const struct state *state, const struct reuseport_group *gr
 /*
  * Brings the slots in line with the groups, groups[i] being listener i's (NULL: it has no socket
  * now): frees the slots of closed sockets, puts new sockets in, pairs the listeners' sockets by the
- * process that polls them, notes pids, then publishes the table under `policy`. `owner` may be NULL.
+ * process that polls them, notes pids, then publishes the table under `policy`. `owner` may be
+ * NULL.
  *
  * Returns 0; -ENOSPC (more workers than the service has room for), -E2BIG (weights), or what
  * member_duplicate() or steer_register() returned, with change->refused set. Sockets that were

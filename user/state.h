@@ -6,7 +6,7 @@
  * holds the lock of the root directory may clear away every `_` entry: its maker is dead.
  *
  *	NAME/lb_config ...		the maps that all listeners share
- *	NAME/lb_track, lb_track_link	the program that counts connections, and where it is attached
+ *	NAME/lb_track, lb_track_link	counts connections; where it is attached
  *	NAME/listenerN/lb_sockets	what listener N has of its own, lb_steer is its program
  */
 #ifndef STATE_H
@@ -123,7 +123,9 @@ void state_listener_path(const struct state *state, uint32_t listener, const cha
 struct bpf_object;
 int state_reuse_maps(const struct state *state, struct bpf_object *object);
 
-/* Pins `fd` as `name` in the service's directory, in place of what was there, with no time without. */
+/*
+ * Pins `fd` as `name` in the service's directory, in place of what was there, with no time without.
+ */
 int state_pin(const struct state *state, int fd, const char *name);
 
 /*

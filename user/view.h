@@ -72,7 +72,8 @@ struct view {
 /*
  * Reads a service. Counters come from the maps; half_open, queued, unregistered and steering need
  * CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE: without them sockets_error is set and they are 0. So is
- * live where connections are not counted: there it is what sock_diag says, and opened is 0. Returns 0 or -errno; the caller frees the view with view_free().
+ * live where connections are not counted: there it is what sock_diag says, and opened is 0. Returns
+ * 0 or -errno; the caller frees the view with view_free().
  */
 int view_load(const struct state *state, struct view *view);
 void view_free(struct view *view);

@@ -14,7 +14,10 @@
 
 struct words_tap;
 
-/* Returns NULL where the kernel can't or we may not (CAP_PERFMON); the others take NULL and do nothing. */
+/*
+ * Returns NULL where the kernel can't or we may not (CAP_PERFMON); the others take NULL and do
+ * nothing.
+ */
 struct words_tap *words_open(void);
 void words_close(struct words_tap *words);
 

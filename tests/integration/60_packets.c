@@ -29,8 +29,9 @@ static void start_service(void)
 
 /*
  * What was accepted counts, not only what was selected. A SYN whose port pair lingers in TIME-WAIT
- * goes on from there, with a half-open request as ever and no cookie. Where two CPUs take a client's
- * ACK and its request at once, both are the end of the handshake, for the kernel and in the books.
+ * goes on from there, with a half-open request as ever and no cookie. Where two CPUs take a
+ * client's ACK and its request at once, both are the end of the handshake, for the kernel and in
+ * the books.
  */
 static void expect_exact_with_cookies(const char *to)
 {

@@ -190,7 +190,9 @@ static void test_more_flows_than_room(void **state)
 		close(fds[i]);
 }
 
-/* A connected socket in the group gets its peer's datagrams; everyone else's are steered exactly. */
+/*
+ * A connected socket in the group gets its peer's datagrams; everyone else's are steered exactly.
+ */
 static void test_connected_socket(void **state)
 {
 	struct sockaddr_in peer = { 0 };
@@ -287,7 +289,9 @@ static bool is_skipped(int number)
 	return books.skipped[number];
 }
 
-/* A worker that hangs is told and passed by after stall_ms, without a keeper; then it takes part. */
+/*
+ * A worker that hangs is told and passed by after stall_ms, without a keeper; then it takes part.
+ */
 static void test_hung_worker(void **state)
 {
 	(void)state;

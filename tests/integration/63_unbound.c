@@ -119,7 +119,8 @@ static void stream_start(struct job *job)
 }
 
 /*
- * One thread each, and without so-reuseport: four processes share a port that each binds for itself.
+ * One thread each, and without so-reuseport: four processes share a port that each binds for
+ * itself.
  * 1. rr: even to the datagram
  * 2. a reload, 4 -> 6 -> 2, under a stream: 0 lost
  */

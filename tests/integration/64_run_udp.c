@@ -22,8 +22,8 @@ static struct run run;
 static struct show show;
 
 /*
- * Answers "PID DATA", after as many seconds as its first argument says; the second is its address. To
- * "second" it binds its port once more, to "options" it says what its other sockets have got.
+ * Answers "PID DATA", after as many seconds as its first argument says; the second is its address.
+ * To "second" it binds its port once more, to "options" it says what its other sockets have got.
  */
 static const char server[] =
 	"import os, socket, sys, time\n"
@@ -228,8 +228,8 @@ static void test_bad_ports(void **state)
 /* --- a stream of datagrams --- */
 
 /*
- * Workers that know nothing of SIGTERM, under a stream: reload twice, restart one, 4 -> 8 -> 2: every
- * datagram is answered, and it is even after each change.
+ * Workers that know nothing of SIGTERM, under a stream: reload twice, restart one, 4 -> 8 -> 2:
+ * every datagram is answered, and it is even after each change.
  */
 static void test_changes_under_a_stream(void **state)
 {
@@ -304,7 +304,9 @@ static void test_read_before_the_end(void **state)
 	run_stop(&run);
 }
 
-/* One that does not read any more is waited for as long as --kill-timeout says, and that is told. */
+/*
+ * One that does not read any more is waited for as long as --kill-timeout says, and that is told.
+ */
 static void test_never_read(void **state)
 {
 	pid_t pids[2];

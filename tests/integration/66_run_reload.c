@@ -248,10 +248,10 @@ static void kill_each(void)
 		      wrk.requests, wrk.socket_errors, lost);
 	assert_int_equal(wrk.bad_answers, 0);
 	/*
-	 * The last segment of a handshake may find its listener open, and closed when the connection
-	 * is to be queued: the kernel resets it (tcp_check_req(), inet_csk_complete_hashdance(),
-	 * inet_child_forget()). In 72 kills with tcp:tcp_send_reset traced there were two of these, and
-	 * two more failures than told.
+	 * The last segment of a handshake may find its listener open, and closed when the
+	 * connection is to be queued: the kernel resets it (tcp_check_req(),
+	 * inet_csk_complete_hashdance(), inet_child_forget()). In 72 kills with tcp:tcp_send_reset
+	 * traced there were two of these, and two more failures than told.
 	 */
 	assert_in_range(wrk.socket_errors, 0, lost + kills);
 	run_stop(&run);

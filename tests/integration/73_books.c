@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The kernel's own books of connections: `live` of every worker must be what sock_diag says whenever
- * nothing moves, after whatever happened. STORM (environment) is how many steps the storm has.
+ * The kernel's own books of connections: `live` of every worker must be what sock_diag says
+ * whenever nothing moves, after whatever happened. STORM (environment) is how many steps the storm
+ * has.
  */
 #include "integration/harness/obey.h"
 
@@ -148,7 +149,9 @@ static int open_fast(void)
 	return fd;
 }
 
-/* TCP Fast Open: established and accepted before the handshake ends. The first asks for a cookie. */
+/*
+ * TCP Fast Open: established and accepted before the handshake ends. The first asks for a cookie.
+ */
 static void test_fast_open(void **state)
 {
 	pid_t pids[WORKERS];
@@ -224,8 +227,8 @@ static pid_t start_churn(void)
 }
 
 /*
- * 1. clients of this host, outside of the cgroup of the workers, come and go: their sockets take the
- *    memory of connections that have ended
+ * 1. clients of this host, outside of the cgroup of the workers, come and go: their sockets take
+ * the memory of connections that have ended
  * 2. attach counts again and again meanwhile, while connections wait: no client is counted
  */
 static void test_attach_amid_clients_of_this_host(void **state)

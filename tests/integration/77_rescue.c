@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_ROUNDS (environment)
- * is how often test_answered_meanwhile stops a worker.
+ * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_ROUNDS
+ * (environment) is how often test_answered_meanwhile stops a worker.
  */
 #include "integration/harness/runs.h"
 
@@ -137,8 +137,8 @@ static int compare_times(const void *a, const void *b)
 }
 
 /*
- * A worker is stopped under load, again and again: nobody whom it has not accepted waits for it to go
- * on. How long they do wait is printed; it depends on what else the machine does.
+ * A worker is stopped under load, again and again: nobody whom it has not accepted waits for it to
+ * go on. How long they do wait is printed; it depends on what else the machine does.
  */
 static void test_answered_meanwhile(void **state)
 {
@@ -220,8 +220,8 @@ static int ask(const char *text)
 }
 
 /*
- * The worker has ended a connection since it was rescued: so it is at work again, and gets its share
- * without a probe. Where the kernel can't tell, it has to accept one.
+ * The worker has ended a connection since it was rescued: so it is at work again, and gets its
+ * share without a probe. Where the kernel can't tell, it has to accept one.
  */
 static void expect_at_work(int worker)
 {

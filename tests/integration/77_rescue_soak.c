@@ -260,7 +260,9 @@ static void stop_one(uint64_t now)
 	sums.stops++;
 }
 
-/* Whichever gets the request, and at nginx whoever else is asked the same before the pipe is read. */
+/*
+ * Whichever gets the request, and at nginx whoever else is asked the same before the pipe is read.
+ */
 static void block_one(uint64_t now)
 {
 	unsigned int i = rand() % KEPT, ms = between(0, LONGEST_STALL_MS);

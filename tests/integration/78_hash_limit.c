@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * hash: a client's address decides, who comes and goes moves few others, whoever can't take a client
- * moves nobody else. And limit: as many connections as a worker may have.
+ * hash: a client's address decides, who comes and goes moves few others, whoever can't take a
+ * client moves nobody else. And limit: as many connections as a worker may have.
  *
  * What the program did is held against the table in the map, walked here by the same arithmetic.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * least-latency. What a worker takes for a connection is up to the client here: it tells the worker
- * when to close. So a worker is slow because the test lets it be; the fast ones take a time, too, so
- * that what a busy machine adds to it does not make one slow.
+ * when to close. So a worker is slow because the test lets it be; the fast ones take a time, too,
+ * so that what a busy machine adds to it does not make one slow.
  */
 #include "integration/harness/obey.h"
 
@@ -173,8 +173,9 @@ static uint64_t shown_pace_us(size_t worker)
 }
 
 /*
- * A slow connection is no slow worker: one has a connection open that nothing happens on, while short
- * ones come and go with pauses. Its busy time is theirs. (Under rr: all policies keep the books.)
+ * A slow connection is no slow worker: one has a connection open that nothing happens on, while
+ * short ones come and go with pauses. Its busy time is theirs. (Under rr: all policies keep the
+ * books.)
  */
 static void test_idle_connection_is_no_work(void **state)
 {

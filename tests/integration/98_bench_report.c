@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * lb-bench: what it writes is as schema.json says, failures after kills are told apart from what was
- * accepted, and report.py makes one page of results.
+ * lb-bench: what it writes is as schema.json says, failures after kills are told apart from what
+ * was accepted, and report.py makes one page of results.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -7,8 +7,8 @@
  * the curve stands highest above the diagonal, by more than the mean distance of two steps. Three
  * things are ours. A running median smooths, not a spline, which would round the corner. Since the
  * scaled curve of a long plateau is blind to where it begins, steps beyond four times the first one
- * with 90 % of the highest throughput are left out. And throughput must have stopped to rise: behind
- * the knee it rises less than a third as steeply as before, or there is none.
+ * with 90 % of the highest throughput are left out. And throughput must have stopped to rise:
+ * behind the knee it rises less than a third as steeply as before, or there is none.
  */
 #ifndef BENCH_KNEE_H
 #define BENCH_KNEE_H

@@ -41,7 +41,10 @@ struct options_row {
 int options_read(const struct options_row *rows, void *fields, int argc, char **argv,
 		 const char *help, int *rest, struct trouble *trouble);
 
-/* The same for a command that takes nothing but options: what is left is refused, unless help was asked for. */
+/*
+ * The same for a command that takes nothing but options: what is left is refused, unless help was
+ * asked for.
+ */
 int options_read_all(const struct options_row *rows, void *fields, int argc, char **argv,
 		     const char *help, struct trouble *trouble);
 

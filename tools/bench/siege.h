@@ -7,7 +7,9 @@
 
 #include "load.h"
 
-/* X(id, key, name, unit, digits behind the point). Times of requests are in ms, where siege has s. */
+/*
+ * X(id, key, name, unit, digits behind the point). Times of requests are in ms, where siege has s.
+ */
 #define SIEGE_FIELDS(X)                                                                            \
 	X(TRANSACTIONS, "transactions", "Transactions", "hits", 0)                                 \
 	X(AVAILABILITY, "availability", "Availability", "%", 2)                                    \

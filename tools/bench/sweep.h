@@ -48,15 +48,17 @@ struct sweep {
 /* Returns EXIT_DONE or the status of *trouble. */
 int sweep_run(struct sweep *sweep, struct trouble *trouble);
 
-/* `n` or fewer whole numbers of the same ratio, from `from` to `to`, none twice. Returns how many. */
+/*
+ * `n` or fewer whole numbers of the same ratio, from `from` to `to`, none twice. Returns how many.
+ */
 size_t sweep_steps(uint64_t from, uint64_t to, size_t n, uint64_t *values);
 
 /* The advised setting `limit` of each worker; 0 = there is no advice. */
 unsigned int sweep_limit(const struct sweep *sweep);
 
 /*
- * By how much the rounds of a step differ: highest minus lowest throughput by its median, and of that
- * the median over the steps by users. 0.1 = 10 %.
+ * By how much the rounds of a step differ: highest minus lowest throughput by its median, and of
+ * that the median over the steps by users. 0.1 = 10 %.
  */
 double sweep_noise(const struct sweep *sweep);
 

@@ -24,8 +24,8 @@ struct world {
 int world_find(struct world *world, struct trouble *trouble);
 
 /*
- * Returns EXIT_DONE inside of the new world, as its pid 1, with cmd_catch_signals() done; or the status of *trouble. The process
- * outside does not return: it exits with the inner one's status.
+ * Returns EXIT_DONE inside of the new world, as its pid 1, with cmd_catch_signals() done; or the
+ * status of *trouble. The process outside does not return: it exits with the inner one's status.
  */
 int world_enter(struct world *world, struct trouble *trouble);
 

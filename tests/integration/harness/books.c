@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Counters: the service's, from its pinned maps and from lbctl, and the kernel's. Part of harness.c. */
+/*
+ * Counters: the service's, from its pinned maps and from lbctl, and the kernel's. Part of
+ * harness.c.
+ */
 
 #include <sys/mman.h>
 
 bool stalls_count;
 
-/* One store, as lbctl may write other fields at the same time. Services may come and go meanwhile. */
+/*
+ * One store, as lbctl may write other fields at the same time. Services may come and go meanwhile.
+ */
 static void forgive_service(const char *service)
 {
 	char path[PATH_MAX];

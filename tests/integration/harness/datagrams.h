@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What tests of UDP share: workers that answer a datagram with their number, and clients that take a
- * new socket, and so a new flow, for each.
+ * What tests of UDP share: workers that answer a datagram with their number, and clients that take
+ * a new socket, and so a new flow, for each.
  */
 #ifndef HARNESS_DATAGRAMS_H
 #define HARNESS_DATAGRAMS_H

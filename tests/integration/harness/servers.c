@@ -175,7 +175,9 @@ size_t nginx_log_counts(const struct nginx *nginx, const pid_t *pids, unsigned i
 
 /* --- demo workers --- */
 
-/* Where demo workers say that they are ready. A path, so that it works across network namespaces. */
+/*
+ * Where demo workers say that they are ready. A path, so that it works across network namespaces.
+ */
 static int ready_open(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = READY_PATH };
