@@ -48,24 +48,22 @@ static void sample_open(void *context, double elapsed_s, const struct load_resul
 	spread->samples++;
 }
 
-static int hang_worker(const struct peer_run *run, unsigned int ms)
+static int hang_worker(pid_t pid, unsigned int ms)
 {
-	pid_t pid = peer_ask_pid(run);
-
 	if (pid <= 0 || kill(pid, SIGSTOP))
 		return -ESRCH;
 	usleep(ms * 1000);
 	return kill(pid, SIGCONT);
 }
 
-static int do_event(const struct peer_run *run, const struct scenario_event *event)
+static int do_event(const struct peer_run *run, const struct scenario_event *event, pid_t worker)
 {
 	char workers[16];
 	pid_t pid;
 
 	switch (event->kind) {
 	case EVENT_HANG:
-		return hang_worker(run, event->ms);
+		return hang_worker(worker, event->ms);
 	case EVENT_KILL:
 		pid = peer_ask_pid(run);
 		return pid > 0 ? kill(pid, SIGKILL) : -ESRCH;
@@ -82,6 +80,8 @@ static int do_event(const struct peer_run *run, const struct scenario_event *eve
 
 static void do_events(const struct scenario *scenario, const struct peer_run *run)
 {
+	/* any worker, asked for before there is a queue to wait in */
+	pid_t worker = peer_ask_pid(run);
 	uint64_t begin_ns = client_now_ns(), at_ns;
 	int failed = 0;
 
@@ -90,7 +90,7 @@ static void do_events(const struct scenario *scenario, const struct peer_run *ru
 		at_ns = begin_ns + scenario->events[i].at_s * 1e9;
 		if (at_ns > client_now_ns())
 			usleep((at_ns - client_now_ns()) / NS_PER_US);
-		failed += do_event(run, &scenario->events[i]) != 0;
+		failed += do_event(run, &scenario->events[i], worker) != 0;
 	}
 	_exit(failed);
 }
