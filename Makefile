@@ -228,7 +228,11 @@ $(INTEGRATION): %: %.o $(HARNESS) $(LIBS_A)
 	$(say) LINK $@
 	$(LINK) $^ $(LIBS) -lcmocka -o $@
 
-test-programs: $(UNIT) $(INTEGRATION)
+$(B)/static-server: tests/static-server.c $(B)/flags
+	$(say) LINK $@
+	$(COMPILE) -static $< -o $@
+
+test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server
 
 check: $(UNIT) $(B)/lbctl ## run the unit tests (no root, no network)
 	$(Q)tests/run-unit.sh $(UNIT) tests/docs.sh

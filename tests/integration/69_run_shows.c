@@ -344,31 +344,15 @@ static void test_kept_connections(void **state)
 
 /* --- other programs --- */
 
-static const char static_c[] =
-	"#include <netinet/in.h>\n#include <stdio.h>\n#include <string.h>\n#include <unistd.h>\n"
-	"int main(void)\n{\n"
-	"	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080) };\n"
-	"	int fd = socket(AF_INET, SOCK_STREAM, 0), c;\n"
-	"	char text[1000];\n"
-	"	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, 100))\n"
-	"		return 1;\n"
-	"	for (;; close(c)) {\n"
-	"		c = accept(fd, NULL, NULL);\n"
-	"		read(c, text, sizeof(text));\n"
-	"		sprintf(text, \"HTTP/1.0 200 OK\\r\\nX-Worker: %d\\r\\n\\r\\n\", getpid());\n"
-	"		write(c, text, strlen(text));\n"
-	"	}\n}\n";
-
 /* No library to preload into, no runtime to configure. */
 static void test_static_binary(void **state)
 {
+	char program[PATH_MAX];
 	pid_t pids[WORKERS];
 
 	(void)state;
-	file_write(HARNESS_DIR "/static.c", static_c);
-	command_ok("cc", "-w", "-static", "-o", HARNESS_DIR "/static", HARNESS_DIR "/static.c",
-		   NULL);
-	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", HARNESS_DIR "/static", NULL);
+	snprintf(program, sizeof(program), "%s", harness_build_path("static-server"));
+	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", program, NULL);
 	run_pids(&run, pids, WORKERS);
 	clients_run(&clients, (struct client_plan){ .connections = 200, .at_once = 16 });
 	for (int i = 0; i < WORKERS; i++)

@@ -216,11 +216,16 @@ void run_start(struct run *run, const char *name, ...)
 {
 	va_list rest;
 
+	/* as long as by default, and on a slow machine longer; a test may say its own */
+	snprintf(run->ready_ms, sizeof(run->ready_ms), "%llu",
+		 (unsigned long long)scaled_ms(10000));
 	run->args[1] = "run";
 	run->args[2] = "--name";
 	run->args[3] = name;
+	run->args[4] = "--ready-timeout";
+	run->args[5] = run->ready_ms;
 	va_start(rest, name);
-	start(run, name, 4, rest);
+	start(run, name, 6, rest);
 	va_end(rest);
 }
 

@@ -24,7 +24,7 @@ size_t count_entries(const char *path, bool only_directories);
 #define FILES_DIR "/run/lbctl"	      /* of a run: lock, socket, what else it has to find again */
 #define CGROUPS HARNESS_DIR "/cgroup" /* where cgroup v2 is mounted; the root is the test's own */
 
-#define RUN_MAX_ARGS 24
+#define RUN_MAX_ARGS 28
 #define RUN_MS 30000 /* until something is to have happened; others may keep the CPUs busy */
 
 struct run {
@@ -32,7 +32,7 @@ struct run {
 	const char *name;
 	char log[96]; /* what lbctl and its workers printed */
 	const char *args[RUN_MAX_ARGS];
-	char workers[12]; /* one of them, where a number was given */
+	char workers[12], ready_ms[24]; /* some of them, where numbers were given */
 };
 
 /* The demo worker's path. */
