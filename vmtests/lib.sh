@@ -207,7 +207,7 @@ vm_boot() {
 	timeout --foreground --kill-after=10 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi \
 		-cpu "$(vm_cpu "$kernel")" -smp 2 -m 2048 -nographic -nodefaults -serial stdio -no-reboot \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$vm_cache/$kernel/vmlinuz" \
-		-initrd "$initramfs" -append "console=ttyS0 panic=-1 quiet no_timer_check tsc=reliable $*" </dev/null || status=$?
+		-initrd "$initramfs" -append "console=ttyS0 panic=-1 loglevel=5 softlockup_panic=1 watchdog_thresh=30 no_timer_check tsc=reliable $*" </dev/null || status=$?
 	[ $status -ne 124 ] || return 124
 	[ $((status % 2)) -eq 1 ] && [ $status -ge 33 ] && [ $status -lt 128 ] || return 125
 	return $(((status - 1) / 2 - 16))

@@ -385,14 +385,19 @@ void expect_right_books(int ms)
 {
 	uint64_t end_ns = now_ns() + scaled_ms(ms) * 1000000;
 	int64_t said[LB_MIN_SLOTS];
+	const char *const ask_ss[] = { "ss", "-tanpe", "sport = :8080", NULL };
+	struct output show, sockets;
 
 	while (!books_are_right() && now_ns() < end_ns)
 		harness_nap();
 	ask_sock_diag(said);
 	for (int slot = 0; slot < LB_MIN_SLOTS; slot++) {
-		if (stats[slot].live != said[slot])
-			fail_msg("live of slot %d is %lld, and by sock_diag %lld", slot,
-				 (long long)stats[slot].live, (long long)said[slot]);
+		if (stats[slot].live == said[slot])
+			continue;
+		lbctl_run(&show, "show", "web", NULL);
+		command_run(&sockets, ask_ss, 10000);
+		fail_msg("live of slot %d is %lld, and by sock_diag %lld\n%s%s", slot,
+			 (long long)stats[slot].live, (long long)said[slot], show.out, sockets.out);
 	}
 }
 
