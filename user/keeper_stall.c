@@ -184,6 +184,7 @@ static bool any_is_idle(const struct state *state, uint64_t now_ns)
 struct rule {
 	uint64_t after_ns; /* 0 = never */
 	uint64_t pause_ns;
+	bool spares_work; /* not while the worker ends connections: it will come to its queue */
 };
 
 static struct rule rule_of_rescue(const struct lb_config *config)
@@ -194,14 +195,14 @@ static struct rule rule_of_rescue(const struct lb_config *config)
 		after_ns = 0;
 	else if (after_ns && after_ns < config->stall_ns)
 		after_ns = config->stall_ns;
-	return (struct rule){ after_ns, PAUSE_NS };
+	return (struct rule){ after_ns, PAUSE_NS, true };
 }
 
 static struct rule rule_of_steal(const struct lb_config *config)
 {
 	uint64_t pause_ns = STEAL_PAUSES * config->steal_ns;
 
-	return (struct rule){ config->steal_ns, pause_ns < PAUSE_NS ? pause_ns : PAUSE_NS };
+	return (struct rule){ config->steal_ns, pause_ns < PAUSE_NS ? pause_ns : PAUSE_NS, false };
 }
 
 static bool has_peace(const struct stall_watch *watch, uint32_t slot, const struct lb_stall *stall,
@@ -216,7 +217,7 @@ static bool is_due(const struct stall_watch *watch, uint32_t slot, struct rule r
 		   uint64_t now_ns, uint64_t *next_ns)
 {
 	const struct state *state = &watch->state;
-	uint64_t age_ns;
+	uint64_t since_ns, age_ns;
 
 	for (uint32_t i = 0; rule.after_ns && i < state->nr_listeners; i++) {
 		const struct lb_stall *stall = &state->listeners[i].stalls[slot];
@@ -225,7 +226,11 @@ static bool is_due(const struct stall_watch *watch, uint32_t slot, struct rule r
 		    !state->listeners[i].queues[slot].cookie || !stall->oldest ||
 		    has_peace(watch, slot, stall, rule.pause_ns, now_ns))
 			continue;
-		age_ns = now_ns - stall->oldest_ns;
+		since_ns = stall->oldest_ns;
+		if (rule.spares_work && state->stats[slot].ended_ns > since_ns)
+			since_ns = state->stats[slot].ended_ns;
+		/* the worker may have ended one since that was now */
+		age_ns = now_ns > since_ns ? now_ns - since_ns : 0;
 		if (age_ns >= rule.after_ns)
 			return true;
 		if (rule.after_ns - age_ns < *next_ns)

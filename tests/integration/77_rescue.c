@@ -98,6 +98,8 @@ static void test_stopped_worker(void **state)
 	kill(pids[1], SIGCONT);
 	wait_until(takes_part(1), RUN_MS);
 	run_expect_lines(&run, "accepts again", 1);
+	/* others, too, may not get a CPU for 100 ms */
+	lbctl_ok("set", "web", "stall_ms=0", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, quarter);
 	show_read("web", &show);
@@ -366,9 +368,10 @@ static void test_nothing_is_stolen_for_the_busy(void **state)
 	needs(migrate);
 	start_run();
 	lbctl_ok("set-policy", "web", "rr", NULL);
-	lbctl_ok("set", "web", "stall_ms=0", "rescue_ms=0", "steal_ms=20", NULL);
+	lbctl_ok("set", "web", "stall_ms=0", "rescue_ms=0", NULL);
 	for (int i = 0; i < WORKERS; i++)
 		busy[i] = keep_busy();
+	lbctl_ok("set", "web", "steal_ms=20", NULL);
 	clients_begin(&clients, (struct client_plan){ .connections = 8, .at_once = 8 });
 	usleep(scaled_ms(BUSY_MS) * 1000 / 2);
 	assert_int_equal(rescues(), 0);
