@@ -12,6 +12,7 @@
 
 #include "cgroup.h"
 #include "detach.h"
+#include "rescue.h"
 #include "trouble.h"
 
 void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
@@ -90,6 +91,14 @@ static void step_online(struct keeper *keeper, struct proc *proc)
 		     "worker %u (pid %d) is online", proc->worker, proc->process.pid);
 }
 
+static int on_drained(sd_event_source *source, uint64_t usec, void *arg)
+{
+	(void)source;
+	(void)usec;
+	proc_stop(arg);
+	return 0;
+}
+
 /* With its sockets handed on, as those of --listen are, there is nothing to drain. */
 static void leave(struct keeper *keeper, struct keeper_worker *seat, bool handed_on)
 {
@@ -107,6 +116,8 @@ static void leave(struct keeper *keeper, struct keeper_worker *seat, bool handed
 	seat->leaving = proc;
 	if (reads)
 		keeper_end_when_read(proc);
+	else if (!handed_on)
+		keeper_set_timer(keeper, &proc->timer, HANDSHAKES_MS, on_drained, proc);
 	else
 		proc_stop(proc);
 }

@@ -30,10 +30,6 @@
 #include "stall.h"
 #include "steer.h"
 
-/*
- * A handshake that ends while the listener is shut down is reset; a silent client must not block.
- */
-#define HANDSHAKES_MS 50
 #define MOST_PIDS 64
 
 /* One listening socket of the slot. */

@@ -13,6 +13,12 @@
 #include "stall.h"
 #include "state.h"
 
+/*
+ * A handshake that ends just while its listener closes is reset. So a slot gets no new ones for so
+ * long first: those under way end, and a client that is silent must not block.
+ */
+#define HANDSHAKES_MS 50
+
 /* X(IDENTIFIER, "what to say of it") */
 #define RESCUE_RESULTS(X)                                                                          \
 	X(DONE, "what waited has moved")                                                           \

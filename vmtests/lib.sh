@@ -204,7 +204,7 @@ vm_cpu() {
 vm_boot() {
 	local kernel=$1 initramfs=$2 seconds=$3 status=0
 	shift 3
-	timeout --foreground --kill-after=10 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=multi \
+	timeout --foreground --kill-after=10 "$seconds" qemu-system-x86_64 -machine q35 -accel tcg,thread=single \
 		-cpu "$(vm_cpu "$kernel")" -smp 2 -m 2048 -nographic -nodefaults -serial stdio -no-reboot \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$vm_cache/$kernel/vmlinuz" \
 		-initrd "$initramfs" -append "console=ttyS0 panic=-1 loglevel=5 softlockup_panic=1 watchdog_thresh=30 no_timer_check tsc=reliable $*" </dev/null || status=$?
