@@ -447,18 +447,18 @@ static void test_start_right_after_stop(void **state)
 /* Workers that ignore SIGTERM get SIGKILL after --kill-timeout, at once when asked twice. */
 static void test_stubborn_workers(void **state)
 {
-	const char *script = "trap '' TERM; while :; do sleep 1; done";
+	const char *script = "trap '' TERM; echo deaf; while :; do sleep 1; done";
 
 	(void)state;
 	run_start(&run, "web", "-n", "2", "--kill-timeout", "300", "--", "sh", "-c", script, NULL);
-	run_expect_lines(&run, "started, pid", 2);
+	run_expect_lines(&run, "deaf", 2);
 	lbctl_ok("stop", "web", NULL);
 	assert_int_equal(run_wait(&run), 0);
 	run_expect_lines(&run, "SIGKILL", 4); /* said before, and how they ended */
 	run_expect_nothing_left();
 	run_start(&run, "web", "-n", "2", "--kill-timeout", "60000", "--", "sh", "-c", script,
 		  NULL);
-	run_expect_lines(&run, "started, pid", 2);
+	run_expect_lines(&run, "deaf", 2);
 	kill(run.pid, SIGTERM);
 	run_expect_lines(&run, "stopping", 1);
 	kill(run.pid, SIGTERM);
