@@ -199,7 +199,9 @@ vm_cpu() {
 
 # On a busy host a guest's timer comes late: without no_timer_check a kernel may panic for it, without
 # tsc=reliable it leaves the one clock that is read without a system call.
-# Returns what the guest wrote to the debug port less 16, as guest-exit does; 124 after
+# thread=single: with a thread per CPU, QEMU 7.2 lets one CPU run an instruction of the kernel's that another
+# is patching, as a tracepoint comes: an endless int3, or a panic, in syscall_trace_enter(). What locks up
+# panics, and so ends. Returns what the guest wrote to the debug port less 16, as guest-exit does; 124 after
 # SECONDS, 125 when it ended without (a panic, a reset, QEMU's own end).
 vm_boot() {
 	local kernel=$1 initramfs=$2 seconds=$3 status=0
