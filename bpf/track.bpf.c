@@ -85,29 +85,41 @@ static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 	counters->inverse_pace = lb_pace_inverse(&counters->pace);
 }
 
+/* Does a process have the socket's lock, or an interrupt that came from the network? */
+static __always_inline bool is_owned(struct bpf_sock *sk)
+{
+	__u64 address = 0;
+	struct sock *cast;
+
+	if (!lb_can_cast) {
+		/* a number, from which the verifier lets us go on to a field */
+		bpf_probe_read_kernel(&address, sizeof(address), &sk);
+		return BPF_CORE_READ((struct sock *)address, sk_lock.owned);
+	}
+	cast = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
+	return cast->sk_lock.owned;
+}
+
 /*
  * Who ends a connection: its worker has the socket's lock then, while a client's FIN or reset comes
  * from below, with the lock free. A worker that does so is at work, or is a process that ends and
- * cuts off what is open. Where the lock can't be read, a reset by a process of this host that ends
- * is taken for the worker's end, too, and nothing for its work.
+ * cuts off what is open.
  */
 static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_stats *stats)
 {
+	struct bpf_sock *sk = ops->sk;
 	struct task_struct *task;
-	struct sock *sk;
 
-	if (!lb_can_see_task)
+	if (!sk || !is_owned(sk))
 		return;
-	if (lb_can_cast) {
-		sk = bpf_rdonly_cast(ops->sk, bpf_core_type_id_kernel(struct sock));
-		if (!sk->sk_lock.owned)
+	if (lb_can_see_task) {
+		task = (struct task_struct *)bpf_get_current_task();
+		if (BPF_CORE_READ(task, flags) & PF_EXITING) {
+			count(&stats->cut);
 			return;
+		}
 	}
-	task = (struct task_struct *)bpf_get_current_task();
-	if (BPF_CORE_READ(task, flags) & PF_EXITING)
-		count(&stats->cut);
-	else if (lb_can_cast)
-		stats->ended_ns = tick_clock_ns();
+	stats->ended_ns = tick_clock_ns();
 }
 
 static __always_inline void note_ended(struct bpf_sock_ops *ops)

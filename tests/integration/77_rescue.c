@@ -224,7 +224,7 @@ static int ask(const char *text)
 
 /*
  * The worker has ended a connection since it was rescued: so it is at work again, and gets its
- * share without a probe. Where the kernel can't tell, it has to accept one.
+ * share without a probe.
  */
 static void expect_at_work(int worker)
 {
@@ -232,8 +232,6 @@ static void expect_at_work(int worker)
 	unsigned int probes = 0;
 
 	wait_until(takes_part(worker), RUN_MS);
-	if (!probe_features()->cast)
-		return;
 	stalls = map_mmap("web", "listener0/lb_stalls", LB_MIN_SLOTS * sizeof(*stalls));
 	for (int slot = 0; slot < LB_MIN_SLOTS; slot++)
 		probes += stalls[slot].probed_ns != 0;
