@@ -89,6 +89,8 @@ static void change_everything(void)
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	print_message("%lu requests\n", wrk.requests);
+	if (wrk.socket_errors)
+		print_error("%s\n", file_read(run.log));
 	wrk_expect_no_failure(&wrk);
 	run_stop(&run);
 }

@@ -159,7 +159,7 @@ void run_start_shared(struct run *run, unsigned int workers)
 {
 	snprintf(run->workers, sizeof(run->workers), "%u", workers);
 	run_start(run, "web", "-n", run->workers, "--", run_demo(), "-q", "--no-reuseport",
-		  "--listen", ":8080", NULL);
+		  "--listen", ":8080", "--grace-ms", run->kill_ms, NULL);
 	run_expect_up(run, workers);
 }
 
@@ -167,7 +167,7 @@ void run_start_with_listen(struct run *run, unsigned int workers, const char *ad
 {
 	snprintf(run->workers, sizeof(run->workers), "%u", workers);
 	run_start(run, "web", "-n", run->workers, "--listen", address, "--", run_demo(), "-q",
-		  NULL);
+		  "--grace-ms", run->kill_ms, NULL);
 	run_expect_up(run, workers);
 }
 
@@ -219,13 +219,16 @@ void run_start(struct run *run, const char *name, ...)
 	/* as long as by default, and on a slow machine longer; a test may say its own */
 	snprintf(run->ready_ms, sizeof(run->ready_ms), "%llu",
 		 (unsigned long long)scaled_ms(10000));
+	snprintf(run->kill_ms, sizeof(run->kill_ms), "%llu", (unsigned long long)scaled_ms(5000));
 	run->args[1] = "run";
 	run->args[2] = "--name";
 	run->args[3] = name;
 	run->args[4] = "--ready-timeout";
 	run->args[5] = run->ready_ms;
+	run->args[6] = "--kill-timeout";
+	run->args[7] = run->kill_ms;
 	va_start(rest, name);
-	start(run, name, 6, rest);
+	start(run, name, 8, rest);
 	va_end(rest);
 }
 

@@ -32,7 +32,7 @@ struct run {
 	const char *name;
 	char log[96]; /* what lbctl and its workers printed */
 	const char *args[RUN_MAX_ARGS];
-	char workers[12], ready_ms[24]; /* some of them, where numbers were given */
+	char workers[12], ready_ms[24], kill_ms[24]; /* some of them, where numbers were given */
 };
 
 /* The demo worker's path. */
