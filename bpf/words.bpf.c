@@ -25,8 +25,8 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
- * All of it is there from the beginning, 8 kB for each: kernels before 6.1 warn of a program of this
- * type with a map that allocates later. Of more that start at once some are not heard.
+ * All of it is there from the beginning, 8 kB for each: kernels before 6.1 warn of a program of
+ * this type with a map that allocates later. Of more that start at once some are not heard.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

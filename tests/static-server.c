@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A server with no library to preload into and no runtime to configure, on port 8080. Answers with its
- * pid, one connection after another.
+ * A server with no library to preload into and no runtime to configure, on port 8080. Answers with
+ * its pid, one connection after another.
  */
 #include <netinet/in.h>
 #include <stdio.h>

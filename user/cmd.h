@@ -92,8 +92,8 @@ int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct s
 int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy);
 
 /*
- * Are the service's connections counted, as `what` needs? EXIT_DONE, or a status after a message was
- * printed.
+ * Are the service's connections counted, as `what` needs? EXIT_DONE, or a status after a message
+ * was printed.
  */
 int cmd_check_counts(const struct cmd *cmd, const struct state *state, const char *what);
 
