@@ -29,8 +29,11 @@ static struct clients clients;
 	"        c.recv(1000)\n"                                                                   \
 	"        c.send(b'HTTP/1.0 200 OK\\r\\nX-Worker: %d\\r\\n\\r\\n' % me)\n"                  \
 	"        c.close()\n"
+/* SO_REUSEADDR, as most servers have it: kernels before 6.1 share a port by it alone. */
 #define PYTHON_LISTEN(name, port)                                                                  \
-	name " = socket.socket()\n" name ".bind(('', " port "))\n" name ".listen(100)\n"
+	name " = socket.socket()\n" name                                                           \
+	     ".setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n" name ".bind(('', " port    \
+	     "))\n" name ".listen(100)\n"
 #define PYTHON_START "import os, socket\nme = os.getpid()\n" PYTHON_ANSWER
 
 static const char *python(const char *program)
@@ -93,6 +96,7 @@ static const char two_ports[] = PYTHON_START PYTHON_LISTEN("s", "8080")
 static void test_two_ports(void **state)
 {
 	(void)state;
+	needs(share);
 	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", "python3", python(two_ports),
 		  NULL);
 	run_expect_lines(&run, ": given up", 3);
@@ -335,6 +339,7 @@ static void crash_without_the_command(void)
 static void test_crash_without_the_command(void **state)
 {
 	(void)state;
+	needs(migrate);
 	command_ok("cp", run_demo(), COMMAND, NULL);
 	run_start(&run, "web", "-n", "4", "--", COMMAND, "--no-reuseport", "--listen", ":8080",
 		  NULL);
@@ -344,6 +349,7 @@ static void test_crash_without_the_command(void **state)
 static void test_crash_without_the_command_with_listen(void **state)
 {
 	(void)state;
+	needs(migrate);
 	command_ok("cp", run_demo(), COMMAND, NULL);
 	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", COMMAND, NULL);
 	crash_without_the_command();
