@@ -161,6 +161,7 @@ static void test_sent_to_one_worker(void **state)
 
 static const char server[] = "import os, socket, sys\n"
 			     "s = socket.socket()\n"
+			     "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
 			     "s.bind(('', 8080))\n"
 			     "s.listen(100)\n"
 			     "while True:\n"
@@ -218,6 +219,7 @@ static const char notifier[] =
 	"keeper = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
 	"keeper.connect(os.environ['NOTIFY_SOCKET'])\n"
 	"s = socket.socket()\n"
+	"s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
 	"s.bind(('', 8080))\n"
 	"s.listen(100)\n"
 	"said = False\n"

@@ -193,6 +193,7 @@ static void test_no_capability_for_bpf(void **state)
 /* Says something for every request; Python fails the request if it can't. */
 static const char talks[] = "import os, socket\n"
 			    "s = socket.socket()\n"
+			    "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
 			    "s.bind(('', 8080))\n"
 			    "s.listen(100)\n"
 			    "while True:\n"
