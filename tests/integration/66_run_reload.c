@@ -89,9 +89,7 @@ static void change_everything(void)
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	print_message("%lu requests\n", wrk.requests);
-	if (wrk.socket_errors)
-		print_error("%s\n", file_read(run.log));
-	wrk_expect_no_failure(&wrk);
+	run_expect_no_failure(&run, &wrk);
 	run_stop(&run);
 }
 
@@ -130,7 +128,7 @@ static void fail_to_reload(void)
 	assert_int_equal(show.nr_workers, WORKERS);
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
-	wrk_expect_no_failure(&wrk);
+	run_expect_no_failure(&run, &wrk);
 	unlink(NO_MORE);
 	lbctl_ok("reload", "web", NULL);
 	expect_all_new(before);

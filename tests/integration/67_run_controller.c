@@ -65,7 +65,7 @@ static void kill_controller(void)
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	print_message("%lu requests\n", wrk.requests);
-	wrk_expect_no_failure(&wrk);
+	run_expect_no_failure(&run, &wrk);
 	show_read("web", &show);
 	assert_int_equal(show.fallback, 0);
 	run_stop(&run);
@@ -104,7 +104,7 @@ static void test_killed_often(void **state)
 	expect_same(pids);
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
-	wrk_expect_no_failure(&wrk);
+	run_expect_no_failure(&run, &wrk);
 	run_stop(&run);
 }
 

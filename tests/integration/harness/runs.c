@@ -302,6 +302,17 @@ void run_expect_up(const struct run *run, size_t n)
 	await_up(run, n, &show);
 }
 
+void run_expect_no_failure(const struct run *run, const struct wrk *wrk)
+{
+	struct output stats;
+
+	if (wrk->socket_errors || wrk->bad_answers) {
+		lbctl_run(&stats, "stats", run->name, NULL);
+		print_error("%s%s", file_read(run->log), stats.out);
+	}
+	wrk_expect_no_failure(wrk);
+}
+
 int run_wait(struct run *run)
 {
 	int status = 0;

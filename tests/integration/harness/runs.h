@@ -58,6 +58,8 @@ void run_start_again(struct run *run);
 unsigned int run_lines(const struct run *run, const char *words);
 /* Fails the test with the log unless so many lines hold the words soon. */
 void run_expect_lines(const struct run *run, const char *words, unsigned int count);
+/* wrk_expect_no_failure(), and else shows what happened to the service. */
+void run_expect_no_failure(const struct run *run, const struct wrk *wrk);
 /* Until the n workers of the service are up. */
 void run_expect_up(const struct run *run, size_t n);
 /* Waits for the end; returns the status, 128 + signal. */
