@@ -243,6 +243,7 @@ static void test_watch_attaches(void **state)
 		demo_kill(&demos[i], SIGKILL);
 	demo_start_many(demos, WORKERS, "127.0.0.1:8080");
 	wait_until(all_joined(demos), RUN_MS);
+	lbctl_ok("set-policy", "tcp-8080", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	for (int i = 0; i < WORKERS; i++)
 		assert_int_equal(clients_of(&clients, i), 10);

@@ -27,7 +27,7 @@ static void test_load_counts_per_worker(void **state)
 
 	(void)state;
 	demo_start_many(demos, 4, URL_LISTEN);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	bench(&output, "load", "-b", "-c", "100", "-r", "2", "--json", "-q", "http://" URL);
 	assert_int_equal(output.status, 0);
 	result = bench_json(&output);
