@@ -304,9 +304,7 @@ static void test_read_before_the_end(void **state)
 	run_stop(&run);
 }
 
-/*
- * One that does not read any more is waited for as long as --kill-timeout says, and that is told.
- */
+/* One that reads no more is waited for as long as --kill-timeout says, and that is told. */
 static void test_never_read(void **state)
 {
 	pid_t pids[2];
