@@ -14,7 +14,7 @@
 #include "lb_counters.h"
 #include "lb_policies.h"
 
-#define LB_ABI_VERSION 3
+#define LB_ABI_VERSION 4
 
 #define LB_MAX_WORKERS 1024
 /* A worker owns at most two slots: while a reload's new process serves, the old one drains. */
@@ -95,10 +95,9 @@ struct lb_config {
 	__u64 limit; /* lb_worker.limit of new workers */
 	struct lb_rescue rescue;
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
-	__u64 steal_ns; /* what waits that long while another worker is idle is moved; 0 = none */
 };
 #define LB_NO_GROUP 0xffffffffU
-_Static_assert(sizeof(struct lb_config) == 128 + 32 * LB_MAX_LISTENERS, "lb_config");
+_Static_assert(sizeof(struct lb_config) == 120 + 32 * LB_MAX_LISTENERS, "lb_config");
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {

@@ -91,11 +91,8 @@ int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct s
 /* Parses the name of a policy. Returns EXIT_DONE, or EXIT_USAGE after a message was printed. */
 int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy);
 
-/*
- * Are the service's connections counted, as `what` needs? EXIT_DONE, or a status after a message
- * was printed.
- */
-int cmd_check_counts(const struct cmd *cmd, const struct state *state, const char *what);
+/* Can a limit of connections work there? EXIT_DONE, or a status after a message was printed. */
+int cmd_check_limit(const struct cmd *cmd, const struct state *state);
 
 /* The value of --group, a name or a number; LB_NO_GROUP if not given. As cmd_parse_policy(). */
 int cmd_parse_group(const struct cmd *cmd, uint32_t *gid);

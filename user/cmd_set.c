@@ -23,8 +23,6 @@ static const struct setting {
 	  "a number of milliseconds" },
 	{ "rescue_ms", offsetof(struct lb_config, rescue_ns), 1000000, 0, PARSE_MAX_MS,
 	  "a number of milliseconds" },
-	{ "steal_ms", offsetof(struct lb_config, steal_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds" },
 	{ "hash_prefix4", offsetof(struct lb_config, hash_prefix4), 1, 1, 32, "a number of bits" },
 	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits" },
 	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT,
@@ -80,24 +78,18 @@ static bool is_limit(const struct assignment *assignment)
 	return assignment->setting->offset == offsetof(struct lb_config, limit);
 }
 
-/* These go by the number of open connections. */
-static bool needs_counts(const struct assignment *assignment)
-{
-	return is_limit(assignment) ||
-	       assignment->setting->offset == offsetof(struct lb_config, steal_ns);
-}
-
-int cmd_check_counts(const struct cmd *cmd, const struct state *state, const char *what)
+int cmd_check_limit(const struct cmd *cmd, const struct state *state)
 {
 	if (!service_counts(state))
 		return cmd_fail(cmd, EXIT_FAILED,
-				"%s counts connections, and %s is UDP, which has none", what,
+				"limit counts connections, and %s is UDP, which has none",
 				state->name);
 	if (!track_is_on(state))
-		return cmd_fail(cmd, EXIT_NOT_ABLE,
-				"%s needs the kernel to count connections, and for %s it does not; "
-				"lbctl attach again, lbctl doctor shows what it takes",
-				what, state->name);
+		return cmd_fail(
+			cmd, EXIT_NOT_ABLE,
+			"limit needs the kernel to count connections, and for %s it does not; "
+			"lbctl attach again, lbctl doctor shows what it takes",
+			state->name);
 	return EXIT_DONE;
 }
 
@@ -107,8 +99,8 @@ static int check(const struct cmd *cmd, const struct state *state, struct assign
 	for (int i = 0; i < cmd->nr_args; i++) {
 		int status = parse_assignment(cmd, cmd->args[i], &all[i]);
 
-		if (!status && needs_counts(&all[i]) && all[i].value)
-			status = cmd_check_counts(cmd, state, all[i].setting->key);
+		if (!status && is_limit(&all[i]) && all[i].value)
+			status = cmd_check_limit(cmd, state);
 		if (status)
 			return status;
 	}
@@ -179,8 +171,6 @@ const struct command cmd_set = {
 		"  stall_ms      a worker that does not accept for so long gets nothing (default 100,\n"
 		"                0 = off)\n"
 		"  rescue_ms     what waits at one that does not for so long is moved (0 = off)\n"
-		"  steal_ms      what has waited for so long at a busy worker is moved, if another is\n"
-		"                idle (default 0: off)\n"
 		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"
 		"  hash_prefix6  bits of its IPv6 address (default 128)\n"
 		"  limit         most connections of each worker; a worker at it gets a new one only\n"

@@ -98,7 +98,7 @@ static int apply(struct cmd *cmd, int needed, uint32_t worker, change_fn change,
 	status = check_worker(cmd, state, worker);
 	/* to lift one is always fine */
 	if (!status && change == change_limit && value)
-		status = cmd_check_counts(cmd, state, "limit");
+		status = cmd_check_limit(cmd, state);
 	if (!status && !cmd->dry_run)
 		status = change_workers(cmd, state, worker, change, value);
 	if (status)

@@ -24,7 +24,6 @@
 #define LONGEST_NS 250000000ULL
 #define IDLE_NS 1000000000ULL  /* while there is nothing to look at */
 #define PAUSE_NS 1000000000ULL /* from a rescue of a slot to its next */
-#define STEAL_PAUSES 4	       /* the same for what is stolen: so many times steal_ns */
 
 struct stall_watch {
 	struct keeper *keeper;
@@ -42,7 +41,6 @@ struct stall_watch {
 	sd_event_source *child_source;
 	uint32_t slot;
 	uint64_t moved_before;
-	bool steals; /* from a worker that is busy, and not found stalled */
 };
 
 static void close_service(struct stall_watch *watch)
@@ -94,9 +92,6 @@ static void tell_rescue(struct stall_watch *watch, enum rescue_result result)
 	const struct lb_worker *worker = &watch->state.workers[watch->slot];
 	uint64_t moved = moved_from(watch, watch->slot) - watch->moved_before;
 
-	/* it may be many a second */
-	if (watch->steals)
-		return;
 	if (result == RESCUE_DONE) {
 		keeper_event(watch->keeper, "rescued",
 			     json_pack("{s:i, s:i, s:I}", "worker", worker->worker, "pid",
@@ -156,102 +151,49 @@ static void begin_rescue(struct stall_watch *watch, uint32_t slot, uint64_t now_
 	}
 }
 
-/* Does nobody wait at it, and has it nothing to do? Of what is not counted nothing is known. */
-static bool is_idle(const struct state *state, uint32_t slot, uint64_t now_ns)
+/* How long what waits may not have moved before that is done; 0 = for ever. */
+static uint64_t rescue_after_ns(const struct lb_config *config)
 {
-	if (state->workers[slot].state != LB_SLOT_UP || state->stats[slot].live > 0 ||
-	    stall_age_ns(state, slot, now_ns))
-		return false;
-	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		const struct lb_stall *stall = &state->listeners[i].stalls[slot];
+	uint64_t after_ns = config->stall_ns ? config->rescue_ns : 0;
 
-		if (!state->listeners[i].queues[slot].cookie || stall->queued || stall->half_open)
-			return false;
-	}
-	return true;
-}
-
-static bool any_is_idle(const struct state *state, uint64_t now_ns)
-{
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (is_idle(state, slot, now_ns))
-			return true;
-	}
-	return false;
-}
-
-/* When what waits at a worker is moved, and for how long the worker then has peace. */
-struct rule {
-	uint64_t after_ns; /* 0 = never */
-	uint64_t pause_ns;
-	bool spares_work; /* not while the worker ends connections: it will come to its queue */
-};
-
-static struct rule rule_of_rescue(const struct lb_config *config)
-{
-	uint64_t after_ns = config->rescue_ns;
-
-	if (!config->stall_ns)
-		after_ns = 0;
-	else if (after_ns && after_ns < config->stall_ns)
-		after_ns = config->stall_ns;
-	return (struct rule){ after_ns, PAUSE_NS, true };
-}
-
-static struct rule rule_of_steal(const struct lb_config *config)
-{
-	uint64_t pause_ns = STEAL_PAUSES * config->steal_ns;
-
-	return (struct rule){ config->steal_ns, pause_ns < PAUSE_NS ? pause_ns : PAUSE_NS, false };
+	return after_ns && after_ns < config->stall_ns ? config->stall_ns : after_ns;
 }
 
 static bool has_peace(const struct stall_watch *watch, uint32_t slot, const struct lb_stall *stall,
-		      uint64_t pause_ns, uint64_t now_ns)
+		      uint64_t now_ns)
 {
-	return now_ns - watch->slots[slot].tried_ns < pause_ns ||
-	       (int64_t)(now_ns - stall->rescued_ns) < (int64_t)pause_ns;
+	return now_ns - watch->slots[slot].tried_ns < PAUSE_NS ||
+	       (int64_t)(now_ns - stall->rescued_ns) < (int64_t)PAUSE_NS;
 }
 
-/* Does something wait that has not moved for so long? What is due later is told in *next_ns. */
-static bool is_due(const struct stall_watch *watch, uint32_t slot, struct rule rule,
-		   uint64_t now_ns, uint64_t *next_ns)
+/*
+ * Does something wait that has not moved for rescue_ms? A worker that ends connections meanwhile
+ * will come to its queue. What is due later is told in *next_ns.
+ */
+static bool is_due(const struct stall_watch *watch, uint32_t slot, uint64_t now_ns,
+		   uint64_t *next_ns)
 {
 	const struct state *state = &watch->state;
-	uint64_t since_ns, age_ns;
+	uint64_t after_ns = rescue_after_ns(state->config), since_ns, age_ns;
 
-	for (uint32_t i = 0; rule.after_ns && i < state->nr_listeners; i++) {
+	for (uint32_t i = 0; after_ns && i < state->nr_listeners; i++) {
 		const struct lb_stall *stall = &state->listeners[i].stalls[slot];
 
 		if (state->config->listeners[i].proto != LB_PROTO_TCP ||
 		    !state->listeners[i].queues[slot].cookie || !stall->oldest ||
-		    has_peace(watch, slot, stall, rule.pause_ns, now_ns))
+		    has_peace(watch, slot, stall, now_ns))
 			continue;
 		since_ns = stall->oldest_ns;
-		if (rule.spares_work && state->stats[slot].ended_ns > since_ns)
+		if (state->stats[slot].ended_ns > since_ns)
 			since_ns = state->stats[slot].ended_ns;
 		/* the worker may have ended one since that was now */
 		age_ns = now_ns > since_ns ? now_ns - since_ns : 0;
-		if (age_ns >= rule.after_ns)
+		if (age_ns >= after_ns)
 			return true;
-		if (rule.after_ns - age_ns < *next_ns)
-			*next_ns = rule.after_ns - age_ns;
+		if (after_ns - age_ns < *next_ns)
+			*next_ns = after_ns - age_ns;
 	}
 	return false;
-}
-
-static void move_if_due(struct stall_watch *watch, uint32_t slot, uint64_t now_ns,
-			uint64_t *next_ns)
-{
-	const struct lb_config *config = watch->state.config;
-
-	watch->steals = false;
-	if (!is_due(watch, slot, rule_of_rescue(config), now_ns, next_ns)) {
-		watch->steals = is_due(watch, slot, rule_of_steal(config), now_ns, next_ns) &&
-				any_is_idle(&watch->state, now_ns);
-		if (!watch->steals)
-			return;
-	}
-	begin_rescue(watch, slot, now_ns);
 }
 
 /* --- who is stalled --- */
@@ -264,9 +206,6 @@ static void tell_stall(struct stall_watch *watch, uint32_t slot, uint64_t age_ns
 	uint32_t waiting = 0, bytes = 0;
 	char what[64];
 
-	/* one that was stolen from is held, too, and that is no stall yet */
-	if (!watch->state.config->stall_ns || age_ns < watch->state.config->stall_ns)
-		age_ns = 0;
 	watch->slots[slot].age_ns = age_ns;
 	if (!age_ns == !before_ns)
 		return;
@@ -306,19 +245,10 @@ static void look_at_slots(struct stall_watch *watch, uint64_t now_ns, uint64_t *
 		uint64_t age_ns = open ? stall_age_ns(state, slot, now_ns) : 0;
 
 		tell_stall(watch, slot, age_ns);
-		if (open && !watch->child)
-			move_if_due(watch, slot, now_ns, next_ns);
+		if (open && !watch->child && state->config->stall_ns &&
+		    is_due(watch, slot, now_ns, next_ns))
+			begin_rescue(watch, slot, now_ns);
 	}
-}
-
-/* Until the next look; 0 = there is nothing to look for. */
-static uint64_t pace_ns(const struct lb_config *config)
-{
-	uint64_t shortest_ns = config->stall_ns;
-
-	if (config->steal_ns && (!shortest_ns || config->steal_ns < shortest_ns))
-		shortest_ns = config->steal_ns;
-	return shortest_ns / 2 < LONGEST_NS ? shortest_ns / 2 : LONGEST_NS;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
@@ -327,9 +257,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	uint64_t next_ns = IDLE_NS, now_ns;
 
 	(void)usec;
-	if (!watch->keeper->stopping && !open_service(watch) && pace_ns(watch->state.config) &&
+	if (!watch->keeper->stopping && !open_service(watch) && watch->state.config->stall_ns &&
 	    !sampler_run(watch->sampler, &now_ns)) {
-		next_ns = pace_ns(watch->state.config);
+		next_ns = watch->state.config->stall_ns / 2;
+		if (next_ns > LONGEST_NS)
+			next_ns = LONGEST_NS;
 		look_at_slots(watch, now_ns, &next_ns);
 		if (next_ns < SHORTEST_NS)
 			next_ns = SHORTEST_NS;

@@ -6,7 +6,6 @@
 #include "integration/harness/runs.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,85 +311,13 @@ static void test_nginx_and_silent_clients(void **state)
 	lbctl_ok("detach", "web", NULL);
 	nginx_stop(&nginx);
 }
-/*
- * Work that holds a worker up for so long; the caller's descriptor gets the answer. The worker has
- * begun with it when this returns, or else it might accept others first.
- */
-#define BUSY_MS 4000
-static int keep_busy(void)
-{
-	char text[64];
-	int fd;
-
-	snprintf(text, sizeof(text), "GET /busy?us=%llu HTTP/1.0\r\n\r\n",
-		 (unsigned long long)scaled_ms(BUSY_MS) * 1000);
-	fd = ask(text);
-	usleep(scaled_ms(100) * 1000);
-	return fd;
-}
-
-static bool is_answered(int fd)
-{
-	struct pollfd answer = { .fd = fd, .events = POLLIN };
-
-	return poll(&answer, 1, 0) == 1;
-}
-
-/* A worker is busy, others are not: what waits there is moved to them, and that is no news. */
-static void test_stolen_from_a_busy_worker(void **state)
-{
-	int busy;
-
-	(void)state;
-	needs(migrate);
-	start_run();
-	lbctl_ok("set-policy", "web", "rr", NULL);
-	lbctl_ok("set", "web", "stall_ms=0", "rescue_ms=0", "steal_ms=20", NULL);
-	busy = keep_busy();
-	clients_run(&clients, (struct client_plan){
-				      .connections = 40, .at_once = 40, .deadline_ms = BUSY_MS });
-	assert_false(is_answered(busy));
-	assert_true(rescues() > 0);
-	assert_int_equal(run_lines(&run, "moved to others"), 0);
-	assert_int_equal(run_lines(&run, "does not accept"), 0);
-	close(busy);
-	run_stop(&run);
-}
-
-/* All are busy: what waits is left alone. */
-static void test_nothing_is_stolen_for_the_busy(void **state)
-{
-	int busy[WORKERS];
-
-	(void)state;
-	needs(migrate);
-	start_run();
-	lbctl_ok("set-policy", "web", "rr", NULL);
-	lbctl_ok("set", "web", "stall_ms=0", "rescue_ms=0", NULL);
-	for (int i = 0; i < WORKERS; i++)
-		busy[i] = keep_busy();
-	lbctl_ok("set", "web", "steal_ms=20", NULL);
-	clients_begin(&clients, (struct client_plan){ .connections = 8, .at_once = 8 });
-	usleep(scaled_ms(BUSY_MS) * 1000 / 2);
-	assert_int_equal(rescues(), 0);
-	clients_finish(&clients);
-	assert_int_equal(clients.answered, 8);
-	for (int i = 0; i < WORKERS; i++)
-		close(busy[i]);
-	run_stop(&run);
-}
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_stopped_worker),
-		runs_test(test_under_load),
-		runs_test(test_answered_meanwhile),
-		runs_test(test_next_keeper),
-		runs_test(test_endless_loop),
-		runs_test(test_nginx_and_silent_clients),
-		runs_test(test_stolen_from_a_busy_worker),
-		runs_test(test_nothing_is_stolen_for_the_busy),
+		runs_test(test_stopped_worker),	    runs_test(test_under_load),
+		runs_test(test_answered_meanwhile), runs_test(test_next_keeper),
+		runs_test(test_endless_loop),	    runs_test(test_nginx_and_silent_clients),
 	};
 
 	(void)argc;

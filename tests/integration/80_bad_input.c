@@ -332,7 +332,6 @@ static void test_unknown(void **state)
 		{ { "set", "web", "hash_prefix4=33" }, 2, { "hash_prefix4", "33" } },
 		{ { "set", "web", "hash_prefix6=129" }, 2, { "hash_prefix6", "1 to 128" } },
 		{ { "set", "web", "hash_prefix=24" }, 2, { "hash_prefix4" } },
-		{ { "set", "web", "steal_ms=3600001" }, 2, { "steal_ms", "0 to 3600000" } },
 		{ { "set", "web", "limit=1000001" }, 2, { "limit", "0 to 1000000" } },
 		{ { "set", "web", "limit=-1" }, 2, { "limit", "-1" } },
 	};

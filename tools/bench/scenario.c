@@ -27,7 +27,7 @@
 #define HERMES(n, level, what, r, ...)                                                             \
 	{                                                                                          \
 		.name = "S9-" n "-" level, .title = "Hermes case " n ", " level ": " what,         \
-		.peers = "hash,exclusive,lbctl-rr,lbctl-least-conn,lbctl-least-load,lbctl-steal",  \
+		.peers = "hash,exclusive,lbctl-rr,lbctl-least-conn,lbctl-least-load",              \
 		.ours = OURS, .service = { .workers = 4 }, .metric = METRIC_P99, .plan.rate = r,   \
 		.plan.poisson = true, .plan.users = 5000, __VA_ARGS__                              \
 	}

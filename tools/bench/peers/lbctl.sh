@@ -3,7 +3,6 @@
 # what: SO_REUSEPORT, picked by lbctl
 # program: demo
 # can: reload scale lost
-settings=
 start() {
 	local report=()
 	touch "$BENCH_DIR/wait"
@@ -13,7 +12,6 @@ start() {
 		sleep 0.02
 	done
 	"$BENCH_BUILD/lbctl" attach --name bench --policy "$BENCH_POLICY" ":$BENCH_PORT"
-	[ -z "$settings" ] || "$BENCH_BUILD/lbctl" set bench "$settings"
 	rm "$BENCH_DIR/wait"
 	exec "$BENCH_BUILD/lbctl" watch bench
 }
