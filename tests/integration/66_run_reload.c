@@ -108,6 +108,48 @@ static void test_changes_under_load_with_listen(void **state)
 }
 
 /*
+ * 1. wrk is stopped with up to 64 connections open, some of which it has sent nothing on yet; all
+ *    workers are replaced meanwhile
+ * 2. it goes on after 1.5 s: not one request failed
+ */
+static void stop_the_clients(void)
+{
+	struct job traffic, reload;
+	struct output output;
+	struct wrk wrk;
+
+	wrk_start(&traffic, URL, "64", WRK_UNTIL_STOPPED);
+	for (int i = 0; i < 3; i++) {
+		usleep(scaled_ms(100) * 1000);
+		kill(traffic.pid, SIGSTOP);
+		lbctl_start(&reload, "reload", "web", NULL);
+		usleep(scaled_ms(1500) * 1000);
+		kill(traffic.pid, SIGCONT);
+		job_wait(&reload, &output);
+		assert_int_equal(output.status, 0);
+		output_free(&output);
+	}
+	wrk_stop(&traffic);
+	wrk_wait(&traffic, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
+}
+
+static void test_clients_that_hesitate(void **state)
+{
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	stop_the_clients();
+}
+
+static void test_clients_that_hesitate_with_listen(void **state)
+{
+	(void)state;
+	run_start_with_listen(&run, WORKERS, ":8080");
+	stop_the_clients();
+}
+
+/*
  * 1. wrk runs; from now on the program exits with 3: reload exits with 1 and says so
  * 2. all old workers serve, no request failed; repaired, a reload works
  */
@@ -276,6 +318,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		runs_test(test_changes_under_load),
 		runs_test(test_changes_under_load_with_listen),
+		runs_test(test_clients_that_hesitate),
+		runs_test(test_clients_that_hesitate_with_listen),
 		runs_test(test_reload_that_fails),
 		runs_test(test_reload_that_fails_with_listen),
 		runs_test(test_reload_that_is_never_ready),

@@ -14,8 +14,7 @@
 #include "server.h"
 
 #define LINGER_NS (1000 * NS_PER_MS)
-#define DRAIN_IDLE_NS (100 * NS_PER_MS)	   /* a client between two requests gets this long */
-#define DRAIN_SILENT_NS (1000 * NS_PER_MS) /* and one that never sent anything this long */
+#define DRAIN_IDLE_NS (100 * NS_PER_MS) /* a client between two requests gets this long */
 #define MAX_SLOW_MS 3600000
 #define SLOW "/slow?ms="
 #define BUSY "/busy?us="
@@ -318,7 +317,10 @@ static void finish(struct server *server, struct connection *connection)
 	set_deadline(server, connection, server_now_ns() + LINGER_NS);
 }
 
-/* While draining, a client between two requests is not waited for as long as one in a request. */
+/*
+ * While draining, a client between two requests is not waited for as long as one in a request. One
+ * that has connected and sent nothing yet is owed an answer, but might never ask: half the grace.
+ */
 static void set_idle_deadline(struct server *server, struct connection *connection)
 {
 	bool partial = connection->in_start < connection->in_end || connection->body_bytes;
@@ -328,7 +330,8 @@ static void set_idle_deadline(struct server *server, struct connection *connecti
 	else if (connection->requests)
 		set_deadline(server, connection, connection->active_ns + DRAIN_IDLE_NS);
 	else
-		set_deadline(server, connection, server_now_ns() + DRAIN_SILENT_NS);
+		set_deadline(server, connection,
+			     server_now_ns() + server->options->grace_ms * NS_PER_MS / 2);
 }
 
 static int wait_for_more(struct server *server, struct connection *connection)
