@@ -78,7 +78,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
 .PHONY: all deps demo bench bench-full bench-deps test check asan info format format-check lint \
-	install uninstall clean help systemdtest test-programs vmtest FORCE
+	install uninstall clean help systemdtest test-programs soak vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -242,6 +242,11 @@ test: ## install what is missing, build, run unit and integration tests (root)
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh -- $(INTEGRATION)
+
+soak: ## some tests with far more load, an hour: what the README says of storms, stops, kills and rescues (root)
+	$(Q)tools/deps.sh build test
+	$(Q)$(MAKE) all test-programs
+	$(Q)tests/soak.sh
 
 systemdtest: all ## units of lbctl unit under a systemd of their own, in a container (root)
 	$(Q)vmtests/systemd.sh

@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "parse.h"
+
 #define EXIT_SKIP 77
 
 static char build_dir[PATH_MAX];
@@ -64,6 +66,18 @@ unsigned int scaled_load(unsigned int usual)
 	unsigned int load = usual * scale_percent() / 100;
 
 	return load ? load : 1;
+}
+
+unsigned int load_asked(const char *variable, unsigned int usual)
+{
+	const char *text = getenv(variable);
+	uint64_t asked;
+
+	if (!text)
+		return usual;
+	if (parse_u64(text, 1, INT32_MAX, &asked))
+		fail_msg("%s=%s: not a number above 0", variable, text);
+	return asked;
 }
 
 uint64_t scaled_ms(uint64_t usual_ms)

@@ -66,6 +66,8 @@ uint64_t now_ns(void);
  * its usual load and waits longer by as much. A load is at least 1.
  */
 unsigned int scaled_load(unsigned int usual);
+/* As much as this environment variable asks for, where it is set; `make soak` asks for much. */
+unsigned int load_asked(const char *variable, unsigned int usual);
 uint64_t scaled_ms(uint64_t usual_ms);
 
 /* Fails the test unless the condition holds within ms. */

@@ -16,10 +16,7 @@ static const char *const numbers[] = { "0", "1", "2", "3" };
 
 static int churn_seconds(void)
 {
-	const char *text = getenv("CHURN");
-	int seconds = text ? atoi(text) : 0;
-
-	return seconds > 0 ? seconds : (int)scaled_load(CHURN_SECONDS);
+	return load_asked("LB_TEST_CHURN_SECONDS", scaled_load(CHURN_SECONDS));
 }
 
 /* What only a growing turn number chooses: each worker is drained, resumed, weighted in turn. */

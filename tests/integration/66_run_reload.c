@@ -264,13 +264,12 @@ static unsigned long accepted_and_lost(unsigned int ends)
 }
 
 /*
- * 1. wrk runs; one worker after the other is killed with -9, KILLS (environment) in all
+ * 1. wrk runs; one worker after the other is killed with -9, LB_TEST_KILLS (environment) in all
  * 2. what fails is at most what lbctl says they had accepted: nothing that waited; all are up again
  */
 static void kill_each(void)
 {
-	const char *text = getenv("KILLS");
-	int kills = text && atoi(text) > 0 ? atoi(text) : WORKERS;
+	int kills = load_asked("LB_TEST_KILLS", WORKERS);
 	unsigned long lost;
 	pid_t pids[WORKERS];
 	struct wrk wrk;

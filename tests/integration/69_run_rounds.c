@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * A run that starts and stops again and again leaves nothing: no process, pin, file or cgroup, no
- * BPF program or map, no descriptor. ROUNDS (environment) is how often; 1,000 take some minutes.
+ * BPF program or map, no descriptor. LB_TEST_RUNS (environment) is how often; 1,000 take some
+ * minutes.
  */
 #include "integration/harness/runs.h"
 
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 #define WORKERS 4
-#define ROUNDS 30
+#define RUNS 30
 
 static struct run run;
 static struct clients clients;
@@ -146,8 +147,7 @@ static struct world look(void)
 /* The kernel's memory is everybody's, so it is printed for people and no more. */
 static void test_rounds(void **state)
 {
-	const char *text = getenv("ROUNDS");
-	int rounds = text && atoi(text) > 0 ? atoi(text) : ROUNDS;
+	int rounds = load_asked("LB_TEST_RUNS", RUNS);
 	struct world before, after;
 
 	(void)state;

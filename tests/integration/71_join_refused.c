@@ -201,8 +201,7 @@ static void test_random_messages(void **state)
 		"{\"verb\":\"send\",\"worker\":1,\"message\":{}}",
 		"[[[[[[[[[[\"",
 	};
-	const char *text = getenv("FUZZ_ROUNDS");
-	int rounds = text && atoi(text) > 0 ? atoi(text) : FUZZ_ROUNDS;
+	int rounds = load_asked("LB_TEST_FUZZ_ROUNDS", FUZZ_ROUNDS);
 	int pool[6], fds[8], talk[8];
 	unsigned int seed = 71;
 	char bytes[128];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The kernel's own books of connections: `live` of every worker must be what sock_diag says
- * whenever nothing moves, after whatever happened. STORM (environment) is how many steps the storm
- * has.
+ * whenever nothing moves, after whatever happened. LB_TEST_STORM (environment) is how many steps
+ * the storm has.
  */
 #include "integration/harness/obey.h"
 
@@ -86,8 +86,7 @@ static pid_t replace_worker(pid_t *pid, bool gracefully)
  */
 static void test_storm(void **state)
 {
-	const char *text = getenv("STORM");
-	int steps = text && atoi(text) > 0 ? atoi(text) : STORM;
+	int steps = load_asked("LB_TEST_STORM", STORM);
 	pid_t pids[WORKERS], old = 0;
 
 	(void)state;

@@ -144,8 +144,7 @@ static int compare_times(const void *a, const void *b)
  */
 static void test_answered_meanwhile(void **state)
 {
-	const char *text = getenv("LB_TEST_ROUNDS");
-	const unsigned int rounds = text && atoi(text) > 0 ? atoi(text) : 3;
+	const unsigned int rounds = load_asked("LB_TEST_STOPS", 3);
 	uint64_t longest_ns[1000];
 	struct job traffic;
 	struct wrk wrk;

@@ -432,9 +432,8 @@ static void tell_sums(unsigned int lines)
  */
 static void soak(const struct server *which)
 {
-	const char *text = getenv("LB_TEST_RESCUES");
-	unsigned int want = text && atoi(text) > 0 ? atoi(text) : (int)scaled_load(RESCUES);
-	uint64_t end_ns = now_ns() + (text ? 3600 : scaled_ms(60000) / 1000) * 1000000000ULL;
+	unsigned int want = load_asked("LB_TEST_RESCUES", scaled_load(RESCUES));
+	uint64_t end_ns = now_ns() + (scaled_ms(60000) + want * 1000ULL) * 1000000;
 	struct sampler *sampler;
 	struct state service;
 	unsigned int lines;

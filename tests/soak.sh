@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# soak.sh: tests of `make test` with far more load, those that the README's figures come from; an hour.
+# As root, after `make all test-programs`; the variables may have other amounts. Called by
+# `make soak`. The last line is "N passed, N failed".
+set -u
+cd "$(dirname "$0")/.." || exit 1
+passed=0
+failed=0
+
+# soak BINARY TEST VARIABLE AMOUNT
+soak() {
+	local log status
+	log=build/tests/soak-$1-$2.log
+	printf '%s %s, %s=%s\n' "$1" "$2" "$3" "${!3:-$4}"
+	env "LB_TEST_ONLY=$2" "$3=${!3:-$4}" "build/tests/integration/$1" >"$log" 2>&1 </dev/null
+	status=$?
+	grep -vE '^\[|^$' "$log" | tail -n 5 | sed 's/^/    /'
+	if [ $status -eq 0 ] && grep -q '^\[  PASSED  \] [1-9]' "$log"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "    FAILED, status $status: $log"
+	fi
+}
+
+mkdir -p build/tests
+soak 73_books test_storm LB_TEST_STORM 100000
+soak 77_rescue test_answered_meanwhile LB_TEST_STOPS 40
+soak 66_run_reload test_killed_workers LB_TEST_KILLS 100
+for server in demo nginx node; do
+	soak 77_rescue_soak test_$server LB_TEST_RESCUES 3400
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
