@@ -351,6 +351,7 @@ static void test_static_binary(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
+	needs(share);
 	snprintf(program, sizeof(program), "%s", harness_build_path("static-server"));
 	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", program, NULL);
 	run_pids(&run, pids, WORKERS);
