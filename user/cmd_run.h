@@ -19,7 +19,7 @@
 	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
 	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" }, \
 	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \
-	{ "max-restarts", "N", "give a worker up after N quick exits in a row (default 16)" }, \
+	{ "max-restarts", "N", "give a worker up that ends more than N times in a row (default 16)" }, \
 	{ "user", "USER", "run the workers as this user" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \
 	{ "log-dir", "DIR", "append the workers' output to DIR/NAME-WORKER.log" }, \

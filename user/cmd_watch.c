@@ -64,7 +64,7 @@ static int run(struct cmd *cmd)
 static const struct cmd_option options[] = {
 	{ "policy", "POLICY", "how to pick a worker, if it has to be attached first" },
 	{ "rescue", NULL, "move what waits at a worker that hangs to the others" },
-	{ "group", "GROUP", "its workers may join and report load, its users end the watching" },
+	{ "group", "GROUP", "let workers of this group join and report load" },
 	{ NULL, NULL, NULL },
 };
 

@@ -306,7 +306,9 @@ const struct command cmd_drain = {
 	.name = "drain",
 	.args = "[NAME] WORKER [--wait SEC]",
 	.summary = "give a worker no new connection; those it has go on",
-	.details = "WORKER is a number or all. After the return no new connection goes there.",
+	.details =
+		"WORKER is a number or all. After the return no new connection goes there, but by policy\n"
+		"kernel and when no worker is up.",
 	.min_args = 1,
 	.max_args = 2,
 	.kind = VERB,

@@ -39,7 +39,8 @@ _lbctl_candidates() {
 	POLICY) "$lbctl" policies --json 2>/dev/null | _lbctl_strings policy ;;
 	WORKER)
 		workers=$("$lbctl" show ${2:+"$2"} --json 2>/dev/null | sed -n 's/^ *"worker": \([0-9]*\),$/\1/p')
-		[ -z "$workers" ] || printf '%s\n' "$workers" all
+		[ -z "$workers" ] || printf '%s\n' "$workers"
+		[ -z "$workers" ] || [ "$command" = rescue ] || echo all
 		;;
 	COMMAND) "$lbctl" help --list 2>/dev/null | cut -d ' ' -f 1 ;;
 	KEY=VALUE...) "$lbctl" help "$command" 2>/dev/null | sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1=/p' ;;
