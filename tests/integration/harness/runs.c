@@ -328,6 +328,14 @@ void run_kill(struct run *run)
 	assert_int_equal(run_wait(run), 128 + SIGKILL);
 }
 
+/* Workers of a killed lbctl became ours. */
+static bool processes_are_gone(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
+	return !processes_children(1, NULL, 0);
+}
+
 void run_expect_nothing_left(void)
 {
 	char *pins = pins_list();
@@ -339,11 +347,8 @@ void run_expect_nothing_left(void)
 		fail_msg("%zu files are left in " FILES_DIR, count_entries(FILES_DIR, false));
 	if (count_entries(CGROUPS, true))
 		fail_msg("a cgroup is left");
-	/* workers of a killed lbctl became ours */
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		continue;
-	if (processes_children(1, NULL, 0))
-		fail_msg("%zu processes are left", processes_children(1, NULL, 0));
+	/* an `lbctl events` ends when its service does */
+	wait_until(processes_are_gone(), RUN_MS);
 }
 
 void run_stop(struct run *run)
