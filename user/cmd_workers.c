@@ -249,6 +249,8 @@ static int run_state(struct cmd *cmd, change_fn change, const char *done, const 
 	status = apply(cmd, 1, worker, change, 0, &state);
 	if (status)
 		return status;
+	/* what is changed is changed: nobody is to wait for those who wait */
+	state_unlock(&state);
 	if (wait && !cmd->dry_run)
 		status = wait_until_idle(cmd, &state, worker, seconds);
 	worker_text(worker, who);

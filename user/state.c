@@ -176,6 +176,11 @@ void state_close(struct state *state)
 	state_clear(state);
 }
 
+void state_unlock(struct state *state)
+{
+	flock(state->dir_fd, LOCK_UN);
+}
+
 int state_create(struct state *state, const char *name)
 {
 	char path[STATE_PATH_BYTES];

@@ -95,6 +95,8 @@ int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count);
  */
 int state_open(struct state *state, const char *name, enum state_mode mode);
 void state_close(struct state *state);
+/* Lets others change the service from here on; the state can still be read. */
+void state_unlock(struct state *state);
 
 /*
  * Begins a service: an empty directory that nobody sees. steer_add_listener() fills it, then
