@@ -8,7 +8,7 @@
 /* X(name without CAP_, number, what lbctl uses it for) */
 #define LB_CAPABILITIES(X)                                                                         \
 	X(BPF, 39, "load programs, open maps")                                                     \
-	X(NET_ADMIN, 12, "count connections, share ports under run")                                \
+	X(NET_ADMIN, 12, "count connections, share ports under run")                               \
 	X(PERFMON, 38, "read sockets' queues in BPF")                                              \
 	X(SYS_PTRACE, 19, "see and duplicate the sockets of other processes")                      \
 	X(SYS_ADMIN, 21, "mount bpffs, enter a network namespace (--netns)")

@@ -193,10 +193,12 @@ static int find_group(struct rescue *rescue, struct target *target)
 	return err;
 }
 
-/* Where nobody uses epoll on it, everybody who has it may be in a call on it. */
+/* Where nobody uses epoll on it, everybody who has it may be in a call on it, but for lbctl. */
 static bool may_poll(const struct rescue *rescue, const struct member *member, size_t holder)
 {
-	if (member->holders[holder].pid == rescue->keeper)
+	pid_t pid = member->holders[holder].pid;
+
+	if (pid == rescue->keeper || pid == getpid())
 		return false;
 	return member->holders[holder].polls || !member->holders[0].polls;
 }

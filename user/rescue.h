@@ -26,7 +26,7 @@
 	X(DATAGRAMS, "its service is UDP, of which nothing can be moved")                          \
 	X(NO_OTHER, "no other worker accepts")                                                     \
 	X(KERNEL, "this kernel can't move a queue (needs 5.14)")                                   \
-	X(NOT_PERMITTED, "not permitted; it takes CAP_SYS_PTRACE, CAP_BPF and CAP_PERFMON")      \
+	X(NOT_PERMITTED, "not permitted; it takes CAP_SYS_PTRACE, CAP_BPF and CAP_PERFMON")        \
 	X(SEVERAL_SLOTS, "its process serves several workers and runs, so it can't be held still") \
 	X(NOT_STILL, "its process could not be held still")                                        \
 	X(GONE, "its socket is gone")                                                              \
