@@ -124,11 +124,20 @@ static void test_says_what_it_does(void **state)
 
 static void test_feeds_the_watchdog(void **state)
 {
+	struct output output;
+	struct job stop;
+
 	(void)state;
 	write_app("");
 	start_managed("200000");
 	wait_until(count_heard("WATCHDOG=1") >= 3, RUN_MS);
-	run_stop(&run);
+	/* a manager that does not listen holds up whoever tells it something */
+	lbctl_start(&stop, "stop", "web", NULL);
+	wait_until((count_heard("WATCHDOG=1"), !job_is_running(&stop)), RUN_MS);
+	job_wait(&stop, &output);
+	assert_int_equal(output.status, 0);
+	output_free(&output);
+	assert_int_equal(run_wait(&run), 0);
 	manager_close();
 }
 
