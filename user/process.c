@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,6 +85,24 @@ static int become_user(const char *name)
 	return 0;
 }
 
+/*
+ * Who owns the directory may have put something else there, a way to another file or a pipe that
+ * nobody reads, and it is opened with lbctl's rights. -EMLINK: that is so.
+ */
+static int open_log(const char *path)
+{
+	_cleanup_close_ int fd = open(
+		path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0640);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO ? -EMLINK : -errno;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return -EMLINK;
+	fcntl(fd, F_SETFL, O_APPEND);
+	return fd_steal(&fd);
+}
+
 static int redirect(const struct process_spec *spec)
 {
 	int null = open("/dev/null", O_RDONLY), log;
@@ -91,11 +112,12 @@ static int redirect(const struct process_spec *spec)
 	close(null);
 	if (!spec->log_path)
 		return 0;
-	log = open(spec->log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
+	log = open_log(spec->log_path);
 	if (log < 0) {
 		/* a full disk is no reason not to serve */
 		dprintf(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here\n",
-			spec->service, spec->worker, spec->log_path, strerror(errno));
+			spec->service, spec->worker, spec->log_path,
+			log == -EMLINK ? "not a plain file of one name" : strerror(-log));
 		return 0;
 	}
 	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
@@ -275,25 +297,65 @@ static int fetch(pid_t pid, int number)
 	return fd < 0 ? -errno : fd;
 }
 
+/* -1: it is no socket. */
+static int option_of(int fd, int option)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) ? -1 : value;
+}
+
+/* Nobody else's socket is one end of a pair: those have names, at either end. */
+static bool is_of_a_pair(int fd)
+{
+	struct sockaddr_un ours, theirs;
+	socklen_t ours_len = sizeof(ours), theirs_len = sizeof(theirs);
+
+	return option_of(fd, SO_DOMAIN) == AF_UNIX && option_of(fd, SO_TYPE) == SOCK_STREAM &&
+	       !getsockname(fd, (struct sockaddr *)&ours, &ours_len) &&
+	       !getpeername(fd, (struct sockaddr *)&theirs, &theirs_len) &&
+	       ours_len == sizeof(sa_family_t) && theirs_len == sizeof(sa_family_t);
+}
+
 int process_fetch_channel(pid_t pid)
 {
+	_cleanup_close_ int fd = -1;
 	uint64_t number;
 	int err = channel_number(pid, &number);
 
-	return err ? err : fetch(pid, (int)number + 1);
+	if (err)
+		return err;
+	fd = fetch(pid, (int)number + 1);
+	if (fd < 0)
+		return fd;
+	return is_of_a_pair(fd) ? fd_steal(&fd) : -ENOTSOCK;
 }
 
-int process_fetch_listener(pid_t pid, uint32_t index)
+static uint16_t port_of(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in ipv4;
+		struct sockaddr_in6 ipv6;
+	} at;
+	socklen_t len = sizeof(at);
+
+	if (getsockname(fd, &at.any, &len))
+		return 0;
+	if (at.any.sa_family == AF_INET)
+		return ntohs(at.ipv4.sin_port);
+	return at.any.sa_family == AF_INET6 ? ntohs(at.ipv6.sin6_port) : 0;
+}
+
+int process_fetch_listener(pid_t pid, uint32_t index, uint8_t proto, uint16_t port)
 {
 	_cleanup_close_ int fd = fetch(pid, FIRST_FD + index);
-	int listening = 0, proto = 0;
-	socklen_t len = sizeof(int);
 
 	if (fd < 0)
 		return fd;
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) ||
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) ||
-	    (!listening && proto != LB_PROTO_UDP))
+	if (option_of(fd, SO_PROTOCOL) != proto || port_of(fd) != port ||
+	    (proto == LB_PROTO_TCP && option_of(fd, SO_ACCEPTCONN) != 1))
 		return -ENOTSOCK;
 	return fd_steal(&fd);
 }

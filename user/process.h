@@ -53,10 +53,16 @@ int process_start(const struct process_spec *spec, struct process *process);
  */
 int process_signal(pid_t pid, const char *user, int signal_number);
 
-/* Our end of the channel out of a worker that another lbctl started, or -errno. */
+/*
+ * Our end of the channel out of a worker that another lbctl started, or -errno: -ENOTSOCK where the
+ * worker has another file there now.
+ */
 int process_fetch_channel(pid_t pid);
 
-/* Its index-th socket of LISTEN_FDS, if it is a listening socket still or one of UDP, or -errno. */
-int process_fetch_listener(pid_t pid, uint32_t index);
+/*
+ * Its index-th socket of LISTEN_FDS, if there still is one that listens, or one of UDP, on this
+ * port; or -errno.
+ */
+int process_fetch_listener(pid_t pid, uint32_t index, uint8_t proto, uint16_t port);
 
 #endif
