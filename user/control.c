@@ -321,20 +321,29 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 	return 0;
 }
 
-static size_t count_clients(const struct keeper *keeper)
+static size_t count_clients(const struct keeper *keeper, enum admission least)
 {
 	size_t n = 0;
 
 	for (const struct client *client = keeper->clients; client; client = client->next)
-		n++;
+		n += client->admission >= least;
 	return n;
+}
+
+/* Workers can't take the places of those who may end the service. */
+static bool has_room(const struct keeper *keeper, enum admission admission)
+{
+	size_t all = count_clients(keeper, WORKER), operators = count_clients(keeper, OPERATOR);
+
+	return all < CONTROL_MOST_CLIENTS &&
+	       (admission == OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
 }
 
 int control_admit(struct keeper *keeper, int fd, const struct ucred *peer, enum admission admission)
 {
 	struct client *client;
 
-	if (count_clients(keeper) == CONTROL_MOST_CLIENTS)
+	if (!has_room(keeper, admission))
 		return -EUSERS;
 	client = calloc(1, sizeof(*client));
 	if (!client) {

@@ -116,8 +116,8 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 			  "--group are",
 			  peer.uid, keeper->options.name);
 	else if (control_admit(keeper, connection, &peer, admission) == -EUSERS)
-		send_away(connection, EXIT_FAILED, true, "%d clients are connected; try again",
-			  CONTROL_MOST_CLIENTS);
+		send_away(connection, EXIT_FAILED, true,
+			  "too many clients are connected; try again");
 	return 0;
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * What workers say through NOTIFY_SOCKET, in the words of sd_notify(3): READY=1, STOPPING=1,
- * WATCHDOG=1. Whoever sends is known by its credentials, so the socket is open to every user.
+ * WATCHDOG=1. Whoever sends is known by its credentials.
  */
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,10 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "keeper.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* <linux/socket.h>, Linux 6.16 */
+#endif
 
 #define MOST_A_TURN 64 /* messages; who sends without end must not starve the others */
 
@@ -149,12 +154,27 @@ static int on_notify(sd_event_source *source, int fd, uint32_t events, void *arg
 	return 0;
 }
 
+/*
+ * A worker may become whom it likes, so everybody may send; who sent tells whom it is from. A
+ * worker that --user has made somebody stays that. To drop a descriptor that came along can block,
+ * as its sender likes: a socket that lingers.
+ */
+static int let_in(const struct keeper *keeper, const char *path)
+{
+	const char *user = keeper->options.user;
+	const struct passwd *entry = user ? getpwnam(user) : NULL;
+
+	if (entry && !chown(path, entry->pw_uid, -1))
+		return chmod(path, 0600);
+	return chmod(path, 0666);
+}
+
 int keeper_open_notify(struct keeper *keeper)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	char path[KEEPER_PATH_BYTES];
-	const int on = 1;
+	const int on = 1, off = 0;
 
 	if (fd < 0)
 		return -errno;
@@ -163,8 +183,10 @@ int keeper_open_notify(struct keeper *keeper)
 		return -ENAMETOOLONG;
 	unlink(at.sun_path);
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ||
-	    bind(fd, (struct sockaddr *)&at, sizeof(at)) || chmod(at.sun_path, 0666))
+	    bind(fd, (struct sockaddr *)&at, sizeof(at)) || let_in(keeper, at.sun_path))
 		return -errno;
+	/* before Linux 6.16 it fails, and who may send may send descriptors, too */
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 	keeper->notify_fd = fd_steal(&fd);
 	return sd_event_add_io(keeper->loop, NULL, keeper->notify_fd, EPOLLIN, on_notify, keeper);
 }
