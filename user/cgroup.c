@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -290,6 +291,16 @@ static int remove_at(int parent_fd, const char *name)
 			remove_at(dirfd(dir), entry->d_name);
 	}
 	return unlinkat(parent_fd, name, AT_REMOVEDIR) ? -errno : 0;
+}
+
+void cgroup_mark(int dir_fd, const char *mark)
+{
+	fsetxattr(dir_fd, mark, "", 0, 0);
+}
+
+bool cgroup_is_marked(int dir_fd, const char *mark)
+{
+	return fgetxattr(dir_fd, mark, NULL, 0) >= 0;
 }
 
 int cgroup_remove(const char *parent, const char *name)

@@ -62,6 +62,13 @@ unsigned int cgroup_count(int dir_fd);
  */
 int cgroup_kill(int dir_fd);
 
+/*
+ * Marks a cgroup, for whoever opens it next, by an extended attribute (Linux 5.7). Where that fails
+ * it stays unmarked.
+ */
+void cgroup_mark(int dir_fd, const char *mark);
+bool cgroup_is_marked(int dir_fd, const char *mark);
+
 /* Removes parent/name and all below it that is empty. Returns 0, -EBUSY or -errno. */
 int cgroup_remove(const char *parent, const char *name);
 

@@ -84,7 +84,9 @@ static void step_online(struct keeper *keeper, struct proc *proc)
 	keeper_begin_watchdog(proc);
 	words_end(keeper->words, proc->cgroup);
 	keeper->workers[proc->worker].words[0] = '\0';
-	keeper_resume(keeper, proc);
+	/* one that another keeper left drained was drained by somebody, and not to end it */
+	if (!proc->adopted)
+		keeper_resume(keeper, proc);
 	keeper_event(keeper, "online",
 		     json_pack("{s:i, s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid,
 			       "slot", proc->slot),
@@ -105,8 +107,11 @@ static void leave(struct keeper *keeper, struct keeper_worker *seat, bool handed
 	bool reads = !handed_on && (keeper->protos & KEEPER_UDP);
 	struct proc *proc = seat->current;
 
-	if (!handed_on)
+	proc_note_leaving(proc);
+	if (!handed_on) {
 		keeper_drain(keeper, proc);
+		keeper_close_listeners(keeper, proc->worker);
+	}
 	keeper_event(keeper, "drain",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
 		     "worker %u (pid %d) gets no more %s, then SIGTERM%s", proc->worker,
@@ -198,10 +203,15 @@ static bool step_renewal(struct keeper *keeper, uint32_t worker)
 	struct keeper_worker *seat = &keeper->workers[worker];
 
 	if (seat->next && seat->next->online) {
-		leave(keeper, seat, keeper->options.nr_listens);
+		/* it may have ended while its successor started */
+		if (seat->current)
+			leave(keeper, seat, keeper->options.nr_listens);
+		sd_event_source_disable_unref(seat->restart_timer);
+		seat->restart_timer = NULL;
 		seat->current = seat->next;
 		seat->next = NULL;
 		seat->renew = false;
+		seat->gave_up = false;
 	} else if (seat->renew && !seat->next && seat->current && !seat->leaving) {
 		start_worker(keeper, worker);
 	} else if (seat->renew && !seat->current && !seat->next) {
@@ -215,6 +225,8 @@ static void step_wanted(struct keeper *keeper, uint32_t worker)
 	struct keeper_worker *seat = &keeper->workers[worker];
 
 	step_online(keeper, seat->current);
+	if (seat->next && seat->next->slot < 0)
+		inherit_slot(keeper, seat->next, seat->current);
 	step_online(keeper, seat->next);
 	if (!seat->current && !seat->next && !seat->gave_up && !restart_is_pending(seat))
 		start_worker(keeper, worker);
@@ -229,11 +241,11 @@ static bool step_unwanted(struct keeper *keeper, uint32_t worker)
 	if (seat->next) {
 		proc_stop(seat->next);
 	} else if (seat->current) {
-		keeper_drain(keeper, seat->current);
-		keeper_close_listeners(keeper, worker);
 		leave(keeper, seat, false);
 	}
 	if (!had && seat->restarts != UINT32_MAX) {
+		/* of --listen: who crashed has left them for one that does not come any more */
+		keeper_close_listeners(keeper, worker);
 		keeper_retire(keeper, worker);
 		seat->restarts = UINT32_MAX;
 	}

@@ -218,11 +218,15 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker);
 /* SIGTERM, and SIGKILL after --kill-timeout; SIGKILL at once. */
 void proc_stop(struct proc *proc);
 void proc_kill(struct proc *proc);
+/* It is to end: should this keeper die before it does, the next one knows. */
+void proc_note_leaving(const struct proc *proc);
 /* It hangs: SIGABRT, and SIGKILL as above; its successor comes when it has ended. */
 void proc_abort(struct proc *proc, const char *why);
 /* Says which workers write to log files that were renamed. */
 void proc_check_logs(struct keeper *keeper);
 void proc_free(struct proc *proc);
+/* Begins to take what it says through its channel, if it has one. Returns 0 or -errno. */
+int proc_hear(struct proc *proc);
 int proc_send(struct proc *proc, const char *line);
 /* Finds the living processes of an earlier keeper. Returns their number. */
 uint32_t proc_adopt_all(struct keeper *keeper);

@@ -21,7 +21,7 @@ void keeper_path(const char *name, const char *ending, char out[KEEPER_PATH_BYTE
 
 void keeper_remove_files(const char *name)
 {
-	static const char *const endings[] = { "notify", "sock", "cgroup", "lock" };
+	static const char *const endings[] = { "notify", "sock", "cgroup", "cgroup-new", "lock" };
 	char path[KEEPER_PATH_BYTES];
 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -88,11 +88,17 @@ int keeper_read_cgroup(const char *name, char parent[PATH_MAX])
 
 void keeper_write_cgroup(const char *name, const char *parent)
 {
-	_cleanup_fclose_ FILE *file = NULL;
-	char path[KEEPER_PATH_BYTES];
+	char path[KEEPER_PATH_BYTES], fresh[KEEPER_PATH_BYTES];
+	FILE *file;
+	bool written;
 
 	keeper_path(name, "cgroup", path);
-	file = fopen(path, "we");
-	if (file)
-		fprintf(file, "%s\n", parent);
+	keeper_path(name, "cgroup-new", fresh);
+	file = fopen(fresh, "we");
+	if (!file)
+		return;
+	written = fprintf(file, "%s\n", parent) > 0;
+	/* the old one stays where there is no room for the new one */
+	if (fclose(file) || !written || rename(fresh, path))
+		unlink(fresh);
 }

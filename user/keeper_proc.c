@@ -23,9 +23,9 @@
 #include "state.h"
 #include "trouble.h"
 
-#define MOST_LINE_BYTES 65536
 #define WHY_BYTES 160
 #define ADVICE_BYTES 64
+#define LEAVES "user.lbctl.leaves" /* mark of a process's cgroup */
 /*
  * A service of one listener is its maps and a program. The keeper has one open to watch for stalls
  * and one to change it, and libbpf has as many again while it loads a program for a listener.
@@ -73,108 +73,31 @@ void proc_free(struct proc *proc)
 
 static int on_process_exit(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
+	const struct timespec nap = { .tv_nsec = 1000 * 1000 };
 	struct proc *proc = arg;
 	siginfo_t info = { 0 };
 
 	(void)source;
 	(void)events;
 	/* not our child: how it ended is not for us to know */
-	if (waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG))
+	if (waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG)) {
 		info.si_pid = 0;
+	} else if (!info.si_pid) {
+		/* who traces it is told first, and then we are */
+		nanosleep(&nap, NULL);
+		return 0;
+	}
 	keeper_proc_exited(proc, &info);
-	return 0;
-}
-
-/* One line of JSON from the worker, as Node.js sends them. */
-static void take_message(struct proc *proc, const char *line)
-{
-	json_t *message = json_loads(line, JSON_DECODE_ANY, NULL);
-	const char *internal;
-
-	if (!message)
-		return;
-	internal = json_string_value(json_object_get(message, "cmd"));
-	if (internal && !strncmp(internal, "NODE_", 5)) {
-		json_decref(message);
-		return;
-	}
-	if (json_is_string(message) && !strcmp(json_string_value(message), "ready")) {
-		proc->said_ready = true;
-		keeper_sync(proc->keeper);
-		keeper_step(proc->keeper);
-	}
-	keeper_event(proc->keeper, "message",
-		     json_pack("{s:i, s:i, s:o}", "worker", proc->worker, "pid", proc->process.pid,
-			       "message", message),
-		     "worker %u says: %s", proc->worker, line);
-}
-
-static void take_bytes(struct proc *proc, const char *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] == '\n') {
-			proc->line[proc->line_len] = '\0';
-			if (proc->line_len)
-				take_message(proc, proc->line);
-			proc->line_len = 0;
-		} else if (proc->line_len < MOST_LINE_BYTES - 1) {
-			proc->line[proc->line_len++] = bytes[i];
-		}
-	}
-}
-
-/* At most one buffer a turn: a worker that never stops sending must not starve the others. */
-static int on_channel(sd_event_source *source, int fd, uint32_t events, void *arg)
-{
-	struct proc *proc = arg;
-	char bytes[4096];
-	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-
-	(void)events;
-	if (n > 0)
-		take_bytes(proc, bytes, n);
-	else if (!n || (errno != EAGAIN && errno != EINTR))
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	return 0;
-}
-
-int proc_send(struct proc *proc, const char *line)
-{
-	struct iovec parts[] = {
-		{ .iov_base = (void *)line, .iov_len = strlen(line) },
-		{ .iov_base = (char[]){ "\n" }, .iov_len = 1 },
-	};
-	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-	ssize_t n;
-
-	if (proc->process.channel_fd < 0)
-		return -ENOTCONN;
-	n = sendmsg(proc->process.channel_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0)
-		return -errno;
-	/* half a line would spoil the next one, so there is no next one */
-	if ((size_t)n != parts[0].iov_len + 1) {
-		close_fd(&proc->process.channel_fd);
-		return -EMSGSIZE;
-	}
 	return 0;
 }
 
 /* Everything that a running process needs, whoever started it. */
 static int watch(struct proc *proc)
 {
-	sd_event *loop = proc->keeper->loop;
-	int err;
+	int err = sd_event_add_io(proc->keeper->loop, &proc->exit_source, proc->process.pidfd,
+				  EPOLLIN, on_process_exit, proc);
 
-	proc->line = malloc(MOST_LINE_BYTES);
-	if (!proc->line)
-		return -ENOMEM;
-	err = sd_event_add_io(loop, &proc->exit_source, proc->process.pidfd, EPOLLIN,
-			      on_process_exit, proc);
-	if (err >= 0 && proc->process.channel_fd >= 0)
-		err = sd_event_add_io(loop, &proc->channel_source, proc->process.channel_fd,
-				      EPOLLIN, on_channel, proc);
-	return err < 0 ? err : 0;
+	return err < 0 ? err : proc_hear(proc);
 }
 
 static struct proc *proc_new(struct keeper *keeper, uint32_t worker, uint32_t generation)
@@ -464,11 +387,41 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 	return proc;
 }
 
+void proc_note_leaving(const struct proc *proc)
+{
+	cgroup_mark(proc->cgroup_fd, LEAVES);
+}
+
+/* Of two processes one leaves, or else the newer one is to take the older one's place. */
+static void take_seat(struct keeper_worker *seat, struct proc *proc)
+{
+	if (cgroup_is_marked(proc->cgroup_fd, LEAVES)) {
+		seat->leaving = proc;
+	} else if (!seat->current) {
+		seat->current = proc;
+	} else if (seat->current->generation < proc->generation) {
+		seat->next = proc;
+	} else {
+		seat->next = seat->current;
+		seat->current = proc;
+	}
+}
+
+static void fetch_listeners(const struct keeper *keeper, struct keeper_worker *seat, pid_t pid)
+{
+	for (uint32_t i = 0; i < keeper->options.nr_listens; i++) {
+		const struct keeper_listen *listen = &keeper->options.listens[i];
+
+		if (seat->listen_fds[i] < 0)
+			seat->listen_fds[i] =
+				process_fetch_listener(pid, i, listen->proto, listen->port);
+	}
+}
+
 uint32_t proc_adopt_all(struct keeper *keeper)
 {
 	_cleanup_closedir_ DIR *dir = opendir_at(keeper->cgroup_fd, ".");
 	uint32_t worker, generation, found = 0;
-	struct keeper_worker *seat;
 	struct dirent *entry;
 	struct proc *proc;
 
@@ -482,18 +435,8 @@ uint32_t proc_adopt_all(struct keeper *keeper)
 		if (!proc)
 			continue;
 		found++;
-		seat = &keeper->workers[worker];
-		for (uint32_t i = 0; i < keeper->options.nr_listens; i++) {
-			if (seat->listen_fds[i] < 0)
-				seat->listen_fds[i] = process_fetch_listener(proc->process.pid, i);
-		}
-		/* of two, the newer one serves */
-		if (seat->current && seat->current->generation > generation) {
-			seat->leaving = proc;
-		} else {
-			seat->leaving = seat->current;
-			seat->current = proc;
-		}
+		take_seat(&keeper->workers[worker], proc);
+		fetch_listeners(keeper, &keeper->workers[worker], proc->process.pid);
 	}
 	return found;
 }

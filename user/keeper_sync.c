@@ -126,7 +126,7 @@ static void find_slot(struct keeper *keeper, const struct lb_worker *row, uint32
 	struct proc *proc = seat->current;
 
 	/* of two processes it may be the other one's */
-	if (!proc || proc->slot >= 0 || seat->leaving)
+	if (!proc || proc->slot >= 0 || seat->next || seat->leaving)
 		return;
 	proc->slot = slot;
 	proc->protos = keeper->protos;
