@@ -212,19 +212,27 @@ static void test_worker_decides_not_slot(void **state)
 		assert_int_equal(after[i], before[i] == 3 ? 40 : before[i]);
 }
 
-/* Both slots of a worker are up for a moment of a reload: it has twice the share, nothing worse. */
+/*
+ * Both slots of a worker are up for a moment of a reload: they share what it has, and nobody else's
+ * clients move.
+ */
 static void test_two_slots_of_a_worker(void **state)
 {
 	size_t length;
 
 	(void)state;
 	number_workers(4);
-	items[4] = (struct schedule_item){ .slot = 4, .weight = 1 };
-	workers[4] = 0;
-	length = build(5, before, table_size(4));
-	count_shares(before, length);
-	for (size_t slot = 0; slot < 5; slot++)
-		assert_in_range(share[slot], length / 5, length / 5 + 1);
+	length = build(4, before, table_size(4));
+	memmove(&items[2], &items[1], 3 * sizeof(items[0]));
+	memmove(&workers[2], &workers[1], 3 * sizeof(workers[0]));
+	items[1] = (struct schedule_item){ .slot = 4, .weight = 1 };
+	workers[1] = 0;
+	assert_int_equal(build(5, after, table_size(4)), length);
+	count_shares(after, length);
+	assert_in_range(share[0], length / 8, length / 8 + 1);
+	assert_in_range(share[4], length / 8, length / 8 + 1);
+	for (size_t i = 0; i < length; i++)
+		assert_int_equal(after[i] == 4 ? 0 : after[i], before[i]);
 }
 
 /* Clients in a row, as on one network, spread as evenly as chance has it. */

@@ -100,11 +100,13 @@ static bool is_prime(size_t number)
 	return true;
 }
 
-/* An item's order of the entries, an arithmetic progression: from `next` in steps of `skip`. */
+/* A worker's order of the entries, an arithmetic progression: from `next` in steps of `skip`. */
 struct preference {
 	size_t next;
 	size_t skip; /* 1 .. length - 1: with a prime length it visits every entry */
 	uint32_t credit;
+	size_t items; /* of the worker */
+	size_t turns; /* that it had */
 };
 
 static struct preference preference_of(uint32_t worker, size_t length)
@@ -126,7 +128,8 @@ static void take_preferred(struct preference *preference, uint64_t slot, uint64_
 }
 
 /*
- * In each round every item earns its weight, and who has the greatest weight together has a turn.
+ * In each round every worker earns its weight, and who has the greatest weight together has a turn.
+ * own[i] of a worker's first item is the worker's.
  */
 static void fill_by_turns(const struct schedule_item *items, size_t n, struct preference *own,
 			  uint32_t heaviest, uint64_t *table, size_t length)
@@ -134,14 +137,28 @@ static void fill_by_turns(const struct schedule_item *items, size_t n, struct pr
 	size_t left = length;
 
 	while (left) {
-		for (size_t i = 0; i < n && left; i++) {
+		for (size_t i = 0; i < n && left; i += own[i].items) {
 			own[i].credit += items[i].weight;
 			if (own[i].credit < heaviest)
 				continue;
 			own[i].credit -= heaviest;
-			take_preferred(&own[i], items[i].slot, table, length);
+			take_preferred(&own[i], items[i + own[i].turns++ % own[i].items].slot,
+				       table, length);
 			left--;
 		}
+	}
+}
+
+static void prefer(const uint32_t *workers, size_t n, struct preference *own, size_t length)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!i || workers[i] != workers[i - 1]) {
+			first = i;
+			own[i] = preference_of(workers[i], length);
+		}
+		own[first].items++;
 	}
 }
 
@@ -165,8 +182,7 @@ int schedule_build_hash(const struct schedule_item *items, const uint32_t *worke
 	own = calloc(n + 1, sizeof(*own));
 	if (!own)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		own[i] = preference_of(workers[i], entries);
+	prefer(workers, n, own, entries);
 	for (size_t i = 0; n && i < entries; i++)
 		table[i] = LB_NO_SLOT;
 	if (n)

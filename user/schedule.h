@@ -25,11 +25,12 @@ int schedule_build(const struct schedule_item *items, size_t n, uint64_t *table,
 
 /*
  * The same for policy hash, by Maglev's rule (Eisenbud et al., "Maglev: A Fast and Reliable
- * Software Network Load Balancer", NSDI 2016, section 3.4). Each item has the table's entries in an
- * order of its own, which its worker's number (workers[i] is items[i]'s) decides, and they take
- * turns: each takes the first entry of its order that is free. So an item has its share of the
- * entries, to one entry where weights are equal and else to n of them, and when one comes or goes
- * the others keep most of theirs.
+ * Software Network Load Balancer", NSDI 2016, section 3.4). Each worker (workers[i] is
+ * items[i]'s, and a worker's items follow one another) has the table's entries in an order of its
+ * own, which its number decides, and they take turns: each takes the first entry of its order that
+ * is free, for one of its items after the other. So a worker has its share of the entries, however
+ * many items it has, to one entry where weights are equal and else to n of them, and when one comes
+ * or goes the others keep most of theirs.
  *
  * *length becomes the greatest prime that is not above `max`, whatever the items, so that it stays
  * the same over changes; no item gives length 0. Returns as schedule_build(); -E2BIG when there are
