@@ -154,9 +154,9 @@ static void begin_rescue(struct stall_watch *watch, uint32_t slot, uint64_t now_
 /* How long what waits may not have moved before that is done; 0 = for ever. */
 static uint64_t rescue_after_ns(const struct lb_config *config)
 {
-	uint64_t after_ns = config->stall_ns ? config->rescue_ns : 0;
+	uint64_t stall_ns = stall_after_ns(config), after_ns = stall_ns ? config->rescue_ns : 0;
 
-	return after_ns && after_ns < config->stall_ns ? config->stall_ns : after_ns;
+	return after_ns && after_ns < stall_ns ? stall_ns : after_ns;
 }
 
 static bool has_peace(const struct stall_watch *watch, uint32_t slot, const struct lb_stall *stall,
@@ -245,8 +245,7 @@ static void look_at_slots(struct stall_watch *watch, uint64_t now_ns, uint64_t *
 		uint64_t age_ns = open ? stall_age_ns(state, slot, now_ns) : 0;
 
 		tell_stall(watch, slot, age_ns);
-		if (open && !watch->child && state->config->stall_ns &&
-		    is_due(watch, slot, now_ns, next_ns))
+		if (open && !watch->child && is_due(watch, slot, now_ns, next_ns))
 			begin_rescue(watch, slot, now_ns);
 	}
 }
@@ -257,8 +256,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	uint64_t next_ns = IDLE_NS, now_ns;
 
 	(void)usec;
-	if (!watch->keeper->stopping && !open_service(watch) && watch->state.config->stall_ns &&
-	    !sampler_run(watch->sampler, &now_ns)) {
+	if (!watch->keeper->stopping && !open_service(watch) &&
+	    stall_after_ns(watch->state.config) && !sampler_run(watch->sampler, &now_ns)) {
 		next_ns = watch->state.config->stall_ns / 2;
 		if (next_ns > LONGEST_NS)
 			next_ns = LONGEST_NS;

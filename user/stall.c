@@ -120,18 +120,23 @@ int sampler_run(struct sampler *sampler, uint64_t *now_ns)
 	return err;
 }
 
+uint64_t stall_after_ns(const struct lb_config *config)
+{
+	return lb_word_policy(config->word) == LB_POLICY_KERNEL ? 0 : config->stall_ns;
+}
+
 uint64_t stall_age_at(const struct state *state, uint32_t listener, uint32_t slot, uint64_t oldest,
 		      uint64_t now_ns)
 {
 	const struct lb_stall *stall = &state->listeners[listener].stalls[slot];
-	uint64_t age_ns = 0;
+	uint64_t after_ns = stall_after_ns(state->config), age_ns = 0;
 
 	if (lb_is_held(stall) && !lb_is_at_work(stall, &state->stats[slot]) &&
 	    (oldest || !lb_probe_is_accepted(stall, now_ns)))
 		return now_ns > stall->since_ns ? now_ns - stall->since_ns : 1;
-	if (oldest && oldest == stall->oldest && state->config->stall_ns)
+	if (oldest && oldest == stall->oldest && after_ns)
 		age_ns = lb_stall_age_ns(stall, now_ns);
-	return age_ns >= state->config->stall_ns ? age_ns : 0;
+	return age_ns >= after_ns ? age_ns : 0;
 }
 
 uint64_t stall_age_ns(const struct state *state, uint32_t slot, uint64_t now_ns)

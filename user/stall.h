@@ -27,6 +27,13 @@ void sampler_close(struct sampler *sampler);
 int sampler_run(struct sampler *sampler, uint64_t *now_ns);
 
 /*
+ * After how long a queue that does not move tells of a stall; 0 = none does. Under policy kernel
+ * none: no decision is made that would see each new connection, and one that takes its
+ * predecessor's place in the kernel's memory would be taken for it.
+ */
+uint64_t stall_after_ns(const struct lb_config *config);
+
+/*
  * For how long a slot has not accepted anything that waits, in nanoseconds; 0 = it is not stalled.
  * Of several listeners the longest. `now_ns` is of the tick clock. As the queues were last looked
  * at: by sampler_run(), or by the program when it picked the slot.
