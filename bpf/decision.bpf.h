@@ -67,10 +67,15 @@ static __always_inline __u32 schedule_slot(const struct decision *d, __u64 index
 	return slot ? *slot : LB_NO_SLOT;
 }
 
-/* All workers were found stalled a moment ago: then none is passed by for it. */
-static __always_inline bool all_are_stalled(const struct lb_counters *counters)
+/*
+ * All workers were found stalled a moment ago: then none is passed by for it. Of one listener, as
+ * another one may have one worker only, which hangs.
+ */
+static __u64 all_stalled_ns;
+
+static __always_inline bool all_are_stalled(void)
 {
-	return tick_clock_ns() - counters->all_stalled_ns < LB_ALL_STALLED_NS;
+	return tick_clock_ns() - all_stalled_ns < LB_ALL_STALLED_NS;
 }
 
 /* The less the graver: where nobody takes it, one with the least grave reason gets it. */
@@ -79,7 +84,7 @@ enum verdict {
 	LIMITED, /* it has as many connections as it may have */
 	STALLED, /* it does not accept */
 	FULL,	 /* its accept queue is */
-	SKIPPED, /* draining, down, or its socket is closed */
+	SKIPPED, /* draining, down, its socket is closed or about to be shut down */
 };
 
 /* A held worker that has gone on with its work needs no probe. */
@@ -106,13 +111,16 @@ static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_n
 		return FULL;
 	if (!stall)
 		return TAKEN;
-	if (lb_is_held(stall))
+	if (lb_is_held(stall)) {
+		if (lb_is_being_rescued(stall, tick_clock_ns()))
+			return SKIPPED;
 		look_for_work(stall, slot);
+	}
 	if (is_stalled(stall, now, stall_ns)) {
-		counters = bpf_map_lookup_elem(&lb_counters, &zero);
-		if (!counters || !all_are_stalled(counters))
+		if (!all_are_stalled())
 			return STALLED;
-		if (taking)
+		counters = bpf_map_lookup_elem(&lb_counters, &zero);
+		if (taking && counters)
 			count(&counters->all_stalled);
 	} else if (taking && lb_is_held(stall)) {
 		stall->probed_ns = tick_clock_ns();

@@ -32,6 +32,12 @@ static __always_inline int lb_is_held(const struct lb_stall *stall)
 	return stall->accepted_ns < stall->rescued_ns;
 }
 
+/* Is its listener about to be shut down for a moment? What comes to it then may be reset. */
+static __always_inline int lb_is_being_rescued(const struct lb_stall *stall, __u64 now_ns)
+{
+	return (__s64)(stall->rescued_ns - now_ns) > 0;
+}
+
 /*
  * Has the worker ended a connection by itself since its queue was rescued? Then it is at work, and
  * will come to its queue.

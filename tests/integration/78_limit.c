@@ -3,6 +3,7 @@
 #include "integration/harness/obey.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 static void start_limited(pid_t pids[WORKERS], const char *policy, const char *limit)
 {
@@ -59,6 +60,33 @@ static void test_limit_under_rr(void **state)
 	books_read("web", &before);
 	open_many(4);
 	books_expect("web", &before, .cursor = 4, .selected = { 1, 1, 1, 1 });
+}
+
+/*
+ * 1. 20 fill all four; worker 1 hangs, and one of the next four waits there
+ * 2. when it is found stalled, all others are at their limit: they get what comes, in turn
+ */
+static void test_limit_beside_a_stall(void **state)
+{
+	pid_t pids[WORKERS];
+	int64_t stuck;
+
+	(void)state;
+	start_limited(pids, "rr", "limit=5");
+	open_many(20);
+	expect_quiet_live(5, 5, 5, 5);
+	kill(pids[1], SIGSTOP);
+	open_many(4);
+	expect_quiet_live(6, 6, 6, 6);
+	lbctl_ok("set", "web", "stall_ms=50", NULL);
+	/* the first of these sees who waits there, and in 200 ms nothing moves */
+	open_many(4);
+	usleep(200 * 1000);
+	stuck = stats[1].live;
+	open_many(8);
+	wait_until(live_sum() == 36, QUIET_MS);
+	assert_int_equal(stats[1].live, stuck);
+	kill(pids[1], SIGCONT);
 }
 
 /* Under any other policy no worker has more, and the last ones are placed and counted. */
@@ -189,9 +217,9 @@ static void test_limit_of_one_worker(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		obey_test(test_limit_under_rr),	       obey_test(test_limit_under_each_policy),
-		obey_test(test_all_limited_by_policy), obey_test(test_limit_of_a_new_worker),
-		obey_test(test_limit_of_one_worker),
+		obey_test(test_limit_under_rr),		 obey_test(test_limit_beside_a_stall),
+		obey_test(test_limit_under_each_policy), obey_test(test_all_limited_by_policy),
+		obey_test(test_limit_of_a_new_worker),	 obey_test(test_limit_of_one_worker),
 	};
 
 	(void)argc;
