@@ -8,7 +8,7 @@
  * what the kernel tells of connections. Only a worker that takes more than twice the average of the
  * service is slow; for the rest this is least-conn, so dear and cheap requests on workers alike
  * disturb nothing. A slow worker that gets nothing would stay slow for ever: after stale_ms without
- * a connection it gets one, and the first that is fast makes it a worker like any other.
+ * a connection it gets one, and the first that takes less than half makes it a worker like any other.
  *
  * Good when workers differ: another core, a cold cache, a noisy neighbour, a backend that is slow
  * for one of them. Does nothing where connections are kept: what a connection lasts is then the
@@ -20,8 +20,7 @@ static __always_inline __u64 weigh_latency(const struct candidate *c)
 	const struct lb_stats *stats = c->stats;
 	__u32 slowness = lb_slowness(&stats->pace, c->counters->inverse_pace);
 
-	if (lb_is_slow(slowness) &&
-	    lb_report_is_stale(stats->selected_ns, c->now_ns, c->config->stale_ns))
+	if (lb_is_slow(slowness) && may_be_probed(c))
 		return c->position;
 	return lb_key(lb_latency_cost(stats->live, read_half_open(c->slot),
 				      c->worker->inverse_weight, slowness),
@@ -44,6 +43,7 @@ static __always_inline __u32 pick_least_latency(const struct decision *d)
 		return slot;
 	stats->selected_ns = now_ns;
 	if (lb_key_is_silent(least)) {
+		d->counters->probed_at = d->counters->cursor;
 		stats->pace.probed = 1;
 		count(&d->counters->slow_probes);
 	}

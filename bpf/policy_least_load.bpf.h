@@ -5,8 +5,9 @@
  * A report is old as soon as it is made. Two rules keep that from doing harm. What was selected
  * since a report is added to it, so that a burst does not pile onto the one worker that was
  * idle a moment ago. And a report older than stale_ms is not believed: its worker gets one
- * connection per stale_ms, which shows whether it is idle (it reports again) or hung (it does
- * not). With no fresh report at all the policy walks the table, as rr does.
+ * connection per stale_ms, and not more than one in LB_PROBE_EVERY, which shows whether it is idle
+ * (it reports again) or hung (it does not). With no fresh report at all the policy walks the table,
+ * as rr does.
  *
  * Good when work per connection differs and the program knows its load; without reports it is
  * rr.
@@ -31,9 +32,7 @@ static __always_inline __u64 weigh_load(const struct candidate *c)
 		return c->none;
 	note_report(stats, load->reported_ns, c->now_ns);
 	if (lb_report_is_stale(stats->report_at_ns, c->now_ns, c->config->stale_ns)) {
-		if (lb_report_is_stale(stats->selected_ns, c->now_ns, c->config->stale_ns))
-			return c->position;
-		return c->none;
+		return may_be_probed(c) ? c->position : c->none;
 	}
 	return lb_key(lb_load_cost(load->load, stats->selected - stats->selected_at_report,
 				   c->worker->inverse_weight),
@@ -54,8 +53,10 @@ static __always_inline __u32 pick_least_load(const struct decision *d)
 		count(&d->counters->all_stale);
 		return start;
 	}
-	if (lb_key_is_silent(least))
+	if (lb_key_is_silent(least)) {
+		d->counters->probed_at = d->counters->cursor;
 		count(&d->counters->stale_probes);
+	}
 	slot = scanned_slot(d, start, least);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	if (stats)

@@ -48,6 +48,18 @@ static __always_inline __u32 scan_start(const struct decision *d)
 	return schedule_slot(d, next_index(d->counters));
 }
 
+/*
+ * A slot of which only a connection can tell: it is time for one when it had none for stale_ms, and
+ * where few come, when enough others had theirs since the last such slot had.
+ */
+static __always_inline bool may_be_probed(const struct candidate *c)
+{
+	const struct lb_counters *counters = c->counters;
+
+	return lb_report_is_stale(c->stats->selected_ns, c->now_ns, c->config->stale_ns) &&
+	       (!counters->probed_at || counters->cursor - counters->probed_at >= LB_PROBE_EVERY);
+}
+
 /* The key of a slot: lb_key() of its cost, c->position where it is silent, or c->none. */
 static __always_inline __u64 weigh_load(const struct candidate *c);
 static __always_inline __u64 weigh_conns(const struct candidate *c);

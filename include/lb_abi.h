@@ -27,6 +27,7 @@
 #define LB_SCAN_WINDOW 64     /* slots that one scan looks at, */
 #define LB_SAMPLE_WINDOW 32   /* and of a service that has more */
 #define LB_DRAWS 8	      /* picks tried before any eligible slot is taken */
+#define LB_PROBE_EVERY 8      /* decisions from one probe of a slow or silent slot to the next */
 #define LB_RECENT_ENTRIES 4096
 #define LB_DEFAULT_FLOWS 65536
 #define LB_MAX_FLOWS (1 << 22)
@@ -225,10 +226,10 @@ _Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 
 /* lb_counters: one entry. Written by the BPF programs only; never set back. */
 struct lb_counters {
-	__u64 cursor;	      /* the next index of rr, and the next start of a scan */
-	__u64 all_stalled_ns; /* when all workers were last found stalled */
-	struct lb_pace pace;  /* of all workers */
-	__u64 inverse_pace;   /* lb_pace_inverse() of it, 0 = none yet */
+	__u64 cursor;	     /* the next index of rr, and the next start of a scan */
+	__u64 probed_at;     /* the cursor when a slow or silent worker last got a probe */
+	struct lb_pace pace; /* of all workers */
+	__u64 inverse_pace;  /* lb_pace_inverse() of it, 0 = none yet */
 	__u64 pad[3];
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)

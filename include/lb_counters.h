@@ -23,7 +23,8 @@
 	X(overloaded, "connections given to a full accept queue because all were full")            \
 	X(all_limited, "connections given to a worker at its limit because all were at theirs")    \
 	X(all_stalled, "connections given to a worker that does not accept because none did")      \
-	X(all_stale, "least-load decisions that walked the table: no report was fresh")            \
+	X(all_stale,                                                                               \
+	  "least-load decisions that walked the table: nobody with a fresh report could take it")  \
 	X(stale_probes, "least-load decisions that gave a silent worker one connection")           \
 	X(slow_probes, "least-latency decisions that gave a slow worker one connection, to see")   \
 	X(kept, "datagrams that went where their flow had gone before")                            \

@@ -54,10 +54,13 @@ static __always_inline void lb_pace_learn(struct lb_pace *pace, __u64 sample_ns)
 	pace->average_ns = average_ns ? average_ns : 1;
 }
 
-/* The same after a probe, which shows at once that a worker is fast again. */
+/*
+ * The same after a probe, which shows at once that a worker is fast again; every other one is below
+ * the average by chance.
+ */
 static __always_inline void lb_pace_learn_probed(struct lb_pace *pace, __u64 sample_ns)
 {
-	if (sample_ns < pace->average_ns)
+	if (sample_ns < pace->average_ns / 2)
 		pace->samples = 0;
 	lb_pace_learn(pace, sample_ns);
 }

@@ -148,6 +148,25 @@ static void test_probe(void **state)
 	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 }
 
+/* Each connection comes later than stale_ms after the one before: the slow worker gets few still. */
+static void test_few_come(void **state)
+{
+	struct books before, after;
+
+	(void)state;
+	start("least-latency");
+	lbctl_ok("set", "web", "stale_ms=3600000", NULL);
+	serve(60, SLOW_MS);
+	assert_true(is_slow(SLOW_WORKER));
+	lbctl_ok("set", "web", "stale_ms=1", NULL);
+	books_read("web", &before);
+	serve(40, SLOW_MS);
+	books_read("web", &after);
+	assert_in_range(after.slow_probes - before.slow_probes, 1, 40 / LB_PROBE_EVERY + 1);
+	assert_in_range(after.selected[SLOW_WORKER] - before.selected[SLOW_WORKER], 1,
+			40 / LB_PROBE_EVERY + 1);
+}
+
 /* Nothing was ever completed, so nobody is slow: least-conn. */
 static void test_unknown_is_not_slow(void **state)
 {
@@ -216,6 +235,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		obey_test(test_slow_worker_gets_few),
 		obey_test(test_probe),
+		obey_test(test_few_come),
 		obey_test(test_unknown_is_not_slow),
 		obey_test(test_idle_connection_is_no_work),
 		obey_test(test_weight),
