@@ -104,8 +104,8 @@ __attribute__((noinline)) __u32 lb_take_anyway(struct sk_reuseport_md *ctx, __u6
 		all_stalled_ns = tick_clock_ns();
 	else if (lb_word_policy(word) == LB_POLICY_RR && lb_word_length(word))
 		turn = schedule_slot(&d, counters->all_limited + counters->overloaded);
-	/* the others are at their limit, and whose turn it is hangs */
-	if (verdict == LIMITED && turn != slot && !slot_takes(turn))
+	/* whose turn it is may hang, where the others are only at their limit */
+	if (turn != slot && judge_slot(turn) > verdict)
 		turn = slot;
 	if (bpf_sk_select_reuseport(ctx, &lb_sockets, &turn, 0)) {
 		turn = slot;

@@ -169,8 +169,8 @@ static __always_inline bool slot_is_at_limit(__u32 slot, const struct lb_worker 
 	       lb_is_at_limit(stats->live, read_half_open(slot), worker->limit);
 }
 
-/* Has the slot a listening socket here that takes a connection? Unknown counts as yes. */
-static __always_inline bool slot_takes(__u32 slot)
+/* Would the slot's socket here take a connection, its limit aside? Unknown counts as yes. */
+static __always_inline enum verdict judge_slot(__u32 slot)
 {
 	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
 	struct lb_config *config;
@@ -179,11 +179,12 @@ static __always_inline bool slot_takes(__u32 slot)
 
 	config = bpf_map_lookup_elem(&lb_config, &zero);
 	if (!queue || !queue->cookie || !config)
-		return false;
+		return SKIPPED;
 	if (!queue->sock)
-		return true;
-	return read_queue(queue, &now) && now.state == LISTENING &&
-	       judge_queue(slot, &now, 0, config->stall_ns, false) == TAKEN;
+		return TAKEN;
+	if (!read_queue(queue, &now) || now.state != LISTENING)
+		return SKIPPED;
+	return judge_queue(slot, &now, 0, config->stall_ns, false);
 }
 
 /*
@@ -195,7 +196,7 @@ __attribute__((noinline)) int lb_slot_is_back(__u32 slot)
 {
 	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
 
-	if (!stats || !slot_takes(slot))
+	if (!stats || judge_slot(slot) != TAKEN)
 		return false;
 	stats->doubted = 0;
 	return true;
