@@ -96,9 +96,11 @@ static void test_successor_that_fails_without_lbctl(void **state)
 	pid_t before[WORKERS], after[WORKERS];
 	struct output output;
 	struct job reload;
+	char ready_ms[24];
 
 	(void)state;
-	run_start(&run, "web", "-n", "4", "--ready-timeout", "1500", "--", "sh", "-c",
+	snprintf(ready_ms, sizeof(ready_ms), "%llu", (unsigned long long)scaled_ms(2500));
+	run_start(&run, "web", "-n", "4", "--ready-timeout", ready_ms, "--", "sh", "-c",
 		  program("[ ! -e " FLAG " ] || exec sleep 100", SHARED), NULL);
 	run_pids(&run, before, WORKERS);
 	file_write(FLAG, "");
@@ -241,7 +243,7 @@ static void crash_for_good(void)
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
 	kill(pids[3], SIGKILL);
-	run_expect_lines(&run, "worker 3 started", 3);
+	wait_until(run_lines(&run, "worker 3 started") >= 3, RUN_MS);
 }
 
 static void test_crashed_worker_is_rescued(void **state)

@@ -3,6 +3,7 @@
 #include "integration/harness/obey.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static void start_limited(pid_t pids[WORKERS], const char *policy, const char *limit)
@@ -70,6 +71,7 @@ static void test_limit_beside_a_stall(void **state)
 {
 	pid_t pids[WORKERS];
 	int64_t stuck;
+	char stall[32];
 
 	(void)state;
 	start_limited(pids, "rr", "limit=5");
@@ -78,10 +80,11 @@ static void test_limit_beside_a_stall(void **state)
 	kill(pids[1], SIGSTOP);
 	open_many(4);
 	expect_quiet_live(6, 6, 6, 6);
-	lbctl_ok("set", "web", "stall_ms=50", NULL);
-	/* the first of these sees who waits there, and in 200 ms nothing moves */
+	snprintf(stall, sizeof(stall), "stall_ms=%llu", (unsigned long long)scaled_ms(200));
+	lbctl_ok("set", "web", stall, NULL);
+	/* the first of these sees who waits there, and nothing moves */
 	open_many(4);
-	usleep(200 * 1000);
+	usleep(scaled_ms(500) * 1000);
 	stuck = stats[1].live;
 	open_many(8);
 	wait_until(live_sum() == 36, QUIET_MS);
