@@ -98,6 +98,7 @@ static bool take_line(struct proc *proc, const char *line)
 	if (strcmp(line, "READY=1") || proc->said_ready)
 		return false;
 	proc->said_ready = true;
+	proc_note(proc, PROC_READY);
 	return true;
 }
 
@@ -164,8 +165,9 @@ static int let_in(const struct keeper *keeper, const char *path)
 	const char *user = keeper->options.user;
 	const struct passwd *entry = user ? getpwnam(user) : NULL;
 
-	if (entry && !chown(path, entry->pw_uid, -1))
-		return chmod(path, 0600);
+	/* in this order: to change the mode of another user's file takes CAP_FOWNER */
+	if (entry && !chmod(path, 0600) && !chown(path, entry->pw_uid, -1))
+		return 0;
 	return chmod(path, 0666);
 }
 

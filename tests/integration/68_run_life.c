@@ -68,6 +68,17 @@ static void test_kill_without_cap_kill(void **state)
 	run_expect_lines(&run, "killed by SIGKILL", WORKERS);
 }
 
+/* lbctl unit names none for this. */
+static void test_start_without_cap_fowner(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	start_without(CAP_FOWNER, "5000", OPEN_DEMO, "--no-reuseport", "--listen", ":8080", NULL);
+	run_pids(&run, pids, WORKERS);
+	run_stop(&run);
+}
+
 /* Said once, with the name of what is missing, and it ends. */
 static void test_without_cap_sys_ptrace(void **state)
 {
@@ -359,6 +370,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		runs_test(test_stop_without_cap_kill),
 		runs_test(test_kill_without_cap_kill),
+		runs_test(test_start_without_cap_fowner),
 		runs_test(test_without_cap_sys_ptrace),
 		runs_test(test_stop_after_a_kill),
 		runs_test(test_stop_after_a_kill_with_controller),
