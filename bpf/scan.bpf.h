@@ -50,14 +50,16 @@ static __always_inline __u32 scan_start(const struct decision *d)
 
 /*
  * A slot of which only a connection can tell: it is time for one when it had none for stale_ms, and
- * where few come, when enough others had theirs since the last such slot had.
+ * where few come, when enough others had theirs since the last such slot had. How many is enough
+ * varies: always the same number may fit the table, and the scan would find the same one each time.
  */
 static __always_inline bool may_be_probed(const struct candidate *c)
 {
 	const struct lb_counters *counters = c->counters;
+	__u64 enough = LB_PROBE_EVERY + (counters->slow_probes + counters->stale_probes) % 7;
 
 	return lb_report_is_stale(c->stats->selected_ns, c->now_ns, c->config->stale_ns) &&
-	       (!counters->probed_at || counters->cursor - counters->probed_at >= LB_PROBE_EVERY);
+	       (!counters->probed_at || counters->cursor - counters->probed_at >= enough);
 }
 
 /* The key of a slot: lb_key() of its cost, c->position where it is silent, or c->none. */
