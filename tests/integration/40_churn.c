@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Every setting changes all the time while wrk makes one connection per request: not one
- * connection may fail. CHURN (environment) is the seconds that each run takes.
+ * connection may fail. LB_TEST_CHURN_SECONDS (environment) is the seconds that each run takes.
  */
 #include "harness.h"
 

@@ -275,7 +275,7 @@ static void kill_each(void)
 	struct wrk wrk;
 	struct job job;
 
-	wrk_start(&job, URL, "64", 100);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
 	for (int i = 0; i < kills; i++) {
 		run_pids(&run, pids, WORKERS);
 		kill(pids[i % WORKERS], SIGKILL);

@@ -2,7 +2,7 @@
 /*
  * What a keeper refuses of those that join: the wrong socket, the wrong words, garbage; and what
  * it does where it can let nobody in.
- * FUZZ_ROUNDS (environment) is how many random messages are sent.
+ * LB_TEST_FUZZ_ROUNDS (environment) is how many random messages are sent.
  */
 #include "integration/harness/joins.h"
 

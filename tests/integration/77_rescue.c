@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_ROUNDS
+ * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_STOPS
  * (environment) is how often test_answered_meanwhile stops a worker.
  */
 #include "integration/harness/runs.h"
