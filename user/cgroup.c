@@ -293,14 +293,16 @@ static int remove_at(int parent_fd, const char *name)
 	return unlinkat(parent_fd, name, AT_REMOVEDIR) ? -errno : 0;
 }
 
-void cgroup_mark(int dir_fd, const char *mark)
+void cgroup_note(int dir_fd, const char *attribute, const char *note)
 {
-	fsetxattr(dir_fd, mark, "", 0, 0);
+	fsetxattr(dir_fd, attribute, note, strlen(note), 0);
 }
 
-bool cgroup_is_marked(int dir_fd, const char *mark)
+void cgroup_read_note(int dir_fd, const char *attribute, char *note, size_t bytes)
 {
-	return fgetxattr(dir_fd, mark, NULL, 0) >= 0;
+	ssize_t n = fgetxattr(dir_fd, attribute, note, bytes - 1);
+
+	note[n > 0 ? n : 0] = '\0';
 }
 
 int cgroup_remove(const char *parent, const char *name)

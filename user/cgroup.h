@@ -63,11 +63,11 @@ unsigned int cgroup_count(int dir_fd);
 int cgroup_kill(int dir_fd);
 
 /*
- * Marks a cgroup, for whoever opens it next, by an extended attribute (Linux 5.7). Where that fails
- * it stays unmarked.
+ * Leaves a note on a cgroup for whoever opens it next, in an extended attribute (Linux 5.7), and
+ * reads it: "" where there is none, or it does not fit.
  */
-void cgroup_mark(int dir_fd, const char *mark);
-bool cgroup_is_marked(int dir_fd, const char *mark);
+void cgroup_note(int dir_fd, const char *attribute, const char *note);
+void cgroup_read_note(int dir_fd, const char *attribute, char *note, size_t bytes);
 
 /* Removes parent/name and all below it that is empty. Returns 0, -EBUSY or -errno. */
 int cgroup_remove(const char *parent, const char *name);

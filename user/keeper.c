@@ -84,9 +84,10 @@ static void step_online(struct keeper *keeper, struct proc *proc)
 	keeper_begin_watchdog(proc);
 	words_end(keeper->words, proc->cgroup);
 	keeper->workers[proc->worker].words[0] = '\0';
-	/* one that another keeper left drained was drained by somebody, and not to end it */
-	if (!proc->adopted)
+	/* one that was online before was drained by somebody, and not to wait for it */
+	if (proc->phase < PROC_ONLINE)
 		keeper_resume(keeper, proc);
+	proc_note(proc, PROC_ONLINE);
 	keeper_event(keeper, "online",
 		     json_pack("{s:i, s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid,
 			       "slot", proc->slot),
@@ -102,16 +103,45 @@ static int on_drained(sd_event_source *source, uint64_t usec, void *arg)
 }
 
 /* With its sockets handed on, as those of --listen are, there is nothing to drain. */
+static void drain_leaving(struct keeper *keeper, struct proc *proc, bool handed_on)
+{
+	proc_note(proc, PROC_LEAVES);
+	if (handed_on)
+		return;
+	keeper_drain(keeper, proc);
+	keeper_close_listeners(keeper, proc->worker);
+}
+
+static void end_drained(struct keeper *keeper, struct proc *proc, bool handed_on)
+{
+	if (handed_on)
+		proc_stop(proc);
+	else if (keeper->protos & KEEPER_UDP)
+		keeper_end_when_read(proc);
+	else
+		keeper_set_timer(keeper, &proc->timer, HANDSHAKES_MS, on_drained, proc);
+}
+
+void keeper_go_on_ending(struct keeper *keeper)
+{
+	struct keeper_worker *seat = keeper->workers;
+
+	for (; seat < keeper->workers + LB_MAX_WORKERS; seat++) {
+		bool handed_on = keeper->options.nr_listens && seat->current;
+
+		if (!seat->leaving || seat->leaving->phase != PROC_LEAVES)
+			continue;
+		drain_leaving(keeper, seat->leaving, handed_on);
+		end_drained(keeper, seat->leaving, handed_on);
+	}
+}
+
 static void leave(struct keeper *keeper, struct keeper_worker *seat, bool handed_on)
 {
 	bool reads = !handed_on && (keeper->protos & KEEPER_UDP);
 	struct proc *proc = seat->current;
 
-	proc_note_leaving(proc);
-	if (!handed_on) {
-		keeper_drain(keeper, proc);
-		keeper_close_listeners(keeper, proc->worker);
-	}
+	drain_leaving(keeper, proc, handed_on);
 	keeper_event(keeper, "drain",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
 		     "worker %u (pid %d) gets no more %s, then SIGTERM%s", proc->worker,
@@ -119,12 +149,7 @@ static void leave(struct keeper *keeper, struct keeper_worker *seat, bool handed
 		     reads ? " when it has read what waits" : "");
 	seat->current = NULL;
 	seat->leaving = proc;
-	if (reads)
-		keeper_end_when_read(proc);
-	else if (!handed_on)
-		keeper_set_timer(keeper, &proc->timer, HANDSHAKES_MS, on_drained, proc);
-	else
-		proc_stop(proc);
+	end_drained(keeper, proc, handed_on);
 }
 
 /* The sockets of --listen are there before the process and pass from one to the next. */

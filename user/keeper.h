@@ -64,6 +64,15 @@ enum keeper_proto {
 	KEEPER_UDP = 2,
 };
 
+/* How far a worker process has come: what the next keeper has to know and can't see. */
+enum proc_phase {
+	PROC_STARTS,
+	PROC_READY, /* it has said so */
+	PROC_ONLINE,
+	PROC_LEAVES, /* it is to end when nothing comes to it any more */
+	PROC_TOLD,   /* it was sent the signal that is to end it */
+};
+
 /* One worker process. */
 struct proc {
 	struct keeper *keeper;
@@ -74,6 +83,7 @@ struct proc {
 	uint64_t cgroup;  /* its id */
 	uint64_t started; /* CLOCK_MONOTONIC, microseconds */
 	bool adopted;	  /* another lbctl started it: its exit status is not ours to know */
+	enum proc_phase phase;
 	bool said_ready;
 	int slot;	/* of its registered sockets; -1 = it has none yet */
 	uint8_t protos; /* KEEPER_TCP, KEEPER_UDP: of which it has registered ones */
@@ -181,6 +191,9 @@ void keeper_step(struct keeper *keeper);
 /* Begins an operation and says so; false when another one goes on. `client` may be NULL. */
 bool keeper_begin_operation(struct keeper *keeper, const char *verb, struct client *client);
 
+/* Ends those that the last keeper was about to end. Their slots are known by now. */
+void keeper_go_on_ending(struct keeper *keeper);
+
 /* Every worker gets a new process, one at a time. */
 void keeper_renew_all(struct keeper *keeper);
 
@@ -218,8 +231,8 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker);
 /* SIGTERM, and SIGKILL after --kill-timeout; SIGKILL at once. */
 void proc_stop(struct proc *proc);
 void proc_kill(struct proc *proc);
-/* It is to end: should this keeper die before it does, the next one knows. */
-void proc_note_leaving(const struct proc *proc);
+/* Should this keeper die, the next one knows. */
+void proc_note(struct proc *proc, enum proc_phase phase);
 /* It hangs: SIGABRT, and SIGKILL as above; its successor comes when it has ended. */
 void proc_abort(struct proc *proc, const char *why);
 /* Says which workers write to log files that were renamed. */

@@ -26,6 +26,7 @@ static void take_message(struct proc *proc, const char *line)
 	}
 	if (json_is_string(message) && !strcmp(json_string_value(message), "ready")) {
 		proc->said_ready = true;
+		proc_note(proc, PROC_READY);
 		keeper_sync(proc->keeper);
 		keeper_step(proc->keeper);
 	}

@@ -238,8 +238,6 @@ void keeper_proc_exited(struct proc *proc, const siginfo_t *info)
 	if (was_current && unasked)
 		keeper_plan_restart(keeper, worker);
 	proc_free(proc);
-	/* a service that was taken off is not to come back for a worker that takes its time */
-	if (!keeper->stopping)
-		keeper_sync(keeper);
+	keeper_sync(keeper);
 	keeper_step(keeper);
 }

@@ -426,8 +426,10 @@ int keeper_run(const struct keeper_options *options)
 	adopted = options->argv ? proc_adopt_all(keeper) : 0;
 	print_start(keeper, adopted);
 	keeper_sync_if_changed(keeper);
-	if (adopted)
+	if (adopted) {
 		keeper_find_slots(keeper);
+		keeper_go_on_ending(keeper);
+	}
 	for (uint32_t i = 0; i < keeper->wanted; i++)
 		keeper->workers[i].restarts = 0;
 	keeper_step(keeper);

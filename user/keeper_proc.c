@@ -25,7 +25,7 @@
 
 #define WHY_BYTES 160
 #define ADVICE_BYTES 64
-#define LEAVES "user.lbctl.leaves" /* mark of a process's cgroup */
+#define PHASE "user.lbctl.phase" /* attribute of a process's cgroup */
 /*
  * A service of one listener is its maps and a program. The keeper has one open to watch for stalls
  * and one to change it, and libbpf has as many again while it loads a program for a listener.
@@ -282,6 +282,7 @@ void proc_stop(struct proc *proc)
 
 	if (proc->stopping)
 		return;
+	proc_note(proc, PROC_TOLD);
 	proc->stopping = true;
 	proc->told = SIGTERM;
 	if (process_signal(proc->process.pid, keeper->options.user, SIGTERM) == -EPERM)
@@ -302,6 +303,7 @@ void proc_abort(struct proc *proc, const char *why)
 
 	if (proc->stopping || proc->told)
 		return;
+	proc_note(proc, PROC_TOLD);
 	proc->told = SIGABRT;
 	keeper_drain(keeper, proc);
 	keeper_event(keeper, "watchdog",
@@ -355,6 +357,32 @@ static pid_t find_leader(const pid_t *pids, int n)
 	return leader;
 }
 
+static const char *const phases[] = {
+	[PROC_STARTS] = "starts", [PROC_READY] = "ready", [PROC_ONLINE] = "online",
+	[PROC_LEAVES] = "leaves", [PROC_TOLD] = "told",
+};
+#define PHASES (sizeof(phases) / sizeof(phases[0]))
+
+void proc_note(struct proc *proc, enum proc_phase phase)
+{
+	/* READY=1 may come when it is online already */
+	if (phase <= proc->phase)
+		return;
+	proc->phase = phase;
+	cgroup_note(proc->cgroup_fd, PHASE, phases[phase]);
+}
+
+static enum proc_phase read_phase(const struct proc *proc)
+{
+	size_t phase = 0;
+	char note[16];
+
+	cgroup_read_note(proc->cgroup_fd, PHASE, note, sizeof(note));
+	while (phase < PHASES && strcmp(note, phases[phase]))
+		phase++;
+	return phase < PHASES ? phase : PROC_STARTS;
+}
+
 static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t generation)
 {
 	struct proc *proc = proc_new(keeper, worker, generation);
@@ -374,7 +402,8 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 		return NULL;
 	}
 	proc->adopted = true;
-	proc->said_ready = true;
+	proc->phase = read_phase(proc);
+	proc->said_ready = proc->phase >= PROC_READY;
 	proc->process.channel_fd = process_fetch_channel(proc->process.pid);
 	if (keeper->adopter)
 		adopt_add_member(keeper->adopter, proc->cgroup, worker);
@@ -382,20 +411,24 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 		proc_free(proc);
 		return NULL;
 	}
-	keeper_set_timer(keeper, &proc->timer, keeper->options.ready_timeout_ms, on_ready_timeout,
-			 proc);
+	if (proc->phase == PROC_TOLD) {
+		proc->stopping = true;
+		proc->told = SIGTERM;
+		keeper_set_timer(keeper, &proc->timer, keeper->options.kill_timeout_ms,
+				 on_kill_timeout, proc);
+	} else if (proc->phase < PROC_LEAVES) {
+		keeper_set_timer(keeper, &proc->timer, keeper->options.ready_timeout_ms,
+				 on_ready_timeout, proc);
+	}
 	return proc;
-}
-
-void proc_note_leaving(const struct proc *proc)
-{
-	cgroup_mark(proc->cgroup_fd, LEAVES);
 }
 
 /* Of two processes one leaves, or else the newer one is to take the older one's place. */
 static void take_seat(struct keeper_worker *seat, struct proc *proc)
 {
-	if (cgroup_is_marked(proc->cgroup_fd, LEAVES)) {
+	if (proc->phase >= PROC_LEAVES && seat->leaving) {
+		proc_stop(proc);
+	} else if (proc->phase >= PROC_LEAVES) {
 		seat->leaving = proc;
 	} else if (!seat->current) {
 		seat->current = proc;
@@ -436,7 +469,15 @@ uint32_t proc_adopt_all(struct keeper *keeper)
 			continue;
 		found++;
 		take_seat(&keeper->workers[worker], proc);
-		fetch_listeners(keeper, &keeper->workers[worker], proc->process.pid);
+		/* for whoever begins there next, or to be retired */
+		keeper->workers[worker].restarts = 0;
+		if (proc->phase < PROC_LEAVES)
+			fetch_listeners(keeper, &keeper->workers[worker], proc->process.pid);
+	}
+	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
+		/* it may not have said so when nobody listened; of two it is to show it */
+		if (keeper->workers[i].current)
+			keeper->workers[i].current->said_ready = true;
 	}
 	return found;
 }

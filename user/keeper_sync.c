@@ -289,6 +289,9 @@ static void sync_own(struct keeper *keeper)
 
 void keeper_sync(struct keeper *keeper)
 {
+	/* a service that was taken off is not to come back for a worker that takes its time */
+	if (keeper->stopping)
+		return;
 	if (keeper->options.nr_addrs)
 		sync_watched(keeper);
 	else

@@ -306,16 +306,19 @@ static int option_of(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &len) ? -1 : value;
 }
 
-/* Nobody else's socket is one end of a pair: those have names, at either end. */
-static bool is_of_a_pair(int fd)
+/* One end of a pair has no name, nor has its peer; and who made the pair is known. */
+static bool is_of_a_pair(int fd, pid_t not_by)
 {
 	struct sockaddr_un ours, theirs;
-	socklen_t ours_len = sizeof(ours), theirs_len = sizeof(theirs);
+	socklen_t ours_len = sizeof(ours), theirs_len = sizeof(theirs), maker_len;
+	struct ucred maker = { .pid = not_by };
 
+	maker_len = sizeof(maker);
 	return option_of(fd, SO_DOMAIN) == AF_UNIX && option_of(fd, SO_TYPE) == SOCK_STREAM &&
 	       !getsockname(fd, (struct sockaddr *)&ours, &ours_len) &&
 	       !getpeername(fd, (struct sockaddr *)&theirs, &theirs_len) &&
-	       ours_len == sizeof(sa_family_t) && theirs_len == sizeof(sa_family_t);
+	       ours_len == sizeof(sa_family_t) && theirs_len == sizeof(sa_family_t) &&
+	       !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &maker, &maker_len) && maker.pid != not_by;
 }
 
 int process_fetch_channel(pid_t pid)
@@ -329,7 +332,7 @@ int process_fetch_channel(pid_t pid)
 	fd = fetch(pid, (int)number + 1);
 	if (fd < 0)
 		return fd;
-	return is_of_a_pair(fd) ? fd_steal(&fd) : -ENOTSOCK;
+	return is_of_a_pair(fd, pid) ? fd_steal(&fd) : -ENOTSOCK;
 }
 
 static uint16_t port_of(int fd)

@@ -29,12 +29,21 @@ static const char *program(const char *first, const char *options)
 {
 	static char text[1024];
 
-	snprintf(text, sizeof(text), "%s; exec %s -q --grace-ms 5000 %s", first, run_demo(),
-		 options);
+	snprintf(text, sizeof(text), "%s; exec %s -q --grace-ms %llu %s", first, run_demo(),
+		 (unsigned long long)scaled_ms(5000), options);
 	return text;
 }
 
 #define SHARED "--no-reuseport --listen :8080"
+
+/* For --ready-timeout, in ms. */
+static const char *short_time(void)
+{
+	static char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)scaled_ms(2500));
+	return text;
+}
 
 static void begin_reload(struct job *job, const pid_t *pids)
 {
@@ -91,17 +100,12 @@ static void test_old_one_dies_first_with_listen(void **state)
  * 2. when the new one's time is over it ends, and the old one serves on
  * 3. the next reload works
  */
-static void test_successor_that_fails_without_lbctl(void **state)
+static void fail_without_lbctl(void)
 {
 	pid_t before[WORKERS], after[WORKERS];
 	struct output output;
 	struct job reload;
-	char ready_ms[24];
 
-	(void)state;
-	snprintf(ready_ms, sizeof(ready_ms), "%llu", (unsigned long long)scaled_ms(2500));
-	run_start(&run, "web", "-n", "4", "--ready-timeout", ready_ms, "--", "sh", "-c",
-		  program("[ ! -e " FLAG " ] || exec sleep 100", SHARED), NULL);
 	run_pids(&run, before, WORKERS);
 	file_write(FLAG, "");
 	begin_reload(&reload, before);
@@ -111,8 +115,7 @@ static void test_successor_that_fails_without_lbctl(void **state)
 	output_free(&output);
 	run_start_again(&run);
 	run_expect_lines(&run, "5 living workers found", 1);
-	run_expect_lines(&run, "listens on no TCP port that is shared", 1);
-	run_expect_lines(&run, "killed by SIGTERM", 0);
+	wait_until(run_lines(&run, ") ended"), RUN_MS);
 	run_pids(&run, after, WORKERS);
 	assert_memory_equal(before, after, sizeof(before));
 	unlink(FLAG);
@@ -121,6 +124,24 @@ static void test_successor_that_fails_without_lbctl(void **state)
 	for (int i = 0; i < WORKERS; i++)
 		assert_int_not_equal(before[i], after[i]);
 	run_stop(&run);
+}
+
+#define NEVER_READY "[ ! -e " FLAG " ] || exec sleep 100"
+
+static void test_successor_that_fails_without_lbctl(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--", "sh", "-c",
+		  program(NEVER_READY, SHARED), NULL);
+	fail_without_lbctl();
+}
+
+static void test_successor_that_fails_without_lbctl_with_listen(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--wait-ready",
+		  "--listen", ":8080", "--", "sh", "-c", program(NEVER_READY, ""), NULL);
+	fail_without_lbctl();
 }
 
 static int ask(const char *path)
@@ -159,7 +180,8 @@ static void end_once(void)
 
 	run_pids(&run, before, WORKERS);
 	lbctl_ok("set-policy", "web", "rr", NULL);
-	snprintf(path, sizeof(path), "/slow?ms=%u", (unsigned int)scaled_ms(3000));
+	/* longer than --ready-timeout, which is nothing to one that ends */
+	snprintf(path, sizeof(path), "/slow?ms=%u", (unsigned int)scaled_ms(4000));
 	for (int i = 0; i < WORKERS; i++)
 		fd[i] = ask(path);
 	snprintf(words, sizeof(words), "(pid %d) gets no more", before[0]);
@@ -176,20 +198,24 @@ static void end_once(void)
 	wait_until(!process_lives(before[0]), RUN_MS);
 	run_expect_up(&run, WORKERS);
 	assert_int_equal(run_lines(&run, words), 1);
+	assert_int_equal(run_lines(&run, "is not ready after"), 0);
+	assert_int_equal(run_lines(&run, "listens on no TCP port"), 0);
 	run_stop(&run);
 }
 
 static void test_end_goes_on_without_lbctl(void **state)
 {
 	(void)state;
-	run_start_shared(&run, WORKERS);
+	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--", "sh", "-c",
+		  program("true", SHARED), NULL);
 	end_once();
 }
 
 static void test_end_goes_on_without_lbctl_with_listen(void **state)
 {
 	(void)state;
-	run_start_with_listen(&run, WORKERS, ":8080");
+	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--listen", ":8080",
+		  "--", "sh", "-c", program("true", ""), NULL);
 	end_once();
 }
 
@@ -210,20 +236,42 @@ static void test_drained_by_hand(void **state)
 }
 
 /* Where a worker had its channel there is something else by now. */
-static void test_channel_that_is_none(void **state)
+static void take_over_without_channel(void)
 {
 	pid_t before[WORKERS], after[WORKERS];
 
-	(void)state;
-	run_start(&run, "web", "-n", "4", "--", "sh", "-c",
-		  program("exec 3</dev/null 4</dev/null", SHARED), NULL);
 	run_pids(&run, before, WORKERS);
 	run_kill(&run);
 	run_start_again(&run);
 	run_expect_lines(&run, "4 living workers found", 1);
 	run_pids(&run, after, WORKERS);
 	assert_memory_equal(before, after, sizeof(before));
+	lbctl_expect(1, "do not read their messages", "send", "web", "0", "{}", NULL);
 	run_stop(&run);
+}
+
+static void test_channel_that_is_none(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--", "sh", "-c",
+		  program("exec 3</dev/null 4</dev/null", SHARED), NULL);
+	take_over_without_channel();
+}
+
+static void test_channel_that_is_the_worker_s_own(void **state)
+{
+	char text[512];
+
+	(void)state;
+	snprintf(text, sizeof(text),
+		 "import os, socket\n"
+		 "for end, number in zip(socket.socketpair(), (3, 4)):\n"
+		 "    os.dup2(end.detach(), number)\n"
+		 "os.execv('%s', '%s -q --no-reuseport --listen :8080'.split())\n",
+		 run_demo(), run_demo());
+	file_write(HARNESS_DIR "/pair.py", text);
+	run_start(&run, "web", "-n", "4", "--", "python3", HARNESS_DIR "/pair.py", NULL);
+	take_over_without_channel();
 }
 
 /* --- a worker that crashes again and again --- */
@@ -325,10 +373,12 @@ int main(int argc, char **argv)
 		runs_test(test_old_one_dies_first),
 		runs_test(test_old_one_dies_first_with_listen),
 		runs_test(test_successor_that_fails_without_lbctl),
+		runs_test(test_successor_that_fails_without_lbctl_with_listen),
 		runs_test(test_end_goes_on_without_lbctl),
 		runs_test(test_end_goes_on_without_lbctl_with_listen),
 		runs_test(test_drained_by_hand),
 		runs_test(test_channel_that_is_none),
+		runs_test(test_channel_that_is_the_worker_s_own),
 		runs_test(test_crashed_worker_is_rescued),
 		runs_test(test_crashed_worker_is_scaled_away),
 		runs_test(test_drain_waits_alone),
