@@ -8,7 +8,8 @@
  * what the kernel tells of connections. Only a worker that takes more than twice the average of the
  * service is slow; for the rest this is least-conn, so dear and cheap requests on workers alike
  * disturb nothing. A slow worker that gets nothing would stay slow for ever: after stale_ms without
- * a connection it gets one, and the first that takes less than half makes it a worker like any other.
+ * a connection it gets one, and the first that takes less than half makes it a worker like any
+ * other.
  *
  * Good when workers differ: another core, a cold cache, a noisy neighbour, a backend that is slow
  * for one of them. Does nothing where connections are kept: what a connection lasts is then the

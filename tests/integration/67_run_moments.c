@@ -349,7 +349,7 @@ static void test_drain_waits_alone(void **state)
 
 /* --- files of the workers' output --- */
 
-/* What is no plain file is not written to: a way to somebody else's file, a pipe without a reader. */
+/* What is no plain file is not written to: a way to somebody's file, a pipe without a reader. */
 static void test_logs_that_are_none(void **state)
 {
 	static const char logs[] = HARNESS_DIR "/logs", victim[] = HARNESS_DIR "/victim";

@@ -148,7 +148,7 @@ static void test_probe(void **state)
 	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 }
 
-/* Each connection comes later than stale_ms after the one before: the slow worker gets few still. */
+/* Each connection comes later than stale_ms after the one before: the slow one gets few still. */
 static void test_few_come(void **state)
 {
 	struct books before, after;
