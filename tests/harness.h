@@ -215,6 +215,9 @@ struct siege {
 };
 void siege_run(struct siege *siege, const char *url, const char *concurrency, const char *repeat);
 
+/* Whoever makes load takes all that is left of a slow machine, and no more. */
+void load_steps_back(const struct job *job);
+
 struct wrk {
 	unsigned long requests, socket_errors, bad_answers, longest_us;
 	char errors[96]; /* by kind */

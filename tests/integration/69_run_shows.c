@@ -311,6 +311,7 @@ static void wrk_start_kept(struct job *job)
 			       "100s", "--timeout", "10s", URL,	 NULL };
 
 	job_start(job, argv, 120 * 1000);
+	load_steps_back(job);
 }
 
 static void test_kept_connections(void **state)

@@ -266,6 +266,12 @@ void siege_run(struct siege *siege, const char *url, const char *concurrency, co
 	output_free(&output);
 }
 
+void load_steps_back(const struct job *job)
+{
+	if (scaled_load(100) < 100)
+		setpriority(PRIO_PROCESS, job->pid, 10);
+}
+
 void wrk_start(struct job *job, const char *url, const char *connections, int seconds)
 {
 	char duration[16], patience[16];
@@ -276,9 +282,7 @@ void wrk_start(struct job *job, const char *url, const char *connections, int se
 	snprintf(duration, sizeof(duration), "%ds", seconds);
 	snprintf(patience, sizeof(patience), "%us", (unsigned int)scaled_ms(10000) / 1000);
 	job_start(job, argv, seconds * 1000 + COMMAND_MS);
-	/* it takes all that is left of a slow machine, and no more */
-	if (scaled_load(100) < 100)
-		setpriority(PRIO_PROCESS, job->pid, 10);
+	load_steps_back(job);
 }
 
 void wrk_stop(const struct job *job)
