@@ -167,10 +167,11 @@ static bool is_answered(int fd)
 }
 
 /*
- * 1. lbctl is killed when worker 0's old process has been told to end, and answers somebody still
- * 2. the next lbctl lets it do so, and does not tell it again
+ * 1. lbctl is killed so long after worker 0's old process was drained: it has told it to end, or
+ *    not; somebody waits for its answer still
+ * 2. the next lbctl lets it answer and end, and does not tell it again
  */
-static void end_once(void)
+static void end_once(unsigned int after_ms)
 {
 	char words[80], path[32];
 	pid_t before[WORKERS];
@@ -187,7 +188,7 @@ static void end_once(void)
 	snprintf(words, sizeof(words), "(pid %d) gets no more", before[0]);
 	lbctl_start(&reload, "reload", "web", NULL);
 	run_expect_lines(&run, words, 1);
-	usleep(scaled_ms(100) * 1000);
+	usleep(after_ms * 1000);
 	run_kill(&run);
 	job_wait(&reload, &output);
 	output_free(&output);
@@ -208,7 +209,15 @@ static void test_end_goes_on_without_lbctl(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--", "sh", "-c",
 		  program("true", SHARED), NULL);
-	end_once();
+	end_once(scaled_ms(100));
+}
+
+static void test_end_begins_without_lbctl(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--", "sh", "-c",
+		  program("true", SHARED), NULL);
+	end_once(0);
 }
 
 static void test_end_goes_on_without_lbctl_with_listen(void **state)
@@ -216,7 +225,7 @@ static void test_end_goes_on_without_lbctl_with_listen(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--ready-timeout", short_time(), "--listen", ":8080",
 		  "--", "sh", "-c", program("true", ""), NULL);
-	end_once();
+	end_once(scaled_ms(100));
 }
 
 /* What an operator has drained stays so when lbctl is killed and comes again. */
@@ -375,6 +384,7 @@ int main(int argc, char **argv)
 		runs_test(test_successor_that_fails_without_lbctl),
 		runs_test(test_successor_that_fails_without_lbctl_with_listen),
 		runs_test(test_end_goes_on_without_lbctl),
+		runs_test(test_end_begins_without_lbctl),
 		runs_test(test_end_goes_on_without_lbctl_with_listen),
 		runs_test(test_drained_by_hand),
 		runs_test(test_channel_that_is_none),
