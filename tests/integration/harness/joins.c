@@ -26,9 +26,13 @@ int joins_begin(void **state)
 	return 0;
 }
 
-/* --group mounted a bpffs among the files that are removed then. */
+/*
+ * --group mounted a bpffs among the files that are removed then; a keeper that a test left behind
+ * would mount it again.
+ */
 int joins_end(void **state)
 {
+	harness_reset(state);
 	umount2(FILES_DIR "/bpf", MNT_DETACH);
 	return runs_reset(state);
 }
