@@ -27,6 +27,8 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
 	struct lb_stats *in = bpf_map_lookup_elem(&lb_stats, &slot);
 	struct lb_conn now = { .slot = slot, .counted = 1 };
+	struct lb_counters *counters;
+	__u32 zero = 0;
 	__u64 cookie;
 
 	if (!worker || !in || out->live <= 0 || !is_tracked(conn))
@@ -35,8 +37,12 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 	now.generation = worker->generation;
 	now.opened_ns = bpf_ktime_get_ns();
 	/* with no room there, the old slot keeps it until it ends */
-	if (bpf_map_update_elem(&lb_moved, &cookie, &now, BPF_ANY))
+	if (bpf_map_update_elem(&lb_moved, &cookie, &now, BPF_ANY)) {
+		counters = bpf_map_lookup_elem(&lb_counters, &zero);
+		if (counters)
+			count(&counters->unnoted);
 		return;
+	}
 	add(&out->live, -1);
 	if (in->live <= 0)
 		in->began_ns = now.opened_ns;

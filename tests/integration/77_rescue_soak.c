@@ -404,8 +404,10 @@ static void start_server(void)
 static void tell_sums(unsigned int lines)
 {
 	uint64_t in = 0, out = 0;
+	struct books books;
 
 	show_read("web", &show);
+	books_read("web", &books);
 	for (int i = 0; i < WORKERS; i++) {
 		in += show.worker[i].migrated_in;
 		out += show.worker[i].migrated_out;
@@ -413,12 +415,13 @@ static void tell_sums(unsigned int lines)
 	}
 	print_message("%llu rescues (%u by hand of %u tries, %u refused), %llu "
 		      "connections moved; %u stops, %u blocks; %lu requests and %u of connections "
-		      "kept, the slowest %lu and %llu ms; books right %u times; %llu left to "
-		      "the kernel; %u lines of log\n",
+		      "kept, the slowest %lu and %llu ms; books right %u times, %llu not noted; "
+		      "%llu left to the kernel; %u lines of log\n",
 		      (unsigned long long)rescued(), sums.by_hand, sums.tried, sums.refused,
 		      (unsigned long long)in, sums.stops, sums.blocks, sums.requests, sums.kept,
 		      sums.longest_us / 1000, (unsigned long long)sums.slowest_ns / 1000000,
-		      sums.quiet, (unsigned long long)show.fallback, lines);
+		      sums.quiet, (unsigned long long)books.unnoted,
+		      (unsigned long long)show.fallback, lines);
 	assert_int_equal(in, out);
 	assert_true(in > 0);
 	/* a slot can't be selected in the moment between its listener's end and its registration */
