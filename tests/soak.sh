@@ -25,7 +25,7 @@ soak() {
 }
 
 mkdir -p build/tests
-soak 73_books test_storm LB_TEST_STORM 100000
+soak 73_books test_storm LB_TEST_STORM 280000
 soak 77_rescue test_answered_meanwhile LB_TEST_STOPS 40
 soak 66_run_reload test_killed_workers LB_TEST_KILLS 100
 for server in demo nginx node; do
