@@ -282,7 +282,6 @@ void proc_stop(struct proc *proc)
 
 	if (proc->stopping)
 		return;
-	proc_note(proc, PROC_TOLD);
 	proc->stopping = true;
 	proc->told = SIGTERM;
 	if (process_signal(proc->process.pid, keeper->options.user, SIGTERM) == -EPERM)
@@ -293,6 +292,8 @@ void proc_stop(struct proc *proc)
 			     "SIGKILL after %lu ms",
 			     proc->worker, proc->process.pid,
 			     (unsigned long)keeper->options.kill_timeout_ms);
+	/* in this order: one that is only said to have been told would be killed in the end */
+	proc_note(proc, PROC_TOLD);
 	keeper_set_timer(keeper, &proc->timer, keeper->options.kill_timeout_ms, on_kill_timeout,
 			 proc);
 }
@@ -303,13 +304,13 @@ void proc_abort(struct proc *proc, const char *why)
 
 	if (proc->stopping || proc->told)
 		return;
-	proc_note(proc, PROC_TOLD);
 	proc->told = SIGABRT;
 	keeper_drain(keeper, proc);
 	keeper_event(keeper, "watchdog",
 		     json_pack("{s:i, s:i}", "worker", proc->worker, "pid", proc->process.pid),
 		     "worker %u (pid %d) %s: SIGABRT", proc->worker, proc->process.pid, why);
 	process_signal(proc->process.pid, keeper->options.user, SIGABRT);
+	proc_note(proc, PROC_TOLD);
 	keeper_set_timer(keeper, &proc->timer, keeper->options.kill_timeout_ms, on_kill_timeout,
 			 proc);
 }
