@@ -72,15 +72,26 @@ start_log() {
 	: >"$log_dir/failed"
 }
 
+# What a failed test (binary:test) said, as far as cmocka tells it apart.
+complaints_of() {
+	local log=${1%%:*} test=${1#*:}
+	log=$log_dir/${log//\//-}.log
+	sed -n "/\[ RUN      \] $test\$/,/\[  FAILED  \] $test\$/p" "$log" | tail -n 20
+}
+
 # Prints what did not pass and, as the last line, the totals; returns 1 if something failed.
 print_totals() {
+	local test
 	if [ $skipped -gt 0 ]; then
 		echo "skipped:"
 		sed 's/^/  /' "$log_dir/skipped"
 	fi
 	if [ $failed -gt 0 ]; then
 		echo "failed (logs in $log_dir):"
-		sed 's/^/  /' "$log_dir/failed"
+		while read -r test; do
+			echo "  $test"
+			complaints_of "$test" | sed 's/^/    /'
+		done <"$log_dir/failed"
 	fi
 	echo "$passed passed, $failed failed, $skipped skipped" >"$log_dir/totals"
 	if [ $skipped -gt 0 ]; then
