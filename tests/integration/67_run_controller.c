@@ -193,7 +193,7 @@ static void test_watch(void **state)
 
 	(void)state;
 	demo_start_many(demos, 3, ":8080");
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	run_start_verb(&watch, "web", "watch", "web", NULL);
 	run_expect_lines(&watch, "watching", 1);
 	demo_start(&demos[3], 3, "--listen", ":8080", NULL);
