@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * An iterator over the TCP sockets of one network namespace that puts the books of connections in
- * order: it marks registered listeners, counts open connections in that nobody saw open, and
- * writes a struct lb_census per open connection, from which user space checks the live counts.
+ * Puts the books of connections in order: an iterator over all that carry a mark tells which there
+ * are, and from that user space checks the live counts; a program on one connection counts it in.
  *
- * Which slot an older connection belongs to is in lb_found: by cookie where user space knows who
- * holds it, by address where this program finds it in a listener's accept queue. Listeners come
- * first. The kernel holds each socket's lock meanwhile, as it does for the tracking program.
+ * The iterator is that of the marks, not the one over the TCP sockets of a namespace: before
+ * 6.1.183, 6.6.152, 6.12.104, 6.18.45 and 7.1.9 that one spoils the reference count of any request
+ * that it meets half made (CVE-2026-74714), and what then waits in an accept queue, of whatever
+ * service, is freed under it. Nor does this one take locks, or visit anybody else's sockets.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -14,113 +14,72 @@
 
 #include "lb_abi.h"
 #include "lb_census.h"
+#include "lb_pick.h"
 #include "track.bpf.h"
 
 #define TCP_ESTABLISHED 1
-#define TCP_SYN_RECV 3 /* a full socket in this state came by TCP Fast Open */
 #define TCP_CLOSE_WAIT 8
 #define TCP_LISTEN 10
 #define SOL_TCP 6
 #define SOCK_OPS_CB_FLAGS 1008 /* TCP_BPF_SOCK_OPS_CB_FLAGS, newer than some headers */
-#define MAX_QUEUE (1 << 20)
+#define GO_ON 1
+#define DONE (-1) /* as a length: the kernel has nothing to do with this option */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile bool lb_can_adopt = false; /* the kernel lets iterators set callback flags: 6.12 */
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u64);
-	__type(value, struct lb_found);
-} lb_found SEC(".maps");
-
-struct queue {
-	struct request_sock *next;
-	struct lb_found found;
-};
-
-static long note_waiting(__u32 index, struct queue *queue)
+/* Nobody holds its lock meanwhile, so user space believes only what it is told twice. */
+SEC("iter/bpf_sk_storage_map")
+int lb_census(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct request_sock *request = queue->next;
-	__u64 child;
+	struct lb_conn *conn = ctx->value, *moved;
+	struct tcp_sock *tp = (struct tcp_sock *)ctx->sk;
+	struct lb_census out = {};
 
-	(void)index;
-	if (!request)
-		return 1;
-	child = (__u64)BPF_CORE_READ(request, sk);
-	bpf_map_update_elem(&lb_found, &child, &queue->found, BPF_ANY);
-	queue->next = BPF_CORE_READ(request, dl_next);
+	if (!tp || !conn)
+		return 0;
+	out.cookie = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter);
+	out.state = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_state);
+	if (out.state != TCP_LISTEN && !lb_state_is_open(out.state))
+		return 0;
+	moved = bpf_map_lookup_elem(&lb_moved, &out.cookie);
+	out.slot = moved ? moved->slot : conn->slot;
+	out.generation = moved ? moved->generation : conn->generation;
+	out.counted = conn->counted;
+	out.tells = !!(BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_STATE_CB_FLAG);
+	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return 0;
 }
 
-static __always_inline void set_slot(struct lb_conn *conn, __u32 slot)
+/* The connection that is to be counted in, and its slot. */
+struct lb_found lb_found;
+
+/* Its mark. One without is from before attach, and gets it now. */
+static __always_inline struct lb_conn *mark_of(struct bpf_sock *sk, bool *is_new)
 {
-	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
+	struct lb_conn *conn = bpf_sk_storage_get(&lb_conns, sk, NULL, 0);
+	struct lb_worker *worker;
+	__u32 slot = lb_found.slot;
 
-	conn->slot = slot;
-	conn->generation = worker ? worker->generation : 0;
-}
-
-static __always_inline void visit_listener(struct tcp_sock *tp)
-{
-	struct inet_connection_sock *icsk = &tp->inet_conn;
-	__u64 cookie = icsk->icsk_inet.sk.__sk_common.skc_cookie.counter;
-	struct lb_place *place = bpf_map_lookup_elem(&lb_cookies, &cookie);
-	struct queue queue = {};
-	struct lb_conn *conn;
-
-	if (!place)
-		return;
-	conn = bpf_sk_storage_get(&lb_conns, tp, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	*is_new = !conn;
 	if (conn)
-		set_slot(conn, place->slot);
-	if (!lb_can_adopt)
-		return;
-	queue.found.slot = place->slot;
-	queue.found.port = icsk->icsk_inet.sk.__sk_common.skc_num;
-	queue.next = icsk->icsk_accept_queue.rskq_accept_head;
-	bpf_loop(MAX_QUEUE, note_waiting, &queue, 0);
-}
-
-static __always_inline struct lb_conn *adopt(struct tcp_sock *tp, __u64 cookie)
-{
-	__u64 address = (__u64)tp;
-	struct lb_found *found;
-	struct lb_conn *conn;
-
-	found = bpf_map_lookup_elem(&lb_found, &cookie);
-	if (!found)
-		found = bpf_map_lookup_elem(&lb_found, &address);
-	if (!found || found->port != tp->inet_conn.icsk_inet.sk.__sk_common.skc_num)
+		return conn;
+	worker = bpf_map_lookup_elem(&lb_workers, &slot);
+	conn = worker ? bpf_sk_storage_get(&lb_conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
+	if (!conn)
 		return NULL;
-	conn = bpf_sk_storage_get(&lb_conns, tp, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (conn)
-		set_slot(conn, found->slot);
+	conn->slot = slot;
+	conn->generation = worker->generation;
 	return conn;
 }
 
 /* Also for those that are counted: another program may have cleared the flag. */
-static __always_inline bool ask_for_states(struct tcp_sock *tp)
+static __always_inline bool ask_for_states(struct bpf_sock *sk, const struct tcp_sock *tp)
 {
-	int flags = tp->bpf_sock_ops_cb_flags;
+	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
 
-	if (flags & BPF_SOCK_OPS_STATE_CB_FLAG)
-		return true;
-	flags |= BPF_SOCK_OPS_STATE_CB_FLAG;
-	return !bpf_setsockopt(tp, SOL_TCP, SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
-}
-
-/* Is it newly counted? */
-static __always_inline bool count_in(struct tcp_sock *tp, struct lb_conn *conn)
-{
-	struct lb_stats *stats = books_of(conn);
-
-	if (!stats || !ask_for_states(tp) || conn->counted)
-		return false;
-	conn->counted = 1;
-	add(&stats->live, 1);
-	return true;
+	return !bpf_setsockopt(sk, SOL_TCP, SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 }
 
 static __always_inline void note_unseen(void)
@@ -133,56 +92,45 @@ static __always_inline void note_unseen(void)
 		count(&counters->unseen);
 }
 
-/* Counts a connection in that has been missed. Is it newly counted? */
-static __always_inline bool settle(struct tcp_sock *tp, struct lb_conn **conn, __u64 cookie)
+static __always_inline void count_in(struct bpf_sock *sk, const struct tcp_sock *tp)
 {
-	if (*conn) {
-		if (!count_in(tp, *conn))
-			return false;
-		note_unseen();
-		return true;
-	}
-	*conn = adopt(tp, cookie);
-	return *conn && count_in(tp, *conn);
-}
+	__u32 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	struct lb_stats *stats;
+	struct lb_conn *conn;
+	bool is_new;
 
-static __always_inline void visit_connection(struct bpf_iter__tcp *ctx, struct tcp_sock *tp)
-{
-	struct lb_conn *conn = bpf_sk_storage_get(&lb_conns, tp, NULL, 0), *moved;
-	__u64 cookie = bpf_get_socket_cookie(tp);
-	struct lb_census out = {};
-
-	if (lb_can_adopt && tp->inet_conn.icsk_inet.sk.__sk_common.skc_state != TCP_SYN_RECV)
-		out.fresh = settle(tp, &conn, cookie);
-	if (!conn)
+	/* TCP Fast Open's first state: it is still to be established, and is counted then */
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
 		return;
-	moved = bpf_map_lookup_elem(&lb_moved, &cookie);
-	out.slot = moved ? moved->slot : conn->slot;
-	out.generation = moved ? moved->generation : conn->generation;
-	out.counted = conn->counted;
-	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+	conn = mark_of(sk, &is_new);
+	stats = conn ? books_of(conn) : NULL;
+	if (!stats || !ask_for_states(sk, tp) || conn->counted)
+		return;
+	conn->counted = 1;
+	add(&stats->live, 1);
+	if (!is_new)
+		note_unseen();
 }
 
-SEC("iter/tcp")
-int lb_census(struct bpf_iter__tcp *ctx)
+/*
+ * lbctl has a duplicate of the connection and sets an option on it that nobody knows but this
+ * program. The kernel holds the connection's lock, as it does for the tracking program.
+ */
+SEC("cgroup/setsockopt")
+int lb_count_in(struct bpf_sockopt *ctx)
 {
-	struct sock_common *skc = ctx->sk_common;
-	struct tcp_sock *tp;
+	const struct tcp_sock *tp;
+	struct bpf_sock *sk;
 
-	if (!skc)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(skc);
-	if (!tp)
-		return 0;
-	switch (skc->skc_state) {
-	case TCP_LISTEN:
-		visit_listener(tp);
-		break;
-	case TCP_ESTABLISHED:
-	case TCP_SYN_RECV:
-	case TCP_CLOSE_WAIT:
-		visit_connection(ctx, tp);
-		break;
-	}
-	return 0;
+	if (ctx->level != LB_COUNT_IN)
+		return GO_ON;
+	sk = ctx->sk;
+	if (!sk)
+		return GO_ON;
+	tp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	if (tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter != (__s64)lb_found.cookie)
+		return GO_ON;
+	count_in(sk, tp);
+	ctx->optlen = DONE;
+	return GO_ON;
 }

@@ -7,23 +7,26 @@
 #include <linux/types.h>
 #endif
 
-/* One open connection that inherited from a registered listener, or was counted in. */
+/* A listener or an open connection that has a mark. */
 struct lb_census {
+	__u64 cookie;
 	__u32 slot;	  /* where it is now */
 	__u32 generation; /* of that slot, when it came there */
-	__u32 counted;	  /* 1: it is in the slot's live count */
-	__u32 fresh;	  /* 1: since just now */
+	__u16 state;	  /* of TCP */
+	__u16 counted;	  /* 1: it is in the slot's live count */
+	__u32 tells;	  /* 1: the tracking program hears of its states */
 };
-_Static_assert(sizeof(struct lb_census) == 16, "lb_census");
+_Static_assert(sizeof(struct lb_census) == 24, "lb_census");
 
-/*
- * lb_found: hash, cookie or address of a connection -> which slot's it is. What was at an address
- * may have ended, and a client of this host be there now: that has another local port.
- */
+/* The level of an option that counts a connection in; "lb" */
+#define LB_COUNT_IN 0x6c62
+
+/* The connection that may be counted in just now. */
 struct lb_found {
-	__u32 slot;
-	__u32 port; /* local */
+	__u64 cookie;
+	__u32 slot; /* for one without a mark */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct lb_found) == 8, "lb_found");
+_Static_assert(sizeof(struct lb_found) == 16, "lb_found");
 
 #endif

@@ -6,10 +6,11 @@
 #include "state.h"
 
 /*
- * Puts the live counts of a service in order: connections that were missed are counted in (where
- * the kernel can have them tell their end: 6.12), listeners that lost their mark get it, and a
- * count that is not what the sockets say, with nothing opened or closed meanwhile, is corrected.
- * For a service that does not count it does nothing. The state must be locked.
+ * Puts the live counts of a service in order: connections that were missed are counted in once
+ * they are accepted (where the kernel can have them tell their end: 6.12), listeners that lost
+ * their mark get it, and a count that is not what the sockets say, with nothing opened or closed
+ * meanwhile, is corrected. For a service that does not count it does nothing. The state must be
+ * locked. Where connections wait to be accepted it may take some 50 ms more.
  *
  * Returns 0, also when some of it could not be done on this kernel, -EPERM or -errno; the counts
  * are then no worse than before.

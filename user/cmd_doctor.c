@@ -148,10 +148,10 @@ static void check_tracking(struct doctor *doctor, const struct features *found)
 	report(doctor, OK,
 	       "connections are counted in the kernel: least-conn, least-latency, limit");
 	if (found->adopt)
-		report(doctor, OK, "connections from before attach are counted in");
+		report(doctor, OK, "connections accepted before attach are counted in");
 	else
 		report(doctor, NO,
-		       "callback flags from iterators (needs 6.12): counts begin at attach, older "
+		       "callback flags by bpf_setsockopt() (needs 6.12): counts begin at attach, older "
 		       "connections are left out");
 }
 

@@ -252,12 +252,12 @@ static void count_connection(struct groups *groups, const struct sockdiag_socket
 		if (accepts_for(&groups->items[g], connection))
 			member = member_of_process(&groups->items[g], holders[0].pid);
 	}
-	if (!member)
-		return;
-	member->live++;
+	if (member)
+		member->live++;
 	groups->connections[groups->nr_connections++] = (struct group_connection){
 		.cookie = connection->cookie,
-		.listener = member->socket.cookie,
+		.listener = member ? member->socket.cookie : 0,
+		.holder = holders,
 	};
 }
 
@@ -347,26 +347,32 @@ int member_duplicate(const struct member *member)
 	return member_duplicate_from(member, &from);
 }
 
+int holder_duplicate(const struct procs_holder *holder, uint64_t cookie)
+{
+	_cleanup_close_ int pidfd = syscall(__NR_pidfd_open, holder->pid, 0);
+	_cleanup_close_ int copy = -1;
+
+	if (pidfd < 0)
+		return -ESRCH;
+	copy = syscall(__NR_pidfd_getfd, pidfd, holder->fd, 0);
+	if (copy < 0)
+		return errno == EPERM ? -EPERM : -ESRCH;
+	/* the number may be another file by now */
+	return steer_socket_cookie(copy) == cookie ? fd_steal(&copy) : -ESRCH;
+}
+
 int member_duplicate_from(const struct member *member, const struct procs_holder **from)
 {
-	int err = -ESRCH;
+	int err = -ESRCH, fd;
 
 	for (size_t i = 0; i < member->nr_holders; i++) {
-		_cleanup_close_ int pidfd = -1;
-		_cleanup_close_ int copy = -1;
-
-		pidfd = syscall(__NR_pidfd_open, member->holders[i].pid, 0);
-		if (pidfd < 0)
-			continue;
-		copy = syscall(__NR_pidfd_getfd, pidfd, member->holders[i].fd, 0);
-		if (copy < 0) {
-			err = errno == EPERM ? -EPERM : err;
-			continue;
+		fd = holder_duplicate(&member->holders[i], member->socket.cookie);
+		if (fd >= 0) {
+			*from = &member->holders[i];
+			return fd;
 		}
-		/* the number may be another file by now */
-		*from = &member->holders[i];
-		if (steer_socket_cookie(copy) == member->socket.cookie)
-			return fd_steal(&copy);
+		if (fd == -EPERM)
+			err = fd;
 	}
 	return err;
 }

@@ -44,13 +44,14 @@ struct reuseport_group {
 /* An open connection, and the member that accepted it. */
 struct group_connection {
 	uint64_t cookie;
-	uint64_t listener; /* cookie of the member's socket */
+	uint64_t listener;		   /* cookie of the member's socket; 0 = unknown */
+	const struct procs_holder *holder; /* into groups.holders; NULL = it waits to be accepted */
 };
 
 struct groups {
 	struct reuseport_group *items;
 	size_t count;
-	struct group_connection *connections; /* those whose member is known, with GROUP_LIVE */
+	struct group_connection *connections; /* with GROUP_LIVE */
 	size_t nr_connections;
 	struct procs_list holders;
 	int inspect_error; /* why programs and half-open requests are unknown, or 0 */
@@ -100,5 +101,8 @@ int member_duplicate(const struct member *member);
 
 /* The same, and whose descriptor it was; *from points into the member's holders. */
 int member_duplicate_from(const struct member *member, const struct procs_holder **from);
+
+/* Duplicates a socket out of a holder; the same results. */
+int holder_duplicate(const struct procs_holder *holder, uint64_t cookie);
 
 #endif

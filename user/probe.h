@@ -14,7 +14,7 @@ struct features {
 	bool track;    /* sockops programs in cgroups, storage that accepted sockets inherit */
 	bool share;    /* bind hooks of a cgroup may set socket options: 6.1 */
 	bool sample;   /* BPF programs that user space runs when it likes: 5.14 */
-	bool adopt;    /* iterators can have a socket tell its states: 6.12 */
+	bool adopt;    /* any open connection can be had to tell its states: 6.12 */
 };
 
 /*

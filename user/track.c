@@ -105,8 +105,7 @@ static int load_program(struct state *state)
 	return err;
 }
 
-/* The cgroup that the program is attached to; 0 = none, or it is gone. */
-static uint64_t attached_cgroup(const struct state *state)
+uint64_t track_cgroup(const struct state *state)
 {
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
@@ -137,10 +136,10 @@ static int open_cgroup(const struct state *state, struct reuseport_group *const 
 		for (size_t j = 0; groups[i] && j < groups[i]->nr_members; j++)
 			ids[n++] = groups[i]->members[j].socket.cgroup_id;
 	}
-	if (attached_cgroup(state))
-		old = cgroup_open(attached_cgroup(state));
+	if (track_cgroup(state))
+		old = cgroup_open(track_cgroup(state));
 	if (old >= 0)
-		ids[n++] = attached_cgroup(state);
+		ids[n++] = track_cgroup(state);
 	*fd = cgroup_open_common(ids, n);
 	return *fd < 0 ? *fd : 0;
 }
@@ -152,7 +151,7 @@ static int follow(struct state *state, struct reuseport_group *const *groups)
 	int err;
 
 	err = open_cgroup(state, groups, &cgroup);
-	if (err || cgroup < 0 || cgroup_id(cgroup) == attached_cgroup(state))
+	if (err || cgroup < 0 || cgroup_id(cgroup) == track_cgroup(state))
 		return err;
 	link = bpf_link_create(state->track_prog_fd, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
 	if (link < 0)
@@ -183,7 +182,7 @@ bool track_is_needed(uint32_t policy)
 
 bool track_is_on(const struct state *state)
 {
-	return state->maps[MAP_CONNS] >= 0 && attached_cgroup(state);
+	return state->maps[MAP_CONNS] >= 0 && track_cgroup(state);
 }
 
 int track_mark(const struct state *state, uint32_t slot, int socket_fd)
@@ -200,6 +199,11 @@ int track_mark(const struct state *state, uint32_t slot, int socket_fd)
 	return 0;
 }
 
+void track_await_programs(void)
+{
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
 void track_begin_slot(struct state *state, uint32_t slot)
 {
 	__s64 *live = &state->stats[slot].live;
@@ -207,7 +211,7 @@ void track_begin_slot(struct state *state, uint32_t slot)
 	if (!__atomic_load_n(live, __ATOMIC_RELAXED))
 		return;
 	__atomic_fetch_add(&state->workers[slot].generation, 1, __ATOMIC_SEQ_CST);
-	/* Programs that saw the old generation must be done. */
-	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	/* some may have seen the old generation */
+	track_await_programs();
 	__atomic_store_n(live, 0, __ATOMIC_SEQ_CST);
 }

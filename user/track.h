@@ -31,6 +31,9 @@ int track_start(struct state *state, struct reuseport_group *const *groups);
 /* Does the policy go by what is counted? */
 bool track_is_needed(uint32_t policy);
 
+/* The cgroup that the program is attached to; 0 = none, or it is gone. */
+uint64_t track_cgroup(const struct state *state);
+
 /* Are the service's connections counted? False too when the cgroup is gone. */
 bool track_is_on(const struct state *state);
 
@@ -42,5 +45,8 @@ int track_mark(const struct state *state, uint32_t slot, int socket_fd);
  * does not inherit it.
  */
 void track_begin_slot(struct state *state, uint32_t slot);
+
+/* Returns once each program that runs now has ended. */
+void track_await_programs(void);
 
 #endif
