@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps that the steering program shares with those that count connections (track, census).
+ * The maps that the steering program shares with those that count connections (track, count_in).
  */
 #ifndef LB_BOOKS_BPF_H
 #define LB_BOOKS_BPF_H

@@ -16,15 +16,19 @@
 
 /*
  * The kernel visits listeners first and then each connection of the namespace, under its lock: on a
- * busy host some 50,000 of them for nothing, and see census.bpf.c for what it may spoil on the way.
- * So the first one ends the read, with EAGAIN where nothing was written. By then the kernel has
- * taken hold of that one's hash bucket, of 65,536 or so: an iteration in 10^8 beside 10,000
- * connections a second may meet a half-made request even so.
+ * busy host some 50,000 of them for nothing, and see count_in.bpf.c for what it may spoil on the
+ * way. So the last listener ends the read, and if there was one less than lbctl thinks, the first
+ * connection. That is an error to the kernel, which drops what the program wrote of that socket,
+ * and says EAGAIN if it has nothing else to tell.
  */
 #define GO_ON 0
 #define END_READ 1
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+__u32 lb_left; /* listeners still to be visited; 0 = unknown */
+bool lb_ended; /* the last one has been, and is here: */
+struct lb_listening lb_last;
 
 static __always_inline void describe_group(struct lb_listening *out, struct sock_reuseport *group)
 {
@@ -59,14 +63,21 @@ int lb_inspect(struct bpf_iter__tcp *ctx)
 
 	if (!skc || skc->skc_state == TCP_CLOSE)
 		return GO_ON;
-	if (skc->skc_state != TCP_LISTEN)
+	if (skc->skc_state != TCP_LISTEN || lb_ended)
 		return END_READ;
 	icsk = (struct inet_connection_sock *)skc;
 	describe(&out, (struct sock *)skc);
 	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
 	out.oldest = (__u64)BPF_CORE_READ(icsk, icsk_accept_queue.rskq_accept_head);
 	out.now_ns = tick_clock_ns();
-	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+	if (lb_left == 1) {
+		lb_last = out;
+		lb_ended = true;
+		return END_READ;
+	}
+	/* one for which there was no room is visited again */
+	if (!bpf_seq_write(ctx->meta->seq, &out, sizeof(out)) && lb_left)
+		lb_left--;
 	return GO_ON;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -409,6 +410,56 @@ static void attributes_are_read(void **state)
 	}
 }
 
+#define STORAGES INET_DIAG_SK_BPF_STORAGES
+#define STORAGE SK_DIAG_BPF_STORAGE
+#define MAP_ID ATTR(SK_DIAG_BPF_STORAGE_MAP_ID, 4), 7, 0, 0, 0
+#define MARK_OF(bytes) ATTR(SK_DIAG_BPF_STORAGE_MAP_VALUE, bytes), 5, 0, 0, 0, 2, 0, 0, 0, 1
+
+static const struct {
+	const char *name;
+	uint8_t attrs[48];
+	size_t len;
+	bool marked;
+} mark_rows[] = {
+	{ "no map has it", { ATTR(STORAGES, 0) }, 4, false },
+	{ "marked", { ATTR(STORAGES, 40), ATTR(STORAGE, 36), MAP_ID, MARK_OF(24) }, 44, true },
+	{ "nested flags",
+	  { 44, 0, STORAGES, 0x80, 40, 0, STORAGE, 0x80, MAP_ID, MARK_OF(24) },
+	  44,
+	  true },
+	{ "another size",
+	  { ATTR(STORAGES, 32), ATTR(STORAGE, 28), MAP_ID, MARK_OF(16) },
+	  36,
+	  false },
+	{ "cut short", { ATTR(STORAGES, 40), ATTR(STORAGE, 36), MAP_ID, MARK_OF(24) }, 40, false },
+	{ "longer than its nest",
+	  { ATTR(STORAGES, 32), ATTR(STORAGE, 28), MAP_ID, MARK_OF(24) },
+	  44,
+	  false },
+};
+
+static void marks_are_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(mark_rows); i++) {
+		struct inet_diag_msg msg = { .idiag_family = AF_INET };
+		uint32_t payload[(sizeof(msg) + sizeof(mark_rows[i].attrs)) / 4];
+		struct sockdiag_socket got;
+		int err;
+
+		memcpy(payload, &msg, sizeof(msg));
+		memcpy((char *)payload + sizeof(msg), mark_rows[i].attrs,
+		       sizeof(mark_rows[i].attrs));
+		err = sockdiag_parse(payload, sizeof(msg) + mark_rows[i].len, &got);
+		if (err || got.marked != mark_rows[i].marked)
+			fail_msg("%s: got %d, marked %d", mark_rows[i].name, err, got.marked);
+		if (got.marked &&
+		    (got.mark.slot != 5 || got.mark.generation != 2 || got.mark.counted != 1))
+			fail_msg("%s: slot %u, generation %u, counted %u", mark_rows[i].name,
+				 got.mark.slot, got.mark.generation, got.mark.counted);
+	}
+}
+
 static void broken_messages_are_refused(void **state)
 {
 	struct inet_diag_msg msg = { .idiag_family = AF_INET };
@@ -438,6 +489,7 @@ int main(void)
 		cmocka_unit_test(other_protocols_are_refused),
 		cmocka_unit_test(no_descriptor_is_left_open),
 		cmocka_unit_test(attributes_are_read),
+		cmocka_unit_test(marks_are_read),
 		cmocka_unit_test(broken_messages_are_refused),
 	};
 

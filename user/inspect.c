@@ -5,11 +5,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "probe.h"
+#include "sockdiag.h"
 #include "stall.h"
 #include "inspect.skel.h"
 
@@ -20,21 +22,29 @@ static int compare_cookies(const void *a, const void *b)
 	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-/* Appends what the iterator tells; EAGAIN is how it ends where there are connections. */
+static int make_room(struct inspect_list *out, size_t len_bytes, size_t *room_bytes)
+{
+	struct lb_listening *grown;
+
+	if (*room_bytes - len_bytes >= 4096)
+		return 0;
+	*room_bytes = *room_bytes < 65536 ? 65536 : *room_bytes * 2;
+	grown = realloc(out->items, *room_bytes);
+	if (!grown)
+		return -ENOMEM;
+	out->items = grown;
+	return 0;
+}
+
+/* Appends what the iterator tells, with room for one more; EAGAIN is how it ends. */
 static int read_records(int fd, struct inspect_list *out)
 {
 	size_t len_bytes = out->count * sizeof(*out->items), room_bytes = len_bytes;
-	char *grown;
 	ssize_t n;
 
 	for (;;) {
-		if (room_bytes - len_bytes < 4096) {
-			room_bytes = room_bytes < 65536 ? 65536 : room_bytes * 2;
-			grown = realloc(out->items, room_bytes);
-			if (!grown)
-				return -ENOMEM;
-			out->items = (struct lb_listening *)grown;
-		}
+		if (make_room(out, len_bytes, &room_bytes))
+			return -ENOMEM;
 		n = read(fd, (char *)out->items + len_bytes, room_bytes - len_bytes);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -88,6 +98,53 @@ static int load(struct inspect **out)
 	return 0;
 }
 
+/* Of so many listeners, or of an unknown number (0), which may take it to connections. */
+static int run_tcp(struct inspect *skel, size_t listeners, struct inspect_list *out)
+{
+	int err;
+
+	out->count = 0;
+	skel->bss->lb_left = listeners;
+	skel->bss->lb_ended = false;
+	err = run_iterator(skel->progs.lb_inspect, out);
+	if (!err && skel->bss->lb_ended)
+		out->items[out->count++] = skel->bss->lb_last;
+	return err;
+}
+
+static void sort(struct inspect_list *list)
+{
+	if (list->count)
+		qsort(list->items, list->count, sizeof(*list->items), compare_cookies);
+}
+
+static bool has_all(const struct inspect_list *list, const struct sockdiag_list *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++) {
+		if (!inspect_find(list, listeners->items[i].cookie))
+			return false;
+	}
+	return true;
+}
+
+/* One that came meanwhile may have been taken for the last: then the others must be looked for. */
+static int inspect_tcp(struct inspect *skel, struct inspect_list *out)
+{
+	struct sockdiag_list listeners;
+	int err;
+
+	err = sockdiag_listeners(IPPROTO_TCP, 0, &listeners);
+	if (!err && listeners.count)
+		err = run_tcp(skel, listeners.count, out);
+	sort(out);
+	if (!err && !has_all(out, &listeners)) {
+		err = run_tcp(skel, 0, out);
+		sort(out);
+	}
+	sockdiag_free(&listeners);
+	return err;
+}
+
 int inspect_listeners(bool udp, struct inspect_list *out)
 {
 	struct inspect *skel;
@@ -96,11 +153,11 @@ int inspect_listeners(bool udp, struct inspect_list *out)
 	*out = (struct inspect_list){ 0 };
 	err = load(&skel);
 	if (!err)
-		err = run_iterator(skel->progs.lb_inspect, out);
-	if (!err && udp)
+		err = inspect_tcp(skel, out);
+	if (!err && udp) {
 		err = run_iterator(skel->progs.lb_inspect_udp, out);
-	if (!err && out->count)
-		qsort(out->items, out->count, sizeof(*out->items), compare_cookies);
+		sort(out);
+	}
 	return err;
 }
 

@@ -16,8 +16,8 @@ struct inspect_list {
 
 /*
  * Lists the listening TCP sockets of the calling thread's network namespace, with `udp` the
- * unconnected UDP sockets as well. Sockets have a cookie only after sock_diag listed them, so call
- * sockdiag_listeners() first.
+ * unconnected UDP sockets as well. Sockets have a cookie only after sock_diag listed them, so of
+ * UDP call sockdiag_listeners() first.
  *
  * Returns 0 or -errno: -EPERM without CAP_BPF and CAP_PERFMON, -EOPNOTSUPP where the kernel has
  * no such iterator. The caller frees the list with inspect_free(), also after an error.

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,6 +32,7 @@ struct dump {
 	char *buffer; /* BUFFER_BYTES */
 	uint8_t proto;
 	uint8_t extensions;
+	int map_fd;	  /* of the marks that are asked for; -1 = none */
 	bool interrupted; /* the kernel's table changed in a way that lost entries */
 	struct sockdiag_list list;
 	size_t room; /* items allocated */
@@ -39,6 +41,10 @@ struct dump {
 struct request {
 	struct nlmsghdr header;
 	struct inet_diag_req_v2 body;
+	/* only with marks */
+	struct nlattr storages;
+	struct nlattr map;
+	uint32_t map_fd;
 };
 
 static const void *attr_data(const struct nlattr *attr)
@@ -83,6 +89,20 @@ static bool ulp_is_mptcp(const void *data, size_t len)
 	return name && size == sizeof(mptcp) && !memcmp(attr_data(name), mptcp, size);
 }
 
+/* The value in the map that was asked for. */
+static void parse_mark(const void *data, size_t len, struct sockdiag_socket *out)
+{
+	const struct nlattr *attr = attr_find(data, len, INET_DIAG_SK_BPF_STORAGES, &len);
+
+	if (attr)
+		attr = attr_find(attr_data(attr), len, SK_DIAG_BPF_STORAGE, &len);
+	if (attr)
+		attr = attr_find(attr_data(attr), len, SK_DIAG_BPF_STORAGE_MAP_VALUE, &len);
+	out->marked = attr && len == sizeof(out->mark);
+	if (out->marked)
+		memcpy(&out->mark, attr_data(attr), sizeof(out->mark));
+}
+
 static void parse_attributes(const void *data, size_t len, struct sockdiag_socket *out)
 {
 	const struct nlattr *attr;
@@ -98,6 +118,7 @@ static void parse_attributes(const void *data, size_t len, struct sockdiag_socke
 	if (attr && size >= sizeof(out->cgroup_id))
 		memcpy(&out->cgroup_id, attr_data(attr), sizeof(out->cgroup_id));
 	out->mptcp = ulp_is_mptcp(data, len);
+	parse_mark(data, len, out);
 }
 
 int sockdiag_parse(const void *payload, size_t len, struct sockdiag_socket *out)
@@ -225,8 +246,8 @@ static int send_request(struct dump *dump, const struct request *request)
 	ssize_t sent;
 
 	do {
-		sent = sendto(dump->fd, request, sizeof(*request), 0, (struct sockaddr *)&kernel,
-			      sizeof(kernel));
+		sent = sendto(dump->fd, request, request->header.nlmsg_len, 0,
+			      (struct sockaddr *)&kernel, sizeof(kernel));
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
 }
@@ -239,7 +260,8 @@ static int dump_family(struct dump *dump, uint8_t family, uint32_t states, uint1
 {
 	struct request request = {
 		.header = {
-			.nlmsg_len = sizeof(request),
+			.nlmsg_len = dump->map_fd < 0 ? offsetof(struct request, storages) :
+							sizeof(request),
 			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 			.nlmsg_seq = family,
@@ -251,6 +273,15 @@ static int dump_family(struct dump *dump, uint8_t family, uint32_t states, uint1
 			.idiag_states = states,
 			.id = { .idiag_sport = htons(port) },
 		},
+		.storages = {
+			.nla_len = 2 * NLA_HDRLEN + sizeof(request.map_fd),
+			.nla_type = INET_DIAG_REQ_SK_BPF_STORAGES,
+		},
+		.map = {
+			.nla_len = NLA_HDRLEN + sizeof(request.map_fd),
+			.nla_type = SK_DIAG_BPF_STORAGE_REQ_MAP_FD,
+		},
+		.map_fd = dump->map_fd,
 	};
 	int result;
 
@@ -319,7 +350,8 @@ static uint8_t wanted_extensions(uint8_t proto, uint32_t states)
 	return states == 1U << TCP_LISTEN ? 1U << (INET_DIAG_INFO - 1) : 0;
 }
 
-static int dump_sockets(uint8_t proto, uint32_t states, uint16_t port, struct sockdiag_list *out)
+static int dump_sockets(uint8_t proto, uint32_t states, uint16_t port, int map_fd,
+			struct sockdiag_list *out)
 {
 	_cleanup_free_ char *buffer = malloc(BUFFER_BYTES);
 	struct dump dump = {
@@ -327,6 +359,7 @@ static int dump_sockets(uint8_t proto, uint32_t states, uint16_t port, struct so
 		.buffer = buffer,
 		.proto = proto,
 		.extensions = wanted_extensions(proto, states),
+		.map_fd = map_fd,
 	};
 	int err = -EAGAIN;
 
@@ -348,9 +381,9 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out)
 {
 	switch (proto) {
 	case IPPROTO_TCP:
-		return dump_sockets(proto, 1U << TCP_LISTEN, port, out);
+		return dump_sockets(proto, 1U << TCP_LISTEN, port, -1, out);
 	case IPPROTO_UDP:
-		return dump_sockets(proto, 1U << TCP_CLOSE | 1U << TCP_ESTABLISHED, port, out);
+		return dump_sockets(proto, 1U << TCP_CLOSE | 1U << TCP_ESTABLISHED, port, -1, out);
 	default:
 		*out = (struct sockdiag_list){};
 		return -EINVAL;
@@ -359,7 +392,16 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out)
 
 int sockdiag_connections(uint16_t port, struct sockdiag_list *out)
 {
-	return dump_sockets(IPPROTO_TCP, 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT, port, out);
+	return dump_sockets(IPPROTO_TCP, 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT, port, -1,
+			    out);
+}
+
+int sockdiag_marks(uint16_t port, int map_fd, struct sockdiag_list *out)
+{
+	return dump_sockets(IPPROTO_TCP,
+			    1U << TCP_LISTEN | 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT |
+				    1U << TCP_SYN_RECV,
+			    port, map_fd, out);
 }
 
 void sockdiag_free(struct sockdiag_list *list)

@@ -6,8 +6,11 @@
 #ifndef SOCKDIAG_H
 #define SOCKDIAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lb_abi.h"
 
 struct sockdiag_socket {
 	uint8_t family; /* AF_INET or AF_INET6 */
@@ -26,6 +29,8 @@ struct sockdiag_socket {
 	uint64_t inode;	    /* as in /proc/PID/fd; 0 while no process has accepted it */
 	uint64_t cookie;    /* SO_COOKIE, except of MPTCP sockets */
 	uint64_t cgroup_id; /* of the cgroup it was made in; 0 if the kernel does not say */
+	bool marked;	    /* it has a mark, of sockdiag_marks() only */
+	struct lb_conn mark;
 };
 
 struct sockdiag_list {
@@ -59,6 +64,15 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out);
  * Returns and ownership as of sockdiag_listeners().
  */
 int sockdiag_connections(uint16_t port, struct sockdiag_list *out);
+
+/*
+ * Lists the TCP listeners and connections whose local port is `port`, those of TCP Fast Open that
+ * are not established yet (state TCP_SYN_RECV) too, each with its mark in a map of socket storage
+ * whose values are struct lb_conn.
+ *
+ * Returns and ownership as of sockdiag_listeners(); -EPERM without CAP_BPF.
+ */
+int sockdiag_marks(uint16_t port, int map_fd, struct sockdiag_list *out);
 
 /* Frees the items and empties the list; an empty one is fine. */
 void sockdiag_free(struct sockdiag_list *list);
