@@ -88,12 +88,14 @@ static int note_listener(struct tally *tally, const struct sockdiag_socket *sock
 
 static int note_connection(struct tally *tally, const struct sockdiag_socket *socket)
 {
+	/* a handshake is no connection yet; TCP Fast Open's is, and is counted from its beginning */
+	bool to_count = probe_features()->adopt && socket->state != TCP_SYN_RECV;
 	const struct lb_conn *mark = &socket->mark;
 	struct slot_tally *own;
 	struct lb_conn moved;
 
 	if (!socket->marked)
-		return probe_features()->adopt ? note_amiss(tally, socket) : 0;
+		return to_count ? note_amiss(tally, socket) : 0;
 	if (tally->some_moved &&
 	    !bpf_map_lookup_elem(tally->state->maps[MAP_MOVED], &socket->cookie, &moved))
 		mark = &moved;
@@ -101,9 +103,7 @@ static int note_connection(struct tally *tally, const struct sockdiag_socket *so
 	if (!is_current(tally, mark))
 		return 0;
 	if (!socket->mark.counted)
-		return probe_features()->adopt && socket->state != TCP_SYN_RECV ?
-			       note_amiss(tally, socket) :
-			       0;
+		return to_count ? note_amiss(tally, socket) : 0;
 	own = &tally->slots[mark->slot];
 	own->found.count++;
 	own->found.sum += socket->cookie;

@@ -66,9 +66,9 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out);
 int sockdiag_connections(uint16_t port, struct sockdiag_list *out);
 
 /*
- * Lists the TCP listeners and connections whose local port is `port`, those of TCP Fast Open that
- * are not established yet (state TCP_SYN_RECV) too, each with its mark in a map of socket storage
- * whose values are struct lb_conn.
+ * Lists the TCP listeners, connections and handshakes (state TCP_SYN_RECV, as TCP Fast Open's
+ * connections are until they are established) whose local port is `port`, each with its mark in a
+ * map of socket storage whose values are struct lb_conn.
  *
  * Returns and ownership as of sockdiag_listeners(); -EPERM without CAP_BPF.
  */
