@@ -88,7 +88,7 @@ static int note_listener(struct tally *tally, const struct sockdiag_socket *sock
 
 static int note_connection(struct tally *tally, const struct sockdiag_socket *socket)
 {
-	/* a handshake is no connection yet; TCP Fast Open's is, and is counted from its beginning */
+	/* a handshake is no connection yet; TCP Fast Open's is, and is counted at once */
 	bool to_count = probe_features()->adopt && socket->state != TCP_SYN_RECV;
 	const struct lb_conn *mark = &socket->mark;
 	struct slot_tally *own;
