@@ -27,7 +27,8 @@ static void expect_exact_siege(struct nginx *nginx, const char *url)
 	assert_int_equal(siege.transactions, 200);
 	assert_float_equal(siege.availability, 100, 0);
 	books_expect("web", &before, .cursor = 200, .selected = { 50, 50, 50, 50 });
-	assert_int_equal(kernel_counter("TcpPassiveOpens") - passive_opens, 200);
+	/* two CPUs with a connection's first two segments make it twice, and one of them goes */
+	assert_in_range(kernel_counter("TcpPassiveOpens") - passive_opens, 200, 204);
 
 	nginx_workers(nginx, pids, NGINX_WORKERS);
 	wait_until(nginx_log_counts(nginx, pids, counts, NGINX_WORKERS) == 200, 5000);

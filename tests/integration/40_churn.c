@@ -42,11 +42,11 @@ static void change_something(unsigned int turn)
 
 /*
  * 1. wrk runs; every policy in turn, 200 times and until wrk ends, with drains and weights
- * 2. no failure; every connection the kernel opened is one decision
+ * 2. no failure; every connection that the kernel opened is one decision
  */
 static void test_settings(void **state)
 {
-	uint64_t passive_opens;
+	uint64_t passive_opens, decisions;
 	struct books before, after;
 	unsigned int turns = 0;
 	struct nginx nginx;
@@ -65,8 +65,10 @@ static void test_settings(void **state)
 	print_message("%u changes of policy, %lu requests\n", turns, wrk.requests);
 	wrk_expect_no_failure(&wrk);
 	books_read("web", &after);
-	assert_int_equal(books_selected(&after) + after.kernel_policy - books_selected(&before),
-			 kernel_counter("TcpPassiveOpens") - passive_opens);
+	passive_opens = kernel_counter("TcpPassiveOpens") - passive_opens;
+	decisions = books_selected(&after) + after.kernel_policy - books_selected(&before);
+	/* two CPUs with a connection's first two segments make it twice, and one of them goes */
+	assert_in_range(passive_opens, decisions, decisions + decisions / 50);
 	assert_int_equal(after.fallback_empty + after.fallback_none + after.fallback_config, 0);
 	nginx_stop(&nginx);
 }
