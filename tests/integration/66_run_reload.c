@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "probe.h"
+
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
 #define NO_MORE HARNESS_DIR "/no-more"
@@ -265,10 +267,12 @@ static unsigned long accepted_and_lost(unsigned int ends)
 
 /*
  * 1. wrk runs; one worker after the other is killed with -9, LB_TEST_KILLS (environment) in all
- * 2. what fails is at most what lbctl says they had accepted: nothing that waited; all are up again
+ * 2. what fails is at most what lbctl says they had accepted: nothing that waited; all are up again.
+ *    Where nothing can be moved what was in a handshake is lost as well: its share of the clients
  */
 static void kill_each(void)
 {
+	const unsigned int in_handshakes = probe_features()->migrate ? 0 : 64 / WORKERS;
 	int kills = load_asked("LB_TEST_KILLS", WORKERS);
 	unsigned long lost;
 	pid_t pids[WORKERS];
@@ -294,7 +298,7 @@ static void kill_each(void)
 	 * inet_csk_complete_hashdance(), inet_child_forget()). In 72 kills with tcp:tcp_send_reset
 	 * traced there were two of these, and two more failures than told.
 	 */
-	assert_in_range(wrk.socket_errors, 0, lost + kills);
+	assert_in_range(wrk.socket_errors, 0, lost + kills * (1 + in_handshakes));
 	run_stop(&run);
 }
 
