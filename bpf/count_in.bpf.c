@@ -69,7 +69,7 @@ static __always_inline void note_unseen(void)
 		count(&counters->unseen);
 }
 
-static __always_inline void count_in(struct bpf_sock *sk, const struct tcp_sock *tp)
+static __always_inline void count_in(struct bpf_sock *sk, const struct tcp_sock *tp, __u64 cookie)
 {
 	__u32 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
 	struct lb_stats *stats;
@@ -83,6 +83,9 @@ static __always_inline void count_in(struct bpf_sock *sk, const struct tcp_sock 
 	if (!stats || conn->counted || !ask_for_states(sk, tp))
 		return;
 	conn->counted = 1;
+	/* moved, as another program had asked for its states: then it is counted where it is now */
+	if (bpf_map_lookup_elem(&lb_moved, &cookie))
+		return;
 	add(&stats->live, 1);
 	if (!is_new)
 		note_unseen();
@@ -104,7 +107,7 @@ int lb_count_in(struct bpf_sockopt *ctx)
 	tp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 	if ((__u64)tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter != cookie)
 		return GO_ON;
-	count_in(sk, tp);
+	count_in(sk, tp, cookie);
 	ctx->optlen = DONE;
 	return GO_ON;
 }

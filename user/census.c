@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -35,6 +36,7 @@ struct tally {
 	const struct state *state;
 	bool some_moved;     /* so that lb_moved has to be asked */
 	bool blind;	     /* some namespace could not be looked at */
+	uint64_t netns;	     /* the one that is being looked at */
 	struct amiss *amiss; /* by cookie */
 	size_t nr_amiss, room;
 	size_t nr_waiting; /* of them, not accepted yet */
@@ -86,6 +88,23 @@ static int note_listener(struct tally *tally, const struct sockdiag_socket *sock
 	return note_amiss(tally, socket);
 }
 
+/* Could it be of one of the service's listeners? */
+static bool is_ours(const struct tally *tally, const struct sockdiag_socket *socket)
+{
+	static const uint8_t any[16];
+
+	for (uint32_t i = 0; i < tally->state->nr_listeners; i++) {
+		const struct lb_listener *listener = &tally->state->config->listeners[i];
+
+		if (listener->netns == tally->netns && listener->proto == LB_PROTO_TCP &&
+		    listener->port == socket->port && listener->family == socket->family &&
+		    (!memcmp(listener->addr, any, sizeof(any)) ||
+		     !memcmp(listener->addr, socket->addr, sizeof(socket->addr))))
+			return true;
+	}
+	return false;
+}
+
 static int note_connection(struct tally *tally, const struct sockdiag_socket *socket)
 {
 	/* a handshake is no connection yet; TCP Fast Open's is, and is counted at once */
@@ -95,7 +114,7 @@ static int note_connection(struct tally *tally, const struct sockdiag_socket *so
 	struct lb_conn moved;
 
 	if (!socket->marked)
-		return to_count ? note_amiss(tally, socket) : 0;
+		return to_count && is_ours(tally, socket) ? note_amiss(tally, socket) : 0;
 	if (tally->some_moved &&
 	    !bpf_map_lookup_elem(tally->state->maps[MAP_MOVED], &socket->cookie, &moved))
 		mark = &moved;
@@ -110,20 +129,14 @@ static int note_connection(struct tally *tally, const struct sockdiag_socket *so
 	return 0;
 }
 
-struct visit {
-	struct tally *tally;
-	uint16_t port;
-};
-
 /* Runs inside a namespace. */
 static int look(void *arg)
 {
-	const struct visit *visit = arg;
-	struct tally *tally = visit->tally;
+	struct tally *tally = arg;
 	struct sockdiag_list list;
 	int err;
 
-	err = sockdiag_marks(visit->port, tally->state->maps[MAP_CONNS], &list);
+	err = sockdiag_marks(tally->state->maps[MAP_CONNS], &list);
 	for (size_t i = 0; i < list.count && !err; i++) {
 		if (list.items[i].state == TCP_LISTEN)
 			err = note_listener(tally, &list.items[i]);
@@ -134,25 +147,22 @@ static int look(void *arg)
 	return err;
 }
 
-/* Is it the first listener on its port in its namespace? */
-static bool is_first_there(const struct state *state, uint32_t listener)
+/* Is it the first listener in its namespace, or there on its port? */
+static bool is_first_there(const struct state *state, uint32_t listener, bool on_port)
 {
 	const struct lb_listener *all = state->config->listeners;
 
 	for (uint32_t i = 0; i < listener; i++) {
 		if (all[i].netns == all[listener].netns && all[i].proto == all[listener].proto &&
-		    all[i].port == all[listener].port)
+		    (!on_port || all[i].port == all[listener].port))
 			return false;
 	}
 	return true;
 }
 
-/*
- * Calls fn for each TCP port in each namespace that the service has listeners on. A namespace that
- * has no name and no process may still have connections.
- */
-static int on_each_port(struct tally *tally,
-			int (*fn)(struct tally *tally, int netns, uint16_t port))
+/* Calls fn for each namespace that the service has TCP listeners in, or for each port there. */
+static int visit(struct tally *tally, bool each_port,
+		 int (*fn)(struct tally *tally, int netns, uint16_t port))
 {
 	const struct state *state = tally->state;
 	int err = 0;
@@ -161,21 +171,21 @@ static int on_each_port(struct tally *tally,
 		const struct lb_listener *listener = &state->config->listeners[i];
 		_cleanup_close_ int netns = -1;
 
-		if (listener->proto != LB_PROTO_TCP || !is_first_there(state, i))
+		if (listener->proto != LB_PROTO_TCP || !is_first_there(state, i, each_port))
 			continue;
-		if (netns_find(listener->netns, &netns))
-			tally->blind = true;
-		else
-			err = fn(tally, netns, listener->port);
+		err = netns_find(listener->netns, &netns);
+		tally->blind |= err && err != -ENOENT;
+		tally->netns = listener->netns;
+		/* one that is gone has no sockets */
+		err = err ? 0 : fn(tally, netns, listener->port);
 	}
 	return err;
 }
 
-static int look_at_port(struct tally *tally, int netns, uint16_t port)
+static int look_there(struct tally *tally, int netns, uint16_t port)
 {
-	struct visit visit = { .tally = tally, .port = port };
-
-	return netns_run(netns, look, &visit);
+	(void)port;
+	return netns_run(netns, look, tally);
 }
 
 static int compare_cookies(const void *a, const void *b)
@@ -202,7 +212,7 @@ static int pass(struct tally *tally)
 	tally->nr_amiss = 0;
 	tally->nr_waiting = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	err = on_each_port(tally, look_at_port);
+	err = visit(tally, false, look_there);
 	if (tally->nr_amiss)
 		qsort(tally->amiss, tally->nr_amiss, sizeof(*tally->amiss), compare_cookies);
 	return err;
@@ -229,19 +239,38 @@ static void mark_listener(const struct tally *tally, const struct member *member
 		track_mark(tally->state, slot, fd);
 }
 
+/* The program that counts in, on the cgroup for the moment. */
+struct hook {
+	struct count_in *skel;
+	struct bpf_link *link; /* NULL before it is needed, or where another program forbids it */
+};
+
+static bool hook_in(const struct state *state, struct hook *hook)
+{
+	_cleanup_close_ int cgroup = -1;
+
+	if (hook->skel)
+		return hook->link;
+	cgroup = cgroup_open(track_cgroup(state));
+	hook->skel = count_in__open();
+	if (hook->skel && !state_reuse_maps(state, hook->skel->obj) && !count_in__load(hook->skel))
+		hook->link = bpf_program__attach_cgroup(hook->skel->progs.lb_count_in, cgroup);
+	return hook->link;
+}
+
 /*
  * The duplicate is there for some microseconds; should its owner close it meanwhile, the end of
  * the connection waits for them. It may end before, or another program may refuse: then it is as it
  * was.
  */
-static void count_in(struct tally *tally, struct count_in *skel,
+static void count_in(struct tally *tally, struct hook *hook,
 		     const struct group_connection *connection)
 {
 	const struct amiss *amiss = find_amiss(tally, connection->cookie);
-	struct lb_found found = { .cookie = connection->cookie, .slot = LB_NO_SLOT };
 	_cleanup_close_ int fd = -1;
+	struct lb_found *found;
 	const int unused = 0;
-	int slot;
+	int slot = -1;
 
 	if (!amiss || !connection->holder)
 		return;
@@ -249,35 +278,22 @@ static void count_in(struct tally *tally, struct count_in *skel,
 		slot = service_slot_of_cookie(tally->state, connection->listener);
 		if (slot < 0)
 			return;
-		found.slot = slot;
 	}
+	if (!hook_in(tally->state, hook))
+		return;
 	fd = holder_duplicate(connection->holder, connection->cookie);
 	if (fd < 0)
 		return;
-	skel->bss->lb_found = found;
+	found = &hook->skel->bss->lb_found;
+	found->slot = slot < 0 ? LB_NO_SLOT : (uint32_t)slot;
+	__atomic_store_n(&found->cookie, connection->cookie, __ATOMIC_RELEASE);
 	setsockopt(fd, LB_COUNT_IN, 0, &unused, sizeof(unused));
-	skel->bss->lb_found.cookie = 0;
-}
-
-/* On the cgroup for the moment. Returns NULL where another program has the cgroup for itself. */
-static struct count_in *hook(const struct state *state, struct bpf_link **link)
-{
-	_cleanup_close_ int cgroup = cgroup_open(track_cgroup(state));
-	struct count_in *skel = count_in__open();
-
-	*link = NULL;
-	if (skel && !state_reuse_maps(state, skel->obj) && !count_in__load(skel))
-		*link = bpf_program__attach_cgroup(skel->progs.lb_count_in, cgroup);
-	if (*link)
-		return skel;
-	count_in__destroy(skel);
-	return NULL;
+	__atomic_store_n(&found->cookie, 0, __ATOMIC_RELEASE);
 }
 
 static int put_port_in_order(struct tally *tally, int netns, uint16_t port)
 {
-	struct count_in *skel = NULL;
-	struct bpf_link *link = NULL;
+	struct hook hook = { 0 };
 	struct groups groups;
 	int err;
 
@@ -288,12 +304,10 @@ static int put_port_in_order(struct tally *tally, int netns, uint16_t port)
 		for (size_t i = 0; i < groups.items[g].nr_members; i++)
 			mark_listener(tally, &groups.items[g].members[i]);
 	}
-	if (probe_features()->adopt)
-		skel = hook(tally->state, &link);
-	for (size_t i = 0; skel && i < groups.nr_connections; i++)
-		count_in(tally, skel, &groups.connections[i]);
-	bpf_link__destroy(link);
-	count_in__destroy(skel);
+	for (size_t i = 0; probe_features()->adopt && i < groups.nr_connections; i++)
+		count_in(tally, &hook, &groups.connections[i]);
+	bpf_link__destroy(hook.link);
+	count_in__destroy(hook.skel);
 	groups_free(&groups);
 	return 0;
 }
@@ -307,7 +321,7 @@ static int put_in_order(struct tally *tally)
 	for (int looks = 0; !err && tally->nr_amiss && looks < LOOKS; looks++) {
 		if (looks)
 			nanosleep(&nap, NULL);
-		err = on_each_port(tally, put_port_in_order);
+		err = visit(tally, true, put_port_in_order);
 		if (!err)
 			err = pass(tally);
 		if (!tally->nr_waiting)
@@ -344,6 +358,9 @@ static bool mend(struct tally *tally)
 		if (own->mended)
 			continue;
 		own->drift = census_drift(&own->before, &after, own->found.count);
+		/* what could not be looked at may be in the count */
+		if (tally->blind && own->drift < 0)
+			own->drift = 0;
 		if (own->drift && own->drift == before && own->found.sum == own->last.sum) {
 			__atomic_fetch_add(&state->stats[slot].live, own->drift, __ATOMIC_SEQ_CST);
 			own->mended = true;
@@ -360,14 +377,12 @@ static bool mend(struct tally *tally)
 
 static int take(struct tally *tally)
 {
-	bool again;
+	bool again = true;
 	int err;
 
 	err = pass(tally);
 	if (!err)
 		err = put_in_order(tally);
-	/* what could not be looked at may be in the counts */
-	again = !tally->blind;
 	for (int i = 1; again && !err; i++) {
 		again = mend(tally) && i < PASSES;
 		if (again)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The books of connections, held against the sockets there are: see bpf/census.bpf.c. */
+/* The books of connections, held against the sockets there are. */
 #ifndef CENSUS_H
 #define CENSUS_H
 

@@ -15,6 +15,8 @@
 #include "stall.h"
 #include "inspect.skel.h"
 
+#define ATTEMPTS 5
+
 static int compare_cookies(const void *a, const void *b)
 {
 	const struct lb_listening *x = a, *y = b;
@@ -36,8 +38,12 @@ static int make_room(struct inspect_list *out, size_t len_bytes, size_t *room_by
 	return 0;
 }
 
-/* Appends what the iterator tells, with room for one more; EAGAIN is how it ends. */
-static int read_records(int fd, struct inspect_list *out)
+/*
+ * Appends what the iterator tells, with room for one more; EAGAIN is how it ends. One that has
+ * ended (NULL = never does) is not asked again: it would look for its place anew, and might miss
+ * it.
+ */
+static int read_records(int fd, const bool *ended, struct inspect_list *out)
 {
 	size_t len_bytes = out->count * sizeof(*out->items), room_bytes = len_bytes;
 	ssize_t n;
@@ -53,12 +59,14 @@ static int read_records(int fd, struct inspect_list *out)
 		if (n <= 0)
 			break;
 		len_bytes += n;
+		if (ended && *ended && len_bytes < room_bytes)
+			break;
 	}
 	out->count = len_bytes / sizeof(*out->items);
 	return 0;
 }
 
-static int run_iterator(struct bpf_program *program, struct inspect_list *out)
+static int run_iterator(struct bpf_program *program, const bool *ended, struct inspect_list *out)
 {
 	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
 	_cleanup_close_ int iter = -1;
@@ -67,7 +75,7 @@ static int run_iterator(struct bpf_program *program, struct inspect_list *out)
 	if (!link)
 		return -errno;
 	iter = bpf_iter_create(bpf_link__fd(link));
-	err = iter < 0 ? -errno : read_records(iter, out);
+	err = iter < 0 ? -errno : read_records(iter, ended, out);
 	bpf_link__destroy(link);
 	return err;
 }
@@ -106,7 +114,7 @@ static int run_tcp(struct inspect *skel, size_t listeners, struct inspect_list *
 	out->count = 0;
 	skel->bss->lb_left = listeners;
 	skel->bss->lb_ended = false;
-	err = run_iterator(skel->progs.lb_inspect, out);
+	err = run_iterator(skel->progs.lb_inspect, &skel->bss->lb_ended, out);
 	if (!err && skel->bss->lb_ended)
 		out->items[out->count++] = skel->bss->lb_last;
 	return err;
@@ -127,21 +135,24 @@ static bool has_all(const struct inspect_list *list, const struct sockdiag_list 
 	return true;
 }
 
-/* One that came meanwhile may have been taken for the last: then the others must be looked for. */
+/*
+ * One that comes meanwhile may be taken for the last: then the others have to be looked for. In the
+ * end by an iterator that may go on to connections: see bpf/inspect.bpf.c.
+ */
 static int inspect_tcp(struct inspect *skel, struct inspect_list *out)
 {
 	struct sockdiag_list listeners;
-	int err;
+	bool all = false;
+	int err = 0;
 
-	err = sockdiag_listeners(IPPROTO_TCP, 0, &listeners);
-	if (!err && listeners.count)
-		err = run_tcp(skel, listeners.count, out);
-	sort(out);
-	if (!err && !has_all(out, &listeners)) {
-		err = run_tcp(skel, 0, out);
+	for (int i = 0; i < ATTEMPTS && !err && !all; i++) {
+		err = sockdiag_listeners(IPPROTO_TCP, 0, &listeners);
+		if (!err && listeners.count)
+			err = run_tcp(skel, i < ATTEMPTS - 1 ? listeners.count : 0, out);
 		sort(out);
+		all = has_all(out, &listeners);
+		sockdiag_free(&listeners);
 	}
-	sockdiag_free(&listeners);
 	return err;
 }
 
@@ -155,7 +166,7 @@ int inspect_listeners(bool udp, struct inspect_list *out)
 	if (!err)
 		err = inspect_tcp(skel, out);
 	if (!err && udp) {
-		err = run_iterator(skel->progs.lb_inspect_udp, out);
+		err = run_iterator(skel->progs.lb_inspect_udp, NULL, out);
 		sort(out);
 	}
 	return err;

@@ -396,12 +396,12 @@ int sockdiag_connections(uint16_t port, struct sockdiag_list *out)
 			    out);
 }
 
-int sockdiag_marks(uint16_t port, int map_fd, struct sockdiag_list *out)
+int sockdiag_marks(int map_fd, struct sockdiag_list *out)
 {
 	return dump_sockets(IPPROTO_TCP,
 			    1U << TCP_LISTEN | 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT |
 				    1U << TCP_SYN_RECV,
-			    port, map_fd, out);
+			    0, map_fd, out);
 }
 
 void sockdiag_free(struct sockdiag_list *list)

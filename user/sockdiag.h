@@ -67,12 +67,13 @@ int sockdiag_connections(uint16_t port, struct sockdiag_list *out);
 
 /*
  * Lists the TCP listeners, connections and handshakes (state TCP_SYN_RECV, as TCP Fast Open's
- * connections are until they are established) whose local port is `port`, each with its mark in a
- * map of socket storage whose values are struct lb_conn.
+ * connections are until they are established), each with its mark in a map of socket storage whose
+ * values are struct lb_conn. On all ports: what a listener accepts has another one where TPROXY or
+ * an sk_lookup program brought it there.
  *
  * Returns and ownership as of sockdiag_listeners(); -EPERM without CAP_BPF.
  */
-int sockdiag_marks(uint16_t port, int map_fd, struct sockdiag_list *out);
+int sockdiag_marks(int map_fd, struct sockdiag_list *out);
 
 /* Frees the items and empties the list; an empty one is fine. */
 void sockdiag_free(struct sockdiag_list *list);

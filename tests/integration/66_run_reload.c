@@ -267,8 +267,8 @@ static unsigned long accepted_and_lost(unsigned int ends)
 
 /*
  * 1. wrk runs; one worker after the other is killed with -9, LB_TEST_KILLS (environment) in all
- * 2. what fails is at most what lbctl says they had accepted: nothing that waited; all are up again.
- *    Where nothing can be moved what was in a handshake is lost as well: its share of the clients
+ * 2. what fails is at most what lbctl says they had accepted: nothing that waited; all are up again
+ * Where nothing can be moved what was in a handshake is lost as well: its share of the clients.
  */
 static void kill_each(void)
 {
