@@ -5,9 +5,11 @@
  */
 #include "integration/harness/obey.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -294,6 +296,49 @@ static void test_other_programs_are_heard(void **state)
 	close(map);
 }
 
+#define OTHER_PORT 9090
+
+static void open_elsewhere(void)
+{
+	const struct sockaddr_in to = { .sin_family = AF_INET,
+					.sin_port = htons(OTHER_PORT),
+					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	open_fds[nr_open] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(open_fds[nr_open], (const struct sockaddr *)&to, sizeof(to)), 0);
+	nr_open++;
+}
+
+/*
+ * 1. TPROXY brings connections to another port to the workers: they have that port, and count
+ * 2. a count that is wrong is put right with these in it
+ */
+static void test_other_local_port(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	workers_start(pids);
+	attach("least-conn");
+	command_ok("nft", "add", "table", "ip", "lb", NULL);
+	command_ok("nft", "add chain ip lb pre { type filter hook prerouting priority mangle; }",
+		   NULL);
+	command_ok("nft", "add rule ip lb pre tcp dport 9090 tproxy to :8080 accept", NULL);
+	open_many(10);
+	for (int i = 0; i < 10; i++)
+		open_elsewhere();
+	wait_until(live_sum() == 20, QUIET_MS);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	assert_int_equal(live_sum(), 20);
+	__atomic_fetch_add(&stats[0].live, 7, __ATOMIC_SEQ_CST);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	assert_int_equal(live_sum(), 20);
+	while (nr_open)
+		reset_one(nr_open - 1);
+	wait_until(live_sum() == 0, QUIET_MS);
+	command_ok("nft", "delete", "table", "ip", "lb", NULL);
+}
+
 /* Connections outlive the service; a new one counts them as its own. */
 static void test_detach_and_attach(void **state)
 {
@@ -326,9 +371,9 @@ static void test_detach_and_attach(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		obey_test(test_drift_is_mended),   obey_test(test_cgroup_is_followed),
-		obey_test(test_without_cgroups),   obey_test(test_other_programs_are_heard),
-		obey_test(test_detach_and_attach),
+		obey_test(test_drift_is_mended),  obey_test(test_cgroup_is_followed),
+		obey_test(test_without_cgroups),  obey_test(test_other_programs_are_heard),
+		obey_test(test_other_local_port), obey_test(test_detach_and_attach),
 	};
 
 	(void)argc;

@@ -99,6 +99,7 @@ static int listen_on(int family)
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	setsockopt(fd, SOL_TCP, TCP_FASTOPEN, &room, sizeof(room));
+	setsockopt(fd, SOL_IP, IP_TRANSPARENT, &on, sizeof(on));
 	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, family == AF_INET ? (void *)&any4 : (void *)&any6,
