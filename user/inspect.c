@@ -59,7 +59,7 @@ static int read_records(int fd, const bool *ended, struct inspect_list *out)
 		if (n <= 0)
 			break;
 		len_bytes += n;
-		if (ended && *ended && len_bytes < room_bytes)
+		if (ended && *ended && room_bytes - len_bytes >= sizeof(*out->items))
 			break;
 	}
 	out->count = len_bytes / sizeof(*out->items);
