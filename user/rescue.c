@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -399,22 +398,10 @@ enum rescue_result rescue_end(const char *service, int status)
 	return RESCUE_KILLED;
 }
 
-static int duplicate_of(const struct lb_rescue *intent, uint64_t cookie)
-{
-	_cleanup_close_ int pidfd = syscall(__NR_pidfd_open, intent->pid, 0);
-	_cleanup_close_ int fd = -1;
-
-	if (pidfd < 0)
-		return -errno;
-	fd = syscall(__NR_pidfd_getfd, pidfd, intent->fd, 0);
-	if (fd < 0)
-		return -errno;
-	return steer_socket_cookie(fd) == cookie ? fd_steal(&fd) : -ENOENT;
-}
-
 void rescue_repair(struct state *state)
 {
 	struct lb_rescue intent = state->config->rescue;
+	const struct procs_holder holder = { .pid = intent.pid, .fd = intent.fd };
 	_cleanup_close_ int fd = -1;
 	socklen_t len = sizeof(int);
 	int listens = 0;
@@ -424,7 +411,7 @@ void rescue_repair(struct state *state)
 		return;
 	if (intent.listener < state->nr_listeners && intent.slot < state->config->slots) {
 		cookie = state->listeners[intent.listener].queues[intent.slot].cookie;
-		fd = duplicate_of(&intent, cookie);
+		fd = holder_duplicate(&holder, cookie);
 		/* not ours to have: the next one may */
 		if (fd == -EPERM)
 			return;
