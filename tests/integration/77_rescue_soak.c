@@ -362,28 +362,19 @@ static void expect_quiet(void)
 	sums.quiet++;
 }
 
-static uint64_t selected_sum(void)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < WORKERS; i++)
-		sum += stats[i].selected;
-	return sum;
-}
-
 /*
  * Some seconds of load. By hand: rescues of any worker too, and each gets its share again at once.
  * Else the keeper alone rescues, and a worker that was rescued has to accept its probe first.
  */
 static void soak_round(uint64_t want, struct sampler *sampler)
 {
-	uint64_t before = selected_sum(), end_ns;
+	uint64_t before = opened_sum(), end_ns;
 	struct job traffic;
 	struct wrk wrk;
 
 	wrk_start(&traffic, URL, "32", 100);
 	/* a round may be short, and wrk is late on a slow machine */
-	wait_until(selected_sum() - before > 100, RUN_MS);
+	wait_until(opened_sum() - before > 100, RUN_MS);
 	end_ns = now_ns() + ROUND_MS * 1000000ULL;
 	/* who stops and wakes comes before who makes load: the CPUs are never idle here */
 	setpriority(PRIO_PROCESS, 0, -20);
