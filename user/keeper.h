@@ -326,10 +326,12 @@ int keeper_find_own(struct keeper *keeper, const struct state *state, struct gro
 
 /*
  * keeper_stall.c: who does not accept, and what waits there; before 5.14 (features.sample) it does
- * nothing. Returns 0 or -errno. It keeps the
- * service's maps open: leave before they are to go.
+ * nothing. Returns 0 or -errno. It looks as often as the settings ask for, and is told to check at
+ * once when there is a service, or other settings. It keeps the service's maps open: leave before
+ * they are to go.
  */
 int keeper_watch_stalls(struct keeper *keeper);
+void keeper_check_stalls(struct keeper *keeper);
 void keeper_leave_stalls(struct keeper *keeper);
 
 /* keeper_join.c */

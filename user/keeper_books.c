@@ -210,6 +210,7 @@ void keeper_look(struct keeper *keeper)
 		settle(&state, books);
 	}
 	state_close(&state);
+	keeper_check_stalls(keeper);
 }
 
 void keeper_books_begin(struct keeper *keeper, uint32_t slot)

@@ -286,6 +286,14 @@ int keeper_watch_stalls(struct keeper *keeper)
 					  on_timer, watch);
 }
 
+void keeper_check_stalls(struct keeper *keeper)
+{
+	if (!keeper->stalls)
+		return;
+	sd_event_source_set_time_relative(keeper->stalls->timer, 0);
+	sd_event_source_set_enabled(keeper->stalls->timer, SD_EVENT_ONESHOT);
+}
+
 void keeper_leave_stalls(struct keeper *keeper)
 {
 	struct stall_watch *watch = keeper->stalls;
