@@ -104,8 +104,10 @@ static void expect_even(const pid_t *pids, unsigned int n, bool v6)
 
 		while (who < n && pids[who] != pid)
 			who++;
-		if (who == n)
-			fail_msg("pid %d answered; the log:\n%s", pid, file_read(run.log));
+		if (who == n) {
+			run_show_log(&run);
+			fail_msg("pid %d answered", pid);
+		}
 		got[who]++;
 	}
 	show_read("dns", &show);

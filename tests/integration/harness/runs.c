@@ -155,19 +155,22 @@ const char *run_demo(void)
 
 void (*run_prepare)(void);
 
+/* No worker is given up, however often a test kills it. */
+#define KILLS_MAX "1000000"
+
 void run_start_shared(struct run *run, unsigned int workers)
 {
 	snprintf(run->workers, sizeof(run->workers), "%u", workers);
-	run_start(run, "web", "-n", run->workers, "--", run_demo(), "-q", "--no-reuseport",
-		  "--listen", ":8080", "--grace-ms", run->kill_ms, NULL);
+	run_start(run, "web", "-n", run->workers, "--max-restarts", KILLS_MAX, "--", run_demo(),
+		  "-q", "--no-reuseport", "--listen", ":8080", "--grace-ms", run->kill_ms, NULL);
 	run_expect_up(run, workers);
 }
 
 void run_start_with_listen(struct run *run, unsigned int workers, const char *address)
 {
 	snprintf(run->workers, sizeof(run->workers), "%u", workers);
-	run_start(run, "web", "-n", run->workers, "--listen", address, "--", run_demo(), "-q",
-		  "--grace-ms", run->kill_ms, NULL);
+	run_start(run, "web", "-n", run->workers, "--max-restarts", KILLS_MAX, "--listen", address,
+		  "--", run_demo(), "-q", "--grace-ms", run->kill_ms, NULL);
 	run_expect_up(run, workers);
 }
 
@@ -253,6 +256,14 @@ unsigned int run_lines(const struct run *run, const char *words)
 	return n;
 }
 
+void run_show_log(const struct run *run)
+{
+	char *log = file_read(run->log);
+
+	fprintf(stderr, "the log of %s:\n%s", run->name, log);
+	free(log);
+}
+
 void run_expect_lines(const struct run *run, const char *words, unsigned int count)
 {
 	uint64_t end_ns = now_ns() + scaled_ms(RUN_MS) * 1000000;
@@ -260,10 +271,8 @@ void run_expect_lines(const struct run *run, const char *words, unsigned int cou
 	while (run_lines(run, words) < count && now_ns() < end_ns)
 		harness_nap();
 	if (run_lines(run, words) != count) {
-		char *log = file_read(run->log);
-
-		fail_msg("%u lines hold \"%s\", want %u; the log:\n%s", run_lines(run, words),
-			 words, count, log);
+		run_show_log(run);
+		fail_msg("%u lines hold \"%s\", want %u", run_lines(run, words), words, count);
 	}
 }
 
@@ -288,9 +297,10 @@ static void await_up(const struct run *run, size_t n, struct show *show)
 	uint64_t end_ns = now_ns() + scaled_ms(RUN_MS) * 1000000;
 
 	while (!are_up(run, n, show)) {
-		if (now_ns() > end_ns)
-			fail_msg("%zu workers are not up in time; the log:\n%s", n,
-				 file_read(run->log));
+		if (now_ns() > end_ns) {
+			run_show_log(run);
+			fail_msg("%zu workers are not up in time", n);
+		}
 		harness_nap();
 	}
 }
@@ -308,7 +318,8 @@ void run_expect_no_failure(const struct run *run, const struct wrk *wrk)
 
 	if (wrk->socket_errors || wrk->bad_answers) {
 		lbctl_run(&stats, "stats", run->name, NULL);
-		print_error("%s%s", file_read(run->log), stats.out);
+		run_show_log(run);
+		fprintf(stderr, "%s", stats.out);
 	}
 	wrk_expect_no_failure(wrk);
 }

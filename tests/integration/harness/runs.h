@@ -56,6 +56,8 @@ extern void (*run_prepare)(void);
 void run_start_again(struct run *run);
 /* How many lines of the log hold the words. */
 unsigned int run_lines(const struct run *run, const char *words);
+/* To stderr: cmocka cuts what is longer than a kilobyte. */
+void run_show_log(const struct run *run);
 /* Fails the test with the log unless so many lines hold the words soon. */
 void run_expect_lines(const struct run *run, const char *words, unsigned int count);
 /* wrk_expect_no_failure(), and else shows what happened to the service. */
