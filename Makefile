@@ -220,7 +220,7 @@ $(B)/tests/harness.o: tests/harness.c $(B)/flags | $(SKELS)
 	@mkdir -p $(@D)
 	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
 
-$(HARNESS): $(addprefix $(B)/tests/,harness.o $(addprefix integration/harness/,runs.o joins.o obey.o datagrams.o benches.o))
+$(HARNESS): $(addprefix $(B)/tests/,harness.o $(addprefix integration/harness/,runs.o joins.o obey.o obey_books.o datagrams.o benches.o))
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
