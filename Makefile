@@ -59,7 +59,7 @@ BPF_NAMES += sample_udp
 BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)
 SKELS     := $(BPF_NAMES:%=$(B)/bpf/%.skel.h)
 
-USER_SRCS := $(filter-out user/lbctl.c,$(wildcard user/*.c))
+USER_SRCS := $(filter-out user/lib/%,$(wildcard user/*/*.c))
 USER_OBJS := $(USER_SRCS:%.c=$(B)/%.o)
 LIB_SRCS  := $(wildcard user/lib/*.c)
 LIB_OBJS  := $(LIB_SRCS:%.c=$(B)/%.o)
@@ -71,13 +71,13 @@ UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integration/*.c)))
 HARNESS   := $(B)/tests/libharness.a
 
-C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/lib tools \
+C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/* tools \
 		tools/bench tools/demo-worker tools/steercost tests tests/integration \
 		tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
 SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 
-.PHONY: all deps demo bench bench-full bench-deps test check asan info format format-check lint \
+.PHONY: all deps demo bench bench-full bench-deps test check asan info structure format format-check lint \
 	install uninstall clean help systemdtest test-programs soak vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -287,6 +287,9 @@ bench-deps:
 	@mkdir -p $(BENCH_OUT)
 	-$(Q)tools/bench/fetch.sh
 
+structure: ## how the code hangs together: folders, cycles of includes, longest functions and files
+	$(Q)tools/structure.py
+
 info: $(B)/bpfinfo $(BPF_OBJS) ## verified instructions and stack of every BPF program, against the budget (root)
 	@test "$$(id -u)" = 0 || { echo 'make info: needs root (it loads the programs)' >&2; exit 1; }
 	$(Q)$(B)/bpfinfo --max-insns $(INSN_BUDGET) --max-stack $(STACK_BUDGET) $(BPF_OBJS)
@@ -299,10 +302,12 @@ format-check: ## fail where format would change something
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 
 # cppcheck does not know the cleanup attribute, hence no resourceLeak.
-lint: format-check ## format-check, comments, cppcheck, shellcheck, codespell
+lint: format-check ## format-check, comments, structure, cppcheck, shellcheck, codespell
 	$(say) COMMENTS 'of at most 100 columns'
 	$(Q)! for file in $(C_FILES); do expand $$file | grep -nE '^ *(/\*| \*)' | \
 		sed -nE "s|^[0-9]+:.{101}.*|$$file:&|p"; done | grep .
+	$(say) STRUCTURE 'of the includes'
+	$(Q)tools/structure.py --check
 	$(say) CPPCHECK user
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --suppress=resourceLeak --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --error-exitcode=1 \

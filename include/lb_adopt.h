@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What bpf/adopt.bpf.c and user/adopt.c share: which binds of a service's workers share a port. */
+/*
+ * What bpf/adopt.bpf.c and user/keeper/adopt.c share: which binds of a service's workers share a
+ * port.
+ */
 #ifndef LB_ADOPT_H
 #define LB_ADOPT_H
 

@@ -60,7 +60,7 @@ counters() {
 }
 
 maps() {
-	grep -oE '= "lb_[a-z_]*"' user/state_maps.c | grep -oE 'lb_[a-z_]*'
+	grep -oE '= "lb_[a-z_]*"' user/service/state_maps.c | grep -oE 'lb_[a-z_]*'
 }
 
 environment() {
@@ -68,11 +68,11 @@ environment() {
 }
 
 exit_statuses() {
-	sed -n 's/^\tEXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' user/trouble.h
+	sed -n 's/^\tEXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' user/base/trouble.h
 }
 
 capabilities() {
-	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/caps.h
+	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/host/caps.h
 }
 
 packages() {

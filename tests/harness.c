@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 #define EXIT_SKIP 77
 
@@ -412,7 +412,7 @@ bool pinned_objects_are_freed(void)
 }
 
 /* One object, because one rule of the Makefile builds it. */
+#include "integration/harness/books.c"
+#include "integration/harness/clients.c"
 #include "integration/harness/commands.c"
 #include "integration/harness/servers.c"
-#include "integration/harness/clients.c"
-#include "integration/harness/books.c"

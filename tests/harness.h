@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "host/probe.h"
 #include "lb_abi.h"
-#include "probe.h"
 
 #define HARNESS_DIR "/run/test" /* private to the test, gone with it */
 #define HARNESS_PINS "/sys/fs/bpf/lbctl"

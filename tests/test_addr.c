@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "check.h"
-#include "addr.h"
 #include "lb_abi.h"
 
 #define TCP LB_PROTO_TCP

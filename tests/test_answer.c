@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "../user/lib/join.h"
+#include "lib/join.h"
 
 #define RANDOM_ROUNDS 100000
 

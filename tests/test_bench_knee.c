@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 /* a tool is one program and no library */
-#include "../tools/bench/knee.c"
 #include "../tools/bench/rng.h"
+#include "../tools/bench/knee.c"
 
 #define SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_POINTS 100

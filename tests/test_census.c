@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "check.h"
-#include "census.h"
+#include "service/census.h"
 
 static void test_drift(void **state)
 {

@@ -6,8 +6,8 @@
 
 #include "check.h"
 #include "lb_hash.h"
-#include "schedule.h"
-#include "service.h"
+#include "service/schedule.h"
+#include "service/service.h"
 
 #define CLIENTS 100000
 

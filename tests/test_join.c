@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "join.h"
+#include "lib/join.h"
+#include "lib/packet.h"
 #include "send_fds.h"
-#include "../user/lib/join.h"
-#include "../user/lib/packet.h"
+#include "service/join.h"
 
 static size_t descriptors(void)
 {

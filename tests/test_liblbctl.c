@@ -17,9 +17,9 @@
 
 #include "check.h"
 #include "lbctl.h"
-#include "../user/lib/find.h"
-#include "../user/lib/map.h"
-#include "../user/lib/report.h"
+#include "lib/find.h"
+#include "lib/map.h"
+#include "lib/report.h"
 
 static char empty_dir[] = "/tmp/test_liblbctl.XXXXXX";
 

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "check.h"
 #include "lb_abi.h"
-#include "parse.h"
 
 #define UNTOUCHED 77 /* what a result holds before a call that must leave it alone */
 

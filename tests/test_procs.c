@@ -14,9 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "check.h"
-#include "cleanup.h"
-#include "procs.h"
+#include "host/procs.h"
 
 static uint64_t inode_of(int fd)
 {

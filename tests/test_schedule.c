@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "lb_abi.h"
-#include "schedule.h"
+#include "service/schedule.h"
 
 #define MOST_ITEMS 8
 #define UNTOUCHED 0x7777777777777777ULL

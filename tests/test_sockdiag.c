@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "check.h"
-#include "cleanup.h"
-#include "sockdiag.h"
+#include "host/sockdiag.h"
 
 #define BACKLOG 7
 #define DEADLINE_MS 5000

@@ -2,8 +2,8 @@
 /* Slips of the finger find their word; other words find none. */
 #include <string.h>
 
+#include "base/suggest.h"
 #include "check.h"
-#include "suggest.h"
 
 #define LETTERS_16 "abcdefghijklmnop"
 #define LETTERS_64 LETTERS_16 LETTERS_16 LETTERS_16 LETTERS_16

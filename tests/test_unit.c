@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "unit.h"
+#include "cmd/unit.h"
 
 static char *quote(const char *word, bool program)
 {

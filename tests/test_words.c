@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "words.h"
+#include "keeper/words.h"
 
 static const struct {
 	const char *name, *text, *want;

@@ -15,11 +15,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "demo-worker/listener.h"
 #include "demo-worker/options.h"
 #include "demo-worker/parent.h"
 #include "demo-worker/server.h"
-#include "parse.h"
 
 static struct demo_options options;
 static struct demo_listeners inherited;

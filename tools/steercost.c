@@ -17,8 +17,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "cleanup.h"
-#include "parse.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
 #include "steercost/bench.h"
 #include "steercost/report.h"
 

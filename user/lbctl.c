@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cmd.h"
+#include "cmd/cmd.h"
 
 const struct command *const cmd_table[] = {
 #define X(name) &cmd_##name,

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sockdiag.h"
+#include "host/sockdiag.h"
 
 #define THREADS 4
 #define PORT 5300

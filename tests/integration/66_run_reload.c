@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "probe.h"
+#include "host/probe.h"
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "sockdiag.h"
+#include "host/sockdiag.h"
 
 #define STORM 6000
 

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cgroup.h"
+#include "host/cgroup.h"
 
 static struct show show;
 

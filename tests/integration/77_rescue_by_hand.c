@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "rescue.h"
+#include "service/rescue.h"
 
 #define WORKERS 4
 

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "rescue.h"
+#include "service/rescue.h"
 
 #define RESCUES 30
 #define LONGEST_STALL_MS 400

@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "integration/harness/benches.h"
 #include "harness.h"
+#include "host/cgroup.h"
+#include "integration/harness/benches.h"
 
 #define URL "127.0.0.1:8080/"
 #define URL_LISTEN "127.0.0.1:8080"

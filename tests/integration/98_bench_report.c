@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "integration/harness/benches.h"
 #include "harness.h"
+#include "integration/harness/benches.h"
 
 #define URL "127.0.0.1:8080"
 #define RESULTS HARNESS_DIR "/results"

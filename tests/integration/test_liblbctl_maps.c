@@ -28,9 +28,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/probe.h"
 #include "lb_abi.h"
 #include "lbctl.h"
-#include "probe.h"
 
 #define EXIT_SKIP 77
 #define ROOT_DIR "/sys/fs/bpf/lbctl"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 /* Chunks beyond this are not believed. */
 #define MAX_CHUNK (1ULL << 40)

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "base/trouble.h"
 #include "figures.h"
-#include "trouble.h"
 
 /* argv[0] is the command's name. */
 int cmd_load(int argc, char **argv);

@@ -10,12 +10,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/parse.h"
 #include "capture.h"
-#include "cleanup.h"
 #include "cmd.h"
 #include "figures.h"
 #include "options.h"
-#include "parse.h"
 #include "peer.h"
 #include "tool.h"
 

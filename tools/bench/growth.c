@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "client.h"
 #include "cmd.h"
-#include "state.h"
+#include "service/state.h"
 
 #define FIRST_PORT 7000
 #define WORKERS 4 /* of a service */

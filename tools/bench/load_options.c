@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "options.h"
-#include "parse.h"
 
 #define MAX_S 86400
 #define MAX_RATE 1000000

@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
+#include "base/trouble.h"
 #include "load.h"
-#include "trouble.h"
 
 struct load_options {
 	struct load_plan plan; /* its targets are set by whoever runs it */

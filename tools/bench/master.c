@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
 #include "cmd.h"
-#include "parse.h"
 
 #define MAX_WORKERS 64
 #define BACKLOG 2048

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 #define FIRST_LONG 256 /* what getopt_long() returns for row 0 where it has no letter */
 

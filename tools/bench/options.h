@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "trouble.h"
+#include "base/trouble.h"
 
 #define OPTIONS_MAX 32 /* rows of a table */
 

@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "cmd.h"
+#include "host/cgroup.h"
 #include "load.h"
 
 #define FIRST_PORT 8000

@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/trouble.h"
 #include "target.h"
-#include "trouble.h"
 #include "world.h"
 
 #define PEER_MAX 64

@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "base/suggest.h"
 #include "machine.h"
-#include "parse.h"
-#include "suggest.h"
 
 #define LBCTL_SCRIPT "lbctl"
 #define DEFAULT_POLICY "least-conn" /* as lbctl has it */

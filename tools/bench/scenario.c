@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "suggest.h"
+#include "base/suggest.h"
 
 #define C_PEERS                                                                                    \
 	"hash,shared,exclusive,master,haproxy,lbctl-rr,lbctl-random,lbctl-least-load,"             \

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "addr.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
 #include "capture.h"
-#include "cleanup.h"
 
 #define LBCTL_MS 5000
 

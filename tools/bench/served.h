@@ -3,7 +3,7 @@
 #ifndef BENCH_SERVED_H
 #define BENCH_SERVED_H
 
-#include "parse.h"
+#include "base/parse.h"
 #include "target.h"
 #include "world.h"
 

@@ -7,8 +7,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "capture.h"
-#include "cleanup.h"
 #include "cmd.h"
 #include "sweep.h"
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cleanup.h"
-#include "parse.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
 
 static int bad_url(struct trouble *trouble, const char *url, const char *why)
 {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#include "trouble.h"
+#include "base/trouble.h"
 
 #define TARGET_URL_MAX 2000
 

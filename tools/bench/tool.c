@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 /* More than there will be: ab takes a number beside the time, and keeps 40 bytes for each. */
 #define AB_REQUESTS_PER_S 50000UL

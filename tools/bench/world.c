@@ -21,9 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "cmd.h"
+#include "host/cgroup.h"
 
 #define CLEAN_UP_MS 5000
 #define MAX_FILES 65536

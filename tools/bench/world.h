@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-#include "trouble.h"
+#include "base/trouble.h"
 
 #define WORLD_DIR "/run/lb-bench" /* gone with the world */
 

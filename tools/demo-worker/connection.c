@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "lbctl.h"
-#include "parse.h"
 #include "server.h"
 
 #define LINGER_NS (1000 * NS_PER_MS)

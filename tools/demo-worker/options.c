@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 #define MAX_US 3600000000ULL /* an hour */
 

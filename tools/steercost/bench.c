@@ -19,12 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cleanup.h"
-#include "floor.skel.h"
-#include "inspect.h"
+#include "base/cleanup.h"
+#include "host/inspect.h"
 #include "lb_pick.h"
-#include "service.h"
-#include "steer.h"
+#include "service/service.h"
+#include "service/steer.h"
+#include "floor.skel.h"
 
 #define WARM_UP 8	     /* connections of a batch before its measured ones */
 #define BACKLOG 2048	     /* `fixed` sends a whole batch to one listener */
@@ -110,7 +110,7 @@ static void find_queues(struct bench *bench)
 
 	/* asking for a cookie makes it */
 	for (uint32_t i = 0; i < bench->workers; i++)
-		queues[i].cookie = steer_socket_cookie(bench->listeners[i]);
+		queues[i].cookie = sockdiag_cookie(bench->listeners[i]);
 	err = inspect_listeners(false, &list);
 	for (uint32_t i = 0; i < bench->workers && !err; i++) {
 		found = inspect_find(&list, queues[i].cookie);

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/trouble.h"
 #include "lb_policies.h"
-#include "state.h"
-#include "trouble.h"
+#include "service/state.h"
 
 struct floor;
 

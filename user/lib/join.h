@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The worker's side of joining through a keeper's control socket: one question, one answer. The
- * keeper's side is user/keeper_join.c.
+ * keeper's side is user/keeper/join.c.
  */
 #ifndef LBCTL_LIB_JOIN_H
 #define LBCTL_LIB_JOIN_H

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sockdiag.h"
+#include "host/sockdiag.h"
 
 #define MOST_BYTES 16384
 #define STREAM_EVERY_US 4000

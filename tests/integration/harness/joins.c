@@ -14,8 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "host/sockdiag.h"
 #include "send_fds.h"
-#include "sockdiag.h"
 
 int joins_begin(void **state)
 {

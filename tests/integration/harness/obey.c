@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "sockdiag.h"
+#include "host/cgroup.h"
+#include "host/sockdiag.h"
 
 struct lb_stats *stats;
 char cgroup_root[PATH_MAX], own_cgroup[NAME_MAX];

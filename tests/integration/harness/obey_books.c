@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "group.h"
+#include "host/group.h"
 
 int64_t live_sum(void)
 {

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See cmd.h. */
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/suggest.h"
+#include "service/rescue.h"
+
+/* Every command takes these on top of its own. */
+static const struct cmd_option common_options[] = {
+	{ "json", NULL, "print JSON instead of text" },
+	{ "dry-run", NULL, "say what would be done and do nothing" },
+	{ "help", NULL, "show this help" },
+	{ NULL, NULL, NULL },
+};
+
+static const struct {
+	const char *alias;
+	const char *name;
+} aliases[] = {
+	{ "ls", "list" }, { "status", "show" },	      { "--help", "help" },
+	{ "-h", "help" }, { "--version", "version" }, { "-V", "version" },
+};
+
+const struct command *cmd_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (!strcmp(name, aliases[i].alias))
+			name = aliases[i].name;
+	}
+	for (size_t i = 0; cmd_table[i]; i++) {
+		if (!strcmp(name, cmd_table[i]->name))
+			return cmd_table[i];
+	}
+	return NULL;
+}
+
+/* What users typed is in messages: no control character of it may reach the terminal. */
+static void print_clean(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			fprintf(stderr, "\\x%02x", (unsigned char)*text);
+		else
+			fputc(*text, stderr);
+	}
+}
+
+/* "set-policy rx: rx: no such policy" names it twice: the object ends with the token already. */
+static const char *without_echo(const char *object, const char *text)
+{
+	const char *space = strrchr(object, ' ');
+	const char *last = space ? space + 1 : object;
+	size_t len = strlen(last);
+
+	if (len && !strncmp(text, last, len) && !strncmp(text + len, ": ", 2))
+		return text + len + 2;
+	return text;
+}
+
+int cmd_fail(const struct cmd *cmd, enum exit_status status, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	fflush(stdout);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fprintf(stderr, "lbctl: ");
+	if (cmd->command) {
+		fprintf(stderr, "%s%s", cmd->command->name, *cmd->object ? " " : "");
+		print_clean(cmd->object);
+		fprintf(stderr, ": ");
+	}
+	print_clean(without_echo(cmd->object, text));
+	fputc('\n', stderr);
+	return status;
+}
+
+int cmd_trouble(const struct cmd *cmd, const struct trouble *trouble)
+{
+	return cmd_fail(cmd, trouble->status, "%s", trouble->text);
+}
+
+const char *cmd_value(const struct cmd *cmd, const char *option)
+{
+	const struct cmd_option *options = cmd->command->options;
+
+	for (size_t i = 0; options && options[i].name; i++) {
+		if (!strcmp(options[i].name, option))
+			return cmd->values[i];
+	}
+	return NULL;
+}
+
+static bool takes_common(const struct command *command, const char *name)
+{
+	return strcmp(name, "dry-run") || command->kind == VERB;
+}
+
+static int unknown_option(struct cmd *cmd, const char *text)
+{
+	const struct cmd_option *options = cmd->command->options;
+	const char *names[CMD_MAX_OPTIONS + 4], *nearest;
+	size_t n = 0;
+
+	for (size_t i = 0; options && options[i].name; i++)
+		names[n++] = options[i].name;
+	for (size_t i = 0; common_options[i].name; i++) {
+		if (takes_common(cmd->command, common_options[i].name))
+			names[n++] = common_options[i].name;
+	}
+	nearest = suggest(text + strspn(text, "-"), names, n);
+	if (nearest)
+		return cmd_fail(cmd, EXIT_USAGE, "unknown option %s (did you mean --%s?)", text,
+				nearest);
+	return cmd_fail(cmd, EXIT_USAGE, "unknown option %s; lbctl help %s lists them", text,
+			cmd->command->name);
+}
+
+/* Of an option that was given before the last value counts; a list has them all. */
+static int set_value(struct cmd *cmd, size_t which, const char *value)
+{
+	const struct cmd_option *option = &cmd->command->options[which];
+	char *joined;
+
+	if (!cmd->values[which] || !option->value || !strstr(option->value, "[,")) {
+		cmd->values[which] = value ? value : "";
+		return EXIT_DONE;
+	}
+	if (asprintf(&joined, "%s,%s", cmd->values[which], value) < 0)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	free(cmd->joined[which]);
+	cmd->values[which] = cmd->joined[which] = joined;
+	return EXIT_DONE;
+}
+
+/* An option of the command's own: `text` is what follows the dashes, `next` the next argument. */
+static int take_option(struct cmd *cmd, const char *text, const char *next, int *used)
+{
+	const struct cmd_option *options = cmd->command->options;
+	const char *name = text + 1 + (text[1] == '-');
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] ? name + len + 1 : NULL;
+
+	for (size_t i = 0; options && options[i].name; i++) {
+		if (strlen(options[i].name) != len || strncmp(options[i].name, name, len))
+			continue;
+		/* one dash and one letter, or two dashes and more */
+		if ((len == 1) == (text[1] == '-'))
+			continue;
+		if (!options[i].value && value)
+			return cmd_fail(cmd, EXIT_USAGE, "--%s takes no value", options[i].name);
+		if (options[i].value && !value) {
+			value = next;
+			*used = 1;
+		}
+		if (options[i].value && !value)
+			return cmd_fail(cmd, EXIT_USAGE, "--%s needs a value: --%s %s",
+					options[i].name, options[i].name, options[i].value);
+		return set_value(cmd, i, value);
+	}
+	return unknown_option(cmd, text);
+}
+
+static int parse_options(struct cmd *cmd, int argc, char **argv, bool *help)
+{
+	bool only_args = false;
+	int status, used;
+
+	for (int i = 0; i < argc; i++) {
+		if (only_args || argv[i][0] != '-' || !argv[i][1]) {
+			cmd->args[cmd->nr_args++] = argv[i];
+			only_args |= cmd->command->takes_command;
+		} else if (!strcmp(argv[i], "--")) {
+			only_args = true;
+		} else if (!strcmp(argv[i], "--json")) {
+			cmd->json = true;
+		} else if (!strcmp(argv[i], "--dry-run") && cmd->command->kind == VERB) {
+			cmd->dry_run = true;
+		} else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			*help = true;
+		} else {
+			used = 0;
+			status =
+				take_option(cmd, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used);
+			if (status)
+				return status;
+			i += used;
+		}
+	}
+	return EXIT_DONE;
+}
+
+static int unknown_command(const char *name)
+{
+	const char *names[64], *nearest;
+	struct cmd cmd = { 0 };
+	size_t n = 0;
+
+	for (; cmd_table[n]; n++)
+		names[n] = cmd_table[n]->name;
+	nearest = suggest(name, names, n);
+	if (nearest)
+		return cmd_fail(&cmd, EXIT_USAGE,
+				"%s: no such command (did you mean \"%s\"? lbctl help lists all)",
+				name, nearest);
+	return cmd_fail(&cmd, EXIT_USAGE, "%s: no such command; lbctl help lists all", name);
+}
+
+static void describe_object(struct cmd *cmd)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < cmd->nr_args && len < sizeof(cmd->object); i++)
+		len += snprintf(cmd->object + len, sizeof(cmd->object) - len, "%s%s", i ? " " : "",
+				cmd->args[i]);
+}
+
+int cmd_main(int argc, char **argv)
+{
+	_cleanup_free_ char **args = calloc(argc + 1, sizeof(*args));
+	struct cmd cmd = { .args = args };
+	bool help = false;
+	int status;
+
+	if (!args)
+		return cmd_fail(&cmd, EXIT_FAILED, "out of memory");
+	if (argc < 2) {
+		fprintf(stderr, "usage: lbctl COMMAND [ARGS]; lbctl help lists the commands\n");
+		return EXIT_USAGE;
+	}
+	cmd.command = cmd_find(argv[1]);
+	if (!cmd.command)
+		return unknown_command(argv[1]);
+	status = parse_options(&cmd, argc - 2, argv + 2, &help);
+	if (!status && help) {
+		cmd_print_help(cmd.command);
+	} else if (!status && cmd.nr_args < cmd.command->min_args) {
+		status = cmd_fail(&cmd, EXIT_USAGE, "too few arguments; usage: lbctl %s %s",
+				  cmd.command->name, cmd.command->args);
+	} else if (!status && cmd.nr_args > cmd.command->max_args) {
+		status = cmd_fail(&cmd, EXIT_USAGE, "\"%.80s\" is one too many; usage: lbctl %s %s",
+				  cmd.args[cmd.command->max_args], cmd.command->name,
+				  cmd.command->args);
+	} else if (!status) {
+		describe_object(&cmd);
+		status = cmd.command->run(&cmd);
+	}
+	for (size_t i = 0; i < CMD_MAX_OPTIONS; i++)
+		free(cmd.joined[i]);
+	if (fflush(stdout) && !status)
+		status = EXIT_FAILED;
+	return status;
+}
+
+static void print_options(const struct cmd_option *options, const struct command *command)
+{
+	char left[64];
+
+	for (size_t i = 0; options && options[i].name; i++) {
+		if (!takes_common(command, options[i].name))
+			continue;
+		snprintf(left, sizeof(left), "%s%s%s%s", options[i].name[1] ? "--" : "-",
+			 options[i].name, options[i].value ? " " : "",
+			 options[i].value ? options[i].value : "");
+		printf("  %-22s %s\n", left, options[i].help);
+	}
+}
+
+void cmd_print_help(const struct command *command)
+{
+	printf("usage: lbctl %s%s%s\n\n%s\n", command->name, *command->args ? " " : "",
+	       command->args, command->summary);
+	if (command->details)
+		printf("\n%s\n", command->details);
+	printf("\noptions:\n");
+	print_options(command->options, command);
+	print_options(common_options, command);
+}
+
+static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
+{
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	char list[160] = "";
+	size_t n, len = 0;
+	int err;
+
+	err = state_names(&names, &n);
+	if (err == -ENODEV || (!err && !n))
+		return cmd_fail(cmd, EXIT_NOT_FOUND,
+				"there is no service; lbctl attach ADDR makes one");
+	if (err)
+		return cmd_fail(cmd, EXIT_NOT_ABLE, "can't read " STATE_ROOT ": %s; run as root",
+				strerror(-err));
+	if (n == 1) {
+		strcpy(name, names[0]);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < n && len < sizeof(list) - 70; i++)
+		len += sprintf(list + len, "%s%s", i ? ", " : "", names[i]);
+	return cmd_fail(cmd, EXIT_USAGE, "which service? there are %zu (%s): lbctl %s %s", n, list,
+			cmd->command->name, cmd->command->args);
+}
+
+int cmd_take_name(struct cmd *cmd, int needed, char name[LB_NAME_MAX + 1])
+{
+	if (cmd->nr_args <= needed)
+		return only_service(cmd, name);
+	if (parse_name(cmd->args[0]))
+		return cmd_fail(cmd, EXIT_USAGE, "%.80s: not a service name: %s", cmd->args[0],
+				parse_name_rule());
+	strcpy(name, cmd->args[0]);
+	cmd->args++;
+	cmd->nr_args--;
+	return EXIT_DONE;
+}
+
+int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct state *state)
+{
+	char name[LB_NAME_MAX + 1];
+	struct trouble trouble;
+	int status, err;
+
+	status = cmd_take_name(cmd, needed, name);
+	if (status)
+		return status;
+	err = state_open(state, name, mode);
+	if (!err && mode == STATE_LOCK)
+		rescue_repair(state);
+	if (!err)
+		return EXIT_DONE;
+	state_trouble(&trouble, name, err);
+	return cmd_trouble(cmd, &trouble);
+}
+
+int cmd_print_json(json_t *value)
+{
+	int err = value ? json_dumpf(value, stdout, JSON_INDENT(1)) : -1;
+
+	json_decref(value);
+	putchar('\n');
+	return err ? EXIT_FAILED : EXIT_DONE;
+}

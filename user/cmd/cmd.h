@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a command is, and what all commands do alike: options, the service's name, errors. The
+ * tables here are the only description of the command line: parser, --help and completion read
+ * them, and a test holds the man page and the README against them.
+ */
+#ifndef CMD_H
+#define CMD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/trouble.h"
+#include "service/state.h"
+
+#define CMD_MAX_OPTIONS 32
+
+struct cmd_option {
+	const char *name; /* without the dashes; a table ends with NULL */
+	/* name of its value, NULL for a flag; "X[,X]" is a list: given twice, it grows */
+	const char *value;
+	const char *help;
+};
+
+struct cmd;
+
+struct command {
+	const char *name;
+	const char *args; /* as --help shows them */
+	const char *summary;
+	const char *details; /* more lines for --help, or NULL */
+	int min_args, max_args;
+	enum { NOUN, VERB } kind; /* a noun takes --json, a verb --dry-run as well */
+	bool takes_command;	  /* its first argument begins another command: options end there */
+	const struct cmd_option *options;
+	int (*run)(struct cmd *cmd);
+};
+
+/* One call of a command. */
+struct cmd {
+	const struct command *command;
+	char **args;
+	int nr_args;
+	const char *values[CMD_MAX_OPTIONS]; /* by option; "" for a flag that was given */
+	char *joined[CMD_MAX_OPTIONS]; /* lists that were given in parts; cmd_main() frees them */
+	bool json;
+	bool dry_run;
+	char object[256]; /* for messages: what the command was about */
+};
+
+/* The order of lbctl help. */
+/* clang-format off */
+#define COMMANDS(X) \
+	X(scan) X(attach) X(detach) \
+	X(set_policy) X(set_weight) X(set_limit) X(drain) X(resume) X(rescue) X(set) \
+	X(list) X(show) X(stats) X(policies) X(doctor) \
+	X(run) X(watch) X(scale) X(reload) X(restart) X(stop) X(send) X(events) \
+	X(unit) \
+	X(version) X(help)
+/* clang-format on */
+
+#define X(name) extern const struct command cmd_##name;
+COMMANDS(X)
+#undef X
+
+extern const struct command *const cmd_table[]; /* ends with NULL */
+
+/* Runs `lbctl ARGS...`, argv[0] being the program. Returns the exit status. */
+int cmd_main(int argc, char **argv);
+const struct command *cmd_find(const char *name);
+void cmd_print_help(const struct command *command);
+
+/* The value of an option, "" if it is a flag that was given, NULL if not given. */
+const char *cmd_value(const struct cmd *cmd, const char *option);
+
+/* Prints "lbctl: VERB OBJECT: TEXT" to stderr and returns the status. */
+int cmd_fail(const struct cmd *cmd, enum exit_status status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int cmd_trouble(const struct cmd *cmd, const struct trouble *trouble);
+
+/*
+ * Takes [NAME] off the arguments when there is one more than the command needs; else finds the
+ * only service. Returns EXIT_DONE, or a status after a message was printed.
+ */
+int cmd_take_name(struct cmd *cmd, int needed, char name[LB_NAME_MAX + 1]);
+
+/* cmd_take_name(), then state_open(). The caller closes the state. */
+int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct state *state);
+
+/* Parses the name of a policy. Returns EXIT_DONE, or EXIT_USAGE after a message was printed. */
+int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy);
+
+/* Can a limit of connections work there? EXIT_DONE, or a status after a message was printed. */
+int cmd_check_limit(const struct cmd *cmd, const struct state *state);
+
+/* The value of --group, a name or a number; LB_NO_GROUP if not given. As cmd_parse_policy(). */
+int cmd_parse_group(const struct cmd *cmd, uint32_t *gid);
+
+/* steer_publish(), with a message when it fails. Returns an exit status. */
+int cmd_publish(const struct cmd *cmd, struct state *state, uint32_t policy);
+
+/* Prints one JSON value with a newline and lets go of it. Returns EXIT_DONE or EXIT_FAILED. */
+int cmd_print_json(json_t *value);
+
+#endif

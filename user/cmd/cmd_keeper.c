@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lbctl scale, reload, restart, stop, send, events: what a running `lbctl run` is asked to do. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "cmd/sysd.h"
+#include "keeper/control.h"
+#include "keeper/keeper.h"
+#include "keeper/remains.h"
+
+static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
+{
+	*fd = control_connect(name);
+	if (*fd >= 0)
+		return EXIT_DONE;
+	if (*fd == -EACCES || *fd == -EPERM)
+		return cmd_fail(cmd, EXIT_NOT_ABLE,
+				"may not talk to the keeper of %s; run as root or as its user",
+				name);
+	return cmd_fail(cmd, EXIT_NOT_FOUND,
+			"no lbctl run keeps a service %s (lbctl list shows all services)", name);
+}
+
+static int stopped(const struct cmd *cmd, const char *name, const char *text)
+{
+	if (cmd->json)
+		return cmd_print_json(json_pack("{s:s, s:b}", "service", name, "stopped", 1));
+	printf("%s: %s\n", name, text);
+	return EXIT_DONE;
+}
+
+static int no_answer(const struct cmd *cmd, const char *name, int err)
+{
+	switch (err) {
+	case -EMSGSIZE:
+		return cmd_fail(cmd, EXIT_FAILED, "the message is too long; 64 KiB is the limit");
+	case -EPIPE:
+	case -ECONNRESET:
+		return cmd_fail(
+			cmd, EXIT_FAILED,
+			"its controller ended without an answer: it was killed, or does not "
+			"admit you; its workers go on. lbctl run with the same name finds "
+			"them, lbctl stop %s ends them",
+			name);
+	default:
+		return cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
+	}
+}
+
+/* One request, one answer. `request` is taken over. */
+static int ask(const struct cmd *cmd, const char *name, json_t *request)
+{
+	_cleanup_close_ int fd = -1;
+	json_t *reply = NULL;
+	const char *text;
+	int status, err;
+
+	status = connect_keeper(cmd, name, &fd);
+	if (status || cmd->dry_run) {
+		json_decref(request);
+		if (!status)
+			printf("would %s %s\n", cmd->command->name, name);
+		return status;
+	}
+	err = control_request(fd, request);
+	json_decref(request);
+	if (!err)
+		err = control_receive(fd, &reply);
+	if (err)
+		return no_answer(cmd, name, err);
+	status = json_integer_value(json_object_get(reply, "status"));
+	text = json_string_value(json_object_get(reply, "text"));
+	if (status)
+		cmd_fail(cmd, status, "%s", text);
+	else if (!strcmp(cmd->command->name, "stop"))
+		status = stopped(cmd, name, text);
+	else if (cmd->json)
+		return cmd_print_json(reply);
+	else
+		printf("%s: %s\n", name, text);
+	json_decref(reply);
+	return status;
+}
+
+static int run_scale(struct cmd *cmd)
+{
+	const char *text = cmd->args[cmd->nr_args - 1];
+	char name[LB_NAME_MAX + 1];
+	uint64_t workers;
+	int status;
+
+	if (parse_u64(text, 1, LB_MAX_WORKERS, &workers))
+		return cmd_fail(cmd, EXIT_USAGE, "%.20s: not a number of workers from 1 to %d",
+				text, LB_MAX_WORKERS);
+	status = cmd_take_name(cmd, 1, name);
+	if (status)
+		return status;
+	return ask(cmd, name,
+		   json_pack("{s:s, s:I}", "verb", "scale", "workers", (json_int_t)workers));
+}
+
+static int run_reload(struct cmd *cmd)
+{
+	char name[LB_NAME_MAX + 1];
+	int status = cmd_take_name(cmd, 0, name);
+
+	return status ? status : ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
+}
+
+static int run_restart(struct cmd *cmd)
+{
+	const char *text = cmd->args[cmd->nr_args - 1];
+	char name[LB_NAME_MAX + 1];
+	uint32_t worker;
+	int status;
+
+	if (parse_worker(text, &worker))
+		return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all",
+				text);
+	status = cmd_take_name(cmd, 1, name);
+	if (status)
+		return status;
+	if (worker == LB_ALL_WORKERS)
+		return ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
+	return ask(cmd, name, json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
+}
+
+/* Its controller was killed, so we do what it would have done. */
+static int stop_remains(const struct cmd *cmd, const char *name, uint64_t timeout_ms)
+{
+	struct trouble trouble = { 0 };
+	unsigned int workers;
+	char text[96];
+
+	if (cmd->dry_run) {
+		printf("would end what is left of %s\n", name);
+		return EXIT_DONE;
+	}
+	if (remains_stop(name, timeout_ms, &workers, &trouble))
+		return cmd_trouble(cmd, &trouble);
+	snprintf(text, sizeof(text),
+		 "stopped; its controller had been killed, and %u process%s of it lived on",
+		 workers, workers == 1 ? "" : "es");
+	return stopped(cmd, name, text);
+}
+
+/*
+ * As ExecStop= and ExecStopPost=: systemd runs both for a restart too, and the second one when
+ * lbctl died. Workers end only when the unit is to stop. Sets *ends to whether that is so.
+ */
+static int ask_systemd(const struct cmd *cmd, const char *unit, bool *ends)
+{
+	char job[SYSD_JOB_MAX];
+	int err = sysd_job(unit, job);
+
+	if (err)
+		return cmd_fail(cmd, EXIT_FAILED,
+				"can't ask systemd whether %.80s stops or restarts: %s; workers go "
+				"on, lbctl stop without --unit ends them",
+				unit, strerror(-err));
+	*ends = !strcmp(job, "stop");
+	return EXIT_DONE;
+}
+
+static int run_stop(struct cmd *cmd)
+{
+	const char *unit = cmd_value(cmd, "unit"), *timeout = cmd_value(cmd, "kill-timeout");
+	uint64_t timeout_ms = KEEPER_KILL_TIMEOUT_MS;
+	char name[LB_NAME_MAX + 1];
+	bool ends = true, dead;
+	int status = cmd_take_name(cmd, 0, name), fd;
+
+	if (!status && timeout && parse_ms(timeout, &timeout_ms))
+		return cmd_fail(cmd, EXIT_USAGE, "--kill-timeout %.20s: not a number from 0 to %d",
+				timeout, PARSE_MAX_MS);
+	if (!status && unit)
+		status = ask_systemd(cmd, unit, &ends);
+	if (status || !ends)
+		return status;
+	fd = control_connect(name);
+	dead = fd == -ENOENT || fd == -ECONNREFUSED;
+	close_fd(&fd);
+	if (dead && remains_exist(name))
+		return stop_remains(cmd, name, timeout_ms);
+	/* ExecStopPost= after an ExecStop= that did it all */
+	if (dead && unit)
+		return EXIT_DONE;
+	return ask(cmd, name, json_pack("{s:s}", "verb", "stop"));
+}
+
+static const struct cmd_option stop_options[] = {
+	{ "unit", "UNIT", "as ExecStop= of this systemd unit: do nothing unless it is to stop" },
+	{ "kill-timeout", "MS", "SIGTERM to SIGKILL where lbctl run is dead (default 5000)" },
+	{ NULL, NULL, NULL },
+};
+
+static int run_send(struct cmd *cmd)
+{
+	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
+	json_t *message = json_loads(text, JSON_DECODE_ANY, NULL), *request;
+	char name[LB_NAME_MAX + 1];
+	uint32_t worker;
+	int status;
+
+	if (!message)
+		return cmd_fail(cmd, EXIT_USAGE, "the message is not JSON; a text is '\"text\"'");
+	request = json_pack("{s:s, s:o}", "verb", "send", "message", message);
+	if (parse_worker(which, &worker))
+		status = cmd_fail(cmd, EXIT_USAGE,
+				  "%.40s: not a worker; a worker is a number or all", which);
+	else
+		status = cmd_take_name(cmd, 2, name);
+	if (status) {
+		json_decref(request);
+		return status;
+	}
+	if (worker != LB_ALL_WORKERS)
+		json_object_set_new(request, "worker", json_integer(worker));
+	return ask(cmd, name, request);
+}
+
+static void print_event(const struct cmd *cmd, json_t *event)
+{
+	time_t at = json_integer_value(json_object_get(event, "time"));
+	char stamp[16];
+	struct tm local;
+
+	strftime(stamp, sizeof(stamp), "%H:%M:%S", localtime_r(&at, &local));
+	if (cmd->json)
+		json_dumpf(event, stdout, JSON_COMPACT);
+	else
+		printf("%s %s", stamp, json_string_value(json_object_get(event, "text")));
+	putchar('\n');
+	fflush(stdout);
+}
+
+static int run_events(struct cmd *cmd)
+{
+	json_t *request = json_pack("{s:s}", "verb", "events"), *event;
+	_cleanup_close_ int fd = -1;
+	char name[LB_NAME_MAX + 1];
+	int status, err;
+
+	status = cmd_take_name(cmd, 0, name);
+	if (!status)
+		status = connect_keeper(cmd, name, &fd);
+	err = status ? 0 : control_request(fd, request);
+	json_decref(request);
+	if (status)
+		return status;
+	while (!err && !ferror(stdout)) {
+		err = control_receive(fd, &event);
+		if (err)
+			break;
+		if (json_object_get(event, "event"))
+			print_event(cmd, event);
+		json_decref(event);
+	}
+	return err == -EPIPE ? EXIT_DONE : cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
+}
+
+const struct command cmd_scale = {
+	.name = "scale",
+	.args = "[NAME] N",
+	.summary = "run N workers from now on; returns when they are online",
+	.min_args = 1,
+	.max_args = 2,
+	.kind = VERB,
+	.run = run_scale,
+};
+
+const struct command cmd_reload = {
+	.name = "reload",
+	.args = "[NAME]",
+	.summary = "a new process for each worker, one after the other, no connection lost",
+	.details =
+		"The new process is online before the old one drains and gets SIGTERM. The first "
+		"one that\nends before it is ready stops the reload; all others go on.",
+	.max_args = 1,
+	.kind = VERB,
+	.run = run_reload,
+};
+
+const struct command cmd_restart = {
+	.name = "restart",
+	.args = "[NAME] WORKER",
+	.summary = "a new process for one worker, as reload does",
+	.min_args = 1,
+	.max_args = 2,
+	.kind = VERB,
+	.run = run_restart,
+};
+
+const struct command cmd_stop = {
+	.name = "stop",
+	.args = "NAME",
+	.summary = "end a service's workers and its lbctl run",
+	.details = "Returns when all is gone. Also ends what a lbctl run that was killed left.",
+	.min_args = 1,
+	.max_args = 1,
+	.kind = VERB,
+	.options = stop_options,
+	.run = run_stop,
+};
+
+const struct command cmd_send = {
+	.name = "send",
+	.args = "[NAME] WORKER JSON",
+	.summary = "send a message to a worker (process.on('message') in Node.js)",
+	.min_args = 2,
+	.max_args = 3,
+	.kind = VERB,
+	.run = run_send,
+};
+
+const struct command cmd_events = {
+	.name = "events",
+	.args = "[NAME]",
+	.summary = "tell what happened last to a service's workers and follow what does",
+	.max_args = 1,
+	.kind = NOUN,
+	.run = run_events,
+};

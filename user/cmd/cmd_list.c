@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lbctl list: every service in a line. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "cmd/view.h"
+#include "lb_pick.h"
+
+static void print_view(const struct view *view)
+{
+	char where[ADDR_STRLEN * 2 + 8] = "", address[ADDR_STRLEN];
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < view->nr_listeners && i < 2; i++) {
+		view_address(&view->listeners[i], address);
+		len += snprintf(where + len, sizeof(where) - len, "%s%s", i ? "," : "", address);
+	}
+	if (view->nr_listeners > 2)
+		snprintf(where + len, sizeof(where) - len, ",...");
+	printf("%-20s %-12s %7u %12lu %8lu  %s\n", view->name, policy_name(view->policy),
+	       view->nr_workers, (unsigned long)view->decisions, (unsigned long)view->fallback,
+	       where);
+}
+
+static json_t *view_row(const struct view *view)
+{
+	json_t *listeners = json_array();
+	char address[ADDR_STRLEN];
+
+	for (uint32_t i = 0; i < view->nr_listeners; i++) {
+		view_address(&view->listeners[i], address);
+		json_array_append_new(listeners, json_string(address));
+	}
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:o}", "service", view->name, "policy",
+			 policy_name(view->policy), "workers", view->nr_workers, "decisions",
+			 (json_int_t)view->decisions, "fallback", (json_int_t)view->fallback,
+			 "listeners", listeners);
+}
+
+/* A service that can't be read still has a line: it must not hide. */
+static void add_service(const struct cmd *cmd, const char *name, json_t *rows)
+{
+	struct trouble trouble;
+	struct state state;
+	struct view view;
+	int err;
+
+	err = state_open(&state, name, STATE_READ);
+	if (!err) {
+		err = view_load(&state, &view);
+		state_close(&state);
+	}
+	if (err == -ENOENT)
+		return;
+	if (err) {
+		state_trouble(&trouble, name, err);
+		if (cmd->json)
+			json_array_append_new(rows, json_pack("{s:s, s:s, s:i, s:s}", "service",
+							      name, "policy", "unknown", "workers",
+							      0, "error", trouble.text));
+		else
+			printf("%-20s %s\n", name, trouble.text);
+		return;
+	}
+	if (cmd->json)
+		json_array_append_new(rows, view_row(&view));
+	else
+		print_view(&view);
+	view_free(&view);
+}
+
+static int run(struct cmd *cmd)
+{
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	json_t *rows = cmd->json ? json_array() : NULL;
+	struct trouble trouble;
+	size_t n = 0;
+	int err;
+
+	err = state_names(&names, &n);
+	if (err && err != -ENODEV) {
+		json_decref(rows);
+		state_trouble(&trouble, "", err);
+		return cmd_trouble(cmd, &trouble);
+	}
+	if (!cmd->json && n)
+		printf("%-20s %-12s %7s %12s %8s  %s\n", "SERVICE", "POLICY", "WORKERS",
+		       "DECISIONS", "FALLBACK", "LISTENERS");
+	else if (!cmd->json)
+		printf("no services; lbctl scan lists what can be attached\n");
+	for (size_t i = 0; i < n; i++)
+		add_service(cmd, names[i], rows);
+	return cmd->json ? cmd_print_json(rows) : EXIT_DONE;
+}
+
+const struct command cmd_list = {
+	.name = "list",
+	.args = "",
+	.summary = "every service in a line (also: ls)",
+	.kind = NOUN,
+	.run = run,
+};

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lbctl run: N workers of any command, on one port. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "cmd/cmd.h"
+#include "cmd/cmd_run.h"
+#include "host/cgroup.h"
+#include "keeper/keeper.h"
+
+#define DEFAULT_READY_TIMEOUT_MS 10000
+#define DEFAULT_MAX_RESTARTS 16
+
+static void last_part(const char *path, char out[LB_NAME_MAX + 1])
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = 0;
+
+	for (const char *c = slash ? slash + 1 : path; *c && *c != '.' && n < LB_NAME_MAX; c++)
+		out[n++] = *c;
+	out[n] = '\0';
+}
+
+/* The script that an interpreter is given, else the command: `node app.js` is "app". */
+static void default_name(char *const *argv, char out[LB_NAME_MAX + 1])
+{
+	struct stat st;
+
+	for (int i = 1; i < 4 && argv[i]; i++) {
+		if (argv[i][0] == '-' || stat(argv[i], &st) || !S_ISREG(st.st_mode))
+			continue;
+		last_part(argv[i], out);
+		if (!parse_name(out))
+			return;
+	}
+	last_part(argv[0], out);
+	if (parse_name(out))
+		strcpy(out, "app");
+}
+
+static int parse_workers(const struct cmd *cmd, const char *text, uint32_t *workers)
+{
+	uint64_t number;
+
+	*workers = cgroup_cpus();
+	if (!text || !strcmp(text, "max"))
+		return EXIT_DONE;
+	if (parse_u64(text, 1, LB_MAX_WORKERS, &number))
+		return cmd_fail(cmd, EXIT_USAGE, "-n %.20s: not a number from 1 to %d, nor max",
+				text, LB_MAX_WORKERS);
+	*workers = number;
+	return EXIT_DONE;
+}
+
+/* "tcp/" or "udp/" in front, TCP without; *port becomes what follows. */
+static enum lb_adopt_proto port_proto(const char *text, const char **port)
+{
+	bool tcp = !strncmp(text, "tcp/", 4), udp = !strncmp(text, "udp/", 4);
+
+	*port = text + (tcp || udp ? 4 : 0);
+	return udp ? LB_ADOPT_UDP : LB_ADOPT_TCP;
+}
+
+/* "8080" or "8080,udp/9090" into a list of ports for each protocol. */
+static int parse_ports(const struct cmd *cmd, const char *option,
+		       struct lb_ports lists[LB_ADOPT_PROTOS])
+{
+	const char *text = cmd_value(cmd, option), *number;
+	struct lb_ports *list;
+	uint64_t port;
+	char one[16];
+	size_t len;
+
+	for (; text && *text; text += len + (text[len] == ',')) {
+		len = strcspn(text, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		list = &lists[port_proto(one, &number)];
+		if (len >= sizeof(one) || parse_u64(number, 1, 65535, &port))
+			return cmd_fail(cmd, EXIT_USAGE,
+					"--%s %.40s: not a port; a port is 1 to 65535, of UDP "
+					"udp/1 to udp/65535",
+					option, cmd_value(cmd, option));
+		if (list->count == LB_MAX_PORTS)
+			return cmd_fail(cmd, EXIT_USAGE, "--%s: at most %d ports", option,
+					LB_MAX_PORTS);
+		list->port[list->count++] = port;
+	}
+	return EXIT_DONE;
+}
+
+static void add_listen(struct keeper_options *options, const struct addr *addr, uint8_t family,
+		       const uint8_t *bytes)
+{
+	struct keeper_listen *at = &options->listens[options->nr_listens++];
+
+	at->proto = addr->proto;
+	at->family = family;
+	at->port = addr->port;
+	if (bytes)
+		memcpy(at->addr, bytes, sizeof(at->addr));
+}
+
+/* A bare port means both families, as servers bind them. */
+static int parse_listens(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *text = cmd_value(cmd, "listen"), *why;
+	struct addr addr;
+	char one[128];
+	size_t len;
+
+	for (; text && *text; text += len + (text[len] == ',')) {
+		len = strcspn(text, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		if (addr_parse(one, &addr, &why))
+			return cmd_fail(cmd, EXIT_USAGE, "--listen %s: %s", one, why);
+		if (options->nr_listens + (addr.any ? 2 : addr.nr_hosts) > LB_MAX_LISTENERS)
+			return cmd_fail(cmd, EXIT_USAGE, "--listen: at most %d addresses",
+					LB_MAX_LISTENERS);
+		if (addr.any) {
+			add_listen(options, &addr, AF_INET, NULL);
+			add_listen(options, &addr, AF_INET6, NULL);
+		}
+		for (size_t i = 0; i < addr.nr_hosts; i++)
+			add_listen(options, &addr, addr.hosts[i].family, addr.hosts[i].bytes);
+	}
+	return EXIT_DONE;
+}
+
+static int parse_limit(const struct cmd *cmd, const char *option, uint64_t most, uint64_t fallback,
+		       uint64_t *value)
+{
+	const char *text = cmd_value(cmd, option);
+
+	*value = fallback;
+	if (text && parse_u64(text, 0, most, value))
+		return cmd_fail(cmd, EXIT_USAGE, "--%s %.20s: not a number from 0 to %lu", option,
+				text, (unsigned long)most);
+	return EXIT_DONE;
+}
+
+static int parse_owner(const struct cmd *cmd, struct keeper_options *options)
+{
+	int status = cmd_parse_group(cmd, &options->group);
+
+	if (status)
+		return status;
+	options->user = cmd_value(cmd, "user");
+	if (options->user && !getpwnam(options->user))
+		return cmd_fail(cmd, EXIT_USAGE, "--user %.40s: no such user", options->user);
+	return EXIT_DONE;
+}
+
+static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
+{
+	uint64_t restarts;
+	int status;
+
+	status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, KEEPER_KILL_TIMEOUT_MS,
+			     &options->kill_timeout_ms);
+	if (!status)
+		status = parse_limit(cmd, "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
+				     &options->ready_timeout_ms);
+	if (!status)
+		status = parse_limit(cmd, "watchdog-ms", PARSE_MAX_MS, 0, &options->watchdog_ms);
+	if (!status)
+		status = parse_limit(cmd, "max-restarts", 1000000, DEFAULT_MAX_RESTARTS, &restarts);
+	if (!status)
+		options->max_restarts = restarts;
+	return status;
+}
+
+static int parse_name_option(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *name = cmd_value(cmd, "name");
+
+	if (!name) {
+		default_name(cmd->args, options->name);
+		return EXIT_DONE;
+	}
+	if (parse_name(name))
+		return cmd_fail(cmd, EXIT_USAGE, "--name \"%.80s\": %s", name, parse_name_rule());
+	strcpy(options->name, name);
+	return EXIT_DONE;
+}
+
+int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *policy = cmd_value(cmd, "policy");
+	int status = parse_name_option(cmd, options);
+
+	if (!status)
+		status = parse_workers(cmd, cmd_value(cmd, "n"), &options->workers);
+	if (!status && policy)
+		status = cmd_parse_policy(cmd, policy, &options->policy);
+	if (!status)
+		status = parse_ports(cmd, "port", options->rules.shared);
+	if (!status)
+		status = parse_ports(cmd, "offset-port", options->rules.offsets);
+	if (!status)
+		status = parse_listens(cmd, options);
+	if (!status)
+		status = parse_timeouts(cmd, options);
+	if (!status)
+		status = parse_owner(cmd, options);
+	options->wait_ready = cmd_value(cmd, "wait-ready");
+	options->with_controller = cmd_value(cmd, "with-controller");
+	options->log_dir = cmd_value(cmd, "log-dir");
+	if (!status && options->log_dir && access(options->log_dir, W_OK | X_OK))
+		status = cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
+				  strerror(errno));
+	return status;
+}
+
+static int run(struct cmd *cmd)
+{
+	struct keeper_options options = { .argv = cmd->args, .rescue = true };
+	int status = cmd_run_parse(cmd, &options);
+
+	if (status)
+		return status;
+	if (cmd->dry_run) {
+		printf("would run %u worker%s of %s as service %s\n", options.workers,
+		       plural(options.workers), cmd->args[0], options.name);
+		return EXIT_DONE;
+	}
+	return keeper_run(&options);
+}
+
+static const struct cmd_option options[] = {
+	RUN_OPTIONS,
+	{ NULL, NULL, NULL },
+};
+
+const struct command cmd_run = {
+	.name = "run",
+	.args = "[OPTIONS] [--] CMD [ARG]...",
+	.summary = "start N workers of a command on one port and keep them running",
+	.details = "The command need not know of SO_REUSEPORT: the first TCP port that a worker "
+		   "binds is\nshared by all, or those of --port; a UDP port if --port names it "
+		   "(udp/53). Stays in the\nforeground; Ctrl-C or SIGTERM ends the workers. After "
+		   "kill -9 they live on, and the same\ncommand finds them again.",
+	.min_args = 1,
+	.max_args = 100000,
+	.kind = VERB,
+	.takes_command = true,
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The options of lbctl run, which lbctl unit takes as well. */
+#ifndef CMD_RUN_H
+#define CMD_RUN_H
+
+#include "cmd/cmd.h"
+#include "keeper/keeper.h"
+
+/* Rows of a table of options. */
+/* clang-format off */
+#define RUN_OPTIONS \
+	{ "n", "N|max", "how many workers (default max: one per CPU that may be used)" }, \
+	{ "name", "NAME", "name of the service (default: the script's or command's)" }, \
+	{ "policy", "POLICY", "how to pick a worker" }, \
+	{ "port", "PORT[,PORT]", "share these (8080, udp/53), not the first TCP port that is bound" }, \
+	{ "offset-port", "PORT[,PORT]", "worker w gets PORT+w when it binds PORT" }, \
+	{ "listen", "ADDR[,ADDR]", "make the sockets (:8080, udp/:53), hand them over (LISTEN_FDS)" }, \
+	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" }, \
+	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
+	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" }, \
+	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \
+	{ "max-restarts", "N", "give a worker up that ends more than N times in a row (default 16)" }, \
+	{ "user", "USER", "run the workers as this user" }, \
+	{ "group", "GROUP", "its workers may report load, its users control the service" }, \
+	{ "log-dir", "DIR", "append the workers' output to DIR/NAME-WORKER.log" }, \
+	{ "with-controller", NULL, "workers end when lbctl dies" }
+/* clang-format on */
+
+/*
+ * Reads the options of a command whose table has RUN_OPTIONS, and the command to run in its
+ * arguments, of which there is one at least. `options` keeps pointers into cmd; argv is left alone.
+ * Returns EXIT_DONE, or EXIT_USAGE or EXIT_NOT_ABLE after a message was printed.
+ */
+int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options);
+
+#endif

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* lbctl stats: every counter by name, once or at an interval, or for Prometheus. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "cmd/view.h"
+
+static int load_view(const struct cmd *cmd, const char *name, struct view *view)
+{
+	struct trouble trouble;
+	struct state state;
+	int err = state_open(&state, name, STATE_READ);
+
+	if (err) {
+		state_trouble(&trouble, name, err);
+		return cmd_trouble(cmd, &trouble);
+	}
+	err = view_load(&state, view);
+	state_close(&state);
+	return err ? cmd_fail(cmd, EXIT_FAILED, "can't read its maps: %s", strerror(-err)) :
+		     EXIT_DONE;
+}
+
+static json_t *stats_json(const struct view *view)
+{
+	json_t *counters = json_object(), *workers = json_array();
+
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		json_t *row = json_pack("{s:i}", "worker", i);
+
+#define X(field, help) json_object_set_new(row, #field, json_integer(view->workers[i].field));
+		LB_SLOT_COUNTERS(X)
+#undef X
+		json_array_append_new(workers, row);
+	}
+#define X(field, help) json_object_set_new(counters, #field, json_integer(view->counters.field));
+	LB_COUNTERS(X)
+#undef X
+	return json_pack("{s:i, s:s, s:s, s:I, s:o, s:o}", "schema", 1, "service", view->name,
+			 "policy", policy_name(view->policy), "decisions",
+			 (json_int_t)view->decisions, "counters", counters, "workers", workers);
+}
+
+static void print_stats(const struct view *view)
+{
+	printf("%s  policy %s  %lu decisions\n", view->name, policy_name(view->policy),
+	       (unsigned long)view->decisions);
+	printf("%-6s %12s %12s %12s %12s\n", "WORKER", "selected", "skipped", "moved in",
+	       "moved out");
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		const struct view_worker *w = &view->workers[i];
+
+		printf("%-6u %12lu %12lu %12lu %12lu\n", i, (unsigned long)w->selected,
+		       (unsigned long)w->skipped, (unsigned long)w->migrated_in,
+		       (unsigned long)w->migrated_out);
+	}
+#define X(field, help)                                                                             \
+	printf("%-16s %12lu  %s\n", #field, (unsigned long)view->counters.field, help);
+	LB_COUNTERS(X)
+#undef X
+}
+
+/*
+ * The text format 0.0.4 of Prometheus. Service names need no escaping: letters, digits, - and _.
+ * All samples of a metric stand together, so the services go round inside each metric.
+ */
+static void print_metric_head(const char *name, const char *type, const char *help)
+{
+	printf("# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+#define EACH_WORKER(views, n, metric, format, value)                                               \
+	for (size_t v = 0; v < (n); v++) {                                                         \
+		for (uint32_t i = 0; i < (views)[v].nr_workers; i++) {                             \
+			const struct view_worker *w = &(views)[v].workers[i];                      \
+                                                                                                   \
+			printf(metric "{service=\"%s\",worker=\"%u\"} " format "\n",               \
+			       (views)[v].name, w->worker, value);                                 \
+		}                                                                                  \
+	}
+
+static void print_prometheus(const struct view *views, size_t n)
+{
+#define X(field, help)                                                                             \
+	print_metric_head("lbctl_worker_" #field "_total", "counter", help);                       \
+	EACH_WORKER(views, n, "lbctl_worker_" #field "_total", "%lu", (unsigned long)w->field)
+	LB_SLOT_COUNTERS(X)
+#undef X
+#define X(field, help)                                                                             \
+	print_metric_head("lbctl_" #field "_total", "counter", help);                              \
+	for (size_t v = 0; v < n; v++)                                                             \
+		printf("lbctl_" #field "_total{service=\"%s\"} %lu\n", views[v].name,              \
+		       (unsigned long)views[v].counters.field);
+	LB_COUNTERS(X)
+#undef X
+	print_metric_head("lbctl_worker_up", "gauge", "1 while the worker takes new connections");
+	EACH_WORKER(views, n, "lbctl_worker_up", "%d", !strcmp(w->state, "up"))
+	print_metric_head("lbctl_worker_weight", "gauge", "the worker's weight");
+	EACH_WORKER(views, n, "lbctl_worker_weight", "%u", w->weight)
+	print_metric_head("lbctl_worker_live", "gauge", "open connections");
+	EACH_WORKER(views, n, "lbctl_worker_live", "%u", w->live)
+	print_metric_head("lbctl_worker_queued", "gauge",
+			  "connections in the accept queue, of UDP unread bytes");
+	EACH_WORKER(views, n, "lbctl_worker_queued", "%u", w->queued)
+	print_metric_head("lbctl_worker_half_open", "gauge", "handshakes under way");
+	EACH_WORKER(views, n, "lbctl_worker_half_open", "%u", w->half_open)
+	print_metric_head("lbctl_worker_load", "gauge", "the load that the worker reported last");
+	EACH_WORKER(views, n, "lbctl_worker_load", "%lu", (unsigned long)w->load)
+	print_metric_head("lbctl_service_info", "gauge", "the service's policy");
+	for (size_t v = 0; v < n; v++)
+		printf("lbctl_service_info{service=\"%s\",policy=\"%s\"} 1\n", views[v].name,
+		       policy_name(views[v].policy));
+}
+
+/* Without a name: all services, none being a fine answer for a scraper. */
+static int run_prometheus(struct cmd *cmd)
+{
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	_cleanup_free_ struct view *views = NULL;
+	size_t n = 0, loaded = 0;
+	int status = EXIT_DONE, err = 0;
+
+	if (!cmd->nr_args) {
+		err = state_names(&names, &n);
+		if (err && err != -ENODEV)
+			return cmd_fail(cmd, EXIT_NOT_ABLE, "can't read " STATE_ROOT ": %s",
+					strerror(-err));
+	}
+	views = calloc(n + 1, sizeof(*views));
+	if (!views)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	if (cmd->nr_args)
+		status = load_view(cmd, cmd->args[0], &views[loaded++]);
+	for (size_t i = 0; i < n; i++) {
+		if (!load_view(cmd, names[i], &views[loaded]))
+			loaded++;
+	}
+	if (!status)
+		print_prometheus(views, loaded);
+	for (size_t i = 0; i < loaded && !status; i++)
+		view_free(&views[i]);
+	return status;
+}
+
+static void print_rates(const struct view *now, const struct view *before, double seconds)
+{
+	printf("%8.0f/s ", (now->decisions - before->decisions) / seconds);
+	for (uint32_t i = 0; i < now->nr_workers; i++)
+		printf(" %6.0f",
+		       i < before->nr_workers ?
+			       (now->workers[i].selected - before->workers[i].selected) / seconds :
+			       0.0);
+	printf("  fallback %lu  moved %lu\n", (unsigned long)(now->fallback - before->fallback),
+	       (unsigned long)(now->migrated - before->migrated));
+	fflush(stdout);
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+}
+
+static int run_interval(struct cmd *cmd, const char *name, uint64_t seconds)
+{
+	const struct sigaction action = { .sa_handler = note_interrupt };
+	const struct timespec nap = { .tv_sec = seconds };
+	struct view before, now;
+	int status;
+
+	status = load_view(cmd, name, &before);
+	if (status)
+		return status;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (!cmd->json)
+		printf("%10s  %s/s by worker\n", "total",
+		       before.datagrams ? "datagrams" : "connections");
+	while (!interrupted && !ferror(stdout)) {
+		if (nanosleep(&nap, NULL))
+			break;
+		status = load_view(cmd, name, &now);
+		if (status)
+			break;
+		if (cmd->json)
+			status = cmd_print_json(stats_json(&now));
+		else
+			print_rates(&now, &before, seconds);
+		fflush(stdout);
+		view_free(&before);
+		before = now;
+	}
+	view_free(&before);
+	return status;
+}
+
+static int run(struct cmd *cmd)
+{
+	const char *interval = cmd_value(cmd, "interval");
+	char name[LB_NAME_MAX + 1];
+	uint64_t seconds = 0;
+	struct view view;
+	int status;
+
+	if (interval && parse_u64(interval, 1, 86400, &seconds))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--interval %.20s: not a number of seconds from 1 to 86400",
+				interval);
+	if (cmd_value(cmd, "prometheus") && (interval || cmd->json))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--prometheus goes with neither --interval nor "
+				"--json");
+	if (cmd_value(cmd, "prometheus"))
+		return run_prometheus(cmd);
+	status = cmd_take_name(cmd, 0, name);
+	if (!status && interval)
+		return run_interval(cmd, name, seconds);
+	if (!status)
+		status = load_view(cmd, name, &view);
+	if (status)
+		return status;
+	if (cmd->json)
+		status = cmd_print_json(stats_json(&view));
+	else
+		print_stats(&view);
+	view_free(&view);
+	return status;
+}
+
+static const struct cmd_option options[] = {
+	{ "interval", "SEC", "print rates every SEC seconds until interrupted" },
+	{ "prometheus", NULL, "Prometheus text format; without NAME all services" },
+	{ NULL, NULL, NULL },
+};
+
+const struct command cmd_stats = {
+	.name = "stats",
+	.args = "[NAME] [--interval SEC] [--prometheus]",
+	.summary = "every counter by name",
+	.max_args = 1,
+	.kind = NOUN,
+	.options = options,
+	.run = run,
+};

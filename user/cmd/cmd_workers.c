@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * lbctl set-weight, set-limit, drain, resume: change a worker's row, then publish a table that
+ * follows it. If the table can't be built the rows go back to what they were.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "cmd/view.h"
+#include "lb_pick.h"
+#include "service/service.h"
+
+static int parse_which(const struct cmd *cmd, const char *text, uint32_t *worker)
+{
+	if (!parse_worker(text, worker))
+		return EXIT_DONE;
+	if (!parse_name(text) && cmd->nr_args == cmd->command->min_args)
+		return cmd_fail(cmd, EXIT_USAGE, "which worker? usage: lbctl %s %s",
+				cmd->command->name, cmd->command->args);
+	return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all", text);
+}
+
+static int check_worker(const struct cmd *cmd, const struct state *state, uint32_t worker)
+{
+	uint32_t workers = service_workers(state);
+
+	if (worker == LB_ALL_WORKERS || worker < workers)
+		return EXIT_DONE;
+	if (!workers)
+		return cmd_fail(cmd, EXIT_NOT_FOUND, "no worker %u; %s has none", worker,
+				state->name);
+	return cmd_fail(cmd, EXIT_NOT_FOUND, "no worker %u; %s has 0 to %u", worker, state->name,
+			workers - 1);
+}
+
+/* What to make of one slot. */
+typedef void (*change_fn)(struct lb_worker *row, uint32_t value);
+
+static void change_weight(struct lb_worker *row, uint32_t weight)
+{
+	row->weight = weight;
+	row->inverse_weight = lb_inverse_weight(weight);
+}
+
+static void change_limit(struct lb_worker *row, uint32_t limit)
+{
+	__atomic_store_n(&row->limit, limit, __ATOMIC_SEQ_CST);
+}
+
+static void change_drain(struct lb_worker *row, uint32_t unused)
+{
+	(void)unused;
+	if (row->state == LB_SLOT_UP)
+		__atomic_store_n(&row->state, LB_SLOT_DRAINING, __ATOMIC_RELEASE);
+}
+
+static void change_resume(struct lb_worker *row, uint32_t unused)
+{
+	(void)unused;
+	if (row->state == LB_SLOT_DRAINING)
+		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
+}
+
+static int change_workers(const struct cmd *cmd, struct state *state, uint32_t worker,
+			  change_fn change, uint32_t value)
+{
+	size_t bytes = state->config->used_slots * sizeof(*state->workers);
+	_cleanup_free_ struct lb_worker *before = malloc(bytes ? bytes : 1);
+	int status;
+
+	if (!before)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	memcpy(before, state->workers, bytes);
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		if (worker == LB_ALL_WORKERS || service_slot_of(state, slot, worker))
+			change(&state->workers[slot], value);
+	}
+	/* Published also when nothing changed: an lbctl that was killed may have left it undone. */
+	status = cmd_publish(cmd, state, lb_word_policy(state->config->word));
+	if (status)
+		memcpy(state->workers, before, bytes);
+	return status;
+}
+
+/* Opens the service, checks the worker, changes it. The caller closes the state after 0. */
+static int apply(struct cmd *cmd, int needed, uint32_t worker, change_fn change, uint32_t value,
+		 struct state *state)
+{
+	int status = cmd_open_service(cmd, needed, cmd->dry_run ? STATE_READ : STATE_LOCK, state);
+
+	if (status)
+		return status;
+	status = check_worker(cmd, state, worker);
+	/* to lift one is always fine */
+	if (!status && change == change_limit && value)
+		status = cmd_check_limit(cmd, state);
+	if (!status && !cmd->dry_run)
+		status = change_workers(cmd, state, worker, change, value);
+	if (status)
+		state_close(state);
+	return status;
+}
+
+static void worker_text(uint32_t worker, char out[24])
+{
+	if (worker == LB_ALL_WORKERS)
+		strcpy(out, "all workers");
+	else
+		snprintf(out, 24, "worker %u", worker);
+}
+
+static json_t *worker_json(uint32_t worker)
+{
+	return worker == LB_ALL_WORKERS ? json_string("all") : json_integer(worker);
+}
+
+/* A figure of a worker's: what set-weight and set-limit set, by the name that JSON has for it. */
+static int set_figure(struct cmd *cmd, const char *key, uint32_t worker, uint32_t value,
+		      change_fn change)
+{
+	struct state state;
+	char who[24];
+	int status = apply(cmd, 2, worker, change, value, &state);
+
+	if (status)
+		return status;
+	worker_text(worker, who);
+	if (cmd->json)
+		status = cmd_print_json(json_pack("{s:s, s:o, s:i, s:b}", "service", state.name,
+						  "worker", worker_json(worker), key, value,
+						  "dry_run", cmd->dry_run));
+	else
+		printf("%s%s: %s %s %s %u\n", cmd->dry_run ? "would set " : "", state.name, who,
+		       worker == LB_ALL_WORKERS ? "have" : "has", key, value);
+	state_close(&state);
+	return status;
+}
+
+static int run_set_weight(struct cmd *cmd)
+{
+	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
+	uint32_t worker, weight;
+	int status = parse_which(cmd, which, &worker);
+
+	if (status)
+		return status;
+	if (parse_weight(text, &weight))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"%.40s: not a weight; a weight is 1 to %d (to give a worker "
+				"nothing: lbctl drain)",
+				text, LB_MAX_WEIGHT);
+	return set_figure(cmd, "weight", worker, weight, change_weight);
+}
+
+static int run_set_limit(struct cmd *cmd)
+{
+	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
+	uint64_t limit;
+	uint32_t worker;
+	int status = parse_which(cmd, which, &worker);
+
+	if (status)
+		return status;
+	if (parse_u64(text, 0, LB_MAX_LIMIT, &limit))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"%.40s: not a limit; a limit is 1 to %d connections, 0 lifts it",
+				text, LB_MAX_LIMIT);
+	return set_figure(cmd, "limit", worker, limit, change_limit);
+}
+
+/* Connections that the workers still have, waiting ones included; -1 when that can't be seen. */
+static int64_t busy_connections(const struct state *state, uint32_t worker)
+{
+	struct view view;
+	int64_t busy = 0;
+
+	if (view_load(state, &view))
+		return -1;
+	for (uint32_t i = 0; i < view.nr_workers; i++) {
+		if (worker == LB_ALL_WORKERS || i == worker)
+			busy += view.workers[i].live + view.workers[i].queued +
+				view.workers[i].half_open;
+	}
+	if (view.sockets_error)
+		busy = -1;
+	view_free(&view);
+	return busy;
+}
+
+/* What drain --wait waits for; UDP has no connections. */
+static const char *busy_name(const struct state *state)
+{
+	return service_counts(state) ? "connections are still open" : "bytes are still unread";
+}
+
+static int wait_until_idle(const struct cmd *cmd, const struct state *state, uint32_t worker,
+			   uint64_t seconds)
+{
+	const struct timespec nap = { .tv_nsec = 100 * 1000 * 1000 };
+	struct timespec start, now;
+	int64_t busy;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (;;) {
+		busy = busy_connections(state, worker);
+		if (!busy)
+			return EXIT_DONE;
+		if (busy < 0)
+			return cmd_fail(cmd, EXIT_NOT_ABLE,
+					"drained, but its connections can't be counted; run as "
+					"root");
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if ((uint64_t)(now.tv_sec - start.tv_sec) >= seconds)
+			return cmd_fail(cmd, EXIT_FAILED,
+					"drained, but after %lu s %ld %s; wait on, or end them in "
+					"the server",
+					(unsigned long)seconds, (long)busy, busy_name(state));
+		nanosleep(&nap, NULL);
+	}
+}
+
+/* Policy kernel, or nobody left to draw: then a drained worker is as good as any other. */
+static bool hash_decides(const struct state *state)
+{
+	return lb_word_policy(state->config->word) == LB_POLICY_KERNEL ||
+	       !lb_word_length(state->config->word);
+}
+
+static int run_state(struct cmd *cmd, change_fn change, const char *done, const char *would)
+{
+	const char *wait = cmd_value(cmd, "wait");
+	uint64_t seconds = 0;
+	struct state state;
+	uint32_t worker;
+	char who[24];
+	int status;
+
+	status = parse_which(cmd, cmd->args[cmd->nr_args - 1], &worker);
+	if (status)
+		return status;
+	if (wait && parse_u64(wait, 0, 86400, &seconds))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--wait %.20s: not a number of seconds up to 86400", wait);
+	status = apply(cmd, 1, worker, change, 0, &state);
+	if (status)
+		return status;
+	/* what is changed is changed: nobody is to wait for those who wait */
+	state_unlock(&state);
+	if (wait && !cmd->dry_run)
+		status = wait_until_idle(cmd, &state, worker, seconds);
+	worker_text(worker, who);
+	if (!status && cmd->json)
+		status = cmd_print_json(json_pack("{s:s, s:o, s:s, s:b}", "service", state.name,
+						  "worker", worker_json(worker), "state", done,
+						  "dry_run", cmd->dry_run));
+	else if (!status)
+		printf("%s: %s %s%s\n", state.name, who, cmd->dry_run ? would : done,
+		       hash_decides(&state) ?
+			       "; the kernel's hash decides now, and may still pick it" :
+			       "");
+	state_close(&state);
+	return status;
+}
+
+static int run_drain(struct cmd *cmd)
+{
+	return run_state(cmd, change_drain, "draining", "would be drained");
+}
+
+static int run_resume(struct cmd *cmd)
+{
+	return run_state(cmd, change_resume, "up", "would be resumed");
+}
+
+static const struct cmd_option drain_options[] = {
+	{ "wait", "SEC", "return when it has no connection left; fail after SEC seconds" },
+	{ NULL, NULL, NULL },
+};
+
+const struct command cmd_set_weight = {
+	.name = "set-weight",
+	.args = "[NAME] WORKER WEIGHT",
+	.summary = "give a worker a larger or smaller share (1 to 256, default 1)",
+	.min_args = 2,
+	.max_args = 3,
+	.kind = VERB,
+	.run = run_set_weight,
+};
+
+const struct command cmd_set_limit = {
+	.name = "set-limit",
+	.args = "[NAME] WORKER LIMIT",
+	.summary = "give a worker a limit of connections of its own (0 = any number)",
+	.details = "At its limit a worker gets a new connection only when all are at theirs. `set\n"
+		   "limit=N` is for all workers, and for those that come later.",
+	.min_args = 2,
+	.max_args = 3,
+	.kind = VERB,
+	.run = run_set_limit,
+};
+
+const struct command cmd_drain = {
+	.name = "drain",
+	.args = "[NAME] WORKER [--wait SEC]",
+	.summary = "give a worker no new connection; those it has go on",
+	.details =
+		"WORKER is a number or all. After the return no new connection goes there, but by policy\n"
+		"kernel and when no worker is up.",
+	.min_args = 1,
+	.max_args = 2,
+	.kind = VERB,
+	.options = drain_options,
+	.run = run_drain,
+};
+
+const struct command cmd_resume = {
+	.name = "resume",
+	.args = "[NAME] WORKER",
+	.summary = "give a drained worker connections again",
+	.min_args = 1,
+	.max_args = 2,
+	.kind = VERB,
+	.run = run_resume,
+};

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See unit.h. Quoting: systemd.service(5), "COMMAND LINES"; systemd.syntax(7), "QUOTING". */
+#include "cmd/unit.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-"
+#define LOW_PORTS_CAP " CAP_NET_BIND_SERVICE"
+
+/* Length of the UTF-8 sequence at text (RFC 3629), 0 if it is none. */
+static size_t utf8_length(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	size_t len = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+	if (c[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	/* too long for what it says, a surrogate, beyond the last code point */
+	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+/* A line that is not UTF-8 is ignored by systemd as a whole, so other bytes are escaped. */
+static size_t put_quoted(FILE *out, const char *at, bool program)
+{
+	size_t len = utf8_length(at);
+
+	if (*at == '%' || (*at == '$' && !program))
+		fprintf(out, "%c%c", *at, *at);
+	else if (*at == '"' || *at == '\\')
+		fprintf(out, "\\%c", *at);
+	else if (*at == '\n')
+		fputs("\\n", out);
+	else if (*at == '\t')
+		fputs("\\t", out);
+	else if (!len || (unsigned char)*at < 0x20 || *at == 0x7f)
+		fprintf(out, "\\x%02x", (unsigned char)*at);
+	else
+		fwrite(at, 1, len, out);
+	return len ? len : 1;
+}
+
+void unit_put_word(FILE *out, const char *word, bool program)
+{
+	bool plain = *word && !word[strspn(word, PLAIN)];
+
+	if (!plain)
+		fputc('"', out);
+	while (*word)
+		word += put_quoted(out, word, program);
+	if (!plain)
+		fputc('"', out);
+}
+
+int unit_check_path(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (path[0] != '/' || path[len - 1] == ' ')
+		return -EINVAL;
+	for (const char *at = path; *at; at += utf8_length(at)) {
+		if (!utf8_length(at) || (unsigned char)*at < 0x20 || strchr("\"'\\\x7f", *at))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int unit_check_word(const char *word)
+{
+	for (; *word; word += utf8_length(word)) {
+		if (!utf8_length(word))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* A path where systemd knows of specifiers and of nothing else. */
+static void put_path(FILE *out, const char *key, const char *path)
+{
+	fprintf(out, "%s=", key);
+	for (; *path; path++)
+		fprintf(out, *path == '%' ? "%%%%" : "%c", *path);
+	fputc('\n', out);
+}
+
+static void put_command(FILE *out, const char *key, const struct unit *unit,
+			const char *const *argv)
+{
+	fprintf(out, "%s=", key);
+	unit_put_word(out, unit->program, true);
+	for (; *argv; argv++) {
+		fputc(' ', out);
+		unit_put_word(out, *argv, false);
+	}
+	fputc('\n', out);
+}
+
+static void put_head(FILE *out, const struct unit *unit)
+{
+	fprintf(out, "[Unit]\nDescription=%s, %s by lbctl\n", unit->name,
+		unit->watches ? "steered" : "run as workers");
+	fputs("Documentation=man:lbctl(8)\n"
+	      "Wants=network-online.target\n"
+	      "After=network-online.target\n"
+	      "StartLimitIntervalSec=0\n\n"
+	      "[Service]\n"
+	      "Type=notify\n",
+	      out);
+}
+
+/*
+ * %n, not a name, so that the file may be called anything. ExecStop= is not run when a unit is
+ * stopped while it starts or when lbctl is dead already, ExecStopPost= always is.
+ */
+static void put_verbs(FILE *out, const struct unit *unit)
+{
+	fputs("\n# reload: each worker gets a new process. restart: a new lbctl, the same processes.\n"
+	      "# stop: all end.\n",
+	      out);
+	put_command(out, "ExecReload", unit, (const char *[]){ "reload", unit->name, NULL });
+	for (size_t i = 0; i < 2; i++) {
+		fprintf(out, i ? "ExecStopPost=" : "ExecStop=");
+		unit_put_word(out, unit->program, true);
+		fprintf(out, " stop --unit %%n --kill-timeout %lu %s\n",
+			(unsigned long)unit->kill_timeout_ms, unit->name);
+	}
+}
+
+/* A start waits for all workers at once; a reload for one after the other. */
+static void put_timeouts(FILE *out, const struct unit *unit)
+{
+	fprintf(out, "TimeoutStartSec=%lu\nTimeoutStopSec=%lu\n",
+		(unsigned long)(30 + (unit->workers + 1) * unit->ready_timeout_ms / 1000),
+		(unsigned long)(15 + unit->kill_timeout_ms / 1000));
+}
+
+static void put_life(FILE *out, const struct unit *unit)
+{
+	fputs("\n# Workers outlive lbctl: in cgroups of their own, which the next lbctl finds.\n"
+	      "Delegate=yes\n"
+	      "KillMode=process\n"
+	      "KillSignal=SIGUSR2\n"
+	      "OOMPolicy=continue\n"
+	      "TasksMax=infinity\n",
+	      out);
+	put_timeouts(out, unit);
+}
+
+static void put_capabilities(FILE *out, const struct unit *unit)
+{
+	fputs("\nCapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_SYS_PTRACE", out);
+	/* without it /proc/PID/fd of another user's process can't be read */
+	if (!unit->workers_are_root)
+		fputs(" CAP_DAC_READ_SEARCH", out);
+	if (unit->binds_low_port)
+		fputs(LOW_PORTS_CAP, out);
+	if (unit->writes_others_files)
+		fputs(" CAP_DAC_OVERRIDE", out);
+	if (!unit->watches && !unit->workers_are_root)
+		fputs(" CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID", out);
+	fputc('\n', out);
+	if (!unit->watches && unit->workers_are_root)
+		fputs("# the workers are root and get these as well; lbctl unit --user needs less\n"
+		      "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL" LOW_PORTS_CAP
+		      " CAP_SETGID CAP_SETUID\n",
+		      out);
+}
+
+void unit_print(FILE *out, const struct unit *unit)
+{
+	put_head(out, unit);
+	put_command(out, "ExecStart", unit, unit->argv);
+	if (unit->directory)
+		put_path(out, "WorkingDirectory", unit->directory);
+	fprintf(out, "SyslogIdentifier=%s\n", unit->name);
+	if (!unit->watches) {
+		put_verbs(out, unit);
+		put_life(out, unit);
+	}
+	fputs("\n# 0 is the end that was asked for; the others, another try would not change.\n"
+	      "Restart=always\n"
+	      "RestartSec=1\n"
+	      "RestartPreventExitStatus=0 2 4 126 127\n"
+	      "WatchdogSec=60\n"
+	      "RuntimeDirectory=lbctl\n"
+	      "RuntimeDirectoryPreserve=yes\n",
+	      out);
+	put_capabilities(out, unit);
+	fputs("\n[Install]\nWantedBy=multi-user.target\n", out);
+}
+
+static bool is_below(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return !strncmp(path, directory, len) && path[len] == '/';
+}
+
+/* Is it another file, or none, for PID 1? Without the right to look, no. */
+static bool differs_for_init(const char *path)
+{
+	char seen[PATH_MAX + 16];
+	struct stat here, there;
+
+	if (stat(path, &here) ||
+	    snprintf(seen, sizeof(seen), "/proc/1/root%s", path) >= (int)sizeof(seen))
+		return false;
+	if (stat(seen, &there))
+		return errno == ENOENT || errno == ENOTDIR;
+	return here.st_dev != there.st_dev || here.st_ino != there.st_ino;
+}
+
+const char *unit_path_doubt(const char *path)
+{
+	static const char *const homes[] = { "/home", "/run/user" };
+	struct statfs fs;
+
+	if (differs_for_init(path))
+		return "is not what PID 1 sees there: systemd runs outside of this mount namespace";
+	if (!statfs(path, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
+		return "is in memory: gone after a reboot";
+	if (is_below(path, "/tmp") || is_below(path, "/var/tmp"))
+		return "is a temporary file: systemd-tmpfiles deletes those";
+	for (size_t i = 0; i < sizeof(homes) / sizeof(homes[0]); i++) {
+		if (is_below(path, homes[i]))
+			return "is in a home directory, which may not be mounted at boot";
+	}
+	return NULL;
+}

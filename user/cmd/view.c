@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See view.h. */
+#include "cmd/view.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "host/group.h"
+#include "host/netns.h"
+#include "keeper/control.h"
+#include "lb_pick.h"
+#include "service/service.h"
+#include "service/stall.h"
+#include "service/track.h"
+
+static const char *const state_names_by_slot[] = {
+	[LB_SLOT_FREE] = "down",
+	[LB_SLOT_UP] = "up",
+	[LB_SLOT_DRAINING] = "draining",
+	[LB_SLOT_DOWN] = "down",
+};
+
+/* A worker may own two slots: the one that takes connections speaks for it. */
+static bool speaks_louder(uint32_t state, const char *than)
+{
+	if (!than || state == LB_SLOT_UP)
+		return true;
+	return state == LB_SLOT_DRAINING && !strcmp(than, "down");
+}
+
+static int add_slot(const struct state *state, uint32_t slot, struct view *view)
+{
+	const struct lb_worker *from = &state->workers[slot];
+	struct view_worker *to;
+	struct lb_stats stats;
+
+	if (bpf_map_lookup_elem(state->maps[MAP_STATS], &slot, &stats))
+		return -errno;
+	if (from->worker >= view->nr_workers) {
+		view->retired += stats.selected;
+		return 0;
+	}
+	to = &view->workers[from->worker];
+#define X(field, help) to->field += stats.field;
+	LB_SLOT_COUNTERS(X)
+#undef X
+	to->opened += stats.opened;
+	to->cut += stats.cut;
+	if (view->counted && stats.live > 0)
+		to->live += stats.live;
+	view->selected += stats.selected;
+	view->migrated += stats.migrated_in;
+	for (uint32_t i = 0; i < state->nr_listeners; i++)
+		view->rescued += state->listeners[i].stalls[slot].rescues;
+	if (speaks_louder(from->state, to->state)) {
+		to->state = state_names_by_slot[from->state & 3];
+		to->weight = from->weight;
+		to->limit = from->limit;
+		to->pid = from->pid;
+		to->load = state->load[slot].load;
+		to->pace_us = stats.pace.average_ns / 1000;
+		to->restarts = from->restarts;
+	}
+	return 0;
+}
+
+static int read_slots(const struct state *state, struct view *view)
+{
+	int err = 0;
+
+	view->nr_workers = service_workers(state);
+	view->workers = calloc(view->nr_workers ? view->nr_workers : 1, sizeof(*view->workers));
+	if (!view->workers)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < view->nr_workers; i++)
+		view->workers[i].worker = i;
+	for (uint32_t slot = 0; slot < state->config->used_slots && !err; slot++)
+		err = add_slot(state, slot, view);
+	return err;
+}
+
+static int read_counters(const struct state *state, struct view *view)
+{
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(state->maps[MAP_COUNTERS], &zero, &view->counters))
+		return -errno;
+	view->fallback = view->counters.fallback_config + view->counters.fallback_empty +
+			 view->counters.fallback_none;
+	view->decisions =
+		view->selected + view->retired + view->fallback + view->counters.kernel_policy;
+	return 0;
+}
+
+/* The worker whose slot holds this socket, or NULL. */
+static struct view_worker *worker_of_socket(const struct state *state, struct view *view,
+					    uint64_t cookie, struct lb_place *place)
+{
+	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, place) ||
+	    place->slot >= state->config->used_slots)
+		return NULL;
+	if (state->workers[place->slot].worker >= view->nr_workers)
+		return NULL;
+	return &view->workers[state->workers[place->slot].worker];
+}
+
+static void note_stall(const struct state *state, const struct member *member,
+		       const struct lb_place *place, struct view_worker *worker)
+{
+	uint64_t age_ns =
+		stall_age_at(state, place->listener, place->slot, member->oldest, member->now_ns);
+
+	if (!age_ns || state->workers[place->slot].state != LB_SLOT_UP)
+		return;
+	worker->state = "stalled";
+	if (age_ns > worker->stalled_ns)
+		worker->stalled_ns = age_ns;
+}
+
+static void add_stranger(struct view *view, const struct reuseport_group *group,
+			 const struct member *member)
+{
+	struct view_stranger *one = &view->strangers[view->unregistered];
+
+	if (view->unregistered++ >= VIEW_STRANGERS)
+		return;
+	one->pid = member->pid;
+	group_address(group, one->address);
+}
+
+/* `open` marks the workers that have a socket now. */
+static void join_group(const struct state *state, struct view *view,
+		       const struct reuseport_group *group, bool *open)
+{
+	struct view_worker *worker;
+	struct lb_place place;
+	pid_t pid;
+
+	for (size_t i = 0; i < group->nr_members; i++) {
+		const struct member *member = &group->members[i];
+
+		worker = worker_of_socket(state, view, member->socket.cookie, &place);
+		if (!worker) {
+			add_stranger(view, group, member);
+			continue;
+		}
+		worker->half_open += member->half_open;
+		/* bytes and connections have no sum */
+		if (group->proto == LB_PROTO_TCP || view->datagrams) {
+			worker->queued += member->socket.queued;
+			worker->queue_max += member->socket.queue_max;
+		}
+		note_stall(state, member, &place, worker);
+		if (!view->counted)
+			worker->live += member->live;
+		pid = member_pid(member, view->keeper);
+		if (pid)
+			worker->pid = pid;
+		open[worker->worker] = true;
+	}
+}
+
+/* Sockets that nobody seems to hold: their processes are hidden from us. */
+static bool all_held(const struct reuseport_group *group)
+{
+	for (size_t i = 0; i < group->nr_members; i++) {
+		if (!group->members[i].nr_holders)
+			return false;
+	}
+	return true;
+}
+
+static int join_listener(const struct state *state, struct view *view, uint32_t index, bool *open)
+{
+	const struct lb_listener *listener = &state->config->listeners[index];
+	_cleanup_close_ int netns = -1;
+	struct groups groups;
+	int err;
+
+	err = netns_find(listener->netns, &netns);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = groups_find(netns, listener->port, 0,
+			  listener->proto == LB_PROTO_UDP ? GROUP_UDP :
+			  view->counted			  ? 0 :
+							    GROUP_LIVE,
+			  &groups);
+	if (err)
+		return err;
+	err = groups.inspect_error;
+	for (size_t i = 0; i < groups.count && !err; i++) {
+		if (service_listener(state, &groups.items[i]) != (int)index)
+			continue;
+		if (groups.items[i].prog_id == listener->prog_id)
+			view->listeners[index].steering = true;
+		if (groups.holders.unreadable && !all_held(&groups.items[i]))
+			err = -EPERM;
+		else
+			join_group(state, view, &groups.items[i], open);
+	}
+	groups_free(&groups);
+	return err;
+}
+
+static int join_sockets(const struct state *state, struct view *view)
+{
+	_cleanup_free_ bool *open = calloc(view->nr_workers + 1, sizeof(*open));
+	int err = open ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < view->nr_listeners && !err; i++)
+		err = join_listener(state, view, i, open);
+	for (uint32_t i = 0; i < view->nr_workers && !err; i++) {
+		if (open[i])
+			continue;
+		view->workers[i].state = "down";
+		view->workers[i].pid = 0;
+	}
+	return err;
+}
+
+int view_load(const struct state *state, struct view *view)
+{
+	const struct lb_listener *listener;
+	int err;
+
+	*view = (struct view){ 0 };
+	strcpy(view->name, state->name);
+	view->keeper = control_keeper(view->name);
+	view->policy = lb_word_policy(state->config->word);
+	view->limit = state->config->limit;
+	view->datagrams = !service_counts(state);
+	view->counted = track_is_on(state) || view->datagrams;
+	view->nr_listeners = state->nr_listeners;
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		listener = &state->config->listeners[i];
+		view->listeners[i].udp = listener->proto == LB_PROTO_UDP;
+		view->listeners[i].proto = view->listeners[i].udp ? "udp" : "tcp";
+		addr_format(listener->family, listener->addr, listener->port,
+			    view->listeners[i].address, ADDR_STRLEN);
+	}
+	err = read_slots(state, view);
+	if (!err)
+		err = read_counters(state, view);
+	if (err) {
+		view_free(view);
+		return err;
+	}
+	view->sockets_error = join_sockets(state, view);
+	return 0;
+}
+
+void view_free(struct view *view)
+{
+	free(view->workers);
+	*view = (struct view){ 0 };
+}
+
+double view_unevenness(const struct view *view)
+{
+	uint64_t most = 0, total = 0;
+
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		total += view->workers[i].selected;
+		if (view->workers[i].selected > most)
+			most = view->workers[i].selected;
+	}
+	return total ? (double)most * view->nr_workers / total : 0;
+}
+
+void view_address(const struct view_listener *listener, char *out)
+{
+	snprintf(out, ADDR_STRLEN, "%s%.*s", listener->udp ? "udp/" : "",
+		 (int)(ADDR_STRLEN - sizeof("udp/")), listener->address);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A service as its users see it: workers by number, their counters summed over their slots, joined
+ * with what the kernel says of their sockets now. Text, JSON and Prometheus output all read this.
+ */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "service/state.h"
+
+struct view_worker {
+	uint32_t worker;
+	pid_t pid;	     /* 0 = none */
+	const char *state;   /* "up", "stalled", "draining", "down" */
+	uint64_t stalled_ns; /* for how long it has accepted or read nothing, if it is stalled */
+	uint32_t weight;
+	uint32_t limit; /* of connections; 0 = none */
+	uint32_t live;
+	uint32_t half_open;
+	uint32_t queued; /* connections, of a UDP service bytes, as is the room for them */
+	uint32_t queue_max;
+	uint64_t load;
+	uint64_t pace_us; /* what it takes per connection, see lb_pace.h; 0 = unknown */
+	uint64_t restarts;
+	uint64_t opened;
+	uint64_t cut; /* accepted connections that were open when their process ended */
+#define X(field, help) uint64_t field;
+	LB_SLOT_COUNTERS(X)
+#undef X
+};
+
+struct view_listener {
+	char address[ADDR_STRLEN];
+	const char *proto;
+	bool udp;
+	bool steering; /* our program is on a group there */
+};
+
+#define VIEW_STRANGERS 16
+
+struct view {
+	char name[LB_NAME_MAX + 1];
+	pid_t keeper; /* lbctl run or watch, 0 = none */
+	uint32_t policy;
+	uint32_t limit; /* of connections, of workers that come; 0 = none */
+	struct view_listener listeners[LB_MAX_LISTENERS];
+	uint32_t nr_listeners;
+	struct view_worker *workers; /* by number */
+	uint32_t nr_workers;
+	struct lb_counters counters;
+	uint64_t selected; /* over all workers */
+	uint64_t retired;  /* selected for workers that were scaled away */
+	uint64_t fallback; /* left to the kernel's hash against the policy's wish */
+	uint64_t decisions;
+	uint64_t migrated;
+	uint64_t rescued;      /* how often a stalled worker's queue was moved */
+	uint32_t unregistered; /* sockets in the groups that are in no slot */
+	struct view_stranger {
+		pid_t pid;
+		char address[ADDR_STRLEN];
+	} strangers[VIEW_STRANGERS]; /* the first of them */
+	bool datagrams;		     /* UDP only: there are no connections */
+	bool counted;		     /* live and opened are counted in the kernel */
+	int sockets_error;	     /* why the kernel's side of it is missing, or 0 */
+};
+
+/*
+ * Reads a service. Counters come from the maps; half_open, queued, unregistered and steering need
+ * CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE: without them sockets_error is set and they are 0. So is
+ * live where connections are not counted: there it is what sock_diag says, and opened is 0. Returns
+ * 0 or -errno; the caller frees the view with view_free().
+ */
+int view_load(const struct state *state, struct view *view);
+void view_free(struct view *view);
+
+/* max / mean of selected over workers, 1.0 = even; 0 without a connection. */
+double view_unevenness(const struct view *view);
+
+/* "0.0.0.0:80", "udp/0.0.0.0:53": as attach takes it; out holds ADDR_STRLEN. */
+void view_address(const struct view_listener *listener, char *out);
+
+#endif

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See group.h. */
+#include "host/group.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "host/inspect.h"
+#include "host/netns.h"
+
+struct search {
+	uint16_t port;
+	enum group_detail detail;
+	uint64_t netns;
+	struct sockdiag_list listeners;
+	struct sockdiag_list datagram; /* UDP sockets */
+	struct sockdiag_list connections;
+	struct inspect_list inspected;
+	int inspect_error;
+};
+
+/* Runs inside the namespace. sock_diag first: it gives the sockets their cookies. */
+static int look(void *arg)
+{
+	struct search *search = arg;
+	int err;
+
+	err = netns_of_self(&search->netns);
+	if (!err)
+		err = sockdiag_listeners(IPPROTO_TCP, search->port, &search->listeners);
+	if (!err && (search->detail & GROUP_UDP))
+		err = sockdiag_listeners(IPPROTO_UDP, search->port, &search->datagram);
+	if (!err && (search->detail & GROUP_LIVE))
+		err = sockdiag_connections(search->port, &search->connections);
+	search->inspect_error = -ENODATA;
+	if (!err && !(search->detail & GROUP_QUICK))
+		search->inspect_error =
+			inspect_listeners(search->detail & GROUP_UDP, &search->inspected);
+	return err;
+}
+
+static bool same_address(const struct reuseport_group *group, const struct sockdiag_socket *socket)
+{
+	return group->proto == socket->proto && group->family == socket->family &&
+	       group->port == socket->port && group->ifindex == socket->ifindex &&
+	       !memcmp(group->addr, socket->addr, group->family == AF_INET ? 4 : 16);
+}
+
+/* Without the kernel's own word: the rule by which the kernel groups. */
+static bool belongs(const struct reuseport_group *group, const struct sockdiag_socket *socket,
+		    uint64_t id, bool guess)
+{
+	if (!same_address(group, socket) || group->mptcp != socket->mptcp)
+		return false;
+	return guess ? group->members[0].socket.uid == socket->uid : id && group->id == id;
+}
+
+static struct reuseport_group *group_for(struct groups *groups, const struct search *search,
+					 const struct sockdiag_socket *socket, uint64_t id)
+{
+	struct reuseport_group *group, *grown;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		if (belongs(&groups->items[i], socket, id, search->inspect_error))
+			return &groups->items[i];
+	}
+	grown = realloc(groups->items, (groups->count + 1) * sizeof(*grown));
+	if (!grown)
+		return NULL;
+	groups->items = grown;
+	group = &grown[groups->count++];
+	*group = (struct reuseport_group){
+		.id = id,
+		.netns = search->netns,
+		.ifindex = socket->ifindex,
+		.port = socket->port,
+		.proto = socket->proto,
+		.family = socket->family,
+		.mptcp = socket->mptcp,
+	};
+	memcpy(group->addr, socket->addr, sizeof(group->addr));
+	return group;
+}
+
+static int add_member(struct groups *groups, const struct search *search,
+		      const struct sockdiag_socket *socket)
+{
+	const struct lb_listening *more = inspect_find(&search->inspected, socket->cookie);
+	struct reuseport_group *group = group_for(groups, search, socket, more ? more->group : 0);
+	struct member *grown;
+
+	if (!group)
+		return -ENOMEM;
+	/* room doubles: 1, 2, 4 ... */
+	if (!(group->nr_members & (group->nr_members - 1))) {
+		grown = realloc(group->members,
+				(group->nr_members ? group->nr_members * 2 : 1) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		group->members = grown;
+	}
+	group->members[group->nr_members++] = (struct member){
+		.socket = *socket,
+		.sock = more ? more->sock : 0,
+		.half_open = more ? more->half_open : 0,
+		.oldest = more ? more->oldest : 0,
+		.now_ns = more ? more->now_ns : 0,
+	};
+	if (more)
+		group->prog_id = more->prog_id;
+	return 0;
+}
+
+/*
+ * A connected UDP socket is no member, even where it is in the kernel's group: the kernel itself
+ * gives it its peer's datagrams, and to the others what the program chose.
+ */
+static int add_members(struct groups *groups, const struct search *search,
+		       const struct sockdiag_list *list)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < list->count && !err; i++) {
+		if (list->items[i].state != TCP_ESTABLISHED)
+			err = add_member(groups, search, &list->items[i]);
+	}
+	return err;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int find_holders(const struct search *search, pid_t only, struct procs_list *out)
+{
+	const struct sockdiag_list *lists[] = { &search->listeners, &search->datagram,
+						&search->connections };
+	size_t most = search->listeners.count + search->datagram.count + search->connections.count;
+	_cleanup_free_ uint64_t *inodes = calloc(most ? most : 1, sizeof(*inodes));
+	size_t n = 0;
+
+	if (!inodes)
+		return -ENOMEM;
+	for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
+		for (size_t i = 0; i < lists[l]->count; i++)
+			inodes[n++] = lists[l]->items[i].inode;
+	}
+	qsort(inodes, n, sizeof(*inodes), compare_inodes);
+	return procs_find_holders(inodes, n, only, out);
+}
+
+static const struct procs_holder *holders_of(const struct procs_list *list, uint64_t inode,
+					     size_t *count)
+{
+	size_t low = 0, high = list->count, end;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->items[mid].inode < inode)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (end = low; end < list->count && list->items[end].inode == inode; end++)
+		;
+	*count = end - low;
+	return *count ? &list->items[low] : NULL;
+}
+
+static int compare_members(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->socket.inode < y->socket.inode ? -1 : x->socket.inode > y->socket.inode;
+}
+
+pid_t member_pid(const struct member *member, pid_t not_this)
+{
+	for (size_t i = 0; i < member->nr_holders; i++) {
+		if (member->holders[i].pid != not_this)
+			return member->holders[i].pid;
+	}
+	return 0;
+}
+
+static void name_holders(struct groups *groups)
+{
+	for (size_t g = 0; g < groups->count; g++) {
+		struct reuseport_group *group = &groups->items[g];
+
+		for (size_t i = 0; i < group->nr_members; i++) {
+			struct member *member = &group->members[i];
+
+			member->holders = holders_of(&groups->holders, member->socket.inode,
+						     &member->nr_holders);
+			member->pid = member_pid(member, getpid());
+		}
+		qsort(group->members, group->nr_members, sizeof(*group->members), compare_members);
+	}
+}
+
+static bool accepts_for(const struct reuseport_group *group,
+			const struct sockdiag_socket *connection)
+{
+	if (group->proto != connection->proto || group->port != connection->port ||
+	    group->family != connection->family)
+		return false;
+	return group_is_wildcard(group) ||
+	       !memcmp(group->addr, connection->addr, group->family == AF_INET ? 4 : 16);
+}
+
+/* The member of this process; of several, that with the fewest connections so far. */
+static struct member *member_of_process(struct reuseport_group *group, pid_t pid)
+{
+	struct member *found = NULL;
+
+	for (size_t i = 0; i < group->nr_members; i++) {
+		if (group->members[i].pid == pid &&
+		    (!found || group->members[i].live < found->live))
+			found = &group->members[i];
+	}
+	return found;
+}
+
+/*
+ * A connection belongs to the member that its holder polls: exact with one process per member. One
+ * that waits in an accept queue has no holder, and nobody's it is.
+ */
+static void count_connection(struct groups *groups, const struct sockdiag_socket *connection)
+{
+	const struct procs_holder *holders;
+	struct member *member = NULL;
+	size_t n;
+
+	holders = holders_of(&groups->holders, connection->inode, &n);
+	for (size_t g = 0; n && g < groups->count && !member; g++) {
+		if (accepts_for(&groups->items[g], connection))
+			member = member_of_process(&groups->items[g], holders[0].pid);
+	}
+	if (member)
+		member->live++;
+	groups->connections[groups->nr_connections++] = (struct group_connection){
+		.cookie = connection->cookie,
+		.listener = member ? member->socket.cookie : 0,
+		.holder = holders,
+	};
+}
+
+int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
+		struct groups *out)
+{
+	struct search search = { .port = port, .detail = detail };
+	int err;
+
+	*out = (struct groups){ 0 };
+	err = netns_run(netns_fd, look, &search);
+	if (!err)
+		err = add_members(out, &search, &search.listeners);
+	if (!err)
+		err = add_members(out, &search, &search.datagram);
+	if (!err)
+		err = find_holders(&search, only, &out->holders);
+	if (!err && search.connections.count) {
+		out->connections = calloc(search.connections.count, sizeof(*out->connections));
+		err = out->connections ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		name_holders(out);
+		for (size_t i = 0; i < search.connections.count; i++)
+			count_connection(out, &search.connections.items[i]);
+		out->inspect_error = search.inspect_error;
+	}
+	sockdiag_free(&search.listeners);
+	sockdiag_free(&search.datagram);
+	sockdiag_free(&search.connections);
+	inspect_free(&search.inspected);
+	if (err)
+		groups_free(out);
+	return err;
+}
+
+void groups_free(struct groups *groups)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		free(groups->items[i].members);
+	free(groups->items);
+	free(groups->connections);
+	procs_free(&groups->holders);
+	*groups = (struct groups){ 0 };
+}
+
+bool group_is_wildcard(const struct reuseport_group *group)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(group->addr, zero, group->family == AF_INET ? 4 : 16);
+}
+
+bool group_matches(const struct reuseport_group *group, const struct addr *addr)
+{
+	if (group->proto != addr->proto || group->port != addr->port)
+		return false;
+	for (size_t i = 0; i < addr->nr_hosts; i++) {
+		if (group->family == addr->hosts[i].family &&
+		    !memcmp(group->addr, addr->hosts[i].bytes, group->family == AF_INET ? 4 : 16))
+			return true;
+	}
+	return addr->any;
+}
+
+void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_BYTES])
+{
+	if (group->prog_id == LB_CLASSIC_PROGRAM)
+		snprintf(out, GROUP_STEERER_BYTES, "a classic BPF program");
+	else
+		snprintf(out, GROUP_STEERER_BYTES, "BPF program %u", group->prog_id);
+}
+
+void group_address(const struct reuseport_group *group, char *out)
+{
+	size_t len = 0;
+
+	if (group->proto == LB_PROTO_UDP)
+		len = snprintf(out, ADDR_STRLEN, "udp/");
+	addr_format(group->family, group->addr, group->port, out + len, ADDR_STRLEN - len);
+}
+
+int member_duplicate(const struct member *member)
+{
+	const struct procs_holder *from;
+
+	return member_duplicate_from(member, &from);
+}
+
+int holder_duplicate(const struct procs_holder *holder, uint64_t cookie)
+{
+	_cleanup_close_ int pidfd = syscall(__NR_pidfd_open, holder->pid, 0);
+	_cleanup_close_ int copy = -1;
+
+	if (pidfd < 0)
+		return -ESRCH;
+	copy = syscall(__NR_pidfd_getfd, pidfd, holder->fd, 0);
+	if (copy < 0)
+		return errno == EPERM ? -EPERM : -ESRCH;
+	/* the number may be another file by now */
+	return sockdiag_cookie(copy) == cookie ? fd_steal(&copy) : -ESRCH;
+}
+
+int member_duplicate_from(const struct member *member, const struct procs_holder **from)
+{
+	int err = -ESRCH, fd;
+
+	for (size_t i = 0; i < member->nr_holders; i++) {
+		fd = holder_duplicate(&member->holders[i], member->socket.cookie);
+		if (fd >= 0) {
+			*from = &member->holders[i];
+			return fd;
+		}
+		if (fd == -EPERM)
+			err = fd;
+	}
+	return err;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One walk over /proc. Nothing is allocated per descriptor: tens of thousands are usual. */
+#include "host/procs.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+
+#define PATH_BYTES 64	/* "/proc/PID/fdinfo/FD" with room to spare */
+#define LINK_BYTES 64	/* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
+#define STAT_BYTES 2048 /* 52 numbers and a name */
+
+struct scan {
+	const uint64_t *inodes;
+	size_t n;
+	uint64_t sockfs; /* the kernel's number of the device of socket inodes */
+	struct procs_list list;
+	size_t room;  /* items allocated */
+	size_t first; /* where the items of the present process begin */
+	int *epolls;  /* epoll descriptors of the present process */
+	size_t epolls_count, epolls_room;
+	char *line; /* getline()'s */
+	size_t line_bytes;
+};
+
+/* Makes room for one more element. Returns the array, which may have moved, or NULL. */
+static void *grow(void *items, size_t *room, size_t count, size_t bytes)
+{
+	size_t wanted = *room ? *room * 2 : 64;
+	void *grown;
+
+	if (count < *room)
+		return items;
+	grown = reallocarray(items, wanted, bytes);
+	if (grown)
+		*room = wanted;
+	return grown;
+}
+
+/* What a process that ended answers, or one that we may not look into. */
+static bool is_gone_or_refused(int err)
+{
+	return err == -ENOENT || err == -ESRCH || err == -EACCES || err == -EPERM;
+}
+
+/* Compares numbers, and a holder with a number too: its inode is its first member. */
+static int compare_inodes(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* Within one process: by inode, then by descriptor. */
+static int compare_fds(const void *left, const void *right)
+{
+	const struct procs_holder *a = left, *b = right;
+
+	if (a->inode != b->inode)
+		return a->inode < b->inode ? -1 : 1;
+	return (a->fd > b->fd) - (a->fd < b->fd);
+}
+
+static int compare_holders(const void *left, const void *right)
+{
+	const struct procs_holder *a = left, *b = right;
+
+	if (a->inode != b->inode)
+		return a->inode < b->inode ? -1 : 1;
+	if (a->polls != b->polls)
+		return a->polls ? -1 : 1;
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+static bool is_wanted(const struct scan *scan, uint64_t inode)
+{
+	return scan->n && bsearch(&inode, scan->inodes, scan->n, sizeof(inode), compare_inodes);
+}
+
+int procs_parse_tfd(const char *line, uint64_t *inode, uint64_t *device)
+{
+	const char *ino, *sdev;
+	char *end;
+
+	while (*line == ' ')
+		line++;
+	if (strncmp(line, "tfd:", 4))
+		return -EINVAL;
+	ino = strstr(line, " ino:");
+	sdev = strstr(line, " sdev:");
+	if (!ino || !sdev || !isxdigit((unsigned char)ino[5]) || !isxdigit((unsigned char)sdev[6]))
+		return -EINVAL;
+	*inode = strtoull(ino + 5, &end, 16);
+	*device = strtoull(sdev + 6, &end, 16);
+	return 0;
+}
+
+int procs_parse_stat(const char *text, uint64_t *ticks)
+{
+	/* The name is field 2 in parentheses and may itself hold spaces and parentheses. */
+	const char *at = strrchr(text, ')');
+	char digits[24];
+	size_t len;
+
+	if (!at)
+		return -EBADMSG;
+	at++;
+	for (int field = 3; field <= 22; field++) {
+		at = strchr(at, ' ');
+		if (!at)
+			return -EBADMSG;
+		at++;
+	}
+	len = strcspn(at, " \n");
+	if (len >= sizeof(digits))
+		return -EBADMSG;
+	memcpy(digits, at, len);
+	digits[len] = '\0';
+	return parse_u64(digits, 0, UINT64_MAX, ticks) ? -EBADMSG : 0;
+}
+
+static void mark_polled(struct scan *scan, uint64_t inode)
+{
+	struct procs_holder *found;
+
+	_Static_assert(offsetof(struct procs_holder, inode) == 0, "compare_inodes() relies on it");
+	found = bsearch(&inode, scan->list.items + scan->first, scan->list.count - scan->first,
+			sizeof(*found), compare_inodes);
+	if (found)
+		found->polls = true;
+}
+
+/*
+ * Marks what one epoll descriptor watches, by inode: the descriptor number in a line may be closed
+ * or something else by now. Inodes of other file systems may have the same number.
+ */
+static int read_epoll(struct scan *scan, pid_t pid, int epoll)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[PATH_BYTES];
+	uint64_t inode, device;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, epoll);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (getline(&scan->line, &scan->line_bytes, file) > 0) {
+		if (procs_parse_tfd(scan->line, &inode, &device) || device != scan->sockfs)
+			continue;
+		if (is_wanted(scan, inode))
+			mark_polled(scan, inode);
+	}
+	return 0;
+}
+
+/* The inode in "socket:[INODE]", or 0 for any other link. */
+static uint64_t link_inode(const char *link)
+{
+	uint64_t inode = 0;
+
+	if (strncmp(link, "socket:[", 8))
+		return 0;
+	for (link += 8; *link >= '0' && *link <= '9'; link++)
+		inode = inode * 10 + (*link - '0');
+	return *link == ']' ? inode : 0;
+}
+
+static int add_link(struct scan *scan, pid_t pid, int fd, const char *link)
+{
+	struct procs_list *list = &scan->list;
+	uint64_t inode = link_inode(link);
+	void *grown;
+
+	if (!strcmp(link, "anon_inode:[eventpoll]")) {
+		grown = grow(scan->epolls, &scan->epolls_room, scan->epolls_count, sizeof(fd));
+		if (!grown)
+			return -ENOMEM;
+		scan->epolls = grown;
+		scan->epolls[scan->epolls_count++] = fd;
+	} else if (inode && is_wanted(scan, inode)) {
+		grown = grow(list->items, &scan->room, list->count, sizeof(*list->items));
+		if (!grown)
+			return -ENOMEM;
+		list->items = grown;
+		list->items[list->count++] =
+			(struct procs_holder){ .inode = inode, .pid = pid, .fd = fd };
+	}
+	return 0;
+}
+
+/* Reads every link of one descriptor directory. Returns 0, -ENOMEM, -EACCES or -EPERM. */
+static int read_links(struct scan *scan, pid_t pid, DIR *dir)
+{
+	const struct dirent *entry;
+	char link[LINK_BYTES];
+
+	while ((entry = readdir(dir))) {
+		ssize_t len;
+		int err;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		if (len < 0 && (errno == EACCES || errno == EPERM))
+			return -errno;
+		if (len < 0)
+			continue;
+		link[len] = '\0';
+		err = add_link(scan, pid, atoi(entry->d_name), link);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Keeps the lowest descriptor of each socket; what is left is in the order mark_polled() needs. */
+static void merge_fds(struct scan *scan)
+{
+	struct procs_holder *items = scan->list.items + scan->first;
+	size_t count = scan->list.count - scan->first, kept = 0;
+
+	qsort(items, count, sizeof(*items), compare_fds);
+	for (size_t i = 1; i < count; i++) {
+		if (items[i].inode != items[kept].inode)
+			items[++kept] = items[i];
+	}
+	scan->list.count = scan->first + kept + 1;
+}
+
+/* Collects the descriptors of one process. Returns 0 or -errno. */
+static int scan_fds(struct scan *scan, pid_t pid)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	return read_links(scan, pid, dir);
+}
+
+/* Returns 0 or -errno: that a process ended or may not be read is no error. */
+static int scan_process(struct scan *scan, pid_t pid)
+{
+	int err;
+
+	scan->first = scan->list.count;
+	scan->epolls_count = 0;
+	err = scan_fds(scan, pid);
+	if (err == -EACCES || err == -EPERM)
+		scan->list.unreadable++;
+	if (err && !is_gone_or_refused(err))
+		return err;
+	if (scan->list.count == scan->first)
+		return 0;
+	merge_fds(scan);
+	for (size_t i = 0; i < scan->epolls_count; i++) {
+		err = read_epoll(scan, pid, scan->epolls[i]);
+		if (err && !is_gone_or_refused(err))
+			return err;
+	}
+	return 0;
+}
+
+static int scan_all(struct scan *scan)
+{
+	_cleanup_closedir_ DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+	uint64_t pid;
+	int err = 0;
+
+	if (!dir)
+		return -errno;
+	while (!err && (entry = readdir(dir))) {
+		if (!parse_u64(entry->d_name, 1, INT_MAX, &pid))
+			err = scan_process(scan, pid);
+	}
+	return err;
+}
+
+/* All sockets of the host are on one internal file system; ask any of them for its number. */
+static int find_sockfs(uint64_t *device)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	*device = (uint64_t)major(st.st_dev) << 20 | minor(st.st_dev);
+	return 0;
+}
+
+int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct procs_list *out)
+{
+	struct scan scan = { .inodes = inodes, .n = n };
+	int err;
+
+	*out = (struct procs_list){};
+	err = find_sockfs(&scan.sockfs);
+	if (!err)
+		err = only ? scan_process(&scan, only) : scan_all(&scan);
+	free(scan.epolls);
+	free(scan.line);
+	if (err) {
+		procs_free(&scan.list);
+		return err;
+	}
+	if (scan.list.count)
+		qsort(scan.list.items, scan.list.count, sizeof(*scan.list.items), compare_holders);
+	*out = scan.list;
+	return 0;
+}
+
+void procs_free(struct procs_list *list)
+{
+	free(list->items);
+	*list = (struct procs_list){};
+}
+
+/* A file or directory that is not there means that the process is not. */
+static int process_error(int error)
+{
+	return error == ENOENT ? -ESRCH : -error;
+}
+
+/* Reads /proc/PID/NAME as a string. Returns 0, -ESRCH, -ENAMETOOLONG (it does not fit), -errno. */
+static int read_text(pid_t pid, const char *name, char *out, size_t len)
+{
+	_cleanup_close_ int fd = -1;
+	char path[PATH_BYTES];
+	size_t have = 0;
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return process_error(errno);
+	do {
+		got = read(fd, out + have, len - have);
+		if (got < 0)
+			return process_error(errno);
+		have += got;
+	} while (got && have < len);
+	if (have == len)
+		return -ENAMETOOLONG;
+	out[have] = '\0';
+	return 0;
+}
+
+int procs_name(pid_t pid, char *out, size_t len)
+{
+	char text[PROCS_NAME_BYTES + 1];
+	size_t bytes;
+	int err;
+
+	err = read_text(pid, "comm", text, sizeof(text));
+	if (err)
+		return err;
+	bytes = strlen(text);
+	if (bytes && text[bytes - 1] == '\n')
+		text[--bytes] = '\0';
+	if (bytes >= len)
+		return -ENAMETOOLONG;
+	memcpy(out, text, bytes + 1);
+	return 0;
+}
+
+int procs_start_time(pid_t pid, uint64_t *ticks)
+{
+	char text[STAT_BYTES];
+	int err;
+
+	err = read_text(pid, "stat", text, sizeof(text));
+	if (err)
+		return err == -ENAMETOOLONG ? -EBADMSG : err;
+	return procs_parse_stat(text, ticks);
+}
+
+/* What stat(2) says of a file of the process; "" is the directory. */
+static int stat_file(pid_t pid, const char *file, struct stat *st)
+{
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/proc/%d%s", pid, file);
+	return stat(path, st) ? process_error(errno) : 0;
+}
+
+int procs_netns(pid_t pid, uint64_t *inode)
+{
+	struct stat st;
+	int err = stat_file(pid, "/ns/net", &st);
+
+	if (!err)
+		*inode = st.st_ino;
+	return err;
+}
+
+int procs_uid(pid_t pid, uid_t *uid)
+{
+	struct stat st;
+	/* The directory is the effective user's even where its files are root's (not dumpable). */
+	int err = stat_file(pid, "", &st);
+
+	if (!err)
+		*uid = st.st_uid;
+	return err;
+}

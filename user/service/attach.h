@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Take the reuseport groups at some addresses over into a service, or bring a service up to date
+ * with them.
+ */
+#ifndef ATTACH_H
+#define ATTACH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "base/trouble.h"
+#include "host/group.h"
+#include "service/service.h"
+#include "service/state.h"
+
+struct attach_request {
+	const char *name; /* of the service, or NULL: tcp-PORT */
+	uint32_t policy;  /* 0 = the default, or what the service has */
+	const struct addr *addrs;
+	size_t nr_addrs;
+	int netns_fd;			   /* -1 = the caller's */
+	pid_t pid;			   /* only sockets of this process; 0 = all */
+	uint32_t max_workers;		   /* make room for so many; 0 = as seems right */
+	uint32_t flows;			   /* room of a UDP listener's flow table; 0 = default */
+	uint32_t group;			   /* gid that may report load, or LB_NO_GROUP */
+	bool rescue;			   /* let the keeper move what waits at workers that hang */
+	bool replace;			   /* take over a group that another program steers */
+	bool dry_run;			   /* look and check, change nothing */
+	const struct service_owner *owner; /* whose sockets are whose, or NULL */
+};
+
+struct attach_result {
+	char name[LB_NAME_MAX + 1];
+	char server[PROCS_NAME_BYTES]; /* name of the process that polls the first socket */
+	bool made;		       /* a new service; else it was brought up to date */
+	uint32_t policy;
+	uint32_t workers; /* that are up */
+	uint32_t added;
+	uint32_t gone;
+	const char *untracked; /* why connections are not counted, or NULL */
+};
+
+/* Returns EXIT_DONE, or the status of *trouble; then nothing has changed but what it says. */
+int attach_run(const struct attach_request *request, struct attach_result *result,
+	       struct trouble *trouble);
+
+/*
+ * The same for groups that the caller found, all of which it wants; those without members are
+ * passed over. With none at all an existing service is brought up to date, and none is made. Of
+ * the request it reads name (needed), policy, max_workers, group, replace and owner.
+ */
+int attach_groups(const struct attach_request *request, struct groups *found,
+		  struct attach_result *result, struct trouble *trouble);
+
+#endif

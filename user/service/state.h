@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A service's state is what is pinned below /sys/fs/bpf/lbctl/NAME, and nothing else. This
+ * module opens, locks, makes and removes such a directory, always as a whole: it is built as
+ * `_new-PID`, renamed in place, and renamed to `_gone-PID` before it is taken apart. Whoever
+ * holds the lock of the root directory may clear away every `_` entry: its maker is dead.
+ *
+ *	NAME/lb_config ...		the maps that all listeners share
+ *	NAME/lb_track, lb_track_link	counts connections; where it is attached
+ *	NAME/listenerN/lb_sockets	what listener N has of its own, lb_steer is its program
+ */
+#ifndef STATE_H
+#define STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/parse.h"
+#include "base/trouble.h"
+#include "lb_abi.h"
+
+#define STATE_BPFFS "/sys/fs/bpf"
+#define STATE_ROOT STATE_BPFFS "/lbctl"
+#define STATE_DIR_BYTES 96
+#define STATE_PATH_BYTES (STATE_DIR_BYTES + 40)
+#define STATE_LOCK_MS 10000
+
+enum state_map {
+	MAP_CONFIG,
+	MAP_WORKERS,
+	MAP_COOKIES,
+	MAP_SCHEDULE,
+	MAP_LOAD,
+	MAP_STATS,
+	MAP_COUNTERS,
+	MAP_RECENT,
+	MAP_MOVED,
+	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
+	MAP_CONNS,  /* only where connections are counted; see track.h */
+	MAP_SHARED_COUNT,
+	MAP_SOCKETS = MAP_SHARED_COUNT,
+	MAP_QUEUES,
+	MAP_STALLS,
+	MAP_FLOWS, /* of UDP listeners only */
+	MAP_COUNT,
+};
+
+struct state_listener {
+	int sockets_fd;
+	int queues_fd;
+	int stalls_fd;
+	int prog_fd;
+	struct lb_queue *queues;
+	struct lb_stall *stalls;
+};
+
+struct state {
+	char name[LB_NAME_MAX + 1];
+	char dir[STATE_DIR_BYTES]; /* where it is pinned now */
+	int root_fd;		   /* locked while the service is made or removed, else -1 */
+	int dir_fd;		   /* locked when opened with STATE_LOCK */
+	bool fresh;		   /* made, not yet committed */
+	uint32_t flows;		   /* room of the next UDP listener's flow table */
+	int maps[MAP_SHARED_COUNT];
+	struct state_listener listeners[LB_MAX_LISTENERS];
+	uint32_t nr_listeners; /* of them open here */
+	int track_prog_fd;     /* -1 = this service's connections are not counted */
+	int track_link_fd;
+	/* The maps themselves, shared with the kernel. */
+	struct lb_config *config;
+	struct lb_worker *workers;
+	struct lb_load *load;
+	struct lb_stats *stats;
+	uint64_t *schedule;
+};
+
+enum state_mode {
+	STATE_READ, /* look, without a lock */
+	STATE_LOCK, /* change: wait for whoever changes it now */
+};
+
+const char *state_map_name(enum state_map map);
+
+/*
+ * Names of all services, sorted. Returns 0, -ENODEV (no bpffs), -EACCES or -errno. The caller
+ * frees *names and nothing in it.
+ */
+int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count);
+
+/*
+ * Opens a service. Returns 0, or -errno after which the state needs no state_close():
+ * -ENOENT no such service, -ENODEV no bpffs, -EACCES or -EPERM not ours to open, -ESTALE made by
+ * an lbctl with another LB_ABI_VERSION, -EUCLEAN a pin is missing, -EBUSY another lbctl held the
+ * lock for STATE_LOCK_MS.
+ */
+int state_open(struct state *state, const char *name, enum state_mode mode);
+void state_close(struct state *state);
+/* Lets others change the service from here on; the state can still be read. */
+void state_unlock(struct state *state);
+
+/*
+ * Begins a service: an empty directory that nobody sees. steer_add_listener() fills it, then
+ * state_commit() gives it its name. state_close() without a commit takes it away again.
+ * Returns 0, -EEXIST, -EBUSY, -ENODEV, -EPERM or -errno.
+ */
+int state_create(struct state *state, const char *name);
+int state_commit(struct state *state);
+
+/* For state.c: opens and closes all that is pinned; clear sets what is not open. 0 or -errno. */
+int state_maps_open(struct state *state);
+void state_maps_close(struct state *state);
+void state_maps_clear(struct state *state);
+
+/* mmaps what is mmapable of the shared maps; for a fresh state once its maps exist. */
+int state_map_shared(struct state *state);
+int state_map_listener(struct state *state, uint32_t listener);
+
+/* Path of a pin: a shared map (listener ignored), one of listener's maps, or its program. */
+void state_pin_path(const struct state *state, enum state_map map, uint32_t listener,
+		    char out[STATE_PATH_BYTES]);
+void state_listener_path(const struct state *state, uint32_t listener, const char *file,
+			 char out[STATE_PATH_BYTES]);
+
+/* Puts the service's shared maps in place of those that a BPF object would make. 0 or -errno. */
+struct bpf_object;
+int state_reuse_maps(const struct state *state, struct bpf_object *object);
+
+/*
+ * Pins `fd` as `name` in the service's directory, in place of what was there, with no time without.
+ */
+int state_pin(const struct state *state, int fd, const char *name);
+
+/*
+ * Removes all pins of a service, whole or broken, of any version; the caller detached its
+ * programs. Returns 0, -ENOENT, -EBUSY or -errno.
+ */
+int state_remove(const char *name);
+
+/* The sentence for an error of state_open(), state_create() and the like. */
+int state_trouble(struct trouble *trouble, const char *service, int err);
+
+#define STATE_MOST_PROGRAMS (2 * LB_MAX_LISTENERS)
+/*
+ * The ids of a service's programs, by their pins and by lb_config, so that one of the two is
+ * enough; for a service that state_open() refuses. An id may stand there twice. Returns their
+ * number (at most max; STATE_MOST_PROGRAMS is room for all) or -errno.
+ */
+int state_program_ids(const char *name, uint32_t *ids, size_t max);
+
+#endif

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See track.h. */
+#include "service/track.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "host/cgroup.h"
+#include "host/probe.h"
+#include "service/stall.h"
+#include "track.skel.h"
+
+#define LINK_NAME "lb_track_link"
+
+const char *track_obstacle(void)
+{
+	char mount[PATH_MAX];
+
+	if (!probe_features()->track)
+		return "this kernel has no sockops programs or no socket storage";
+	if (cgroup_mount(mount))
+		return "no cgroup v2 is mounted (mount -t cgroup2 none /sys/fs/cgroup)";
+	return NULL;
+}
+
+const char *track_error(int err)
+{
+	const char *obstacle = track_obstacle();
+
+	if (obstacle)
+		return obstacle;
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return "not permitted: CAP_NET_ADMIN and CAP_BPF are needed, and no other program "
+		       "above in the cgroup tree may claim it for itself";
+	case -EOPNOTSUPP:
+		return "the kernel refused the program";
+	case -E2BIG:
+		return "64 programs, the kernel's most, count connections in its cgroup already";
+	default:
+		return strerror(-err);
+	}
+}
+
+static int pin_copy(const struct state *state, int fd, const char *name, int *out)
+{
+	_cleanup_close_ int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int err;
+
+	if (copy < 0)
+		return -errno;
+	err = state_pin(state, copy, name);
+	if (!err)
+		*out = fd_steal(&copy);
+	return err;
+}
+
+/* Some emulated processors can't: better known now than with a worker's socket in hand. */
+static int try_mark(int conns_fd)
+{
+	_cleanup_close_ int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct lb_conn mark = { 0 };
+
+	if (socket_fd < 0 || bpf_map_update_elem(conns_fd, &socket_fd, &mark, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+static int load_program(struct state *state)
+{
+	struct track *skel = track__open();
+	int err;
+
+	if (!skel)
+		return -errno;
+	skel->rodata->lb_can_cast = probe_features()->cast;
+	skel->rodata->lb_tick_ns = probe_tick_ns();
+	skel->rodata->lb_can_see_task =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_current_task, NULL) ==
+		1;
+	err = state_reuse_maps(state, skel->obj);
+	if (!err) {
+		err = track__load(skel);
+		if (err && err != -EPERM && err != -ENOMEM)
+			err = -EOPNOTSUPP;
+	}
+	if (!err)
+		err = try_mark(bpf_map__fd(skel->maps.lb_conns));
+	if (!err && state->maps[MAP_CONNS] < 0)
+		err = pin_copy(state, bpf_map__fd(skel->maps.lb_conns), state_map_name(MAP_CONNS),
+			       &state->maps[MAP_CONNS]);
+	if (!err)
+		err = pin_copy(state, bpf_program__fd(skel->progs.lb_track), "lb_track",
+			       &state->track_prog_fd);
+	track__destroy(skel);
+	return err;
+}
+
+uint64_t track_cgroup(const struct state *state)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (state->track_link_fd < 0 || bpf_obj_get_info_by_fd(state->track_link_fd, &info, &len))
+		return 0;
+	return info.cgroup.cgroup_id;
+}
+
+/*
+ * The cgroup that all listeners are in. While the old one lives, connections that it has may too.
+ * *fd stays as it is when there is no listener.
+ */
+static int open_cgroup(const struct state *state, struct reuseport_group *const *groups, int *fd)
+{
+	_cleanup_close_ int old = -1;
+	_cleanup_free_ uint64_t *ids = NULL;
+	size_t n = 0, most = 0;
+
+	for (uint32_t i = 0; i < state->nr_listeners; i++)
+		most += groups[i] ? groups[i]->nr_members : 0;
+	if (!most)
+		return 0;
+	ids = calloc(most + 1, sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		for (size_t j = 0; groups[i] && j < groups[i]->nr_members; j++)
+			ids[n++] = groups[i]->members[j].socket.cgroup_id;
+	}
+	if (track_cgroup(state))
+		old = cgroup_open(track_cgroup(state));
+	if (old >= 0)
+		ids[n++] = track_cgroup(state);
+	*fd = cgroup_open_common(ids, n);
+	return *fd < 0 ? *fd : 0;
+}
+
+static int follow(struct state *state, struct reuseport_group *const *groups)
+{
+	_cleanup_close_ int cgroup = -1;
+	_cleanup_close_ int link = -1;
+	int err;
+
+	err = open_cgroup(state, groups, &cgroup);
+	if (err || cgroup < 0 || cgroup_id(cgroup) == track_cgroup(state))
+		return err;
+	link = bpf_link_create(state->track_prog_fd, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
+	if (link < 0)
+		return -errno;
+	err = state_pin(state, link, LINK_NAME);
+	if (err)
+		return err;
+	close_fd(&state->track_link_fd);
+	state->track_link_fd = fd_steal(&link);
+	return 0;
+}
+
+int track_start(struct state *state, struct reuseport_group *const *groups)
+{
+	int err = 0;
+
+	if (track_obstacle())
+		return probe_features()->track ? -ENOENT : -EOPNOTSUPP;
+	if (state->maps[MAP_CONNS] < 0 || state->track_prog_fd < 0)
+		err = load_program(state);
+	return err ? err : follow(state, groups);
+}
+
+bool track_is_needed(uint32_t policy)
+{
+	return policy == LB_POLICY_LEAST_CONN || policy == LB_POLICY_LEAST_LATENCY;
+}
+
+bool track_is_on(const struct state *state)
+{
+	return state->maps[MAP_CONNS] >= 0 && track_cgroup(state);
+}
+
+int track_mark(const struct state *state, uint32_t slot, int socket_fd)
+{
+	const struct lb_conn mark = {
+		.slot = slot,
+		.generation = state->workers[slot].generation,
+	};
+
+	if (state->maps[MAP_CONNS] < 0)
+		return 0;
+	if (bpf_map_update_elem(state->maps[MAP_CONNS], &socket_fd, &mark, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+void track_await_programs(void)
+{
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+void track_begin_slot(struct state *state, uint32_t slot)
+{
+	__s64 *live = &state->stats[slot].live;
+
+	if (!__atomic_load_n(live, __ATOMIC_RELAXED))
+		return;
+	__atomic_fetch_add(&state->workers[slot].generation, 1, __ATOMIC_SEQ_CST);
+	/* some may have seen the old generation */
+	track_await_programs();
+	__atomic_store_n(live, 0, __ATOMIC_SEQ_CST);
+}
