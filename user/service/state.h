@@ -75,6 +75,34 @@ struct state {
 	uint64_t *schedule;
 };
 
+/* The entry of a slot in a map that is indexed by slot, and of a listener's. */
+static inline struct lb_worker *state_worker(const struct state *state, uint32_t slot)
+{
+	return &state->workers[slot];
+}
+
+static inline struct lb_load *state_load(const struct state *state, uint32_t slot)
+{
+	return &state->load[slot];
+}
+
+static inline struct lb_stats *state_stats(const struct state *state, uint32_t slot)
+{
+	return &state->stats[slot];
+}
+
+static inline struct lb_queue *state_queue(const struct state *state, uint32_t listener,
+					   uint32_t slot)
+{
+	return &state->listeners[listener].queues[slot];
+}
+
+static inline struct lb_stall *state_stall(const struct state *state, uint32_t listener,
+					   uint32_t slot)
+{
+	return &state->listeners[listener].stalls[slot];
+}
+
 enum state_mode {
 	STATE_READ, /* look, without a lock */
 	STATE_LOCK, /* change: wait for whoever changes it now */
