@@ -206,9 +206,16 @@ $(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(SKELS)
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) $(TEST_CFLAGS) -c $< -o $@
 
+$(B)/tests/%_world.o: tests/%_world.c $(B)/flags
+	$(say) 'CC test' $@
+	@mkdir -p $(@D)
+	$(COMPILE) -O1 $(ASAN) -Itests -c $< -o $@
+
+$(B)/tests/test_reconcile $(B)/tests/test_reconcile_rules: $(B)/tests/reconcile_world.o
+
 $(UNIT): %: %.o $(ASAN_LIBS)
 	$(say) LINK $@
-	$(LINK) $(ASAN) $^ $(LIBS) -lcmocka -o $@
+	$(LINK) $(ASAN) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 
 $(B)/tests/integration/%.o: tests/integration/%.c $(B)/flags | $(SKELS)
 	$(say) 'CC test' $@

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The rules of the keeper's decisions one by one: times, counts, and who a new keeper finds. */
+#include <errno.h>
+#include <signal.h>
+
+#include "keeper/reconcile.h"
+#include "reconcile_world.h"
+
+#define WORKERS 3
+#define SEC 1000000ULL
+
+static const struct plan_options plain = {
+	.ready_timeout_us = 10 * SEC,
+	.kill_timeout_us = 5 * SEC,
+	.max_restarts = 16,
+};
+
+static struct world world;
+
+static void begin(const struct plan_options *options, uint32_t wanted)
+{
+	world_begin(&world, options, wanted);
+	world_run(&world);
+}
+
+static void test_backoff(void **state)
+{
+	static const uint64_t want_ms[] = { 100,  200,	400,   800,   1600,
+					    3200, 6400, 10000, 10000, 10000 };
+	struct plan_options options = plain;
+
+	(void)state;
+	options.max_restarts = ARRAY_SIZE(want_ms);
+	begin(&options, 2);
+	world.habit.dies_us = 3 * WORLD_MS;
+	world.faultless = false;
+	world_role(&world, 0, ROLE_CURRENT)->ends_us = world.now_us;
+	world.stop_after = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(want_ms);) {
+		world.last_backoff_us = 0;
+		world_run(&world);
+		if (world.last_backoff_us)
+			check("ms", "back-off", world.last_backoff_us / 1000, want_ms[i++]);
+	}
+	world.stop_after = UINT32_MAX;
+	world_run(&world);
+	check("gave up", "after as many restarts", world.told[WHY_GAVE_UP], 1);
+	check("state", "worker 0", world.workers[0].at[ROLE_CURRENT].state, LIFE_FAILED);
+	check("state", "worker 1", world.workers[1].at[ROLE_CURRENT].state, LIFE_ONLINE);
+	world.habit.dies_us = PLAN_NEVER;
+	plan_restart(&world.plan, 0, 1);
+	world_run(&world);
+	check("finish", "restart of one that was given up", world.finish, WHY_DONE);
+	world_expect_promised(&world, "restart of one that was given up");
+}
+
+/* The last one that served, and for long, is started again at once. */
+static void test_no_wait_when_nobody_serves(void **state)
+{
+	(void)state;
+	begin(&plain, 1);
+	world.faultless = false;
+	world_run_until(&world, world.now_us + 2 * PLAN_STEADY_US);
+	world_role(&world, 0, ROLE_CURRENT)->ends_us = world.now_us;
+	world.last_backoff_us = 1;
+	world_run(&world);
+	check("us", "back-off", world.last_backoff_us, 0);
+	world_expect_promised(&world, "again");
+	world_role(&world, 0, ROLE_CURRENT)->ends_us = world.now_us;
+	world_run(&world);
+	check("us", "back-off", world.last_backoff_us, 2 * PLAN_FIRST_BACKOFF_US);
+}
+
+/* While none ever came up the first start is given up soon. */
+static void test_first_start_gives_up_soon(void **state)
+{
+	(void)state;
+	world_begin(&world, &plain, WORKERS);
+	world.habit.dies_us = 3 * WORLD_MS;
+	world_run(&world);
+	check("ended", "all die", world.ended, 1);
+	check("starts", "all die", world.starts, WORKERS * (1 + PLAN_FIRST_RESTARTS));
+	check("status", "all die", world.plan.end_status, 1);
+	check("told", "all die", world.told[WHY_ALL_FAILED], 1);
+}
+
+/* A command that is not there is tried once, and by a service that has run, again. */
+static void test_command_is_missing(void **state)
+{
+	(void)state;
+	world_begin(&world, &plain, WORKERS);
+	world.habit.start_error = -ENOENT;
+	world_run(&world);
+	check("ended", "no such command", world.ended, 1);
+	check("starts", "no such command", world.starts, WORKERS);
+	check("error", "no such command", world.plan.end_error, -ENOENT);
+
+	begin(&plain, WORKERS);
+	world.faultless = false;
+	world.next_habit = world.habit;
+	world.next_habit.start_error = -ENOENT;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1);
+	world_run(&world);
+	check("finish", "it is gone at the reload", world.finish, WHY_NO_START);
+	check("old", "it is gone at the reload", world.last_finish.old, WORKERS);
+	world_expect_promised(&world, "it is gone at the reload");
+}
+
+/* The second of three fails: one has the new version, and two keep the old one. */
+static void test_reload_counts_the_old(void **state)
+{
+	(void)state;
+	begin(&plain, WORKERS);
+	plan_reload(&world.plan, 1);
+	while (world.starts < WORKERS + 1) {
+		world.stop_after = 1;
+		world_run(&world);
+	}
+	world.faultless = false;
+	world.stop_after = UINT32_MAX;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 2 * WORLD_MS;
+	world.nexts = 1;
+	world_run(&world);
+	check("finish", "second fails", world.finish, WHY_ENDED);
+	check("worker", "second fails", world.last_finish.worker, 1);
+	check("old", "second fails", world.last_finish.old, 2);
+	check("starts", "second fails", world.starts, WORKERS + 2);
+	world_expect_promised(&world, "second fails");
+}
+
+/* A new process that ends just after it came online ends the reload, too. */
+static void test_new_version_dies_online(void **state)
+{
+	(void)state;
+	begin(&plain, WORKERS);
+	world.faultless = false;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 12 * WORLD_MS;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1);
+	world_run(&world);
+	check("finish", "dies online", world.finish, WHY_ENDED);
+	check("old", "dies online", world.last_finish.old, 2);
+	world_expect_promised(&world, "dies online");
+}
+
+static void test_watchdog(void **state)
+{
+	struct plan_options options = plain;
+	struct process *process;
+
+	(void)state;
+	options.watchdog_us = 2 * SEC;
+	world_begin(&world, &options, 1);
+	world_run_until(&world, world.now_us + SEC);
+	process = &world.workers[0].at[ROLE_CURRENT];
+	check("state", "at the beginning", process->state, LIFE_ONLINE);
+	process->pinged_us = world.now_us;
+	world_run_until(&world, world.now_us + 2 * SEC - 1);
+	check("state", "in time", process->state, LIFE_ONLINE);
+	world.faultless = false;
+	world_run_until(&world, world.now_us + 1);
+	check("state", "late", process->state, LIFE_TERMINATING);
+	check("signal", "late", process->signal, SIGABRT);
+	world_run_until(&world, world.now_us + SEC);
+	check("failures", "an end that nobody asked for", world.workers[0].failures, 1);
+	check("starts", "again", world.starts, 2);
+
+	process->pinged_us = world.now_us;
+	world_run_until(&world, world.now_us + SEC);
+	/* the keeper was stopped for a minute */
+	world.now_us += 60 * SEC;
+	world_run_until(&world, world.now_us + 1);
+	check("state", "after our own sleep", process->state, LIFE_ONLINE);
+	process->said_hangs = true;
+	world_run_until(&world, world.now_us + 1);
+	check("signal", "WATCHDOG=trigger", process->signal, SIGABRT);
+}
+
+static void test_drained_before_it_ends(void **state)
+{
+	uint64_t begun_us;
+
+	(void)state;
+	begin(&plain, 1);
+	plan_reload(&world.plan, 1);
+	while (!world_role(&world, 0, ROLE_LEAVING)) {
+		world.stop_after = 1;
+		world_run(&world);
+	}
+	world.stop_after = UINT32_MAX;
+	begun_us = world.now_us;
+	world_run_until(&world, begun_us + PLAN_HANDSHAKES_US - 1);
+	check("state", "handshakes", world.workers[0].at[ROLE_LEAVING].state, LIFE_DRAINING);
+	world_run_until(&world, begun_us + PLAN_HANDSHAKES_US);
+	check("state", "then", world.workers[0].at[ROLE_LEAVING].state, LIFE_TERMINATING);
+	world_run(&world);
+	world_expect_promised(&world, "reload");
+}
+
+/* Of UDP it ends when it has read all, or after kill_timeout_us. */
+static void test_reads_first(void **state)
+{
+	struct plan_options options = plain;
+
+	(void)state;
+	options.reads_first = true;
+	for (int reads = 0; reads < 2; reads++) {
+		begin(&options, 1);
+		world_role(&world, 0, ROLE_CURRENT)->habit.reads_us = reads ? SEC : PLAN_NEVER;
+		plan_reload(&world.plan, 1);
+		world_run_until(&world, world.now_us + SEC);
+		check("state", "reads", world.workers[0].at[ROLE_LEAVING].state, LIFE_DRAINING);
+		world_run_until(&world, world.now_us + SEC);
+		check("runs", "has read", lifecycle_runs(world.workers[0].at[ROLE_LEAVING].state),
+		      !reads);
+		world_run_until(&world, world.now_us + 4 * SEC);
+		check("runs", "given up on",
+		      lifecycle_runs(world.workers[0].at[ROLE_LEAVING].state), 0);
+	}
+}
+
+/* SIGTERM is ignored: SIGKILL after kill_timeout_us, and at once when stop is asked for twice. */
+static void test_kill(void **state)
+{
+	(void)state;
+	begin(&plain, 2);
+	world_role(&world, 0, ROLE_CURRENT)->habit.ends_us = PLAN_NEVER;
+	plan_stop(&world.plan, 0);
+	world_run_until(&world, world.now_us + plain.kill_timeout_us - 1);
+	check("kills", "in time", world.kills, 0);
+	world_run(&world);
+	check("kills", "late", world.kills, 1);
+	check("ended", "late", world.ended, 1);
+
+	begin(&plain, 2);
+	world_role(&world, 0, ROLE_CURRENT)->habit.ends_us = PLAN_NEVER;
+	plan_stop(&world.plan, 0);
+	world_run_until(&world, world.now_us + 1);
+	plan_stop(&world.plan, 0);
+	world_run_until(&world, world.now_us + 1);
+	check("kills", "asked twice", world.kills, 2);
+	check("ended", "asked twice", world.ended, 1);
+
+	begin(&plain, 2);
+	world_role(&world, 0, ROLE_CURRENT)->habit.ends_us = PLAN_NEVER;
+	world_role(&world, 0, ROLE_CURRENT)->habit.cant_be_killed = true;
+	plan_stop(&world.plan, 0);
+	world_run(&world);
+	check("ended", "can't be killed", world.ended, 1);
+}
+
+/* The service is not unsteered yet: nobody is told to end before. */
+static void test_stop_waits_for_the_program(void **state)
+{
+	struct action actions[2 * PLAN_LEAST_ACTIONS];
+
+	(void)state;
+	begin(&plain, 2);
+	plan_stop(&world.plan, 0);
+	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 2);
+	assert_int_equal(actions[0].kind, ACTION_CLOSE);
+	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 0);
+	world.plan.unsteered = true;
+	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 4);
+	assert_int_equal(actions[0].kind, ACTION_SIGNAL);
+	assert_int_equal(actions[1].kind, ACTION_MARK);
+}
+
+/* Nobody can take the lock of the service away from who holds it: it ends drained or not. */
+static void test_drain_is_not_waited_for_without_end(void **state)
+{
+	(void)state;
+	begin(&plain, WORKERS);
+	world.drain_takes_us = 3600 * SEC;
+	world.faultless = false;
+	plan_reload(&world.plan, 1);
+	world_role(&world, 0, ROLE_CURRENT)->in_table = false;
+	for (uint32_t w = 0; w < WORKERS; w++)
+		world_role(&world, w, ROLE_CURRENT)->drained_us = 0;
+	world_run_until(&world, world.now_us + 3 * plain.kill_timeout_us);
+	check("finished", "reload", world.finished, 1);
+}
+
+static void test_one_that_is_not_ready_goes_on(void **state)
+{
+	(void)state;
+	world_begin(&world, &plain, 2);
+	world.next_habit = world.habit;
+	world.next_habit.in_us = 15 * SEC;
+	world.nexts = 1;
+	plan_scale(&world.plan, 2, 1);
+	world_run_until(&world, world.now_us + 11 * SEC);
+	check("finish", "not ready", world.finish, WHY_NOT_READY);
+	check("told", "not ready", world.told[WHY_NOT_READY], 1);
+	/* nobody waits for it any more */
+	plan_scale(&world.plan, 2, 1);
+	world_run_until(&world, world.now_us + SEC);
+	check("finished", "another operation", world.finished, 2);
+	world_run(&world);
+	world_expect_promised(&world, "in the end");
+}
+
+/* --- a new keeper --- */
+
+static void test_take_over(void **state)
+{
+	static const struct {
+		const char *name;
+		enum lifecycle first, second; /* of generations 1 and 2 */
+		enum lifecycle current, next, leaving;
+		uint32_t of_current;
+	} rows[] = {
+		{ "one online", LIFE_ONLINE, LIFE_NONE, LIFE_READY, LIFE_NONE, LIFE_NONE, 1 },
+		{ "one starting", LIFE_STARTING, LIFE_NONE, LIFE_STARTING, LIFE_NONE, LIFE_NONE,
+		  1 },
+		{ "a successor", LIFE_ONLINE, LIFE_STARTING, LIFE_READY, LIFE_STARTING, LIFE_NONE,
+		  1 },
+		{ "a successor that is online", LIFE_ONLINE, LIFE_ONLINE, LIFE_READY, LIFE_READY,
+		  LIFE_NONE, 1 },
+		{ "one leaves", LIFE_DRAINING, LIFE_ONLINE, LIFE_READY, LIFE_NONE, LIFE_DRAINING,
+		  2 },
+		{ "one was told to", LIFE_TERMINATING, LIFE_READY, LIFE_READY, LIFE_NONE,
+		  LIFE_TERMINATING, 2 },
+		{ "both leave", LIFE_TERMINATING, LIFE_DRAINING, LIFE_NONE, LIFE_NONE,
+		  LIFE_TERMINATING, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int backwards = 0; backwards < 2; backwards++) {
+			enum lifecycle first = backwards ? rows[i].second : rows[i].first;
+			enum lifecycle second = backwards ? rows[i].first : rows[i].second;
+			const struct worker *worker = &world.workers[0];
+
+			if (backwards && rows[i].of_current == 0)
+				continue;
+			world_begin(&world, &plain, 1);
+			if (first != LIFE_NONE)
+				plan_take_over(&world.plan, 0, 1 + backwards, first, 1);
+			if (second != LIFE_NONE)
+				plan_take_over(&world.plan, 0, 2 - backwards, second, 1);
+			check("current", rows[i].name, worker->at[ROLE_CURRENT].state,
+			      rows[i].current);
+			check("next", rows[i].name, worker->at[ROLE_NEXT].state, rows[i].next);
+			check("leaving", rows[i].name, worker->at[ROLE_LEAVING].state,
+			      rows[i].leaving);
+			check("whose", rows[i].name, worker->at[ROLE_CURRENT].generation,
+			      rows[i].of_current);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_no_wait_when_nobody_serves),
+		cmocka_unit_test(test_first_start_gives_up_soon),
+		cmocka_unit_test(test_command_is_missing),
+		cmocka_unit_test(test_reload_counts_the_old),
+		cmocka_unit_test(test_new_version_dies_online),
+		cmocka_unit_test(test_watchdog),
+		cmocka_unit_test(test_drained_before_it_ends),
+		cmocka_unit_test(test_reads_first),
+		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_stop_waits_for_the_program),
+		cmocka_unit_test(test_drain_is_not_waited_for_without_end),
+		cmocka_unit_test(test_one_that_is_not_ready_goes_on),
+		cmocka_unit_test(test_take_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

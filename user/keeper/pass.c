@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See pass.h. */
+#include "keeper/pass.h"
+
+#include <assert.h>
+
+struct action *pass_emit(struct pass *pass, enum action_kind kind, uint32_t w,
+			 const struct process *process)
+{
+	struct action *action = &pass->actions[pass->count++];
+
+	assert(pass->count <= pass->max);
+	*action = (struct action){ .kind = kind, .worker = w, .in_us = PLAN_NEVER };
+	if (process) {
+		action->generation = process->generation;
+		action->version = process->version;
+		action->state = process->state;
+		action->was_online = process->was_online;
+	}
+	return action;
+}
+
+bool pass_is_due(struct pass *pass, uint64_t at_us)
+{
+	if (pass->now_us >= at_us)
+		return true;
+	if (at_us < pass->next_us)
+		pass->next_us = at_us;
+	return false;
+}
+
+bool pass_move(struct pass *pass, struct process *process, enum life_event event)
+{
+	int to = lifecycle_next(process->state, event);
+
+	if (to < 0)
+		return false;
+	process->state = to;
+	process->since_us = pass->now_us;
+	return true;
+}
+
+void pass_forget(struct pass *pass, uint32_t w, enum plan_role role)
+{
+	struct process *process = &pass->plan->workers[w].at[role];
+
+	if (pass_move(pass, process, LIFE_END))
+		*process = (struct process){ 0 };
+}
+
+void pass_mark(struct pass *pass, uint32_t w, const struct process *process)
+{
+	pass_emit(pass, ACTION_MARK, w, process);
+}
+
+void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int signal_number,
+		    enum plan_why why)
+{
+	struct action *action;
+
+	if (!pass_move(pass, process, LIFE_TERMINATE))
+		return;
+	process->signal = signal_number;
+	action = pass_emit(pass, ACTION_SIGNAL, w, process);
+	action->signal = signal_number;
+	action->why = why;
+	/* in this order: one that is only said to have been told would be killed in the end */
+	pass_mark(pass, w, process);
+}
+
+void pass_finish(struct pass *pass, enum plan_why why, uint32_t w)
+{
+	struct plan *plan = pass->plan;
+	struct action *action;
+
+	if (plan->operation.verb == PLAN_NO_VERB)
+		return;
+	action = pass_emit(pass, ACTION_FINISH, w, NULL);
+	action->why = why;
+	action->operation = plan->operation;
+	action->old = plan_count_old(plan);
+	plan->operation = (struct operation){ 0 };
+}
+
+void pass_fail(struct pass *pass, enum plan_why why, uint32_t w)
+{
+	pass_finish(pass, why, w);
+	plan_stop_renewing(pass->plan);
+}

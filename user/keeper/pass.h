@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One pass of reconcile.h over the plan: what its two halves share. For them alone. */
+#ifndef PASS_H
+#define PASS_H
+
+#include "keeper/plan.h"
+
+#define PASS_STATUS_FAILED 1 /* of the loop, when the workers are to blame */
+
+struct pass {
+	struct plan *plan;
+	uint64_t now_us;
+	uint64_t next_us;
+	struct action *actions;
+	size_t count, max;
+};
+
+/* Adds an action for a worker and, unless NULL, one of its processes. */
+struct action *pass_emit(struct pass *pass, enum action_kind kind, uint32_t w,
+			 const struct process *process);
+
+/* Has the time come? If not, there is a pass when it does. */
+bool pass_is_due(struct pass *pass, uint64_t at_us);
+
+/* Changes the state as lifecycle.h says; false: the event means nothing in that state. */
+bool pass_move(struct pass *pass, struct process *process, enum life_event event);
+
+/* The place is empty from now on, unless a process runs there. */
+void pass_forget(struct pass *pass, uint32_t w, enum plan_role role);
+
+void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int signal_number,
+		    enum plan_why why);
+void pass_mark(struct pass *pass, uint32_t w, const struct process *process);
+
+/* Ends the operation, if there is one; the first failure of a new process does: no more are tried. */
+void pass_finish(struct pass *pass, enum plan_why why, uint32_t w);
+void pass_fail(struct pass *pass, enum plan_why why, uint32_t w);
+
+/* pass_facts.c: what the facts about a process make of it. */
+void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role);
+
+static inline bool is_wanted(const struct plan *plan, uint32_t w)
+{
+	return !plan->stop && w < plan->wanted;
+}
+
+static inline bool runs(const struct process *process)
+{
+	return lifecycle_runs(process->state);
+}
+
+/* The sockets of a process that goes are its successor's: there is nothing to drain. */
+static inline bool is_handed_on(const struct plan *plan, uint32_t w)
+{
+	return plan->options.hands_on && is_wanted(plan, w);
+}
+
+#endif

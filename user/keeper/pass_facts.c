@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See pass.h: the end of a process, and what the facts about a living one lead to. */
+#include <signal.h>
+
+#include "keeper/pass.h"
+
+static bool is_of_operation(const struct plan *plan, const struct process *process)
+{
+	return plan->operation.verb != PLAN_NO_VERB &&
+	       process->generation >= plan->operation.first_generation;
+}
+
+/* --- the end of a process --- */
+
+static bool nobody_serves(const struct plan *plan)
+{
+	for (uint32_t w = 0; w < plan->used; w++) {
+		for (int role = 0; role < ROLES; role++) {
+			if (plan->workers[w].at[role].state == LIFE_ONLINE)
+				return false;
+		}
+	}
+	return true;
+}
+
+static uint32_t most_failures(const struct plan *plan)
+{
+	uint32_t most = plan->options.max_restarts;
+
+	return plan->ever_online || most < PLAN_FIRST_RESTARTS ? most : PLAN_FIRST_RESTARTS;
+}
+
+/* Doubles with each failure; no wait where nobody else serves and this one had served for long. */
+static uint64_t backoff_us(const struct plan *plan, uint32_t failures, uint64_t lived_us)
+{
+	uint64_t us = PLAN_FIRST_BACKOFF_US;
+
+	if (lived_us > PLAN_STEADY_US && nobody_serves(plan))
+		return 0;
+	for (uint32_t i = 1; i < failures && us < PLAN_MOST_BACKOFF_US; i++)
+		us *= 2;
+	return us < PLAN_MOST_BACKOFF_US ? us : PLAN_MOST_BACKOFF_US;
+}
+
+static void release(struct pass *pass, uint32_t w, enum plan_role role, bool asked, uint64_t in_us)
+{
+	struct action *action =
+		pass_emit(pass, ACTION_RELEASE, w, &pass->plan->workers[w].at[role]);
+
+	action->next = role != ROLE_CURRENT;
+	action->asked = asked;
+	action->in_us = in_us;
+}
+
+/* The program itself can't be started, and never was: there is no use in trying on. */
+static void give_up_at_once(struct pass *pass, int error)
+{
+	if (pass->plan->ever_ran || pass->plan->stop)
+		return;
+	plan_stop(pass->plan, PASS_STATUS_FAILED);
+	pass->plan->end_error = error;
+}
+
+static void give_up(struct pass *pass, uint32_t w)
+{
+	struct process *process = &pass->plan->workers[w].at[ROLE_CURRENT];
+
+	release(pass, w, ROLE_CURRENT, false, PLAN_NEVER);
+	pass_move(pass, process, LIFE_GIVE_UP);
+	/* what waits in its queue is handed on */
+	pass_emit(pass, ACTION_CLOSE, w, NULL);
+	pass_emit(pass, ACTION_TELL, w, NULL)->why = WHY_GAVE_UP;
+	pass_fail(pass, WHY_GAVE_UP, w);
+}
+
+static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t lived_us)
+{
+	struct worker *worker = &pass->plan->workers[w];
+	struct process *process = &worker->at[ROLE_CURRENT];
+	bool is_of_it = !asked && is_of_operation(pass->plan, process);
+	enum plan_why why = process->start_error ? WHY_NO_START : WHY_ENDED;
+	uint64_t in_us;
+
+	pass_move(pass, process, LIFE_RETRY);
+	in_us = asked ? 0 : backoff_us(pass->plan, worker->failures, lived_us);
+	worker->due_us = pass->now_us + in_us;
+	release(pass, w, ROLE_CURRENT, asked, in_us);
+	if (is_of_it)
+		pass_fail(pass, why, w);
+}
+
+static void end_current(struct pass *pass, uint32_t w, bool asked)
+{
+	struct plan *plan = pass->plan;
+	struct worker *worker = &plan->workers[w];
+	struct process *process = &worker->at[ROLE_CURRENT];
+	uint64_t lived_us = pass->now_us - process->started_us;
+
+	if (!is_wanted(plan, w)) {
+		release(pass, w, ROLE_CURRENT, asked, PLAN_NEVER);
+		pass_forget(pass, w, ROLE_CURRENT);
+		return;
+	}
+	if (!asked)
+		worker->failures = lived_us > PLAN_STEADY_US ? 1 : worker->failures + 1;
+	/* its sockets stay open, and nobody serves them for now: what waits there is handed on */
+	if (process->start_error && !nobody_serves(plan))
+		pass_emit(pass, ACTION_CLOSE, w, NULL);
+	else if (plan->options.hands_on && !asked)
+		pass_emit(pass, ACTION_DRAIN, w, process)->why = WHY_ENDED;
+	if (!asked && worker->failures > most_failures(plan) && !runs(&worker->at[ROLE_NEXT]))
+		give_up(pass, w);
+	else
+		retry_later(pass, w, asked, lived_us);
+}
+
+static void end_process(struct pass *pass, uint32_t w, enum plan_role role)
+{
+	struct process *process = &pass->plan->workers[w].at[role];
+	int error = process->start_error;
+	bool asked = pass->plan->stop || role == ROLE_LEAVING ||
+		     (process->state == LIFE_TERMINATING && process->signal != SIGABRT);
+
+	if (role == ROLE_CURRENT) {
+		end_current(pass, w, asked);
+	} else {
+		release(pass, w, role, asked, PLAN_NEVER);
+		pass_forget(pass, w, role);
+		if (role == ROLE_NEXT && is_wanted(pass->plan, w))
+			pass_fail(pass, error ? WHY_NO_START : WHY_ENDED, w);
+	}
+	if (error)
+		give_up_at_once(pass, error);
+}
+
+/* --- one process --- */
+
+static void become_ready(struct pass *pass, uint32_t w, struct process *process)
+{
+	if (!process->executed || (pass->plan->options.wait_ready && !process->said_ready))
+		return;
+	if (pass_move(pass, process, LIFE_IS_READY))
+		pass_mark(pass, w, process);
+}
+
+static void become_online(struct pass *pass, uint32_t w, struct process *process)
+{
+	if (!process->registered || process->said_stopping || !pass_move(pass, process, LIFE_IS_IN))
+		return;
+	pass->plan->ever_online = true;
+	process->pinged_us = pass->now_us;
+	pass_emit(pass, ACTION_ADMIT, w, process);
+	pass_mark(pass, w, process);
+}
+
+/* A current one goes on, as it may be slow; one that was taken over had its time before. */
+static void check_ready_timeout(struct pass *pass, uint32_t w, enum plan_role role)
+{
+	struct process *process = &pass->plan->workers[w].at[role];
+
+	if (process->told ||
+	    !pass_is_due(pass, process->started_us + pass->plan->options.ready_timeout_us))
+		return;
+	process->told = true;
+	pass_emit(pass, ACTION_TELL, w, process)->why = WHY_NOT_READY;
+	if (role == ROLE_NEXT || process->taken_over)
+		pass_terminate(pass, w, process, SIGTERM, WHY_NOT_READY);
+	pass_fail(pass, WHY_NOT_READY, w);
+}
+
+static void check_stopping(struct pass *pass, uint32_t w, struct process *process)
+{
+	if (!process->said_stopping || !pass_move(pass, process, LIFE_LEAVE))
+		return;
+	pass_mark(pass, w, process);
+	pass_emit(pass, ACTION_DRAIN, w, process)->why = WHY_SAID_STOPPING;
+}
+
+static void check_watchdog(struct pass *pass, uint32_t w, struct process *process)
+{
+	uint64_t period_us = pass->plan->options.watchdog_us;
+	bool silent = period_us && process->state != LIFE_STARTING &&
+		      process->state != LIFE_READY &&
+		      pass_is_due(pass, process->pinged_us + period_us);
+
+	if ((!silent && !process->said_hangs) || process->state == LIFE_TERMINATING)
+		return;
+	pass_emit(pass, ACTION_DRAIN, w, process)->why = WHY_NO_PING;
+	pass_terminate(pass, w, process, SIGABRT,
+		       process->said_hangs ? WHY_SAID_HANGS : WHY_NO_PING);
+}
+
+static void note_drained(struct pass *pass, uint32_t w, struct process *process)
+{
+	if (!process->drained || process->drained_us)
+		return;
+	process->drained_us = pass->now_us;
+	/* who waits in its queues is handed on by the kernel */
+	if (pass->plan->options.hands_on)
+		pass_emit(pass, ACTION_CLOSE, w, NULL);
+}
+
+/* Its service can't be changed for so long? Then it ends as it is. */
+static void check_drained(struct pass *pass, uint32_t w, struct process *process)
+{
+	const struct plan_options *options = &pass->plan->options;
+	enum plan_why why = WHY_DRAINED;
+	bool over;
+
+	note_drained(pass, w, process);
+	if (is_handed_on(pass->plan, w)) {
+		over = true;
+	} else if (!process->drained_us) {
+		over = pass_is_due(pass, process->since_us + options->kill_timeout_us);
+	} else if (!options->reads_first) {
+		over = pass_is_due(pass, process->drained_us + PLAN_HANDSHAKES_US);
+	} else {
+		over = process->read_us && pass_is_due(pass, process->read_us + PLAN_ANSWER_US);
+		if (!over && pass_is_due(pass, process->drained_us + options->kill_timeout_us)) {
+			over = true;
+			why = WHY_UNREAD;
+		}
+	}
+	if (over)
+		pass_terminate(pass, w, process, SIGTERM, why);
+}
+
+static void check_kill_timeout(struct pass *pass, uint32_t w, struct process *process)
+{
+	if (process->signal == SIGKILL ||
+	    !pass_is_due(pass, process->since_us + pass->plan->options.kill_timeout_us))
+		return;
+	pass_emit(pass, ACTION_KILL, w, process)->why = WHY_TOO_LONG;
+	process->signal = SIGKILL;
+}
+
+void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
+{
+	struct process *process = &pass->plan->workers[w].at[role];
+
+	if (!runs(process))
+		return;
+	if (process->executed)
+		pass->plan->ever_ran = true;
+	if (process->exited || process->start_error) {
+		end_process(pass, w, role);
+		return;
+	}
+	if (process->state == LIFE_STARTING)
+		become_ready(pass, w, process);
+	if (process->state == LIFE_READY)
+		become_online(pass, w, process);
+	if (process->state == LIFE_STARTING || process->state == LIFE_READY)
+		check_ready_timeout(pass, w, role);
+	if (role == ROLE_CURRENT) {
+		check_stopping(pass, w, process);
+		check_watchdog(pass, w, process);
+	}
+	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING)
+		check_drained(pass, w, process);
+	if (process->state == LIFE_TERMINATING)
+		check_kill_timeout(pass, w, process);
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * See reconcile.h. A pass goes over the workers once. Of each process it first takes the facts in:
+ * what they make of its state says lifecycle.h. Then it compares the worker with what is wanted.
+ */
+#include "keeper/reconcile.h"
+
+#include <signal.h>
+
+#include "keeper/pass.h"
+
+/* --- one worker --- */
+
+static void start(struct pass *pass, uint32_t w, enum plan_role role)
+{
+	struct plan *plan = pass->plan;
+	struct worker *worker = &plan->workers[w];
+	struct process *process = &worker->at[role];
+	struct action *action;
+
+	if (!pass_move(pass, process, LIFE_START))
+		return;
+	*process = (struct process){
+		.generation = ++plan->generation,
+		.state = process->state,
+		.version = worker->version,
+		.since_us = pass->now_us,
+		.started_us = pass->now_us,
+	};
+	worker->in_use = true;
+	action = pass_emit(pass, ACTION_START, w, process);
+	action->next = role == ROLE_NEXT;
+	action->again = worker->failures && role == ROLE_CURRENT;
+}
+
+/* The current process gives its place up, for good. */
+static void leave(struct pass *pass, uint32_t w, enum plan_why why)
+{
+	struct worker *worker = &pass->plan->workers[w];
+	struct process *process = &worker->at[ROLE_LEAVING];
+	struct action *action;
+
+	*process = worker->at[ROLE_CURRENT];
+	worker->at[ROLE_CURRENT] = (struct process){ 0 };
+	if (!pass_move(pass, process, LIFE_LEAVE))
+		return;
+	pass_mark(pass, w, process);
+	action = pass_emit(pass, ACTION_DRAIN, w, process);
+	action->why = why;
+	action->handed_on = is_handed_on(pass->plan, w);
+}
+
+static void step_wanted(struct pass *pass, uint32_t w)
+{
+	struct worker *worker = &pass->plan->workers[w];
+	struct process *current = &worker->at[ROLE_CURRENT], *next = &worker->at[ROLE_NEXT];
+
+	if (next->state == LIFE_ONLINE && !runs(&worker->at[ROLE_LEAVING])) {
+		if (runs(current))
+			leave(pass, w, WHY_RENEWED);
+		*current = *next;
+		*next = (struct process){ 0 };
+		worker->failures = 0;
+	}
+	if (runs(next))
+		return;
+	if (current->state == LIFE_NONE ||
+	    (current->state == LIFE_BACKING_OFF && pass_is_due(pass, worker->due_us)) ||
+	    (current->state == LIFE_FAILED && !worker->failures))
+		start(pass, w, ROLE_CURRENT);
+}
+
+static void step_unwanted(struct pass *pass, uint32_t w)
+{
+	struct worker *worker = &pass->plan->workers[w];
+	struct process *current = &worker->at[ROLE_CURRENT], *next = &worker->at[ROLE_NEXT],
+		       *leaving = &worker->at[ROLE_LEAVING];
+
+	if (runs(next))
+		pass_terminate(pass, w, next, SIGTERM, WHY_UNWANTED);
+	if (runs(current) && !runs(leaving))
+		leave(pass, w, WHY_UNWANTED);
+	else if (!runs(current))
+		pass_forget(pass, w, ROLE_CURRENT);
+	worker->failures = 0;
+	if (!worker->in_use || runs(current) || runs(next) || runs(leaving))
+		return;
+	/* of --listen: who crashed has left them for one that does not come any more */
+	pass_emit(pass, ACTION_CLOSE, w, NULL);
+	pass_emit(pass, ACTION_RETIRE, w, NULL);
+	worker->in_use = false;
+}
+
+static void step_stopping(struct pass *pass, uint32_t w)
+{
+	struct plan *plan = pass->plan;
+	struct worker *worker = &plan->workers[w];
+
+	if (worker->in_use)
+		pass_emit(pass, ACTION_CLOSE, w, NULL);
+	worker->in_use = false;
+	for (int role = 0; role < ROLES; role++) {
+		struct process *process = &worker->at[role];
+
+		if (!runs(process))
+			pass_forget(pass, w, role);
+		else if (plan->unsteered || plan->stop == PLAN_STOPS_AT_ONCE)
+			pass_terminate(pass, w, process, SIGTERM, WHY_STOP);
+		if (runs(process) && plan->stop == PLAN_STOPS_AT_ONCE &&
+		    process->signal != SIGKILL) {
+			pass_emit(pass, ACTION_KILL, w, process)->why = WHY_STOP;
+			process->signal = SIGKILL;
+		}
+	}
+}
+
+static void step_worker(struct pass *pass, uint32_t w)
+{
+	for (int role = 0; role < ROLES; role++)
+		pass_take_facts(pass, w, role);
+	if (pass->plan->stop)
+		step_stopping(pass, w);
+	else if (w < pass->plan->wanted)
+		step_wanted(pass, w);
+	else
+		step_unwanted(pass, w);
+}
+
+/* --- all workers --- */
+
+/* Rolling: one new process at a time, and the next only when this one is online. */
+static void renew(struct pass *pass)
+{
+	struct plan *plan = pass->plan;
+
+	for (uint32_t w = 0; w < plan->wanted; w++) {
+		if (runs(&plan->workers[w].at[ROLE_NEXT]))
+			return;
+	}
+	for (uint32_t w = 0; w < plan->wanted; w++) {
+		struct worker *worker = &plan->workers[w];
+		const struct process *current = &worker->at[ROLE_CURRENT];
+
+		if (!runs(current) || current->state == LIFE_TERMINATING ||
+		    current->version == worker->version || runs(&worker->at[ROLE_LEAVING]))
+			continue;
+		start(pass, w, ROLE_NEXT);
+		return;
+	}
+}
+
+/* Nobody waits for one that was given up, is not ready in time, or says that it stops. */
+static bool is_settled(const struct plan *plan, uint32_t w)
+{
+	const struct worker *worker = &plan->workers[w];
+	const struct process *current = &worker->at[ROLE_CURRENT];
+
+	if (w >= plan->wanted)
+		return !worker->in_use;
+	if (runs(&worker->at[ROLE_NEXT]) || runs(&worker->at[ROLE_LEAVING]))
+		return false;
+	if (current->state == LIFE_FAILED)
+		return worker->failures;
+	return current->version == worker->version &&
+	       (current->state == LIFE_ONLINE || current->state == LIFE_DRAINING || current->told);
+}
+
+/* Returns whether one can't be ended, which an operation would wait for without end. */
+static bool is_stuck(const struct plan *plan, uint32_t w)
+{
+	const struct worker *worker = &plan->workers[w];
+
+	for (int role = 0; role < ROLES; role++) {
+		if (runs(&worker->at[role]) && worker->at[role].unkillable)
+			return true;
+	}
+	return false;
+}
+
+static void finish_when_done(struct pass *pass)
+{
+	const struct plan *plan = pass->plan;
+	bool one = plan->operation.verb == PLAN_RESTART;
+	uint32_t first = one ? plan->operation.worker : 0;
+	uint32_t end = one && first < plan->wanted ? first + 1 : plan->used;
+
+	if (plan->operation.verb == PLAN_NO_VERB)
+		return;
+	for (uint32_t w = first; w < end; w++) {
+		if (is_stuck(plan, w)) {
+			pass_fail(pass, WHY_TOO_LONG, w);
+			return;
+		}
+		if (!is_settled(plan, w))
+			return;
+	}
+	pass_finish(pass, WHY_DONE, 0);
+}
+
+static void stop_when_all_failed(struct pass *pass)
+{
+	struct plan *plan = pass->plan;
+
+	for (uint32_t w = 0; w < plan->used; w++) {
+		const struct worker *worker = &plan->workers[w];
+
+		if (w < plan->wanted && (worker->at[ROLE_CURRENT].state != LIFE_FAILED ||
+					 !worker->failures || runs(&worker->at[ROLE_NEXT])))
+			return;
+	}
+	pass_emit(pass, ACTION_TELL, 0, NULL)->why = WHY_ALL_FAILED;
+	plan_stop(plan, PASS_STATUS_FAILED);
+}
+
+static void end_when_empty(struct pass *pass)
+{
+	const struct plan *plan = pass->plan;
+
+	for (uint32_t w = 0; w < plan->used; w++) {
+		for (int role = 0; role < ROLES; role++) {
+			if (runs(&plan->workers[w].at[role]) &&
+			    !plan->workers[w].at[role].unkillable)
+				return;
+		}
+	}
+	if (plan->unsteered || plan->stop == PLAN_STOPS_AT_ONCE)
+		pass_emit(pass, ACTION_END, 0, NULL);
+}
+
+/* When we were stopped ourselves, it is not the workers that were late. */
+static void forgive_our_own_sleep(struct plan *plan, uint64_t now_us)
+{
+	uint64_t period_us = plan->options.watchdog_us;
+
+	if (!period_us || plan->next_us == PLAN_NEVER || now_us < plan->next_us + period_us)
+		return;
+	for (uint32_t w = 0; w < plan->used; w++)
+		plan->workers[w].at[ROLE_CURRENT].pinged_us = now_us;
+}
+
+static bool has_room(const struct pass *pass)
+{
+	return pass->count + PLAN_LEAST_ACTIONS <= pass->max;
+}
+
+size_t reconcile(struct plan *plan, uint64_t now_us, struct action *actions, size_t max)
+{
+	struct pass pass = {
+		.plan = plan,
+		.now_us = now_us,
+		.next_us = PLAN_NEVER,
+		.actions = actions,
+		.max = max,
+	};
+
+	forgive_our_own_sleep(plan, now_us);
+	for (uint32_t w = 0; w < plan->used && has_room(&pass); w++)
+		step_worker(&pass, w);
+	if (!plan->stop && has_room(&pass)) {
+		renew(&pass);
+		stop_when_all_failed(&pass);
+		finish_when_done(&pass);
+	} else if (plan->stop && has_room(&pass)) {
+		pass_finish(&pass, WHY_STOP, 0);
+		end_when_empty(&pass);
+	}
+	plan->next_us = pass.next_us;
+	return pass.count;
+}
