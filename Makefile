@@ -76,6 +76,7 @@ C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user 
 		tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
 SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
+MAN_PAGES := $(wildcard user/man/*.[1-9])
 
 .PHONY: all deps demo bench bench-full bench-deps test check asan info structure format format-check lint \
 	install uninstall clean help systemdtest test-programs soak vmtest FORCE
@@ -309,7 +310,7 @@ format-check: ## fail where format would change something
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 
 # cppcheck does not know the cleanup attribute, hence no resourceLeak.
-lint: format-check ## format-check, comments, structure, cppcheck, shellcheck, codespell
+lint: format-check ## format-check, comments, structure, cppcheck, shellcheck, manual pages, codespell
 	$(say) COMMENTS 'of at most 100 columns'
 	$(Q)! for file in $(C_FILES); do expand $$file | grep -nE '^ *(/\*| \*)' | \
 		sed -nE "s|^[0-9]+:.{101}.*|$$file:&|p"; done | grep .
@@ -321,10 +322,17 @@ lint: format-check ## format-check, comments, structure, cppcheck, shellcheck, c
 		-D_GNU_SOURCE -Iinclude -Iuser user
 	$(say) SHELL '$(words $(SH_FILES)) scripts'
 	$(Q)shellcheck $(SH_FILES)
+	$(say) MAN '$(words $(MAN_PAGES)) pages'
+	$(Q)mandoc -Tlint $(MAN_PAGES)
+	$(Q)! groff -ww -man -z $(MAN_PAGES) 2>&1 | grep .
 	$(say) SPELL '.'
 	$(Q)codespell --skip './build,./.git,./LICENSE,./bpf/vmlinux.h'
 
 # --- installation -------------------------------------------------------------------------------
+
+# A page goes where its section is; `man lbctl_worker_open` finds the library's.
+MAN_DEST = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+LIB_CALLS = $(shell sed -nE 's/^LBCTL_EXPORT .*(lbctl_[a-z_]+).(const|struct|void).*/\1/p' include/lbctl.h)
 
 # mode:source:destination, used by both directions so that uninstall removes exactly this.
 INSTALLED := 0755:$(B)/lbctl:$(SBINDIR)/lbctl \
@@ -334,7 +342,8 @@ INSTALLED := 0755:$(B)/lbctl:$(SBINDIR)/lbctl \
 	     link:$(SONAME):$(LIBDIR)/liblbctl.so \
 	     0644:include/lbctl.h:$(INCLUDEDIR)/lbctl.h \
 	     0644:$(B)/lbctl.pc:$(LIBDIR)/pkgconfig/lbctl.pc \
-	     0644:user/man/lbctl.8:$(MANDIR)/man8/lbctl.8 \
+	     $(foreach page,$(MAN_PAGES),0644:$(page):$(call MAN_DEST,$(page))) \
+	     $(foreach call,$(LIB_CALLS),link:liblbctl.3:$(MANDIR)/man3/$(call).3) \
 	     0644:user/completion/lbctl.bash:$(COMPLETIONDIR)/lbctl
 
 install: all ## install below DESTDIR and PREFIX (default /usr/local)

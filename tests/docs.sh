@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# docs.sh: holds the man page, the README and the completion against what lbctl says of itself and
+# docs.sh: holds the man pages, the README and the completion against what lbctl says of itself and
 # against its tables. Needs no root. Called by run-unit.sh; reports as a cmocka program does.
 #
 # A test prints what is wrong; one that prints nothing has passed.
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C
 
 program=${LBCTL_BUILD:-build}/lbctl
-man=user/man/lbctl.8
+pages=(user/man/*.[1-9])
 readme=README.md
 pending=''
 
@@ -75,18 +75,23 @@ capabilities() {
 	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/host/caps.h
 }
 
+# A prototype of the library a line, on one line each.
+prototypes() {
+	sed -n 's/^LBCTL_EXPORT //p' include/lbctl.h
+}
+
 packages() {
 	sed -n '/^packages_of/,/^}/p' tools/deps.sh | awk '/^\t\t/ && NF == 2 && $1 !~ /^(echo|exit)$/ { print $1 }' | sort -u
 }
 
-# --- the man page ---
+# --- the man pages ---
 
-# Its source without comments, fonts and escapes; macros stay.
-man_source() {
-	sed -e '/^\.\\"/d' -e 's/\\f[BIRP]//g; s/\\-/-/g; s/\\c$//; s/\\&//g' "$man"
+# Their source without comments, fonts and escapes; macros stay.
+man_source() { # [PAGE...]
+	sed -e '/^\.\\"/d' -e 's/\\f[BIRP]//g; s/\\-/-/g; s/\\c$//; s/\\&//g' "${@:-${pages[@]}}"
 }
 
-# A section, or with a command the part about it.
+# A section, of each page that has it, or with a command the part about it.
 man_section() {
 	man_source | awk -v title="$1" '/^\.SH / { in_it = substr($0, 5) == title } in_it'
 }
@@ -102,12 +107,17 @@ man_words() {
 	man_source | sed 's/^\.[A-Z]* *//' | tr -s '\n\t ' ' '
 }
 
+# The programs in a page, as it shows them.
+man_programs() { # PAGE
+	sed -n '/^\.EX$/,/^\.EE$/ { s/^\.E[XE]$//; s/\\e/\\/g; s/\\(aq/'"'"'/g; s/\\-/-/g; p; }' "$1"
+}
+
 # --- tests ---
 
 # The lists above come out of other files by patterns: an empty list would pass everything.
 test_there_is_something_to_compare() {
 	local list
-	for list in commands policies counters maps settings environment exit_statuses capabilities packages; do
+	for list in commands policies counters maps settings environment exit_statuses capabilities prototypes packages; do
 		[ "$("$list" | wc -l)" -ge 1 ] || echo "no $list found"
 	done
 	[ "$(commands | wc -l)" -ge 15 ] || echo "only $(commands | wc -l) commands found"
@@ -142,7 +152,7 @@ test_man_has_each_common_option() {
 }
 
 test_man_has_no_other_option() {
-	man_source | grep -oE -e '--[a-z][a-z-]*' | sort -u |
+	man_source | sed -E 's/(pkg-config|systemctl|-- node) .*//' | grep -oE -e '--[a-z][a-z-]*' | sort -u |
 		grep -vxF -e --option -e --version \
 			-f <(commands | while read -r command; do all_options_of "$command"; done | tr -d = | sort -u) |
 		sed 's/$/: no such option/'
@@ -191,10 +201,55 @@ test_man_has_each_capability() {
 	capabilities | expect_each_in "$(man_section CAPABILITIES)" '\b%\b'
 }
 
+test_man_has_each_library_call() {
+	diff <(prototypes) <(sed -n '/^\.SH SYNOPSIS/,/^\.fi/ s/^\.BI* \(.*(.*\)/\1/p' user/man/liblbctl.3 |
+		sed 's/" \([a-z_]*\) "/\1/g; s/" \([a-z_]*\) );$/\1);/; s/"//g')
+}
+
+test_man_programs_compile() {
+	[ "$(man_programs user/man/liblbctl.3 | grep -c '^#include <lbctl.h>')" = 2 ] || echo "not two of them"
+	man_programs user/man/liblbctl.3 |
+		"${CC:-cc}" -Wall -Wextra -Werror -Wno-unused-function -Iinclude -fsyntax-only -x c -
+}
+
+# .TH NAME SECTION, as the file is called, and the version.
 test_man_is_of_this_version() {
-	local version
+	local page name version
 	version=$("$program" version | cut -d ' ' -f 2)
-	grep -q "^\.TH LBCTL 8 .* \"lbctl $version\"" "$man" || echo "not of version $version"
+	for page in "${pages[@]}"; do
+		name=$(basename "${page%.*}" | tr '[:lower:]' '[:upper:]')
+		grep -q "^\.TH $name ${page##*.} .* \"lbctl $version\"" <(man_source "$page") ||
+			echo "$page: not of version $version, or another name"
+	done
+}
+
+test_man_pages_refer_to_each_other() {
+	local page other
+	for page in "${pages[@]}"; do
+		for other in "${pages[@]}"; do
+			[ "$other" = "$page" ] || grep -q "^\.BR $(basename "${other%.*}") (${other##*.})" \
+				<(man_source "$page" | sed -n '/^\.SH SEE ALSO/,$p') || echo "$page: no $other"
+		done
+	done
+}
+
+# "lbctl-run (8)" after .BR, and "lbctl(8)" in the help of commands
+test_man_pages_exist() {
+	{
+		man_source | sed -n 's/^\.BR \(lib\)\{0,1\}\(lbctl[a-z-]*\) (\([1-9]\)).*/\1\2.\3/p'
+		commands | while read -r command; do "$program" help "$command"; done |
+			grep -oE 'lbctl[a-z-]*\([1-9]\)' | sed 's/(/./; s/)//'
+	} | sort -u | while read -r page; do
+		[ -e "user/man/$page" ] || echo "$page: no such page"
+	done
+}
+
+test_man_pages_are_installed() {
+	local page
+	for page in "${pages[@]}"; do
+		grep -qF "'/there/usr/share/man/man${page##*.}/$(basename "$page")'" \
+			<(make -s -n uninstall DESTDIR=/there PREFIX=/usr) || echo "$page: not installed"
+	done
 }
 
 # The table of commands: | `attach [OPTIONS] ADDR...` | ...

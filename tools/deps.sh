@@ -69,6 +69,8 @@ packages_of() {
 		cppcheck cppcheck
 		shellcheck shellcheck
 		codespell codespell
+		mandoc mandoc
+		groff-base groff
 	END
 	*)
 		echo "deps.sh: unknown group '$1': build, test, vm, bench or lint" >&2
