@@ -251,7 +251,7 @@ test: ## install what is missing, build, run unit and integration tests (root)
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh -- $(INTEGRATION)
 
-soak: ## some tests with far more load, an hour: what the README says of storms, stops, kills and rescues (root)
+soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (root; vmtests/README.md)
 	$(Q)tools/deps.sh build test
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh
@@ -265,7 +265,7 @@ $(B)/vmtest/guest-exit: vmtests/guest-exit.c $(B)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -static $< -o $@
 
-vmtest: ## run the integration tests on Linux 5.10, 6.1, 6.12 and 7.x in QEMU (root for the packages; README)
+vmtest: ## run the integration tests on Linux 5.10, 6.1, 6.12 and 7.x in QEMU (root for the packages; vmtests/README.md)
 	$(Q)tools/deps.sh build test vm
 	$(Q)$(MAKE) all test-programs $(B)/vmtest/guest-exit
 	$(Q)vmtests/run

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# docs.sh: holds the man pages, the README and the completion against what lbctl says of itself and
+# docs.sh: holds the man pages, the READMEs and the completion against what lbctl says of itself and
 # against its tables. Needs no root. Called by run-unit.sh; reports as a cmocka program does.
 #
-# A test prints what is wrong; one that prints nothing has passed.
 # Names in `pending` are in the tables and not in the docs yet: who documents one takes it out.
 #
 # shellcheck disable=SC2016 # `...` in a pattern is Markdown
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C
+# shellcheck source=tests/shell_tests.sh
+. tests/shell_tests.sh
 
 program=${LBCTL_BUILD:-build}/lbctl
 pages=(user/man/*.[1-9])
-readme=README.md
+readmes=(README.md */README.md tools/*/README.md)
 pending=''
 
 # --- what there is to describe ---
@@ -252,18 +253,37 @@ test_man_pages_are_installed() {
 	done
 }
 
-# The table of commands: | `attach [OPTIONS] ADDR...` | ...
-test_readme_has_each_usage_line() {
-	diff <(commands | without_pending | while read -r command; do usage_of "$command"; done | sort) \
-		<(awk '/^## /{ in_it = $0 == "## Commands" } in_it' "$readme" |
-			sed -n 's/^| `\([^`]*\)`.*/\1/p' | sed 's/\\|/|/g' | sort) |
-		sed -n 's/^</lbctl help says:/p; s/^>/the table says: /p'
+# --- the READMEs ---
+
+# Their text but for the worked examples, which are of what is not there yet (examples.sh follows them).
+readme_text() {
+	awk '/^## /{ skip = /^## How to add / } !skip' "${readmes[@]}"
 }
 
-# Every `lbctl COMMAND ... --option` in it.
+readme_section() { # FILE TITLE
+	awk -v head="## $2" '/^## /{ in_it = $0 == head } in_it' "$1"
+}
+
+# Rows of its first column, without the links around names: | [`name`](link) | ...
+first_column() {
+	sed -n 's/^| \(`[^|]*`\) |.*/\1/p' | grep -o '`[^`]*`' | tr -d '`'
+}
+
+test_readme_is_short() {
+	local lines
+	lines=$(wc -l <README.md)
+	[ "$lines" -le 260 ] || echo "README.md has $lines lines, and 260 are the most"
+}
+
+test_readme_has_each_command() {
+	diff <(commands | without_pending | sort) <(readme_section README.md Commands | grep '^| [a-z]' | grep -o '`[^`]*`' | tr -d '`' | sort) |
+		sed -n 's/^</lbctl has: /p; s/^>/the table has: /p'
+}
+
+# Every `lbctl COMMAND ... --option` in them.
 test_readme_options_exist() {
 	local line command option
-	grep -oE 'lbctl [a-z-]+ [^`#|&;]*--[a-z][a-z-]*[^`#|&;]*' "$readme" | while read -r line; do
+	readme_text | grep -oE 'lbctl [a-z-]+ [^`#|&;]*--[a-z][a-z-]*[^`#|&;]*' | while read -r line; do
 		command=$(cut -d ' ' -f 2 <<<"$line")
 		grep -oE -e '--[a-z][a-z-]*' <<<"$line" | while read -r option; do
 			all_options_of "$command" | tr -d = | grep -qxF -e "$option" || echo "$line: no option $option"
@@ -273,50 +293,100 @@ test_readme_options_exist() {
 
 test_readme_commands_exist() {
 	local command
-	grep -oE '(\$ sudo|sudo|`|\$) (build/)?lbctl [a-z][a-z-]*' "$readme" | awk '{ print $NF }' | sort -u |
+	readme_text | grep -oE '(\$ sudo|sudo|`|\$) (build/)?lbctl [a-z][a-z-]*' | awk '{ print $NF }' | sort -u |
 		while read -r command; do
 			commands | grep -qxF -e "$command" || echo "lbctl $command: no such command"
 		done
 }
 
 test_readme_has_each_policy() {
-	diff <(policies | without_pending | cut -d ' ' -f 1 | sort) \
-		<(awk '/^## /{ in_it = $0 == "## Policies" } in_it' "$readme" | sed -n 's/^| `\([^`]*\)`.*/\1/p' | sort) |
-		sed -n 's/^</lbctl has: /p; s/^>/the table has: /p'
+	local file title
+	while read -r file title; do
+		diff <(policies | without_pending | cut -d ' ' -f 1 | sort) <(readme_section "$file" "$title" | first_column | sort) |
+			sed -n "s|^<|lbctl has, $file has not: |p; s|^>|$file has: |p"
+	done <<-END
+		README.md Policies
+		bpf/README.md Policies in depth
+	END
 }
 
 test_readme_has_each_exit_status() {
-	exit_statuses | expect_each_in "$(grep -i '^exit status:' "$readme")" '\b%\b'
+	exit_statuses | expect_each_in "$(sed -n '/Exit status:/,/^$/p' README.md)" '\b%\b'
 }
 
-test_readme_has_each_capability() {
-	capabilities | sed 's/^CAP_//' | expect_each_in "$(cat "$readme")" '\b%\b'
+test_readme_has_each_manual_page() {
+	local page
+	for page in "${pages[@]}"; do
+		grep -qF "]($page)" README.md || echo "no $page"
+	done
 }
 
 test_readme_has_each_package() {
 	diff <(packages | sort) \
-		<(sed -n '/^| package/,/^$/p' "$readme" | sed -n '3,$s/^| \([^|]*\) |.*/\1/p' | tr -d ' ' | tr , '\n' | sort) |
+		<(sed -n '/^| package/,/^$/p' tools/README.md | sed -n '3,$s/^| \([^|]*\) |.*/\1/p' | tr -d ' ' | tr , '\n' | sort) |
 		sed -n 's/^</deps.sh has: /p; s/^>/the table has: /p'
 }
 
-test_readme_example_compiles() {
-	sed -n '/^```c$/,/^```$/p' "$readme" | grep -v '^```' |
-		"${CC:-cc}" -Wall -Wextra -Werror -Wno-unused-function -Iinclude -fsyntax-only -x c -
+test_readme_has_each_map() {
+	maps | without_pending | expect_each_in "$(readme_section bpf/README.md Maps)" '`%`'
+}
+
+# What is in a folder has a link or stands in code.
+test_readme_has_each_file() {
+	local file text
+	for file in bpf/*.bpf.[ch] tools/*.* tools/*/ tools/examples/*.* user/*/; do
+		text=$(cat "${file%%/*}/README.md")
+		case $file in
+		*README.md) continue ;;
+		tools/examples/?*) text=$(cat tools/examples/README.md) ;;
+		esac
+		file=${file%/}
+		grep -qE "^   [ >]*${file##*/}/|^${file##*/}/|\(${file##*/}\)" <<<"$text" || echo "$file is in no README"
+	done
+}
+
+test_readme_has_each_kernel() {
+	local kernel
+	sed -n "s/^vm_kernels='\(.*\)'/\1/p" vmtests/lib.sh | tr ' ' '\n' | while read -r kernel; do
+		grep -q "^| promise .*| $kernel |" vmtests/README.md || echo "no $kernel"
+	done
 }
 
 test_readme_make_targets_exist() {
 	local target
-	grep -oE '(`|sudo |^)make [a-z-]+' "$readme" | awk '{ print $NF }' | sort -u | while read -r target; do
+	readme_text | grep -oE '(`|sudo |^)make [a-z-]+' | awk '{ print $NF }' | sort -u | while read -r target; do
 		grep -qE "^$target:.*## " Makefile || echo "make $target: no such target"
 	done
 }
 
+# The anchors of a file's headings, as GitHub makes them.
+anchors() {
+	sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed "s/[^a-z0-9 _-]//g; s/ /-/g"
+}
+
 test_readme_links_lead_somewhere() {
-	local path
-	grep -oE '\]\([^)#]*\)' "$readme" | sed 's/^](//; s/)$//' | grep -v '^https\?:' | sort -u | while read -r path; do
-		[ -e "$path" ] || echo "$path: not there"
+	local readme link path anchor
+	for readme in "${readmes[@]}"; do
+		grep -oE '\]\([^)]*\)' "$readme" | sed 's/^](//; s/)$//' | grep -v '^https\?:' | sort -u | while read -r link; do
+			path=${link%%#*} anchor=${link#"$path"}
+			path=$(dirname "$readme")/$path
+			[ -e "$path" ] || echo "$readme: $link: not there"
+			[ "${link%%#*}" ] || path=$readme
+			[ -z "$anchor" ] || anchors "$path" | grep -qxF -e "${anchor#\#}" || echo "$readme: $link: no such heading"
+		done
 	done
 }
+
+# Who looks into a folder finds its README from the first one.
+test_readme_leads_to_each_other() {
+	local readme folder
+	for readme in "${readmes[@]:1}"; do
+		folder=$(dirname "$readme")
+		grep -qE "\]\($folder(/README.md|/)?(#[a-z-]*)?\)" README.md || echo "README.md: no link to $folder"
+	done
+}
+
+# --- the completion ---
 
 # complete WORD...: what bash would offer for the last word
 complete_words() (
@@ -343,22 +413,6 @@ test_completion_offers_values() {
 	diff <(policies | cut -d ' ' -f 1) <(complete_words lbctl attach --policy "")
 	diff <(commands) <(complete_words lbctl help "")
 	diff <(settings | sed 's/$/=/') <(complete_words lbctl set a-name "" 2>&1)
-}
-
-run_tests() {
-	local name problems failed=0
-	for name in $(declare -F | awk '$3 ~ /^test_/ { print $3 }'); do
-		echo "[ RUN      ] $name"
-		problems=$("$name" 2>&1)
-		if [ -z "$problems" ]; then
-			echo "[       OK ] $name"
-		else
-			echo "$problems"
-			echo "[  FAILED  ] $name"
-			failed=$((failed + 1))
-		fi
-	done
-	[ $failed -eq 0 ]
 }
 
 if ! "$program" version >/dev/null; then

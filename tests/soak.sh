@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# soak.sh: tests of `make test` with far more load, those that the README's figures come from; an hour.
+# soak.sh: tests of `make test` with far more load, those that vmtests/README.md names; an hour.
 # As root, after `make all test-programs`; the variables may have other amounts. Called by
 # `make soak`. The last line is "N passed, N failed".
 set -u
