@@ -242,14 +242,14 @@ $(B)/static-server: tests/static-server.c $(B)/flags
 
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server
 
-check: $(UNIT) $(B)/lbctl ## run the unit tests (no root, no network)
-	$(Q)tests/run-unit.sh $(UNIT) tests/docs.sh
+check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker ## run the unit tests (no root, no network)
+	$(Q)tests/run-unit.sh $(UNIT) tests/docs.sh tests/examples.sh
 
 test: ## install what is missing, build, run unit and integration tests (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh -- $(INTEGRATION)
+	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh tests/examples.sh -- $(INTEGRATION)
 
 soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (root; vmtests/README.md)
 	$(Q)tools/deps.sh build test

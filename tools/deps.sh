@@ -46,6 +46,7 @@ packages_of() {
 		jq jq
 		gawk gawk
 		util-linux unshare
+		patch patch
 	END
 	vm) cat <<-END ;;
 		qemu-system-x86 qemu-system-x86_64
