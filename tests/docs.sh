@@ -377,6 +377,16 @@ test_readme_links_lead_somewhere() {
 	done
 }
 
+# `cmd/cmd.c` or `tests/docs.sh`, of this folder or of all
+test_readme_files_exist() {
+	local readme path
+	for readme in "${readmes[@]}"; do
+		grep -oE '`[a-zA-Z0-9_-]+/[a-zA-Z0-9_./-]+\.(c|h|sh|py|js)`' "$readme" | tr -d '`' | sort -u | while read -r path; do
+			[ -e "$path" ] || [ -e "$(dirname "$readme")/$path" ] || echo "$readme: $path: not there"
+		done
+	done
+}
+
 # Who looks into a folder finds its README from the first one.
 test_readme_leads_to_each_other() {
 	local readme folder
