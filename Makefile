@@ -70,6 +70,7 @@ ASAN_LIBS := $(B)/asan/liblbuser.a $(B)/asan/liblbctl.a
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integration/*.c)))
 HARNESS   := $(B)/tests/libharness.a
+HARNESS_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/harness/*.c))
 
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/* tools \
 		tools/bench tools/demo-worker tools/steercost tests tests/integration \
@@ -200,7 +201,7 @@ asan: $(B)/asan/lbctl check ## build lbctl with ASan and UBSan (build/asan/lbctl
 # --- tests --------------------------------------------------------------------------------------
 
 # A test that nobody registered must not compile.
-TEST_CFLAGS := -Werror=unused-function -Itests
+TEST_CFLAGS := -Werror=unused-function -Itests -Itests/integration
 
 $(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(SKELS)
 	$(say) 'CC test' $@
@@ -223,12 +224,7 @@ $(B)/tests/integration/%.o: tests/integration/%.c $(B)/flags | $(SKELS)
 	@mkdir -p $(@D)
 	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
 
-$(B)/tests/harness.o: tests/harness.c $(B)/flags | $(SKELS)
-	$(say) 'CC test' $@
-	@mkdir -p $(@D)
-	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
-
-$(HARNESS): $(addprefix $(B)/tests/,harness.o $(addprefix integration/harness/,runs.o joins.o obey.o obey_books.o datagrams.o benches.o))
+$(HARNESS): $(HARNESS_OBJS)
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # run-integration.sh [UNIT...] -- INTEGRATION...: all tests, as root, one total over both kinds.
 # Called by `make test`. An integration test isolates itself in namespaces of its own. On a slow
-# machine LB_TEST_SCALE=PERCENT makes less load and waits longer by as much (harness.h).
+# machine LB_TEST_SCALE=PERCENT makes less load and waits longer by as much (world.h).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/runner.sh

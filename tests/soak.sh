@@ -25,11 +25,11 @@ soak() {
 }
 
 mkdir -p build/tests
-soak 73_books test_storm LB_TEST_STORM 280000
-soak 77_rescue test_answered_meanwhile LB_TEST_STOPS 40
-soak 66_run_reload test_killed_workers LB_TEST_KILLS 100
+soak connections test_storm LB_TEST_STORM 280000
+soak rescue test_answered_meanwhile LB_TEST_STOPS 40
+soak run_reload test_killed_workers LB_TEST_KILLS 100
 for server in demo nginx node; do
-	soak 77_rescue_soak test_$server LB_TEST_RESCUES 3400
+	soak rescue_soak test_$server LB_TEST_RESCUES 3400
 done
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Joining, both ends: packets; what a socket must be; and the worker's side against keepers that
- * behave in every way. Answers are in test_answer.c, the real keeper in integration/71_join.c.
+ * behave in every way. Answers are in test_answer.c, the real keeper in integration/join.c.
  */
 #include <dirent.h>
 #include <errno.h>

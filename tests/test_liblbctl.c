@@ -2,7 +2,7 @@
 /*
  * liblbctl without lbctl: what is stored into an entry, names, and that every call is harmless
  * where there is nothing to report to. No root, no BPF; real maps are in
- * integration/test_liblbctl_maps.c.
+ * integration/liblbctl_maps.c.
  */
 #include <errno.h>
 #include <fcntl.h>

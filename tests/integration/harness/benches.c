@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See benches.h. */
-#include "benches.h"
+#include "harness/benches.h"
 
 #include <string.h>
+
+#include "harness/commands.h"
+#include "harness/world.h"
 
 #define BENCH_MS 60000
 

@@ -3,8 +3,8 @@
 #ifndef HARNESS_BENCHES_H
 #define HARNESS_BENCHES_H
 
-#include "harness.h"
-
+#include "harness/commands.h"
+#include "harness/world.h"
 /* Runs `lb-bench ARG...`, which must end within a minute. */
 #define bench(output, ...)                                                                         \
 	bench_run(output, (const char *const[]){ __VA_ARGS__ },                                    \

@@ -1,5 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Commands with their output and a deadline. Part of harness.c. */
+/* See commands.h. */
+#include "harness/commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/maps.h"
+#include "harness/pins.h"
+#include "harness/world.h"
 
 void output_free(struct output *output)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See datagrams.h. */
-#include "integration/harness/datagrams.h"
+#include "harness/datagrams.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/commands.h"
+#include "harness/world.h"
 #include "host/sockdiag.h"
 
 #define MOST_BYTES 16384

@@ -6,7 +6,10 @@
 #ifndef HARNESS_DATAGRAMS_H
 #define HARNESS_DATAGRAMS_H
 
-#include "harness.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #define WORKERS 4
 #define PORT 8080

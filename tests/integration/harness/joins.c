@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See joins.h. */
-#include "integration/harness/joins.h"
+#include "harness/joins.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +14,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "harness/commands.h"
+#include "harness/pins.h"
+#include "harness/servers.h"
+#include "harness/world.h"
 #include "host/sockdiag.h"
 #include "send_fds.h"
 

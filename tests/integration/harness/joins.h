@@ -3,7 +3,8 @@
 #ifndef HARNESS_JOINS_H
 #define HARNESS_JOINS_H
 
-#include "integration/harness/runs.h"
+#include "harness/runs.h"
+#include "harness/servers.h"
 #include "lbctl.h"
 
 #define JOINS_SOCKET FILES_DIR "/web.sock"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See obey.h. */
-#include "integration/harness/obey.h"
+#include "harness/obey.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -19,6 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/commands.h"
+#include "harness/kernel.h"
+#include "harness/maps.h"
+#include "harness/world.h"
 #include "host/cgroup.h"
 #include "host/sockdiag.h"
 

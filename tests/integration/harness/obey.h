@@ -7,9 +7,10 @@
 #ifndef HARNESS_OBEY_H
 #define HARNESS_OBEY_H
 
-#include "harness.h"
-
 #include <limits.h>
+#include <sys/types.h>
+
+#include "harness/world.h"
 
 /* As harness_run() and harness_test(). */
 #define obey_run(argv0, tests)                                                                     \

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The books of obey.h's service, held against what sock_diag, /proc and ss say. */
-#include "integration/harness/obey.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "harness/commands.h"
+#include "harness/maps.h"
+#include "harness/obey.h"
+#include "harness/show.h"
+#include "harness/world.h"
 #include "host/group.h"
 
 int64_t live_sum(void)

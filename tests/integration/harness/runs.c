@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See runs.h. */
-#include "integration/harness/runs.h"
+#include "harness/runs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +16,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/load.h"
+#include "harness/pins.h"
+#include "harness/processes.h"
+#include "harness/show.h"
+#include "harness/world.h"
 
 /* Of the outer process, which has no path to it once the mounts are those of the world. */
 static int parent_fd = -1;
@@ -111,22 +118,6 @@ void runs_enter(const char *argv0)
 int runs_begin(void **state)
 {
 	return harness_begin(state);
-}
-
-size_t count_entries(const char *path, bool only_directories)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	size_t n = 0;
-
-	while (dir && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-		    (!only_directories || entry->d_type == DT_DIR))
-			n++;
-	}
-	if (dir)
-		closedir(dir);
-	return n;
 }
 
 int runs_reset(void **state)
@@ -378,40 +369,6 @@ void run_pids(const struct run *run, pid_t *pids, size_t n)
 		assert_string_equal(show.worker[i].state, "up");
 		pids[i] = show.worker[i].pid;
 	}
-}
-
-char process_state(pid_t pid)
-{
-	char path[64], state = 'X';
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 'X';
-	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = 'X';
-	fclose(file);
-	return state;
-}
-
-/* A zombie does not. */
-bool process_lives(pid_t pid)
-{
-	char state = pid > 0 ? process_state(pid) : 'X';
-
-	return state != 'Z' && state != 'X';
-}
-
-bool has_node(void)
-{
-	return !system("node --version >" HARNESS_DIR "/node 2>&1");
-}
-
-void needs_node(void)
-{
-	if (!has_node())
-		skip();
 }
 
 void lbctl_expect(int status, const char *words, ...)

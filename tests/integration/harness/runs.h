@@ -6,8 +6,8 @@
 #ifndef HARNESS_RUNS_H
 #define HARNESS_RUNS_H
 
-#include "harness.h"
-
+#include "harness/load.h"
+#include "harness/world.h"
 /* As harness_run() and harness_test(), in a cgroup v2 tree of the test's own. */
 #define runs_run(argv0, tests)                                                                     \
 	(runs_enter(argv0), cmocka_run_group_tests(tests, runs_begin, runs_check_clean))
@@ -17,9 +17,6 @@ void runs_enter(const char *argv0);
 int runs_begin(void **state);
 int runs_reset(void **state);
 int runs_check_clean(void **state);
-
-/* Entries of a folder; 0 where there is none. */
-size_t count_entries(const char *path, bool only_directories);
 
 #define FILES_DIR "/run/lbctl"	      /* of a run: lock, socket, what else it has to find again */
 #define CGROUPS HARNESS_DIR "/cgroup" /* where cgroup v2 is mounted; the root is the test's own */
@@ -73,14 +70,6 @@ void run_expect_nothing_left(void);
 
 /* The pids of workers 0 .. n - 1, which are up. */
 void run_pids(const struct run *run, pid_t *pids, size_t n);
-bool process_lives(pid_t pid);
-/* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
-char process_state(pid_t pid);
-
-/* needs_node() skips the test, so that it is counted, where there is no Node.js. */
-bool has_node(void);
-void needs_node(void);
-
 /* One command that must end with this status and say these words on either output. */
 void lbctl_expect(int status, const char *words, ...) __attribute__((sentinel));
 

@@ -1,52 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* nginx and demo workers. Part of harness.c. */
+/* See servers.h. */
+#include "harness/servers.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/clients.h"
+#include "harness/processes.h"
+#include "harness/world.h"
 
 #define NGINX_CONF HARNESS_DIR "/nginx.conf"
 #define NGINX_LOG HARNESS_DIR "/access.log"
 #define NGINX_ERRORS HARNESS_DIR "/error.log"
 #define READY_PATH HARNESS_DIR "/ready"
 #define START_MS 10000
-
-/* --- processes --- */
-
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], line[512] = "";
-	const char *name_end;
-	int parent = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	if (fgets(line, sizeof(line), file) && (name_end = strrchr(line, ')')))
-		sscanf(name_end + 1, " %*c %d", &parent);
-	fclose(file);
-	return parent;
-}
-
-size_t processes_children(pid_t parent, pid_t *pids, size_t max)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	size_t n = 0;
-
-	assert_non_null(dir);
-	while ((entry = readdir(dir))) {
-		pid_t pid = atoi(entry->d_name);
-
-		if (pid <= 0 || parent_of(pid) != parent)
-			continue;
-		if (n < max)
-			pids[n] = pid;
-		n++;
-	}
-	closedir(dir);
-	return n;
-}
 
 /* --- nginx --- */
 
@@ -248,4 +224,15 @@ void demo_kill(struct demo *demo, int signal)
 	assert_int_equal(kill(demo->pid, signal), 0);
 	wait_until(waitpid(demo->pid, NULL, WNOHANG) == demo->pid, START_MS);
 	demo->pid = 0;
+}
+
+bool has_node(void)
+{
+	return !system("node --version >" HARNESS_DIR "/node 2>&1");
+}
+
+void needs_node(void)
+{
+	if (!has_node())
+		skip();
 }

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * lbctl where something around it is wrong: a capability or bpffs is missing, pins are of another
+ * version, cut off half-way, or left by an lbctl that was killed.
+ */
+#include "harness/clients.h"
+#include "harness/commands.h"
+#include "harness/maps.h"
+#include "harness/pins.h"
+#include "harness/servers.h"
+#include "harness/world.h"
+
+#include <bpf/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lb_abi.h"
+
+#define WEB HARNESS_PINS "/web"
+
+static struct demo demos[2];
+static struct clients clients;
+
+static int set_up(void **state)
+{
+	(void)state;
+	demo_start_many(demos, 2, ":8080");
+	return 0;
+}
+
+/* `setpriv --bounding-set=-CAPABILITIES lbctl ARG...`: root without them. */
+static void run_without(const char *capabilities, struct output *output, const char *a,
+			const char *b, const char *c)
+{
+	char drop[128];
+	const char *argv[] = { "setpriv", drop, harness_build_path("lbctl"), a, b, c, NULL };
+
+	snprintf(drop, sizeof(drop), "--bounding-set=%s", capabilities);
+	command_run(output, argv, COMMAND_MS);
+}
+
+static void expect_output(const struct output *output, int status, const char *word)
+{
+	if (output->status != status || !strstr(output->err, word))
+		fail_msg("got %d: %s; want %d with \"%s\"", output->status, output->err, status,
+			 word);
+}
+
+/* The missing capability is named, the exit status is 4, nothing was pinned. */
+static void test_missing_capability(void **state)
+{
+	static const struct {
+		const char *drop, *word;
+	} rows[] = {
+		{ "-sys_ptrace", "CAP_SYS_PTRACE" },
+		{ "-bpf,-sys_admin", "CAP_BPF" },
+		{ "-perfmon,-sys_admin", "CAP_PERFMON" },
+	};
+	struct output output;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		run_without(rows[i].drop, &output, "attach", ":8080", NULL);
+		expect_output(&output, 4, rows[i].word);
+		output_free(&output);
+		assert_true(pins_are_gone() || !access(HARNESS_PINS, F_OK));
+	}
+	clients_run(&clients, (struct client_plan){ .connections = 20 });
+}
+
+/* Somebody who may nothing at all: 4 for every command that needs the pins. */
+static void test_nobody(void **state)
+{
+	static const char *const commands[] = { "list", "show", "stats", "detach" };
+
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		const char *argv[] = { "setpriv",
+				       "--reuid=65534",
+				       "--regid=65534",
+				       "--clear-groups",
+				       harness_build_path("lbctl"),
+				       commands[i],
+				       NULL };
+		struct output output;
+
+		command_run(&output, argv, COMMAND_MS);
+		expect_output(&output, 4, commands[i]);
+		output_free(&output);
+	}
+}
+
+/* A container without bpffs and without the right to mount it: says so, exit 4. */
+static void test_no_bpffs(void **state)
+{
+	char command[512];
+	const char *argv[] = { "unshare", "--mount", "sh", "-c", command, NULL };
+	struct output output;
+
+	(void)state;
+	snprintf(command, sizeof(command),
+		 "umount /sys/fs/bpf && exec setpriv --bounding-set=-sys_admin %s attach :8080",
+		 harness_build_path("lbctl"));
+	command_run(&output, argv, COMMAND_MS);
+	expect_output(&output, 4, "/sys/fs/bpf");
+	output_free(&output);
+	snprintf(command, sizeof(command), "umount /sys/fs/bpf && exec %s list",
+		 harness_build_path("lbctl"));
+	command_run(&output, argv, COMMAND_MS);
+	assert_in_range(output.status, 0, 4);
+	output_free(&output);
+}
+
+static void expect_only_detach_helps(int status, const char *word)
+{
+	struct output output;
+
+	lbctl_run(&output, "show", "web", NULL);
+	expect_output(&output, status, word);
+	assert_non_null(strstr(output.err, "lbctl detach web"));
+	output_free(&output);
+	lbctl_run(&output, "list", NULL);
+	assert_int_equal(output.status, 0);
+	assert_non_null(strstr(output.out, "web"));
+	output_free(&output);
+	lbctl_ok("detach", "web", NULL);
+	assert_true(pins_are_gone());
+	wait_until(pinned_objects_are_freed(), 5000);
+	clients_run(&clients, (struct client_plan){ .connections = 20 });
+}
+
+/* Pins of another version: named, with the command that gets out of it; that command works. */
+static void test_another_version(void **state)
+{
+	struct lb_config *config;
+
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	config = map_mmap("web", "lb_config", sizeof(*config));
+	config->abi_version = LB_ABI_VERSION + 1;
+	munmap(config, sizeof(*config));
+	expect_only_detach_helps(1, "version");
+}
+
+/* A directory cut off half-way, at each of its pins in turn. */
+static void test_half_a_directory(void **state)
+{
+	static const char *const pins[] = { "lb_config",	   "lb_workers",
+					    "lb_cookies",	   "lb_stats",
+					    "lb_counters",	   "listener0/lb_sockets",
+					    "listener0/lb_queues", "listener0/lb_steer" };
+	char path[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pins); i++) {
+		lbctl_ok("attach", "--name", "web", ":8080", NULL);
+		snprintf(path, sizeof(path), "%s/%s", WEB, pins[i]);
+		assert_int_equal(unlink(path), 0);
+		expect_only_detach_helps(1, "web");
+	}
+}
+
+/* An empty directory of that name is no service, and does not hinder one. */
+static void test_empty_directory(void **state)
+{
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("detach", "web", NULL);
+	assert_int_equal(mkdir(WEB, 0755), 0);
+	expect_only_detach_helps(1, "web");
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+}
+
+static void copy_pin(const char *from, const char *to)
+{
+	int fd = bpf_obj_get(from);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_obj_pin(fd, to), 0);
+	close(fd);
+}
+
+/* What a killed lbctl was building or taking apart: nobody sees it, the next change removes it. */
+static void test_leftovers(void **state)
+{
+	static const char *const names[] = { "_new-4711", "_gone-4712" };
+	char path[256];
+	char *pins;
+
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), HARNESS_PINS "/%s", names[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+		snprintf(path, sizeof(path), HARNESS_PINS "/%s/lb_stats", names[i]);
+		copy_pin(WEB "/lb_stats", path);
+		snprintf(path, sizeof(path), HARNESS_PINS "/%s/listener0", names[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+		snprintf(path, sizeof(path), HARNESS_PINS "/%s/listener0/lb_steer", names[i]);
+		copy_pin(WEB "/listener0/lb_steer", path);
+	}
+	lbctl_ok("show", NULL);
+	lbctl_ok("detach", "web", NULL);
+	pins = pins_list();
+	assert_null(strstr(pins, "_new"));
+	assert_null(strstr(pins, "_gone"));
+	free(pins);
+	wait_until(pinned_objects_are_freed(), 5000);
+}
+
+/* A copy of the process's listening socket. */
+static int duplicate_listener(pid_t pid)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0), fd, listening = 0;
+	socklen_t len = sizeof(listening);
+
+	assert_true(pidfd >= 0);
+	for (int number = 3; number < 20; number++) {
+		fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
+		if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) &&
+		    listening) {
+			close(pidfd);
+			return fd;
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	fail_msg("pid %d has no listening socket", pid);
+	return -1;
+}
+
+/* Whoever holds a socket can take our program off: show says so, and attach puts it back. */
+static void test_program_taken_away(void **state)
+{
+	json_t *json, *listener;
+	int fd, zero = 0;
+
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	fd = duplicate_listener(demos[0].pid);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof(zero)),
+			 0);
+	close(fd);
+	json = lbctl_json("show", "web", "--json", NULL);
+	listener = json_array_get(json_object_get(json, "listeners"), 0);
+	assert_true(json_is_false(json_object_get(listener, "steering")));
+	json_decref(json);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	json = lbctl_json("show", "web", "--json", NULL);
+	listener = json_array_get(json_object_get(json, "listeners"), 0);
+	assert_true(json_is_true(json_object_get(listener, "steering")));
+	json_decref(json);
+}
+
+#define world_test(function) cmocka_unit_test_setup_teardown(function, set_up, harness_reset)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		world_test(test_missing_capability), world_test(test_nobody),
+		world_test(test_no_bpffs),	     world_test(test_another_version),
+		world_test(test_half_a_directory),   world_test(test_empty_directory),
+		world_test(test_leftovers),	     world_test(test_program_taken_away),
+	};
+
+	(void)argc;
+	return harness_run(argv[0], tests);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See processes.h. */
+#include "harness/processes.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/books.h"
+#include "harness/world.h"
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], line[512] = "";
+	const char *name_end;
+	int parent = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fgets(line, sizeof(line), file) && (name_end = strrchr(line, ')')))
+		sscanf(name_end + 1, " %*c %d", &parent);
+	fclose(file);
+	return parent;
+}
+
+size_t processes_children(pid_t parent, pid_t *pids, size_t max)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	size_t n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		pid_t pid = atoi(entry->d_name);
+
+		if (pid <= 0 || parent_of(pid) != parent)
+			continue;
+		if (n < max)
+			pids[n] = pid;
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+char process_state(pid_t pid)
+{
+	char path[64], state = 'X';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 'X';
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'X';
+	fclose(file);
+	return state;
+}
+
+/* A zombie does not. */
+bool process_lives(pid_t pid)
+{
+	char state = pid > 0 ? process_state(pid) : 'X';
+
+	return state != 'Z' && state != 'X';
+}

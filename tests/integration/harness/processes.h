@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What /proc says of processes. */
+#ifndef HARNESS_PROCESSES_H
+#define HARNESS_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Descendants of this process that live. */
+size_t processes_children(pid_t parent, pid_t *pids, size_t max);
+bool process_lives(pid_t pid);
+/* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
+char process_state(pid_t pid);
+
+#endif

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * lbctl run under wrk, one connection per request, 64 at a time: reload, scale, policies, programs
+ * that no longer start, workers that are killed. The demo worker ends gracefully on SIGTERM.
+ */
+#include "harness/commands.h"
+#include "harness/load.h"
+#include "harness/processes.h"
+#include "harness/runs.h"
+#include "harness/show.h"
+#include "harness/world.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/probe.h"
+
+#define WORKERS 4
+#define URL "http://127.0.0.1:8080/"
+#define NO_MORE HARNESS_DIR "/no-more"
+
+static struct run run;
+static struct show show;
+
+/* Every worker has another process than before; pids are the new ones then. */
+static void expect_all_new(pid_t *pids)
+{
+	pid_t now[WORKERS];
+
+	run_pids(&run, now, WORKERS);
+	for (int i = 0; i < WORKERS; i++) {
+		if (now[i] == pids[i] || process_lives(pids[i]))
+			fail_msg("worker %d: pid %d before and %d now", i, pids[i], now[i]);
+		pids[i] = now[i];
+	}
+}
+
+static void reload_three_times(void)
+{
+	pid_t pids[WORKERS];
+
+	run_pids(&run, pids, WORKERS);
+	for (int i = 0; i < 3; i++) {
+		lbctl_ok("reload", "web", NULL);
+		expect_all_new(pids);
+	}
+}
+
+static void scale_up_and_down(void)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+	} steps[] = { { "8", 8 }, { "2", 2 }, { "4", 4 } };
+	pid_t pids[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		lbctl_ok("scale", "web", steps[i].text, NULL);
+		run_pids(&run, pids, steps[i].n);
+	}
+}
+
+static void switch_policies(void)
+{
+	static const char *const policies[] = { "random", "least-load", "rr" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		lbctl_ok("set-policy", "web", policies[i], NULL);
+		show_read("web", &show);
+		assert_string_equal(show.policy, policies[i]);
+	}
+}
+
+/*
+ * 1. wrk runs: three reloads, scale 4 -> 8 -> 2 -> 4, three policies, a reload with another policy
+ * 2. not one request failed; nothing fell back to the kernel; nothing is left
+ */
+static void change_everything(void)
+{
+	struct wrk wrk;
+	struct job job;
+
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
+	reload_three_times();
+	scale_up_and_down();
+	switch_policies();
+	lbctl_ok("set-policy", "web", "random", NULL);
+	lbctl_ok("reload", "web", NULL);
+	show_read("web", &show);
+	assert_string_equal(show.policy, "random");
+	assert_int_equal(show.fallback, 0);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	print_message("%lu requests\n", wrk.requests);
+	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
+}
+
+static void test_changes_under_load(void **state)
+{
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	change_everything();
+}
+
+static void test_changes_under_load_with_listen(void **state)
+{
+	(void)state;
+	run_start_with_listen(&run, WORKERS, ":8080");
+	change_everything();
+}
+
+/*
+ * 1. wrk is stopped with up to 64 connections open, some of which it has sent nothing on yet; all
+ *    workers are replaced meanwhile
+ * 2. it goes on after 1.5 s: not one request failed
+ */
+static void stop_the_clients(void)
+{
+	struct job traffic, reload;
+	struct output output;
+	struct wrk wrk;
+
+	wrk_start(&traffic, URL, "64", WRK_UNTIL_STOPPED);
+	for (int i = 0; i < 3; i++) {
+		usleep(scaled_ms(100) * 1000);
+		kill(traffic.pid, SIGSTOP);
+		lbctl_start(&reload, "reload", "web", NULL);
+		usleep(scaled_ms(1500) * 1000);
+		kill(traffic.pid, SIGCONT);
+		job_wait(&reload, &output);
+		assert_int_equal(output.status, 0);
+		output_free(&output);
+	}
+	wrk_stop(&traffic);
+	wrk_wait(&traffic, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
+}
+
+static void test_clients_that_hesitate(void **state)
+{
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	stop_the_clients();
+}
+
+static void test_clients_that_hesitate_with_listen(void **state)
+{
+	(void)state;
+	run_start_with_listen(&run, WORKERS, ":8080");
+	stop_the_clients();
+}
+
+/*
+ * 1. wrk runs; from now on the program exits with 3: reload exits with 1 and says so
+ * 2. all old workers serve, no request failed; repaired, a reload works
+ */
+static void fail_to_reload(void)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	struct wrk wrk;
+	struct job job;
+
+	run_pids(&run, before, WORKERS);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
+	file_write(NO_MORE, "");
+	lbctl_expect(1, "exited with status 3", "reload", "web", NULL);
+	lbctl_expect(1, "exited with status 3", "restart", "web", "2", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	show_read("web", &show);
+	assert_int_equal(show.nr_workers, WORKERS);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	unlink(NO_MORE);
+	lbctl_ok("reload", "web", NULL);
+	expect_all_new(before);
+	run_stop(&run);
+}
+
+static void test_reload_that_fails(void **state)
+{
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || exit 3; exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--", "sh", "-c", script, NULL);
+	fail_to_reload();
+}
+
+static void test_reload_that_fails_with_listen(void **state)
+{
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || { sleep .2; exit 3; }; LISTEN_PID=$$ exec %s -q",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--wait-ready", "--listen", ":8080", "--", "sh", "-c",
+		  script, NULL);
+	fail_to_reload();
+}
+
+/* A new version that starts but never gets ready is ended; the old ones go on. */
+static void test_reload_that_is_never_ready(void **state)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || exec sleep 100; exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--ready-timeout", "700", "--", "sh", "-c", script, NULL);
+	run_pids(&run, before, WORKERS);
+	file_write(NO_MORE, "");
+	lbctl_expect(1, "before it was ready", "reload", "web", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	unlink(NO_MORE);
+	run_stop(&run);
+}
+
+/*
+ * 1. worker 4 and up end at once: scale to 5 fails and says so; the four go on
+ * 2. what comes after is not held up by it
+ */
+static void test_scale_that_fails(void **state)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	char script[PATH_MAX + 128];
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ $LBCTL_WORKER -lt 4 ] || exit 3; exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", "sh", "-c", script, NULL);
+	run_pids(&run, before, WORKERS);
+	lbctl_expect(1, "", "scale", "web", "5", NULL);
+	lbctl_ok("scale", "web", "4", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	run_stop(&run);
+}
+
+/* By what lbctl says of each end; fails the test unless it said so `ends` times. */
+static unsigned long accepted_and_lost(unsigned int ends)
+{
+	char *log, *rest, *line, *at;
+	unsigned long lost, sum = 0;
+
+	run_expect_lines(&run, "killed by SIGKILL: ", ends);
+	log = rest = file_read(run.log);
+	while ((line = strsep(&rest, "\n"))) {
+		at = strstr(line, "killed by SIGKILL: ");
+		if (at && sscanf(at, "killed by SIGKILL: %lu accepted connection", &lost) == 1)
+			sum += lost;
+		else if (at)
+			fail_msg("nothing is said of connections: %s", line);
+	}
+	free(log);
+	return sum;
+}
+
+/*
+ * 1. wrk runs; one worker after the other is killed with -9, LB_TEST_KILLS (environment) in all
+ * 2. what fails is at most what lbctl says they had accepted: nothing that waited; all are up again
+ * Where nothing can be moved what was in a handshake is lost as well: its share of the clients.
+ */
+static void kill_each(void)
+{
+	const unsigned int in_handshakes = probe_features()->migrate ? 0 : 64 / WORKERS;
+	int kills = load_asked("LB_TEST_KILLS", WORKERS);
+	unsigned long lost;
+	pid_t pids[WORKERS];
+	struct wrk wrk;
+	struct job job;
+
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
+	for (int i = 0; i < kills; i++) {
+		run_pids(&run, pids, WORKERS);
+		kill(pids[i % WORKERS], SIGKILL);
+		wait_until(!process_lives(pids[i % WORKERS]), RUN_MS);
+	}
+	run_pids(&run, pids, WORKERS);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	lost = accepted_and_lost(kills);
+	print_message("%lu requests, %lu failed, %lu were accepted by who was killed\n",
+		      wrk.requests, wrk.socket_errors, lost);
+	assert_int_equal(wrk.bad_answers, 0);
+	/*
+	 * The last segment of a handshake may find its listener open, and closed when the
+	 * connection is to be queued: the kernel resets it (tcp_check_req(),
+	 * inet_csk_complete_hashdance(), inet_child_forget()). In 72 kills with tcp:tcp_send_reset
+	 * traced there were two of these, and two more failures than told.
+	 */
+	assert_in_range(wrk.socket_errors, 0, lost + kills * (1 + in_handshakes));
+	run_stop(&run);
+}
+
+static void test_killed_workers(void **state)
+{
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	kill_each();
+}
+
+static void test_killed_workers_with_listen(void **state)
+{
+	(void)state;
+	run_start_with_listen(&run, WORKERS, ":8080");
+	kill_each();
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		runs_test(test_changes_under_load),
+		runs_test(test_changes_under_load_with_listen),
+		runs_test(test_clients_that_hesitate),
+		runs_test(test_clients_that_hesitate_with_listen),
+		runs_test(test_reload_that_fails),
+		runs_test(test_reload_that_fails_with_listen),
+		runs_test(test_reload_that_is_never_ready),
+		runs_test(test_scale_that_fails),
+		runs_test(test_killed_workers),
+		runs_test(test_killed_workers_with_listen),
+	};
+
+	(void)argc;
+	return runs_run(argv[0], tests);
+}

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * lbctl run for servers of UDP that know nothing of each other: they share a port, their other
+ * sockets are left alone, and what came to one that is to end is read first.
+ */
+#include "harness/books.h"
+#include "harness/clients.h"
+#include "harness/commands.h"
+#include "harness/datagrams.h"
+#include "harness/maps.h"
+#include "harness/processes.h"
+#include "harness/runs.h"
+#include "harness/show.h"
+#include "harness/world.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SERVER HARNESS_DIR "/udp_server.py"
+#define EACH 25
+#define SLOW_MS "60000" /* for Python to start on a machine that is emulated and busy */
+
+static struct run run;
+static struct show show;
+
+/*
+ * Answers "PID DATA", after as many seconds as its first argument says; the second is its address.
+ * To "second" it binds its port once more, to "options" it says what its other sockets have got.
+ */
+static const char server[] =
+	"import os, socket, sys, time\n"
+	"family = socket.AF_INET6 if ':' in sys.argv[2] else socket.AF_INET\n"
+	"def bound(family, address):\n"
+	"    s = socket.socket(family, socket.SOCK_DGRAM)\n"
+	"    if 'reuseaddr' in sys.argv:\n"
+	"        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+	"    s.bind(address)\n"
+	"    return s\n"
+	"s = bound(family, (sys.argv[2], 8080))\n"
+	"client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+	"client.bind(('127.0.0.1', 0))\n"
+	"client.connect(('127.0.0.1', 9))\n"
+	"own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+	"own.bind(('127.0.0.1', 10000 + os.getpid() % 10000))\n"
+	"page = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+	"if 'offset' in sys.argv:\n"
+	"    page.bind(('127.0.0.1', 9100))\n"
+	"second = None\n"
+	"while True:\n"
+	"    data, peer = s.recvfrom(2000)\n"
+	"    time.sleep(float(sys.argv[1]))\n"
+	"    if data == b'second':\n"
+	"        second = bound(family, (sys.argv[2], 8080))\n"
+	"    if data == b'connect':\n"
+	"        second.connect(peer)\n"
+	"    if data == b'options':\n"
+	"        data = b'%d %d %d' % (*(x.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)\n"
+	"                               for x in (client, own)), page.getsockname()[1])\n"
+	"    s.sendto(b'%d ' % os.getpid() + data, peer)\n";
+
+/* n workers that take `work` seconds for a datagram. Before 6.1 they help a little. */
+static void start(const char *n, const char *work, const char *address)
+{
+	file_write(SERVER, server);
+	run_start(&run, "dns", "-n", n, "--port", "udp/8080", "--kill-timeout", "20000",
+		  "--ready-timeout", SLOW_MS, "--", "python3", SERVER, work, address,
+		  probe_features()->share ? NULL : "reuseaddr", NULL);
+	run_expect_up(&run, atoi(n));
+	stalls_forgive();
+}
+
+/* Who answers, and what; 0 = nobody. */
+static pid_t ask_for(const char *text, bool v6, char answer[64])
+{
+	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), at = 0, pid = 0;
+	struct pollfd ready = { fd, POLLIN, 0 };
+	char got[128] = "";
+
+	udp_say_text(fd, v6, text);
+	if (poll(&ready, 1, scaled_ms(ANSWER_MS)) == 1 && recv(fd, got, sizeof(got) - 1, 0) > 0)
+		sscanf(got, "%d %n", &pid, &at);
+	close(fd);
+	snprintf(answer, 64, "%.63s", got + at);
+	return pid;
+}
+
+static pid_t ask(bool v6)
+{
+	char answer[64];
+
+	return ask_for("x", v6, answer);
+}
+
+/* Exact to the datagram, by what they answer and by the books; pids[] are the workers'. */
+static void expect_even(const pid_t *pids, unsigned int n, bool v6)
+{
+	unsigned int got[LB_MAX_WORKERS] = { 0 };
+
+	stalls_forgive();
+	show_read("dns", &show);
+	for (unsigned int i = 0; i < n; i++)
+		got[i] = show.worker[i].selected;
+	for (unsigned int i = 0; i < n * EACH; i++) {
+		pid_t pid = ask(v6);
+		unsigned int who = 0;
+
+		while (who < n && pids[who] != pid)
+			who++;
+		if (who == n) {
+			run_show_log(&run);
+			fail_msg("pid %d answered", pid);
+		}
+		got[who]++;
+	}
+	show_read("dns", &show);
+	assert_int_equal(show.nr_workers, n);
+	for (unsigned int i = 0; i < n; i++) {
+		assert_int_equal(show.worker[i].pid, pids[i]);
+		assert_int_equal(show.worker[i].selected, got[i]);
+	}
+	assert_int_equal(show.fallback, 0);
+}
+
+/* --- sharing --- */
+
+static void share(const char *address, const char *listening, bool v6)
+{
+	struct books before;
+	pid_t pids[WORKERS];
+
+	start("4", "0", address);
+	run_expect_lines(&run, listening, WORKERS);
+	run_expect_lines(&run, "is online", WORKERS);
+	run_pids(&run, pids, WORKERS);
+	books_read("dns", &before);
+	expect_even(pids, WORKERS, false);
+	books_expect("dns", &before, .cursor = 100, .selected = { EACH, EACH, EACH, EACH });
+	if (v6)
+		expect_even(pids, WORKERS, true);
+	run_stop(&run);
+}
+
+/* Four programs that do not set SO_REUSEPORT bind one port: exact to the datagram. */
+static void test_share_a_port(void **state)
+{
+	(void)state;
+	needs(share);
+	share("0.0.0.0", " listening on udp/0.0.0.0:8080", false);
+	share("::", " listening on udp/[::]:8080", true);
+}
+
+static bool says(pid_t pid, const char *what)
+{
+	char answer[64];
+
+	for (int i = 0; i < WORKERS; i++) {
+		if (ask_for("options", false, answer) == pid)
+			return !strcmp(answer, what);
+	}
+	return false;
+}
+
+/*
+ * 1. a client's sockets and a port that --port does not name have no SO_REUSEPORT; --offset-port
+ *    gives each worker a port of its own
+ * 2. a second socket on the service's port, to be connected to a client, takes no slot and, as long
+ *    as it is not, no datagram
+ */
+static void test_other_sockets(void **state)
+{
+	char answer[64], want[64];
+	pid_t pids[WORKERS + 1];
+
+	(void)state;
+	needs(share);
+	file_write(SERVER, server);
+	run_start(&run, "dns", "-n", "4", "--port", "udp/8080", "--offset-port", "udp/9100", "--",
+		  "python3", SERVER, "0", "0.0.0.0", "offset", NULL);
+	run_pids(&run, pids, WORKERS);
+	for (int i = 0; i < WORKERS; i++) {
+		snprintf(want, sizeof(want), "0 0 %d", 9100 + i);
+		assert_true(says(pids[i], want));
+	}
+	for (int i = 0; i < WORKERS; i++)
+		assert_true(ask_for("second", false, answer) > 0);
+	assert_int_equal(udp_unconnected(), 2 * WORKERS);
+	/* what the keeper can't do without a look at all sockets */
+	lbctl_ok("scale", "dns", "5", NULL);
+	run_pids(&run, pids, WORKERS + 1);
+	expect_even(pids, WORKERS + 1, false);
+	for (int i = 0; i < WORKERS; i++)
+		ask_for("connect", false, answer);
+	run_stop(&run);
+}
+
+/* A port that --port does not name is not shared, and the user is told how it would be. */
+static void test_port_that_is_not_named(void **state)
+{
+	char ready_ms[16];
+
+	(void)state;
+	/* by then Python must have bound it */
+	snprintf(ready_ms, sizeof(ready_ms), "%u", (unsigned int)scaled_ms(6000));
+	file_write(SERVER, server);
+	run_start(&run, "dns", "-n", "2", "--ready-timeout", ready_ms, "--", "python3", SERVER, "0",
+		  "0.0.0.0", NULL);
+	wait_until(run_lines(&run, "; --port udp/8080 shares the UDP port that it has"), RUN_MS);
+	wait_until(run_lines(&run, "port udp/8080 is not shared, so one worker can have it"),
+		   RUN_MS);
+	run_stop(&run);
+}
+
+static void test_bad_ports(void **state)
+{
+	static const char *const bad[] = { "udp/0",   "udp/70000", "udp/", "udp/x",
+					   "udp/:53", "8080/udp",  "udp",  "53,udp/-1" };
+	static const char *const bad_addr[] = { "udp/:0", "udp/:70000", "udp/", ":53/udp" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		lbctl_expect(2, "not a port; a port is 1 to 65535, of UDP udp/1", "run", "--port",
+			     bad[i], "--", "true", NULL);
+		lbctl_expect(2, "not a port", "run", "--offset-port", bad[i], "--", "true", NULL);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad_addr); i++)
+		lbctl_expect(2, "--listen", "run", "--listen", bad_addr[i], "--", "true", NULL);
+	lbctl_expect(2, "at most 8 ports", "run", "--port", "udp/1,udp/2,udp/3,udp/4,udp/5",
+		     "--port", "udp/6,udp/7,udp/8,udp/9", "--", "true", NULL);
+	run_expect_nothing_left();
+}
+
+/* --- a stream of datagrams --- */
+
+/*
+ * Workers that know nothing of SIGTERM, under a stream: reload twice, restart one, 4 -> 8 -> 2:
+ * every datagram is answered, and it is even after each change.
+ */
+static void test_changes_under_a_stream(void **state)
+{
+	struct udp_stream *stream;
+	pid_t pids[8];
+
+	(void)state;
+	start("4", "0.002", "0.0.0.0");
+	stream = udp_stream_start();
+	lbctl_ok("reload", "dns", NULL);
+	lbctl_ok("reload", "dns", NULL);
+	lbctl_ok("restart", "dns", "2", NULL);
+	lbctl_ok("scale", "dns", "8", NULL);
+	run_pids(&run, pids, 8);
+	lbctl_ok("scale", "dns", "2", NULL);
+	assert_int_equal(udp_stream_stop(stream), 0);
+	run_pids(&run, pids, 2);
+	expect_even(pids, 2, false);
+	run_expect_lines(&run, "did not read", 0);
+	run_stop(&run);
+}
+
+/* A worker is killed: what it had not answered is lost; its successor takes part again. */
+static void test_killed_worker(void **state)
+{
+	struct udp_stream *stream;
+	unsigned int lost;
+	pid_t pids[WORKERS], killed;
+
+	(void)state;
+	start("4", "0.002", "0.0.0.0");
+	run_pids(&run, pids, WORKERS);
+	stream = udp_stream_start();
+	killed = pids[1];
+	kill(killed, SIGKILL);
+	wait_until(!process_lives(killed), RUN_MS);
+	run_expect_lines(&run, "killed by SIGKILL", 1);
+	run_pids(&run, pids, WORKERS);
+	lost = udp_stream_stop(stream);
+	/* one every 4 ms, 2 ms of work: few wait at one of four, but a busy machine may stop it */
+	assert_in_range(lost, 0, 50);
+	assert_int_not_equal(pids[1], killed);
+	expect_even(pids, WORKERS, false);
+	run_stop(&run);
+}
+
+/* --- what is unread --- */
+
+static unsigned int unread(const char *text, unsigned int n)
+{
+	unsigned int answered = 0;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pollfd ready = { fd, POLLIN, 0 };
+	char got[64];
+
+	for (unsigned int i = 0; i < n; i++)
+		udp_say_text(fd, false, "x");
+	lbctl_ok("restart", "dns", text, NULL);
+	while (answered < n && poll(&ready, 1, scaled_ms(ANSWER_MS)) == 1)
+		answered += recv(fd, got, sizeof(got), 0) > 0;
+	close(fd);
+	return n - answered;
+}
+
+/* A worker that is replaced with a second's work in its socket does it first. */
+static void test_read_before_the_end(void **state)
+{
+	(void)state;
+	start("2", "0.02", "0.0.0.0");
+	assert_int_equal(unread("1", 100), 0);
+	run_expect_lines(&run, "did not read", 0);
+	run_stop(&run);
+}
+
+/* One that reads no more is waited for as long as --kill-timeout says, and that is told. */
+static void test_never_read(void **state)
+{
+	pid_t pids[2];
+
+	(void)state;
+	file_write(SERVER, server);
+	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--kill-timeout", "700",
+		  "--ready-timeout", SLOW_MS, "--", "python3", SERVER, "0", "0.0.0.0",
+		  probe_features()->share ? NULL : "reuseaddr", NULL);
+	run_pids(&run, pids, 2);
+	stalls_forgive();
+	kill(pids[1], SIGSTOP);
+	wait_until(process_state(pids[1]) == 'T', 5000);
+	assert_in_range(unread("1", 20), 10, 10);
+	run_expect_lines(&run, "bytes within 700 ms: SIGTERM, and they are lost", 1);
+	run_stop(&run);
+}
+
+/*
+ * Sockets of --listen outlive their process: a worker is killed, and its successor answers what is
+ * unread; so with a reload.
+ */
+static void test_listen_keeps_the_queue(void **state)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), answered = 0;
+	struct pollfd ready = { fd, POLLIN, 0 };
+	pid_t pids[2], killed;
+	char got[64];
+
+	(void)state;
+	file_write(SERVER, "import os, socket\n"
+			   "s = socket.socket(fileno=3)\n"
+			   "while True:\n"
+			   "    data, peer = s.recvfrom(2000)\n"
+			   "    s.sendto(b'%d ' % os.getpid() + data, peer)\n");
+	run_start(&run, "dns", "-n", "2", "--listen", "udp/127.0.0.1:8080", "--", "python3", SERVER,
+		  NULL);
+	run_expect_lines(&run, "is online", 2);
+	run_pids(&run, pids, 2);
+	expect_even(pids, 2, false);
+	killed = pids[1];
+	kill(killed, SIGSTOP);
+	wait_until(process_state(killed) == 'T', 5000);
+	for (int i = 0; i < 20; i++)
+		udp_say_text(fd, false, "x");
+	kill(killed, SIGKILL);
+	while (answered < 20 && poll(&ready, 1, scaled_ms(ANSWER_MS)) == 1)
+		answered += recv(fd, got, sizeof(got), 0) > 0;
+	close(fd);
+	assert_int_equal(answered, 20);
+	wait_until(!process_lives(killed), RUN_MS);
+	lbctl_ok("reload", "dns", NULL);
+	run_pids(&run, pids, 2);
+	expect_even(pids, 2, false);
+	run_kill(&run);
+	run_start_again(&run);
+	run_expect_lines(&run, "2 living workers found", 1);
+	expect_even(pids, 2, false);
+	run_stop(&run);
+}
+
+/* --- with all the rest --- */
+
+/* lbctl is killed: steering goes on, and the next one finds them, reloads and scales. */
+static void test_next_keeper(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	start("2", "0", "0.0.0.0");
+	run_pids(&run, pids, 2);
+	run_kill(&run);
+	expect_even(pids, 2, false);
+	run_start_again(&run);
+	run_expect_lines(&run, "2 living workers found", 1);
+	expect_even(pids, 2, false);
+	lbctl_ok("reload", "dns", NULL);
+	lbctl_ok("scale", "dns", "4", NULL);
+	run_pids(&run, pids, WORKERS);
+	expect_even(pids, WORKERS, false);
+	run_stop(&run);
+}
+
+/* Policies and settings as with attach: a client's address, a flow, a drained worker. */
+static void test_policies(void **state)
+{
+	pid_t pids[WORKERS], first;
+
+	(void)state;
+	start("4", "0", "0.0.0.0");
+	run_pids(&run, pids, WORKERS);
+	lbctl_ok("drain", "dns", "3", "--wait", "5", NULL);
+	for (int i = 0; i < 12; i++)
+		assert_int_not_equal(ask(false), pids[3]);
+	lbctl_ok("resume", "dns", "3", NULL);
+	lbctl_ok("set-policy", "dns", "hash", NULL);
+	first = ask(false);
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(ask(false), first);
+	lbctl_ok("set-policy", "dns", "rr", NULL);
+	expect_even(pids, WORKERS, false);
+	run_stop(&run);
+}
+
+static const char both_server[] =
+	"import os, socket, sys, threading, time\n"
+	"t = socket.socket()\n"
+	"if 'reuseport' in sys.argv:\n"
+	"    t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
+	"t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+	"t.bind(('', 8080))\n"
+	"t.listen(100)\n"
+	"u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+	"u.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+	"time.sleep(1)\n"
+	"u.bind(('', 8080))\n"
+	"def datagrams():\n"
+	"    while True:\n"
+	"        data, peer = u.recvfrom(2000)\n"
+	"        u.sendto(b'%d ' % os.getpid() + data, peer)\n"
+	"threading.Thread(target=datagrams).start()\n"
+	"while True:\n"
+	"    c = t.accept()[0]\n"
+	"    c.recv(1000)\n"
+	"    c.send(b'HTTP/1.0 200 OK\\r\\nX-Worker: %d\\r\\n\\r\\n' % os.getpid())\n"
+	"    c.close()\n";
+
+/*
+ * TCP and UDP: one slot a worker, one turn for both. A worker is online when it has both, so that a
+ * reload loses neither a connection nor a datagram.
+ */
+static void test_with_tcp(void **state)
+{
+	static struct clients clients;
+	struct udp_stream *stream;
+	pid_t pids[2];
+
+	(void)state;
+	file_write(SERVER, both_server);
+	run_start(&run, "dns", "-n", "2", "--port", "8080", "--port", "udp/8080", "--ready-timeout",
+		  SLOW_MS, "--", "python3", SERVER, NULL);
+	run_expect_lines(&run, "is online", 2);
+	run_expect_lines(&run, " listening on 0.0.0.0:8080", 2);
+	run_expect_lines(&run, " listening on udp/0.0.0.0:8080", 2);
+	run_pids(&run, pids, 2);
+	expect_even(pids, 2, false);
+	clients_run(&clients, (struct client_plan){ .connections = 2 * EACH });
+	assert_int_equal(clients_of(&clients, pids[0]), EACH);
+	show_read("dns", &show);
+	assert_int_equal(show.nr_listeners, 2);
+	assert_int_equal(show.worker[0].selected, 2 * EACH);
+	assert_int_equal(show.worker[1].selected, 2 * EACH);
+	stream = udp_stream_start();
+	lbctl_ok("reload", "dns", NULL);
+	assert_int_equal(udp_stream_stop(stream), 0);
+	run_pids(&run, pids, 2);
+	expect_even(pids, 2, false);
+	run_stop(&run);
+}
+
+/* A program shares the port of TCP by itself: without --port 8080 that is not the service's. */
+static void test_without_tcp(void **state)
+{
+	(void)state;
+	file_write(SERVER, both_server);
+	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--", "python3", SERVER,
+		  "reuseport", NULL);
+	run_expect_up(&run, 2);
+	show_read("dns", &show);
+	assert_int_equal(show.nr_listeners, 1);
+	run_expect_lines(&run, " listening on udp/0.0.0.0:8080", 2);
+	run_stop(&run);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		runs_test(test_share_a_port),
+		runs_test(test_other_sockets),
+		runs_test(test_port_that_is_not_named),
+		runs_test(test_bad_ports),
+		runs_test(test_changes_under_a_stream),
+		runs_test(test_killed_worker),
+		runs_test(test_read_before_the_end),
+		runs_test(test_never_read),
+		runs_test(test_listen_keeps_the_queue),
+		runs_test(test_next_keeper),
+		runs_test(test_policies),
+		runs_test(test_with_tcp),
+		runs_test(test_without_tcp),
+	};
+
+	(void)argc;
+	return runs_run(argv[0], tests);
+}
