@@ -69,6 +69,8 @@ TOOLS     := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/*.c))
 ASAN_LIBS := $(B)/asan/liblbuser.a $(B)/asan/liblbctl.a
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integration/*.c)))
+# Those that take long are run by `make test-full`.
+FULL      := $(shell sed -nE 's/\#.*//; s|^(\S+)\s.*full.*|$(B)/tests/\1|p' tests/order.txt)
 HARNESS   := $(B)/tests/libharness.a
 HARNESS_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/harness/*.c))
 
@@ -79,7 +81,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
-.PHONY: all deps demo bench bench-full bench-deps test check asan info structure format format-check lint \
+.PHONY: all deps demo bench bench-full bench-deps test test-full check asan info structure format format-check lint \
 	install uninstall clean help systemdtest test-programs soak vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -200,6 +202,10 @@ asan: $(B)/asan/lbctl check ## build lbctl with ASan and UBSan (build/asan/lbctl
 
 # --- tests --------------------------------------------------------------------------------------
 
+# How many test binaries run at a time; empty = as many as there are CPUs.
+JOBS ?=
+RUN_TESTS = tests/run.sh $(JOBS:%=-j %)
+
 # A test that nobody registered must not compile.
 TEST_CFLAGS := -Werror=unused-function -Itests -Itests/integration
 
@@ -239,13 +245,19 @@ $(B)/static-server: tests/static-server.c $(B)/flags
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server
 
 check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker ## run the unit tests (no root, no network)
-	$(Q)tests/run-unit.sh $(UNIT) tests/docs.sh tests/examples.sh
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh
 
-test: ## install what is missing, build, run unit and integration tests (root)
+test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)tests/run-integration.sh $(UNIT) tests/docs.sh tests/examples.sh -- $(INTEGRATION)
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh $(filter-out $(FULL),$(INTEGRATION))
+
+test-full: ## the tests that take long, which make test leaves out (root)
+	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
+	$(Q)$(MAKE) deps
+	$(Q)$(MAKE) all test-programs
+	$(Q)LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} $(RUN_TESTS) $(FULL)
 
 soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (root; vmtests/README.md)
 	$(Q)tools/deps.sh build test

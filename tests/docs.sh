@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # docs.sh: holds the man pages, the READMEs and the completion against what lbctl says of itself and
-# against its tables. Needs no root. Called by run-unit.sh; reports as a cmocka program does.
+# against its tables. Needs no root. Called by run.sh; reports as a cmocka program does.
 #
 # Names in `pending` are in the tables and not in the docs yet: who documents one takes it out.
 #

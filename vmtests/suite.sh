@@ -10,7 +10,8 @@ log=${LB_TEST_LOG:-build/tests/log}
 # a guest's firmware leaves its first line unfinished
 printf '\nvmtest: kernel %s\n' "$(uname -r)"
 build/lbctl doctor | sed -En 's/^(no|warn|FAIL) +/vmtest: lacks /p'
-tests/run-integration.sh -- "$@"
+# one at a time: an emulated machine has little to spare
+tests/run.sh -j 1 "$@"
 status=$?
 for what in skipped failed totals; do
 	sed "s/^/vmtest: $what /" "$log/$what"

@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# run.sh [-j N] BINARY...: runs test binaries, N at a time (default: as many as there are CPUs), and
+# counts their cmocka results. Integration tests isolate themselves in namespaces of their own, so
+# files do not meet; order.txt says which start first and which run alone, after all others. Owns the
+# totals and the folder of the logs, build/tests/log unless LB_TEST_LOG names another.
+#
+# A test that started and reported nothing (crash, sanitizer, timeout) is a failure, and so is a
+# binary that ends badly although each of its tests passed. A binary without cmocka output counts
+# as one test: exit status 0 passed, 77 skipped, else failed. On a slow machine LB_TEST_SCALE=PERCENT
+# makes less load and waits longer by as much (world.h). Exit status: 0 none failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+log_dir=${LB_TEST_LOG:-build/tests/log}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-print_legend=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+jobs=$(nproc)
+timeout_sec=$((300 * 100 / ${LB_TEST_SCALE:-100}))
+passed=0
+failed=0
+skipped=0
+declare -A marks=() path_of=() start_of=()
+
+name_of() {
+	echo "${1##*/tests/}"
+}
+
+log_of() {
+	local name
+	name=$(name_of "$1")
+	echo "$log_dir/${name//\//-}.log"
+}
+
+# --- what a binary printed ----------------------------------------------------------------------
+
+# Prints "verdict name" per test of the log on standard input; $1 is the binary's exit status.
+tests_of_log() {
+	awk -v status="$1" '
+	function verdict(word) { print word, current; current = ""; if (word == "failed") bad++ }
+	/\[ RUN      \] / {
+		if (current != "") verdict("failed")
+		current = $0; sub(/.*\[ RUN      \] /, "", current); ran++
+		next
+	}
+	current != "" && index($0, "[       OK ] " current) { verdict("passed"); next }
+	current != "" && index($0, "[  SKIPPED ] " current) { verdict("skipped"); next }
+	current != "" && (index($0, "[  FAILED  ] " current) || index($0, "[  ERROR   ] " current)) { verdict("failed"); next }
+	END {
+		if (current != "") verdict("failed")
+		if (status == 77 && !bad) print "skipped (exit 77)"
+		else if (!ran) print (status == 0 ? "passed" : "failed"), "(whole)"
+		else if (status != 0 && !bad) print "failed (exit " status ")"
+	}'
+}
+
+# report PATH STATUS SECONDS: counts its tests and prints its line, and what failed.
+report() {
+	local name log n_passed=0 n_failed=0 n_skipped=0 verdict test
+	name=$(name_of "$1")
+	log=$(log_of "$1")
+	tests_of_log "$2" <"$log" >"$log_dir/verdicts"
+	while read -r verdict test; do
+		case $verdict in
+		passed) n_passed=$((n_passed + 1)) ;;
+		skipped)
+			n_skipped=$((n_skipped + 1))
+			echo "$name:$test" >>"$log_dir/skipped"
+			;;
+		*)
+			n_failed=$((n_failed + 1))
+			echo "$name:$test" >>"$log_dir/failed"
+			;;
+		esac
+	done <"$log_dir/verdicts"
+	passed=$((passed + n_passed))
+	failed=$((failed + n_failed))
+	skipped=$((skipped + n_skipped))
+
+	printf '  %-40s %3d passed %3d failed %3d skipped %4d s\n' "$name" $n_passed $n_failed $n_skipped "$3"
+	if [ $n_failed -gt 0 ]; then
+		[ "$2" -ne 124 ] || echo "    no end after $timeout_sec s"
+		echo "    --- last lines of $log"
+		tail -n 60 "$log" | sed 's/^/    /'
+	fi
+}
+
+# What a failed test (binary:test) said, as far as cmocka tells it apart.
+complaints_of() {
+	local test=${1#*:}
+	sed -n "/\[ RUN      \] $test\$/,/\[  FAILED  \] $test\$/p" "$(log_of "${1%%:*}")" | tail -n 20
+}
+
+# Prints what did not pass and, as the last line, the totals; returns 1 if something failed.
+print_totals() {
+	local test
+	echo "$SECONDS s, $jobs at a time"
+	if [ $skipped -gt 0 ]; then
+		echo "skipped:"
+		sed 's/^/  /' "$log_dir/skipped"
+	fi
+	if [ $failed -gt 0 ]; then
+		echo "failed (logs in $log_dir):"
+		while read -r test; do
+			echo "  $test"
+			complaints_of "$test" | sed 's/^/    /'
+		done <"$log_dir/failed"
+	fi
+	echo "$passed passed, $failed failed, $skipped skipped" >"$log_dir/totals"
+	if [ $skipped -gt 0 ]; then
+		echo "$passed passed, $failed failed, $skipped skipped"
+	else
+		echo "$passed passed, $failed failed"
+	fi
+	[ $failed -eq 0 ]
+}
+
+# --- which, and when ----------------------------------------------------------------------------
+
+read_marks() {
+	local name words
+	while read -r name words; do
+		marks[$name]=$words
+	done < <(sed 's/[[:space:]]*#.*//; /^$/d' tests/order.txt)
+}
+
+# Those of the binaries that are marked so ("-": neither `first` nor `alone`).
+marked() {
+	local word=$1 path words
+	shift
+	for path in "$@"; do
+		words=" ${marks[$(name_of "$path")]-} "
+		case $word:$words in
+		first:*' alone '* | -:*' first '* | -:*' alone '*) ;;
+		-:* | *" $word "*) echo "$path" ;;
+		esac
+	done
+}
+
+start() {
+	timeout --kill-after=10 "$timeout_sec" "$1" >"$(log_of "$1")" 2>&1 </dev/null &
+	path_of[$!]=$1
+	start_of[$!]=$SECONDS
+}
+
+finish_one() {
+	local pid status=0
+	wait -n -p pid || status=$?
+	report "${path_of[$pid]}" $status $((SECONDS - start_of[$pid]))
+	unset "path_of[$pid]" "start_of[$pid]"
+}
+
+# run_all N PATH...
+run_all() {
+	local n=$1 path
+	shift
+	for path in "$@"; do
+		[ ${#path_of[@]} -lt "$n" ] || finish_one
+		start "$path"
+	done
+	while [ ${#path_of[@]} -gt 0 ]; do
+		finish_one
+	done
+}
+
+# shellcheck disable=SC2317 # by trap
+end_all() {
+	local pid
+	for pid in "${!path_of[@]}"; do
+		kill -TERM "-$pid" "$pid" 2>/dev/null
+	done
+	exit 130
+}
+
+while getopts j: option; do
+	jobs=${OPTARG-}
+	if ! [[ $option$jobs =~ ^j[1-9][0-9]*$ ]]; then
+		echo "usage: run.sh [-j N] BINARY..." >&2
+		exit 2
+	fi
+done
+shift $((OPTIND - 1))
+
+rm -rf "$log_dir"
+mkdir -p "$log_dir"
+: >"$log_dir/skipped"
+: >"$log_dir/failed"
+read_marks
+mapfile -t together < <(marked first "$@" && marked - "$@")
+mapfile -t alone < <(marked alone "$@")
+echo "tests on Linux $(uname -r), $(nproc) CPUs, $jobs at a time"
+trap end_all INT TERM HUP
+# With job control a background process does not ignore SIGINT, which tests send.
+set -m
+run_all "$jobs" "${together[@]}"
+run_all 1 "${alone[@]}"
+print_totals
