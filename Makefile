@@ -25,19 +25,22 @@ STACK_BUDGET := 512
 
 B := build
 
+# Set, a warning is an error: so CI builds.
+WERROR ?=
+
 # Where `make bench` leaves its figures, pictures and report.
 BENCH_OUT ?= $(B)/bench
 
 CFLAGS    ?= -O2 -g
 LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
-	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla \
+	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror) \
 	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
 ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
 BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
-BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -D__TARGET_ARCH_$(BPF_ARCH) \
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra $(if $(WERROR),-Werror) -D__TARGET_ARCH_$(BPF_ARCH) \
 	      -Iinclude -Ibpf $(addprefix -idirafter ,$(BPF_MULTIARCH)) -MMD -MP
 
 ifeq ($(V),1)
@@ -81,7 +84,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
-.PHONY: all deps demo bench bench-full bench-deps test test-full check asan info structure format format-check lint \
+.PHONY: all deps demo bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
 	install uninstall clean help systemdtest test-programs soak vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -258,6 +261,9 @@ test-full: ## the tests that take long, which make test leaves out (root)
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
 	$(Q)LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} $(RUN_TESTS) $(FULL)
+
+clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
+	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs
 
 soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (root; vmtests/README.md)
 	$(Q)tools/deps.sh build test

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # examples.sh: follows the worked examples of bpf/README.md and user/README.md, "How to add ...": applies
 # them to a copy of the tree, builds that, and looks for what they say comes of it; as root in a
-# network namespace with the policy in use. Called by run-unit.sh; reports as a cmocka program does.
+# network namespace with the policy in use. Called by run.sh; reports as a cmocka program does.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C
