@@ -17,6 +17,7 @@
 
 void keeper_event(struct keeper *keeper, const char *type, json_t *details, const char *format, ...)
 {
+	static json_int_t seq; /* tells who subscribes twice what is told again */
 	char text[1024], stamp[16];
 	json_t *event = details ? details : json_object();
 	time_t now = time(NULL);
@@ -29,6 +30,7 @@ void keeper_event(struct keeper *keeper, const char *type, json_t *details, cons
 	strftime(stamp, sizeof(stamp), "%H:%M:%S", localtime_r(&now, &local));
 	printf("%s %s\n", stamp, text);
 	fflush(stdout);
+	json_object_set_new(event, "seq", json_integer(++seq));
 	json_object_set_new(event, "event", json_string(type));
 	json_object_set_new(event, "time", json_integer(now));
 	json_object_set_new(event, "text", json_string(text));

@@ -80,6 +80,8 @@ void job_wait(struct job *job, struct output *output)
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
 		poll(fds, 2, 100);
+		if (harness_idle)
+			harness_idle();
 		pump(&fds[0], out);
 		pump(&fds[1], err);
 		if (now_ns() > job->deadline_ns && !late) {

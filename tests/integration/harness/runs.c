@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/load.h"
 #include "harness/pins.h"
 #include "harness/processes.h"
@@ -105,6 +106,7 @@ void runs_enter(const char *argv0)
 		atexit(remove_world_cgroup);
 	}
 	harness_enter(argv0);
+	harness_idle = events_take;
 	close(parent_fd);
 	/* the host's mount must not be found first, as it shows the host's cgroups */
 	if (found && umount2(mount_dir, MNT_DETACH))
@@ -122,8 +124,10 @@ int runs_begin(void **state)
 
 int runs_reset(void **state)
 {
-	int status = harness_reset(state);
+	int status;
 
+	events_forget();
+	status = harness_reset(state);
 	remove_cgroups(CGROUPS, false);
 	command_ok("rm", "-rf", FILES_DIR, NULL);
 	return status;
@@ -201,6 +205,7 @@ static void start(struct run *run, const char *name, size_t n, va_list rest)
 		run->args[n] = va_arg(rest, const char *);
 	} while (run->args[n++]);
 	run->name = name;
+	events_follow(name);
 	snprintf(run->log, sizeof(run->log), HARNESS_DIR "/%s.log", name);
 	unlink(run->log);
 	run_start_again(run);
@@ -210,9 +215,9 @@ void run_start(struct run *run, const char *name, ...)
 {
 	va_list rest;
 
-	/* as long as by default, and on a slow machine longer; a test may say its own */
+	/* so long that no busy machine makes a worker late; a test may say its own */
 	snprintf(run->ready_ms, sizeof(run->ready_ms), "%llu",
-		 (unsigned long long)scaled_ms(10000));
+		 (unsigned long long)scaled_ms(RUN_MS));
 	snprintf(run->kill_ms, sizeof(run->kill_ms), "%llu", (unsigned long long)scaled_ms(5000));
 	run->args[1] = "run";
 	run->args[2] = "--name";
@@ -320,6 +325,7 @@ int run_wait(struct run *run)
 	int status = 0;
 
 	wait_until(waitpid(run->pid, &status, WNOHANG) == run->pid, RUN_MS);
+	events_take();
 	run->pid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -368,6 +374,18 @@ void run_pids(const struct run *run, pid_t *pids, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		assert_string_equal(show.worker[i].state, "up");
 		pids[i] = show.worker[i].pid;
+	}
+}
+
+void run_expect_same(const struct run *run, const pid_t *pids, size_t n)
+{
+	static struct show show;
+
+	await_up(run, n, &show);
+	for (size_t i = 0; i < n; i++) {
+		if (show.worker[i].pid != pids[i])
+			fail_msg("worker %zu: pid %d before and %d now", i, pids[i],
+				 show.worker[i].pid);
 	}
 }
 

@@ -22,7 +22,7 @@ int runs_check_clean(void **state);
 #define CGROUPS HARNESS_DIR "/cgroup" /* where cgroup v2 is mounted; the root is the test's own */
 
 #define RUN_MAX_ARGS 28
-#define RUN_MS 30000 /* until something is to have happened; others may keep the CPUs busy */
+#define RUN_MS 60000 /* until something is to have happened; others may keep the CPUs busy */
 
 struct run {
 	pid_t pid;
@@ -51,7 +51,10 @@ void run_next_without(int capability);
 extern void (*run_prepare)(void);
 /* The same arguments once more, say after run_kill(); the log goes on. */
 void run_start_again(struct run *run);
-/* How many lines of the log hold the words. */
+/*
+ * How many lines of the log hold the words: for what workers print themselves. What the keeper
+ * tells is an event (events.h).
+ */
 unsigned int run_lines(const struct run *run, const char *words);
 /* To stderr: cmocka cuts what is longer than a kilobyte. */
 void run_show_log(const struct run *run);
@@ -70,6 +73,8 @@ void run_expect_nothing_left(void);
 
 /* The pids of workers 0 .. n - 1, which are up. */
 void run_pids(const struct run *run, pid_t *pids, size_t n);
+/* Fails the test unless those are the same as before. */
+void run_expect_same(const struct run *run, const pid_t *pids, size_t n);
 /* One command that must end with this status and say these words on either output. */
 void lbctl_expect(int status, const char *words, ...) __attribute__((sentinel));
 

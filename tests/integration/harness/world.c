@@ -72,11 +72,15 @@ uint64_t scaled_ms(uint64_t usual_ms)
 	return usual_ms * 100 / scale_percent();
 }
 
+void (*harness_idle)(void);
+
 void harness_nap(void)
 {
 	const struct timespec nap = { .tv_nsec = 5 * 1000 * 1000 };
 
 	nanosleep(&nap, NULL);
+	if (harness_idle)
+		harness_idle();
 }
 
 /* --- the world ----------------------------------------------------------------------------- */

@@ -75,6 +75,8 @@ uint64_t scaled_ms(uint64_t usual_ms);
 	} while (0)
 
 void harness_nap(void);
+/* If set, called again and again while the harness waits for something. */
+extern void (*harness_idle)(void);
 
 void file_write(const char *path, const char *text);
 char *file_read(const char *path); /* to be freed */
