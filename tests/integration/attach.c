@@ -13,7 +13,6 @@
 #include "harness/show.h"
 #include "harness/world.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,7 +12,6 @@
 #include "harness/world.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define CHURN_SECONDS 20
 #define POLICY_CHANGES 200

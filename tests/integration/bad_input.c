@@ -14,13 +14,9 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef IPPROTO_MPTCP

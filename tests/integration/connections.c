@@ -13,7 +13,6 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "host/sockdiag.h"

@@ -12,7 +12,6 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>

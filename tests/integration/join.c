@@ -6,6 +6,7 @@
 #include "harness/books.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/joins.h"
 #include "harness/maps.h"
 #include "harness/servers.h"
@@ -99,6 +100,7 @@ static void watch_blindly(void)
 
 	args[5] = harness_build_path("lbctl");
 	run.name = "web";
+	events_follow(run.name);
 	snprintf(run.log, sizeof(run.log), HARNESS_DIR "/web.log");
 	unlink(run.log);
 	log = open(run.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -111,7 +113,6 @@ static void watch_blindly(void)
 		_exit(127);
 	}
 	close(log);
-	run_expect_lines(&run, "watching", 1);
 	wait_until(!access(JOINS_SOCKET, F_OK), RUN_MS);
 }
 
@@ -130,13 +131,9 @@ static void test_unseen_workers(void **state)
 	watch_blindly();
 	for (int i = WORKERS - 1; i > 0; i--)
 		joins_demo(&demos[i], i);
-	run_expect_lines(&run, "joined, listening on 0.0.0.0:8080", 3);
-	for (int i = 1; i < WORKERS; i++) {
-		char words[32];
-
-		snprintf(words, sizeof(words), " worker %d (pid 0) joined", i);
-		run_expect_lines(&run, words, 1);
-	}
+	for (int i = 1; i < WORKERS; i++)
+		run_expect_events(&run, 1, "listening", "{s:i, s:i, s:s}", "worker", i, "pid", 0,
+				  "addr", "0.0.0.0:8080");
 	books_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, (const unsigned int[]){ 10, 10, 10, 10 });
@@ -270,7 +267,7 @@ static void test_keeper_dies(void **state)
 	assert_int_equal(clients_of(&clients, -1), 0);
 
 	run_start_again(&run);
-	run_expect_lines(&run, "watching", 2);
+	run_expect_keeper(&run);
 	wait_until(is_worker(2, "up"), RUN_MS);
 	lbctl_worker_close(handle);
 	wait_until((handle = lbctl_worker_join(NULL, fd)), RUN_MS);
@@ -335,8 +332,8 @@ static void test_workers_of_run(void **state)
 	run_start(&run, "web", "-n", "2", "--user", "nobody", "--policy", "least-load", "--",
 		  run_demo(), "-q", "--no-reuseport", "--listen", ":8080", "--join", "--load",
 		  "10,20,30,40", NULL);
-	run_expect_lines(&run, "is online", 2);
-	run_expect_lines(&run, "listening on", 2);
+	run_expect_events(&run, 2, "online", NULL);
+	run_expect_events(&run, 2, "listening", NULL);
 	run_pids(&run, pids, 2);
 	page = map_mmap("web", "lb_load", 2 * sizeof(*page));
 	/* slots are given out in the order in which workers listen */
@@ -366,7 +363,7 @@ static void test_joining_is_ready(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "2", "--wait-ready", "--", "env", "-u", "NOTIFY_SOCKET",
 		  run_demo(), "-q", "--no-reuseport", "--listen", ":8080", "--join", NULL);
-	run_expect_lines(&run, "is online", 2);
+	run_expect_events(&run, 2, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
 	run_stop(&run);
@@ -375,13 +372,12 @@ static void test_joining_is_ready(void **state)
 /* What run starts does not listen; processes elsewhere do, and come for its workers by name. */
 static void start_for_elsewhere(void)
 {
-	run_start(&run, "web", "-n", "2", "--port", "8080", "--ready-timeout", "60000", "--",
-		  "sleep", "1000", NULL);
-	run_expect_lines(&run, "started, pid", 2);
+	run_start(&run, "web", "-n", "2", "--port", "8080", "--", "sleep", "1000", NULL);
+	run_expect_events(&run, 2, "start", NULL);
 	wait_until(!access(JOINS_SOCKET, F_OK), RUN_MS);
 	demo_start(&demos[1], 1, "--listen", ":8080", "--join", NULL);
 	demo_start(&demos[0], 0, "--listen", ":8080", "--join", NULL);
-	run_expect_lines(&run, "is online", 2);
+	run_expect_events(&run, 2, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
 }
@@ -405,8 +401,8 @@ static void test_workers_from_elsewhere(void **state)
 	close(fd);
 	run_kill(&run);
 	run_start_again(&run);
-	run_expect_lines(&run, "2 living workers found", 1);
-	run_expect_lines(&run, "is online", 4);
+	run_expect_keeper(&run);
+	run_expect_events(&run, 4, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
 	for (int i = 0; i < 2; i++)
@@ -415,8 +411,8 @@ static void test_workers_from_elsewhere(void **state)
 }
 
 /*
- * 1. a worker whose process is elsewhere is scaled away: that listens on, is told of as a
- *    stranger, and gets nothing
+ * 1. a worker whose process is elsewhere is scaled away: that listens on, is
+ *    shown as one that is no worker, and gets nothing
  * 2. the worker comes back: its next process that joins gets its share
  */
 static void test_worker_elsewhere_is_scaled_away(void **state)
@@ -427,13 +423,13 @@ static void test_worker_elsewhere_is_scaled_away(void **state)
 	(void)state;
 	start_for_elsewhere();
 	lbctl_ok("scale", "web", "1", NULL);
-	run_expect_lines(&run, "and is no worker: it gets nothing", 1);
 	assert_false(is_worker(1, "up"));
+	assert_int_equal(show.unregistered, 1);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 20, 0 });
 	demo_kill(&demos[1], SIGTERM);
 	lbctl_start(&scaling, "scale", "web", "2", NULL);
-	run_expect_lines(&run, "started, pid", 3);
+	run_expect_events(&run, 3, "start", NULL);
 	demo_start(&demos[1], 1, "--listen", ":8080", "--join", NULL);
 	job_wait(&scaling, &output);
 	assert_int_equal(output.status, 0);

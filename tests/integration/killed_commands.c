@@ -13,7 +13,6 @@
 #include "harness/world.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 

@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/bpf.h>
 #include <sched.h>

@@ -13,7 +13,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -6,6 +6,7 @@
 #include "harness/books.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/load.h"
 #include "harness/maps.h"
 #include "harness/processes.h"
@@ -87,8 +88,8 @@ static void test_stopped_worker(void **state)
 	books_read("web", &before);
 	kill(pids[1], SIGSTOP);
 	expect_moved(40, 1);
-	run_expect_lines(&run, ": 10 waiting connections moved to others", 1);
-	run_expect_lines(&run, "does not accept", 1);
+	run_expect_events(&run, 1, "rescued", "{s:i, s:i}", "worker", 1, "moved", 10);
+	run_expect_events(&run, 1, "stalled", "{s:i}", "worker", 1);
 	assert_int_equal(rescues(), 1);
 	show_read("web", &show);
 	assert_string_equal(show.worker[1].state, "stalled");
@@ -105,7 +106,7 @@ static void test_stopped_worker(void **state)
 	wait_until(process_state(pids[1]) == 'T', RUN_MS);
 	kill(pids[1], SIGCONT);
 	wait_until(takes_part(1), RUN_MS);
-	run_expect_lines(&run, "accepts again", 1);
+	run_expect_events(&run, 1, "recovered", "{s:i}", "worker", 1);
 	/* others, too, may not get a CPU for 100 ms */
 	lbctl_ok("set", "web", "stall_ms=0", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
@@ -293,7 +294,7 @@ static void test_endless_loop(void **state)
 	assert_int_equal(clients_of(&clients, atoi(header + strlen("X-Worker: "))), 0);
 	expect_at_work(atoi(header + strlen("X-Worker: ")));
 	assert_int_equal(run_lines(&run, "Error"), 0);
-	assert_int_equal(run_lines(&run, "started, pid"), WORKERS);
+	run_expect_events(&run, WORKERS, "start", NULL);
 	run_stop(&run);
 }
 

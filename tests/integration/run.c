@@ -5,6 +5,7 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
@@ -12,8 +13,8 @@
 #include "harness/world.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WORKERS 4
 #define EACH 50
@@ -54,18 +55,17 @@ static void expect_equal_shares(const struct run *run, bool says_pid)
 	}
 }
 
-/* `listening` with worker, pid and address once per worker. */
-static void expect_listening_lines(const struct run *run)
+/* Each worker has told, once, on which address it listens. */
+static void expect_listening(const struct run *run)
 {
-	char words[64];
+	const json_t *event;
 
-	run_expect_lines(run, " listening on ", WORKERS);
+	run_expect_events(run, WORKERS, "listening", NULL);
 	for (int i = 0; i < WORKERS; i++) {
-		snprintf(words, sizeof(words), "worker %d (pid %d) listening on ", i,
-			 show.worker[i].pid);
-		run_expect_lines(run, words, 1);
+		event = run_event(run, 0, "listening", "{s:i, s:i}", "worker", i, "pid",
+				  show.worker[i].pid);
+		assert_non_null(strstr(json_string_value(json_object_get(event, "addr")), ":8080"));
 	}
-	assert_true(run_lines(run, ":8080") >= WORKERS);
 }
 
 static void share_one_port(const char *interpreter, const char *path, const char *program)
@@ -74,9 +74,9 @@ static void share_one_port(const char *interpreter, const char *path, const char
 
 	file_write(path, program);
 	run_start(&run, "web", "-n", "4", "--", interpreter, path, NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	expect_equal_shares(&run, true);
-	expect_listening_lines(&run);
+	expect_listening(&run);
 	run_stop(&run);
 }
 
@@ -102,46 +102,78 @@ static void test_demo_shares_a_port(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
 		  NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	expect_equal_shares(&run, false);
-	expect_listening_lines(&run);
+	expect_listening(&run);
 	run_stop(&run);
 }
 
-static void expect_listening(const struct run *events, unsigned int worker, pid_t pid)
+/* What `lbctl events --json` has printed, without what the harness adds. */
+static json_t *printed(const struct run *events)
 {
-	char words[96];
+	char *log = file_read(events->log), *rest = log, *line;
+	json_t *all = json_array();
 
-	snprintf(words, sizeof(words), "worker %u (pid %d) listening on 0.0.0.0:8080", worker, pid);
-	run_expect_lines(events, words, 1);
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line && json_array_append_new(all, json_loads(line, 0, NULL)))
+			fail_msg("not JSON: %s", line);
+	}
+	free(log);
+	return all;
+}
+
+/* The n-th line is the keeper's n-th event. */
+static void expect_printed(const struct run *run, const struct run *events, size_t n)
+{
+	json_t *all = printed(events), *told;
+
+	assert_true(n < json_array_size(all));
+	told = json_copy((json_t *)run_event(run, 0, "online", "{s:i}", "seq", n + 1));
+	json_object_del(told, "keeper");
+	assert_true(json_equal(json_array_get(all, n), told));
+	json_decref(told);
+	json_decref(all);
+}
+
+static bool has_printed(const struct run *events, size_t n)
+{
+	json_t *all = printed(events);
+	bool has = json_array_size(all) >= n;
+
+	json_decref(all);
+	return has;
 }
 
 /*
- * 1. `events --json` tells of the four that listen already, and follows; a worker is killed
+ * 1. `events --json` tells of the four that are there already, and follows; a worker is killed
  * 2. exit with pid and signal, listening with address, online; it ends with the run
  */
 static void test_events(void **state)
 {
 	static struct run run, events;
 	pid_t pids[WORKERS];
-	char words[96];
+	json_int_t last;
 
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
 		  NULL);
 	run_pids(&run, pids, WORKERS);
 	run_start_verb(&events, "events", "events", "web", "--json", NULL);
-	for (unsigned int i = 0; i < WORKERS; i++)
-		expect_listening(&events, i, pids[i]);
+	for (int i = 0; i < WORKERS; i++)
+		run_expect_events(&run, 1, "listening", "{s:i, s:i, s:s}", "worker", i, "pid",
+				  pids[i], "addr", "0.0.0.0:8080");
 	kill(pids[2], SIGKILL);
-	snprintf(words, sizeof(words), "worker 2 (pid %d) killed by SIGKILL", pids[2]);
-	run_expect_lines(&events, words, 1);
+	run_expect_events(&run, 1, "exit", "{s:i, s:i, s:s, s:b}", "worker", 2, "pid", pids[2],
+			  "signal", "SIGKILL", "unasked", 1);
 	wait_until(!process_lives(pids[2]), RUN_MS);
 	run_pids(&run, pids, WORKERS);
-	expect_listening(&events, 2, pids[2]);
-	snprintf(words, sizeof(words), "worker 2 (pid %d) is online", pids[2]);
-	run_expect_lines(&events, words, 1);
-	run_expect_lines(&events, "\"unasked\":true", 1);
+	run_expect_events(&run, 1, "listening", "{s:i, s:i, s:s}", "worker", 2, "pid", pids[2],
+			  "addr", "0.0.0.0:8080");
+	run_expect_events(&run, 1, "online", "{s:i, s:i}", "worker", 2, "pid", pids[2]);
+	last = json_integer_value(
+		json_object_get(run_event(&run, 0, "online", "{s:i}", "pid", pids[2]), "seq"));
+	wait_until(has_printed(&events, last), RUN_MS);
+	expect_printed(&run, &events, last - 1);
 	lbctl_ok("stop", "web", NULL);
 	assert_int_equal(run_wait(&run), 0);
 	assert_int_equal(run_wait(&events), 0);
@@ -186,7 +218,7 @@ static void test_listen_on_both_families(void **state)
 
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--listen", ":8080", "--", run_demo(), NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, want);
@@ -203,7 +235,7 @@ static void test_offset_port(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--offset-port", "9100", "--", run_demo(),
 		  "--no-reuseport", "--listen", ":9100", "--listen", ":8080", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	expect_equal_shares(&run, false);
 	for (int i = 0; i < WORKERS; i++) {
 		clients_run(&clients, (struct client_plan){ .connections = 5, .port = 9100 + i });
@@ -221,7 +253,7 @@ static void test_port_names_what_is_shared(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--port", "8080,9090", "--", run_demo(), "--no-reuseport",
 		  "--listen", ":8080", "--listen", ":9090", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, want);
@@ -282,6 +314,25 @@ static void test_bad_arguments(void **state)
 	run_expect_nothing_left();
 }
 
+static void test_bad_udp_ports(void **state)
+{
+	static const char *const bad[] = { "udp/0",   "udp/70000", "udp/", "udp/x",
+					   "udp/:53", "8080/udp",  "udp",  "53,udp/-1" };
+	static const char *const bad_addr[] = { "udp/:0", "udp/:70000", "udp/", ":53/udp" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		lbctl_expect(2, "not a port; a port is 1 to 65535, of UDP udp/1", "run", "--port",
+			     bad[i], "--", "true", NULL);
+		lbctl_expect(2, "not a port", "run", "--offset-port", bad[i], "--", "true", NULL);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad_addr); i++)
+		lbctl_expect(2, "--listen", "run", "--listen", bad_addr[i], "--", "true", NULL);
+	lbctl_expect(2, "at most 8 ports", "run", "--port", "udp/1,udp/2,udp/3,udp/4,udp/5",
+		     "--port", "udp/6,udp/7,udp/8,udp/9", "--", "true", NULL);
+	run_expect_nothing_left();
+}
+
 /* No such service; a service whose name is in use; requests that make no sense for it. */
 static void test_requests_that_are_refused(void **state)
 {
@@ -297,7 +348,7 @@ static void test_requests_that_are_refused(void **state)
 	lbctl_expect(3, "no lbctl run keeps a service web", "events", "web", NULL);
 	run_start(&run, "web", "-n", "2", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
 		  NULL);
-	run_expect_lines(&run, "is online", 2);
+	run_expect_events(&run, 2, "online", NULL);
 	lbctl_expect(1, "the name is in use", "run", "--name", "web", "-n", "2", "--", "true",
 		     NULL);
 	demo_start(&stranger, 0, "--no-reuseport", "--listen", ":9191", NULL);
@@ -327,6 +378,7 @@ int main(int argc, char **argv)
 		runs_test(test_port_names_what_is_shared),
 		runs_test(test_commands_that_cannot_run),
 		runs_test(test_bad_arguments),
+		runs_test(test_bad_udp_ports),
 		runs_test(test_requests_that_are_refused),
 	};
 

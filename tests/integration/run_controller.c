@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The controller of lbctl run and lbctl watch: killed, stopped, started again, asked by rude
- * clients, ended.
+ * The controller of lbctl run and lbctl watch: killed, stopped, started again, ended.
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/load.h"
 #include "harness/pins.h"
 #include "harness/processes.h"
@@ -17,28 +17,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
-#define SOCKET_PATH FILES_DIR "/web.sock"
-#define NOBODY 65534
 
 static struct run run;
 static struct show show;
 static struct clients clients;
-
-static void expect_same(const pid_t *pids)
-{
-	pid_t now[WORKERS];
-
-	run_pids(&run, now, WORKERS);
-	for (int i = 0; i < WORKERS; i++)
-		assert_int_equal(now[i], pids[i]);
-}
 
 /* --- killed --- */
 
@@ -57,15 +42,15 @@ static void kill_controller(void)
 	run_kill(&run);
 	clients_run(&clients,
 		    (struct client_plan){ .connections = scaled_load(1000), .at_once = 4 });
-	expect_same(pids);
+	run_expect_same(&run, pids, WORKERS);
 	run_start_again(&run);
-	run_expect_lines(&run, "4 living workers found", 1);
-	expect_same(pids);
+	run_expect_keeper(&run);
+	run_expect_same(&run, pids, WORKERS);
 	lbctl_ok("scale", "web", "6", NULL);
 	run_pids(&run, more, 6);
 	assert_memory_equal(pids, more, sizeof(pids));
 	lbctl_ok("scale", "web", "4", NULL);
-	expect_same(pids);
+	run_expect_same(&run, pids, WORKERS);
 	lbctl_ok("reload", "web", NULL);
 	run_pids(&run, more, WORKERS);
 	for (int i = 0; i < WORKERS; i++)
@@ -107,9 +92,9 @@ static void test_killed_often(void **state)
 	for (int i = 0; i < 5; i++) {
 		run_kill(&run);
 		run_start_again(&run);
-		run_expect_lines(&run, "4 living workers found", i + 1);
+		run_expect_keeper(&run);
 	}
-	expect_same(pids);
+	run_expect_same(&run, pids, WORKERS);
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	run_expect_no_failure(&run, &wrk);
@@ -141,7 +126,7 @@ static void test_worker_dies_without_controller(void **state)
 	run_kill(&run);
 	crash_with_a_queue(pids);
 	run_start_again(&run);
-	run_expect_lines(&run, "3 living workers found", 1);
+	run_expect_keeper(&run);
 	pids[3] = 0;
 	run_pids(&run, pids, WORKERS);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
@@ -203,7 +188,7 @@ static void test_watch(void **state)
 	demo_start_many(demos, 3, ":8080");
 	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	run_start_verb(&watch, "web", "watch", "web", NULL);
-	run_expect_lines(&watch, "watching", 1);
+	run_expect_keeper(&watch);
 	demo_start(&demos[3], 3, "--listen", ":8080", NULL);
 	wait_until(worker_is(3, "up"), RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
@@ -246,7 +231,7 @@ static void test_watch_attaches(void **state)
 	(void)state;
 	demo_start_many(demos, WORKERS, "127.0.0.1:8080");
 	run_start_verb(&watch, "tcp-8080", "watch", "127.0.0.1:8080", NULL);
-	run_expect_lines(&watch, "4 workers of ", 1);
+	run_expect_events(&watch, 1, "refresh", "{s:i}", "workers", 4);
 	for (int i = 0; i < WORKERS; i++)
 		demo_kill(&demos[i], SIGKILL);
 	demo_start_many(demos, WORKERS, "127.0.0.1:8080");
@@ -258,146 +243,6 @@ static void test_watch_attaches(void **state)
 	kill(watch.pid, SIGINT);
 	assert_int_equal(run_wait(&watch), 0);
 	lbctl_ok("detach", "--all", NULL);
-}
-
-/* --- the control socket --- */
-
-static int connect_control(void)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = SOCKET_PATH };
-	const struct timeval patience = { .tv_sec = 5 };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* The status of the answer to one packet. */
-static int ask(const void *packet, size_t bytes)
-{
-	int fd = connect_control(), status = -1;
-	char answer[4096];
-	ssize_t n;
-	json_t *json;
-
-	assert_true(fd >= 0);
-	assert_int_equal(send(fd, packet, bytes, MSG_NOSIGNAL), bytes);
-	n = recv(fd, answer, sizeof(answer), 0);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	json = json_loadb(answer, n, 0, NULL);
-	if (json_is_integer(json_object_get(json, "status")))
-		status = json_integer_value(json_object_get(json, "status"));
-	json_decref(json);
-	return status;
-}
-
-static const struct {
-	const char *packet;
-	int status;
-} requests[] = {
-	{ "x", 2 },
-	{ "{", 2 },
-	{ "[]", 2 },
-	{ "null", 2 },
-	{ "{\"verb\":1}", 2 },
-	{ "{\"verb\":\"explode\"}", 2 },
-	{ "{\"verb\":\"scale\"}", 2 },
-	{ "{\"verb\":\"scale\",\"workers\":-1}", 2 },
-	{ "{\"verb\":\"scale\",\"workers\":1025}", 2 },
-	{ "{\"verb\":\"scale\",\"workers\":99999999999999999999}", 2 },
-	{ "{\"verb\":\"scale\",\"workers\":\"4\"}", 2 },
-	{ "{\"verb\":\"restart\"}", 3 },
-	{ "{\"verb\":\"restart\",\"worker\":-1}", 3 },
-	{ "{\"verb\":\"restart\",\"worker\":4}", 3 },
-	{ "{\"verb\":\"restart\",\"worker\":4294967296}", 3 },
-	{ "{\"verb\":\"send\"}", 2 },
-	{ "{\"verb\":\"send\",\"worker\":-1,\"message\":1}", 3 },
-};
-
-static void test_rude_clients(void **state)
-{
-	static char big[65537], deep[65536];
-	pid_t pids[WORKERS];
-	int fds[100], mute;
-
-	(void)state;
-	run_start_shared(&run, WORKERS);
-	run_pids(&run, pids, WORKERS);
-	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
-		int got = ask(requests[i].packet, strlen(requests[i].packet));
-
-		if (got != requests[i].status)
-			fail_msg("%s: status %d, want %d", requests[i].packet, got,
-				 requests[i].status);
-	}
-	memset(big, '1', sizeof(big));
-	memset(deep, '[', sizeof(deep));
-	assert_int_equal(ask(big, sizeof(big)), 2);
-	assert_int_equal(ask(deep, sizeof(deep)), 2);
-	assert_int_equal(ask("\0\xff\0", 3), 2);
-	mute = connect_control();
-	assert_true(send(mute, "{\"verb\":\"events\"}", 17, 0) == 17);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		fds[i] = connect_control();
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
-	for (int i = 0; i < 3; i++)
-		lbctl_ok("restart", "web", "3", NULL);
-	run_pids(&run, pids, WORKERS);
-	clients_run(&clients, (struct client_plan){ .connections = 40 });
-	close(mute);
-	run_stop(&run);
-}
-
-/* As nobody: 0 = not even connected, 1 = told to go away, 2 = anything else. */
-static int ask_as_nobody(void)
-{
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (!child) {
-		char answer[256] = "";
-		int fd;
-
-		if (setgid(NOBODY) || setuid(NOBODY))
-			_exit(99);
-		fd = connect_control();
-		if (fd < 0)
-			_exit(0);
-		send(fd, "{\"verb\":\"stop\"}", 15, MSG_NOSIGNAL);
-		if (recv(fd, answer, sizeof(answer) - 1, 0) <= 0 ||
-		    !strstr(answer, "\"status\":4") || !strstr(answer, "is not admitted"))
-			_exit(2);
-		/* and hung up on */
-		_exit(recv(fd, answer, sizeof(answer), 0) > 0 ? 2 : 1);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WEXITSTATUS(status);
-}
-
-/* The file's mode keeps another user out; without it, the check of who asks. */
-static void test_another_user_is_refused(void **state)
-{
-	pid_t pids[WORKERS];
-	struct stat info;
-
-	(void)state;
-	run_start_shared(&run, WORKERS);
-	run_pids(&run, pids, WORKERS);
-	assert_int_equal(stat(SOCKET_PATH, &info), 0);
-	assert_int_equal(info.st_mode & 07777, 0660);
-	assert_int_equal(ask_as_nobody(), 0);
-	assert_int_equal(chmod(SOCKET_PATH, 0666), 0);
-	assert_int_equal(ask_as_nobody(), 1);
-	expect_same(pids);
-	assert_int_equal(run_lines(&run, "stopping"), 0);
-	run_stop(&run);
 }
 
 /* --- the end --- */
@@ -448,7 +293,7 @@ static void test_start_right_after_stop(void **state)
 		run_start_again(&next);
 		assert_int_equal(run_wait(&run), 0);
 		run = next;
-		run_expect_lines(&run, "is online", WORKERS * (i + 2));
+		run_expect_events(&run, WORKERS * (i + 2), "online", NULL);
 	}
 	run_stop(&run);
 }
@@ -463,13 +308,14 @@ static void test_stubborn_workers(void **state)
 	run_expect_lines(&run, "deaf", 2);
 	lbctl_ok("stop", "web", NULL);
 	assert_int_equal(run_wait(&run), 0);
-	run_expect_lines(&run, "SIGKILL", 4); /* said before, and how they ended */
+	run_expect_events(&run, 2, "kill", NULL);
+	run_expect_events(&run, 2, "exit", "{s:s}", "signal", "SIGKILL");
 	run_expect_nothing_left();
 	run_start(&run, "web", "-n", "2", "--kill-timeout", "60000", "--", "sh", "-c", script,
 		  NULL);
 	run_expect_lines(&run, "deaf", 2);
 	kill(run.pid, SIGTERM);
-	run_expect_lines(&run, "stopping", 1);
+	run_expect_events(&run, 1, "stop", NULL);
 	kill(run.pid, SIGTERM);
 	assert_int_equal(run_wait(&run), 0);
 	run_expect_nothing_left();
@@ -486,8 +332,6 @@ int main(int argc, char **argv)
 		runs_test(test_with_controller_ends_the_workers),
 		runs_test(test_watch),
 		runs_test(test_watch_attaches),
-		runs_test(test_rude_clients),
-		runs_test(test_another_user_is_refused),
 		runs_test(test_descriptors),
 		runs_test(test_start_right_after_stop),
 		runs_test(test_stubborn_workers),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * What lbctl tells of a service: what the end of a worker cost, what someone changed, what was
- * begun and done; in text and in JSON.
+ * begun and done. The sentences for people are in one table, at the end.
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/maps.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
@@ -15,46 +16,26 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define WORKERS 4
 
-static struct run run, events;
+static struct run run;
 static struct show show;
 
-/* The n-th event of this type, from 0; NULL = there are fewer. To be json_decref()ed. */
-static json_t *event_of(const char *type, unsigned int n)
+/* People read the words, by an event and in the log. */
+static void expect_sentence(const char *event, const char *words)
 {
-	char *log = file_read(events.log), *rest = log, *line;
-	json_t *found = NULL, *event;
-
-	while (!found && (line = strsep(&rest, "\n"))) {
-		event = json_loads(line, 0, NULL);
-		if (event && !strcmp(json_string_value(json_object_get(event, "event")), type) &&
-		    !n--)
-			found = event;
-		else
-			json_decref(event);
+	if (!run_events(&run, event, "{s:s}", "text", words)) {
+		run_show_events(&run);
+		fail_msg("no event \"%s\" says \"%s\"", event, words);
 	}
-	free(log);
-	return found;
-}
-
-/* Fails unless the value of a key, as JSON text, is `want`. */
-static void expect_field(const json_t *event, const char *key, const char *want)
-{
-	char *got = json_dumps(json_object_get(event, key), JSON_ENCODE_ANY | JSON_COMPACT);
-
-	if (!got || strcmp(got, want)) {
-		char *all = json_dumps(event, 0);
-
-		fail_msg("%s is %s, want %s in %s", key, got ? got : "not there", want, all);
+	if (!run_lines(&run, words)) {
+		run_show_log(&run);
+		fail_msg("the log does not say \"%s\"", words);
 	}
-	free(got);
 }
 
 static int connect_web(void)
@@ -103,38 +84,25 @@ static void fill_queue(const pid_t *pids, int accepted[WORKERS], int waiting[3 *
 
 /*
  * 1. worker 2 has one accepted connection and three that wait; it is killed
- * 2. one is lost, three went to 0, 1 and 3, by text and by JSON
+ * 2. one is lost, three went to 0, 1 and 3
  */
 static void test_killed(void **state)
 {
 	int accepted[WORKERS], waiting[3 * WORKERS];
 	pid_t pids[WORKERS];
-	json_t *event;
-	char words[160];
 
 	(void)state;
 	needs(migrate);
 	run_start_shared(&run, WORKERS);
 	run_pids(&run, pids, WORKERS);
-	run_start_verb(&events, "events", "events", "web", "--json", NULL);
 	fill_queue(pids, accepted, waiting);
 	kill(pids[2], SIGKILL);
-	snprintf(words, sizeof(words),
-		 "worker 2 (pid %d) killed by SIGKILL: 1 accepted connection lost, 3 waiting moved "
-		 "to 0 1 3; restart in 100 ms",
-		 pids[2]);
-	run_expect_lines(&run, words, 1);
-	run_expect_lines(&events, words, 1);
-	event = event_of("exit", 0);
-	expect_field(event, "lost", "1");
-	expect_field(event, "moved", "3");
-	expect_field(event, "moved_to", "[0,1,3]");
-	expect_field(event, "waiting", "0");
-	expect_field(event, "signal", "\"SIGKILL\"");
-	expect_field(event, "status", "null");
-	expect_field(event, "restart_ms", "100");
-	expect_field(event, "unasked", "true");
-	json_decref(event);
+	run_expect_events(&run, 1, "exit",
+			  "{s:i, s:i, s:s, s:n, s:b, s:i, s:i, s:[i,i,i], s:i, s:i}", "worker", 2,
+			  "pid", pids[2], "signal", "SIGKILL", "status", "unasked", 1, "lost", 1,
+			  "moved", 3, "moved_to", 0, 1, 3, "waiting", 0, "restart_ms", 100);
+	expect_sentence("exit", "killed by SIGKILL: 1 accepted connection lost, 3 waiting moved to "
+				"0 1 3; restart in 100 ms");
 	close_many(accepted, WORKERS);
 	close_many(waiting, 3 * WORKERS);
 	run_stop(&run);
@@ -151,10 +119,10 @@ static void test_killed_with_listen(void **state)
 	run_pids(&run, pids, WORKERS);
 	fill_queue(pids, accepted, waiting);
 	kill(pids[2], SIGKILL);
-	run_expect_lines(&run,
-			 "killed by SIGKILL: 1 accepted connection lost, 3 waiting in its queue; "
-			 "restart in 100 ms",
-			 1);
+	run_expect_events(&run, 1, "exit", "{s:i, s:s, s:i, s:i, s:i, s:i}", "worker", 2, "signal",
+			  "SIGKILL", "lost", 1, "moved", 0, "waiting", 3, "restart_ms", 100);
+	expect_sentence("exit", "killed by SIGKILL: 1 accepted connection lost, 3 waiting in its "
+				"queue; restart in 100 ms");
 	close_many(accepted, WORKERS);
 	close_many(waiting, 3 * WORKERS);
 	run_stop(&run);
@@ -187,43 +155,51 @@ static void test_clients_that_end_cost_nothing(void **state)
 	for (int i = 0; i < WORKERS; i++)
 		wait_until(have(i, 0, 0), RUN_MS);
 	kill(pids[1], SIGKILL);
-	run_expect_lines(&run, "killed by SIGKILL: 0 accepted connections lost; restart", 1);
+	run_expect_events(&run, 1, "exit", "{s:i, s:s, s:i}", "worker", 1, "signal", "SIGKILL",
+			  "lost", 0);
 	run_stop(&run);
 }
 
 /* --- what someone changes --- */
 
-/* Each change by another lbctl is told once, with what was before. */
+/* Makes the change twice: the same again is no news. */
+static void change(const char *verb, const char *first, const char *second)
+{
+	lbctl_ok(verb, "web", first, second, NULL);
+	lbctl_ok(verb, "web", first, second, NULL);
+}
+
+/* How often each change was told; `reloads` is how many reloads drained each worker as well. */
+static void expect_changes(unsigned int reloads)
+{
+	/* which policy is the default depends on the kernel */
+	run_expect_events(&run, 1, "policy", "{s:s}", "policy", "hash");
+	run_expect_events(&run, 1, "policy", "{s:s, s:s}", "policy", "random", "before", "hash");
+	run_expect_events(&run, 1, "policy", "{s:s, s:s}", "policy", "rr", "before", "random");
+	run_expect_events(&run, 1, "weight", "{s:i, s:i, s:i}", "worker", 1, "weight", 3, "before",
+			  1);
+	run_expect_events(&run, 1 + reloads, "drain", "{s:i}", "worker", 2);
+	run_expect_events(&run, 1, "resume", "{s:i}", "worker", 2);
+}
+
+/* Each change by another lbctl is told once, with what was before; also after a reload. */
 static void test_changes(void **state)
 {
-	static const struct {
-		const char *args[4];
-		const char *words;
-	} changes[] = {
-		/* which is the default depends on the kernel */
-		{ { "set-policy", "web", "hash" }, "policy hash (was " },
-		{ { "set-policy", "web", "random" }, "policy random (was hash)" },
-		{ { "set-policy", "web", "rr" }, "policy rr (was random)" },
-		{ { "set-weight", "web", "1", "3" }, "worker 1 has weight 3 (had 1)" },
-		{ { "drain", "web", "2" }, ") is drained" },
-		{ { "resume", "web", "2" }, ") takes connections again" },
-	};
-
 	(void)state;
 	run_start_shared(&run, WORKERS);
-	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
-		const char *const *args = changes[i].args;
-
-		lbctl_ok(args[0], args[1], args[2], args[3], NULL);
-		/* the same again is no news */
-		lbctl_ok(args[0], args[1], args[2], args[3], NULL);
-		run_expect_lines(&run, changes[i].words, 1);
-	}
+	change("set-policy", "hash", NULL);
+	change("set-policy", "random", NULL);
+	change("set-policy", "rr", NULL);
+	change("set-weight", "1", "3");
+	change("drain", "2", NULL);
+	run_expect_events(&run, 1, "drain", "{s:i}", "worker", 2);
+	change("resume", "2", NULL);
+	expect_changes(0);
 	lbctl_ok("reload", "web", NULL);
 	lbctl_ok("set-weight", "web", "1", "1", NULL);
-	run_expect_lines(&run, "worker 1 has weight 1 (had 3)", 1);
-	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
-		run_expect_lines(&run, changes[i].words, 1);
+	run_expect_events(&run, 1, "weight", "{s:i, s:i, s:i}", "worker", 1, "weight", 1, "before",
+			  3);
+	expect_changes(1);
 	run_stop(&run);
 }
 
@@ -233,14 +209,15 @@ static void test_reload_is_told(void **state)
 	(void)state;
 	run_start_shared(&run, WORKERS);
 	lbctl_ok("reload", "web", NULL);
-	run_expect_lines(&run, "reload begins", 1);
-	run_expect_lines(&run, "gets no more connections, then SIGTERM", WORKERS);
-	run_expect_lines(&run, "reload done: 4 workers are online", 1);
+	run_expect_events(&run, 1, "begin", "{s:s}", "verb", "reload");
+	run_expect_events(&run, WORKERS, "drain", NULL);
+	run_expect_events(&run, 1, "reload", "{s:i}", "status", 0);
 	kill(run.pid, SIGHUP);
-	run_expect_lines(&run, "reload done: 4 workers are online", 2);
-	run_expect_lines(&run, "gets no more connections, then SIGTERM", 2 * WORKERS);
-	run_expect_lines(&run, "is drained", 0);
-	run_expect_lines(&run, "takes connections again", 0);
+	run_expect_events(&run, 2, "reload", "{s:i}", "status", 0);
+	run_expect_events(&run, 2, "begin", "{s:s}", "verb", "reload");
+	/* and not once more as if somebody else had done it */
+	run_expect_events(&run, 2 * WORKERS, "drain", NULL);
+	run_expect_events(&run, 0, "resume", NULL);
 	run_stop(&run);
 }
 
@@ -250,27 +227,36 @@ static void test_watch_tells_who(void **state)
 	struct demo demos[3];
 	struct run watch;
 	int accepted[2];
+	pid_t gone;
 
 	(void)state;
 	demo_start_many(demos, 2, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	run_start_verb(&watch, "web", "watch", "web", NULL);
-	run_expect_lines(&watch, "watching", 1);
+	run_expect_keeper(&watch);
 	connect_many(accepted, 2);
 	wait_until(have(1, 1, 0), RUN_MS);
 	demo_start(&demos[2], 2, "--listen", ":8080", NULL);
-	run_expect_lines(&watch, "lbctl-demo-work) joined", 1);
+	run_expect_events(&watch, 1, "joined", "{s:i, s:s}", "pid", demos[2].pid, "server",
+			  "lbctl-demo-work");
+	gone = demos[1].pid;
 	demo_kill(&demos[1], SIGKILL);
-	run_expect_lines(&watch, "closed its socket: 1 accepted connection lost", 1);
+	run_expect_events(&watch, 1, "left", "{s:i, s:i}", "pid", gone, "lost", 1);
 	close_many(accepted, 2);
 	kill(watch.pid, SIGINT);
 	assert_int_equal(run_wait(&watch), 0);
 	lbctl_ok("detach", "web", NULL);
 }
 
+static bool unregistered(unsigned int n)
+{
+	show_read("web", &show);
+	return show.unregistered == n;
+}
+
 /*
- * 1. a process that is no worker listens there, too: told once, shown, gets nothing
- * 2. it goes: told
+ * 1. a process that is no worker listens there, too: shown with its pid, gets nothing
+ * 2. it goes: no longer shown
  */
 static void test_stranger(void **state)
 {
@@ -282,22 +268,67 @@ static void test_stranger(void **state)
 	(void)state;
 	run_start_shared(&run, WORKERS);
 	demo_start(&stranger, 9, "--listen", "0.0.0.0:8080", NULL);
-	snprintf(words, sizeof(words),
-		 "pid %d (lbctl-demo-work) listens on 0.0.0.0:8080, too, and is no worker",
-		 stranger.pid);
-	run_expect_lines(&run, words, 1);
-	show_read("web", &show);
-	assert_int_equal(show.unregistered, 1);
+	assert_true(unregistered(1));
 	snprintf(words, sizeof(words), "1 socket listens there and gets nothing (pid %d)",
 		 stranger.pid);
 	lbctl_expect(0, words, "show", "web", NULL);
 	lbctl_ok("restart", "web", "0", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, want);
-	run_expect_lines(&run, "is no worker", 1);
+	assert_true(unregistered(1));
 	demo_kill(&stranger, SIGTERM);
-	run_expect_lines(&run, "no worker, does not listen on 0.0.0.0:8080 any more", 1);
+	wait_until(unregistered(0), RUN_MS);
 	run_stop(&run);
+}
+
+/* --- the sentences --- */
+
+/*
+ * What people read, by the event that it comes with. Every other test goes by an event's fields;
+ * who changes a sentence changes it here.
+ */
+static const struct {
+	const char *event, *words;
+} sentences[] = {
+	{ "start", "worker 0 started, pid " },
+	{ "listening", ") listening on 0.0.0.0:8080" },
+	{ "online", ") is online" },
+	{ "policy", "policy random (was rr)" },
+	{ "weight", "worker 1 has weight 3 (had 1)" },
+	{ "drain", ") is drained" },
+	{ "resume", ") takes connections again" },
+	{ "begin", "reload begins" },
+	{ "drain", ") gets no more connections, then SIGTERM" },
+	{ "reload", "reload done: 2 workers are online" },
+	{ "exit", ") exited with status 0" },
+	{ "exit", ") killed by SIGKILL: 0 accepted connections lost; restart in 100 ms" },
+	{ "logs", "0 of 2 log files were renamed" },
+	{ "stop", "stopping" },
+};
+
+static void test_sentences(void **state)
+{
+	pid_t pids[2];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--policy", "rr", "--log-dir", HARNESS_DIR, "--",
+		  run_demo(), "--no-reuseport", "--listen", "0.0.0.0:8080", NULL);
+	run_expect_up(&run, 2);
+	change("set-policy", "random", NULL);
+	change("set-weight", "1", "3");
+	change("drain", "1", NULL);
+	run_expect_events(&run, 1, "drain", NULL);
+	change("resume", "1", NULL);
+	run_expect_events(&run, 1, "resume", NULL);
+	lbctl_ok("reload", "web", NULL);
+	kill(run.pid, SIGUSR1);
+	run_expect_events(&run, 1, "logs", NULL);
+	run_pids(&run, pids, 2);
+	kill(pids[0], SIGKILL);
+	run_expect_events(&run, 1, "exit", "{s:i}", "pid", pids[0]);
+	run_stop(&run);
+	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++)
+		expect_sentence(sentences[i].event, sentences[i].words);
 }
 
 int main(int argc, char **argv)
@@ -310,6 +341,7 @@ int main(int argc, char **argv)
 		runs_test(test_reload_is_told),
 		runs_test(test_watch_tells_who),
 		runs_test(test_stranger),
+		runs_test(test_sentences),
 	};
 
 	(void)argc;

@@ -6,6 +6,7 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/load.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
@@ -37,14 +38,6 @@ static const char *example(const char *name)
 	return path;
 }
 
-static void expect_same(const pid_t *pids)
-{
-	pid_t now[WORKERS];
-
-	run_pids(&run, now, WORKERS);
-	assert_memory_equal(now, pids, sizeof(now));
-}
-
 /* --- the examples --- */
 
 /* Loaded before a program: at its end it writes down how many connections its servers had. */
@@ -68,7 +61,7 @@ static void start_counted(const char *name)
 	file_write(HARNESS_DIR "/count.js", count_js);
 	run_prepare = count_in_node;
 	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", "node", example(name), NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 }
 
 /* By what lbctl says and by what the workers say themselves. */
@@ -172,13 +165,14 @@ static void test_worker_of_the_message_example(void **state)
 	(void)state;
 	needs_node();
 	run_start(&run, "web", "-n", "2", "--wait-ready", "--", "node", example("worker.js"), NULL);
-	run_expect_lines(&run, "is online", 2);
-	run_expect_lines(&run, "worker 0 says: \"ready\"", 1);
+	run_expect_events(&run, 2, "online", NULL);
+	run_expect_events(&run, 1, "message", "{s:i, s:s}", "worker", 0, "message", "ready");
 	lbctl_ok("send", "web", "0", "{\"greet\": \"you\"}", NULL);
-	run_expect_lines(&run, "worker 0 says: {\"answer\":\"hello you\",\"pid\":", 1);
-	assert_int_equal(run_lines(&run, "worker 1 says: {"), 0);
+	run_expect_events(&run, 1, "message", "{s:i, s:{s:s}}", "worker", 0, "message", "answer",
+			  "hello you");
+	run_expect_events(&run, 0, "message", "{s:i, s:{}}", "worker", 1, "message");
 	lbctl_ok("send", "web", "all", "{\"greet\": \"both\"}", NULL);
-	run_expect_lines(&run, "says: {\"answer\":\"hello both\",\"pid\":", 2);
+	run_expect_events(&run, 2, "message", "{s:{s:s}}", "message", "answer", "hello both");
 	run_stop(&run);
 }
 
@@ -208,7 +202,7 @@ static void test_reload_with_a_syntax_error(void **state)
 	wrk_start(&job, URL, "16", 100);
 	file_write(APP, "const server = {;\n");
 	lbctl_expect(1, "exited with status 1", "reload", "web", NULL);
-	expect_same(pids);
+	run_expect_same(&run, pids, WORKERS);
 	file_write(APP, graceful_js);
 	lbctl_ok("restart", "web", "2", NULL);
 	assert_false(process_lives(pids[2]));
@@ -276,21 +270,21 @@ static void kill_controller_of(const char *interpreter, const char *path)
 
 	run_start(&run, "web", "-n", "4", "--", interpreter, path, "talk", NULL);
 	run_pids(&run, pids, WORKERS);
-	wait_until(run_lines(&run, "says: \"mmm") > WORKERS, RUN_MS);
+	wait_until(run_lines(&run, "mmm") > WORKERS, RUN_MS);
 	wrk_start(&job, URL, "8", 100);
 	run_kill(&run);
 	lines = run_lines(&run, "a line");
 	wait_until(run_lines(&run, "a line") > lines + WORKERS * 100, RUN_MS);
-	expect_same(pids);
-	messages = run_lines(&run, "says: \"mmm");
+	run_expect_same(&run, pids, WORKERS);
+	messages = run_lines(&run, "mmm");
 	run_start_again(&run);
-	run_expect_lines(&run, "4 living workers found", 1);
-	wait_until(run_lines(&run, "says: \"mmm") > messages + WORKERS, RUN_MS);
+	run_expect_keeper(&run);
+	wait_until(run_lines(&run, "mmm") > messages + WORKERS, RUN_MS);
 	lbctl_ok("scale", "web", "6", NULL);
 	run_pids(&run, more, 6);
 	assert_memory_equal(more, pids, sizeof(pids));
 	lbctl_ok("scale", "web", "4", NULL);
-	expect_same(pids);
+	run_expect_same(&run, pids, WORKERS);
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	print_message("%lu requests\n", wrk.requests);
@@ -342,7 +336,7 @@ static void test_kept_connections(void **state)
 	lbctl_ok("scale", "web", "4", NULL);
 	run_kill(&run);
 	run_start_again(&run);
-	run_expect_lines(&run, "4 living workers found", 1);
+	run_expect_keeper(&run);
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	print_message("%lu requests\n", wrk.requests);
@@ -393,7 +387,7 @@ static void test_nginx(void **state)
 	file_write(HARNESS_DIR "/nginx.conf", nginx_conf);
 	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", "nginx", "-e",
 		  HARNESS_DIR "/error.log", "-c", HARNESS_DIR "/nginx.conf", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 200, .at_once = 16 });
 	run_expect_up(&run, WORKERS);
 	show_read("web", &show);
@@ -404,7 +398,7 @@ static void test_nginx(void **state)
 	wait_until(processes_children(masters[2], children, 2) == 2, RUN_MS);
 	assert_int_equal(kill(masters[2], SIGKILL), 0);
 	wait_until(!process_lives(children[0]) && !process_lives(children[1]), RUN_MS);
-	run_expect_lines(&run, "is online", WORKERS + 1);
+	run_expect_events(&run, WORKERS + 1, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	show_read("web", &show);
 	for (int i = 0; i < WORKERS; i++)

@@ -6,18 +6,15 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
 #include "harness/show.h"
 #include "harness/world.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,8 +65,7 @@ static void expect_never_online(const char *program)
 {
 	run_start(&run, "web", "-n", "2", "--ready-timeout", "300", "--", "python3",
 		  python(program), NULL);
-	run_expect_lines(&run, "listens on no TCP port that is shared", 2);
-	run_expect_lines(&run, "after 300 ms", 2);
+	run_expect_events(&run, 2, "timeout", NULL);
 	lbctl_expect(1, "listens on no TCP port", "scale", "web", "3", NULL);
 	lbctl_expect(1, "before it was ready", "reload", "web", NULL);
 	run_stop(&run);
@@ -106,21 +102,21 @@ static void test_two_ports(void **state)
 	needs(share);
 	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", "python3", python(two_ports),
 		  NULL);
-	run_expect_lines(&run, ": given up", 3);
-	run_expect_lines(&run, "port 9090 is not shared", 1);
+	run_expect_events(&run, 3, "gave-up", NULL);
+	run_expect_events(&run, 1, "unshared", "{s:i}", "port", 9090);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	run_stop(&run);
 	run_start(&run, "web", "-n", "4", "--port", "8080,9090", "--", "python3", python(two_ports),
 		  NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	expect_equal_by_pid(WORKERS, 5);
-	assert_int_equal(run_lines(&run, "is not shared"), 0);
+	run_expect_events(&run, 0, "unshared", NULL);
 	run_stop(&run);
 	run_start(&run, "web", "-n", "4", "--offset-port", "9090", "--", "python3",
 		  python(two_ports), NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	expect_equal_by_pid(WORKERS, 5);
-	assert_int_equal(run_lines(&run, "is not shared"), 0);
+	run_expect_events(&run, 0, "unshared", NULL);
 	run_stop(&run);
 }
 
@@ -161,7 +157,9 @@ static void test_forks_children(void **state)
 		assert_int_equal(clients_of(&clients, pids[i]), 10);
 	kill(pids[1], SIGKILL);
 	wait_until(!process_lives(children[0]) && !process_lives(children[1]), RUN_MS);
-	run_expect_lines(&run, "worker 1 (pid", 5); /* both times listening and online; killed */
+	run_expect_events(&run, 2, "listening", "{s:i}", "worker", 1);
+	run_expect_events(&run, 2, "online", "{s:i}", "worker", 1);
+	run_expect_events(&run, 1, "exit", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	assert_int_equal(clients_of(&clients, pids[1]), 0);
 	assert_int_equal(clients_of(&clients, pids[0]), 10);
@@ -226,7 +224,7 @@ static void test_stranger_in_the_group(void **state)
 	demo_start(&stranger, 7, "--listen", ":8080", NULL);
 	run_start(&run, "web", "-n", "4", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
 		  NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	assert_int_equal(clients_of(&clients, 7), 0);
 	lbctl_ok("stop", "web", NULL);
@@ -262,14 +260,6 @@ static void test_name_of_an_attached_service(void **state)
 
 #define COMMAND HARNESS_DIR "/server"
 
-static void expect_same(const pid_t *pids)
-{
-	pid_t now[WORKERS];
-
-	run_pids(&run, now, WORKERS);
-	assert_memory_equal(now, pids, sizeof(now));
-}
-
 /*
  * 1. The command is removed: reload, restart and scale say so, each at once and for itself
  * 2. nobody is given up, the old ones serve; it is back: all of it works
@@ -285,10 +275,10 @@ static void lose_the_command(void)
 		lbctl_expect(1, "new worker 0 can't be started: " COMMAND ": command not found",
 			     "reload", "web", NULL);
 	lbctl_expect(1, "new worker 2 can't be started", "restart", "web", "2", NULL);
-	assert_int_equal(run_lines(&run, "given up"), 0);
+	run_expect_events(&run, 0, "gave-up", NULL);
 	lbctl_expect(1, ": worker 4 can't be started", "scale", "web", "5", NULL);
 	lbctl_ok("scale", "web", "4", NULL);
-	expect_same(pids);
+	run_expect_same(&run, pids, WORKERS);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	for (i = 0; i < WORKERS; i++)
 		assert_int_equal(clients_of(&clients, i), 10);
@@ -333,7 +323,7 @@ static void crash_without_the_command(void)
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 40);
 	assert_int_equal(clients_of(&clients, 1), 0);
-	wait_until(run_lines(&run, "worker 1 can't be started") > 1, RUN_MS);
+	wait_until(run_events(&run, "no-start", "{s:i}", "worker", 1) > 1, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 30 });
 	assert_int_equal(rename(COMMAND ".away", COMMAND), 0);
 	pids[1] = 0;
@@ -370,14 +360,14 @@ static void test_reloads_are_no_failures(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", run_demo(), "--no-reuseport",
 		  "--listen", ":8080", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 	for (int i = 0; i < 3; i++)
 		lbctl_ok("reload", "web", NULL);
 	run_pids(&run, pids, WORKERS);
 	kill(pids[3], SIGKILL);
 	wait_until(!process_lives(pids[3]), RUN_MS);
 	run_pids(&run, pids, WORKERS);
-	assert_int_equal(run_lines(&run, "given up"), 0);
+	run_expect_events(&run, 0, "gave-up", NULL);
 	run_stop(&run);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/world.h"
@@ -77,7 +78,7 @@ static void test_hard_limit_of_files(void **state)
 {
 	(void)state;
 	start_with_files(96, 96);
-	wait_until(run_lines(&run, "can't be started: too many open files") > 1, RUN_MS);
+	wait_until(run_events(&run, "no-start", NULL) > 1, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 8 });
 	lbctl_expect(1, "too many open files", "scale", "web", "21", NULL);
 	lbctl_ok("scale", "web", "2", NULL);
@@ -93,7 +94,7 @@ static void test_hard_limit_of_files(void **state)
 static void start_with_logs(const char *workers)
 {
 	run_start(&run, "web", "-n", workers, "--log-dir", LOGS, "--", RUN_DEMO, NULL);
-	run_expect_lines(&run, "is online", atoi(workers));
+	run_expect_events(&run, atoi(workers), "online", NULL);
 }
 
 static void fill_disk(void)
@@ -230,7 +231,7 @@ static void enter_terminal(void)
 }
 
 /* Returns the other end, whose close() is the end of the terminal. */
-static int start_in_terminal(struct run *events, const char *option, const char *value)
+static int start_in_terminal(const char *option, const char *value)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 
@@ -242,9 +243,10 @@ static int start_in_terminal(struct run *events, const char *option, const char 
 	run_start(&run, "web", "-n", "4", option, value, "--", "python3", HARNESS_DIR "/talks.py",
 		  NULL);
 	run_expect_up(&run, WORKERS);
-	run_start_verb(events, "events", "events", "web", NULL);
-	/* that is no reload here; and seen once events follow */
-	wait_until((kill(run.pid, SIGHUP), run_lines(events, "there is a terminal")) > 0, RUN_MS);
+	/* that is no reload here */
+	assert_int_equal(kill(run.pid, SIGHUP), 0);
+	run_expect_events(&run, 1, "hangup", NULL);
+	run_expect_events(&run, 0, "begin", NULL);
 	return master;
 }
 
@@ -262,16 +264,15 @@ static bool has_no_output(pid_t pid)
  */
 static void test_terminal_goes(void **state)
 {
-	static struct run events;
 	pid_t before[WORKERS], after[WORKERS];
 	int master;
 
 	(void)state;
-	master = start_in_terminal(&events, "--kill-timeout", "5000");
+	master = start_in_terminal("--kill-timeout", "5000");
 	run_pids(&run, before, WORKERS);
 	expect_equal_shares(WORKERS, 2);
 	close(master);
-	run_expect_lines(&events, "the terminal is gone; workers go on, in new processes", 1);
+	run_expect_events(&run, 2, "hangup", NULL);
 	for (int i = 0; i < WORKERS; i++)
 		wait_until(!process_lives(before[i]), RUN_MS);
 	run_pids(&run, after, WORKERS);
@@ -282,33 +283,26 @@ static void test_terminal_goes(void **state)
 	for (int i = 0; i < WORKERS; i++)
 		wait_until(!process_lives(after[i]), RUN_MS);
 	run_pids(&run, after, WORKERS);
-	run_expect_lines(&events, "the terminal is gone", 1);
-	lbctl_ok("stop", "web", NULL);
-	assert_int_equal(run_wait(&run), 0);
-	assert_int_equal(run_wait(&events), 0);
-	run_expect_nothing_left();
+	run_expect_events(&run, 2, "hangup", NULL);
+	run_stop(&run);
 }
 
 /* Who has a log has no need of a new process. */
 static void test_terminal_goes_and_there_are_logs(void **state)
 {
-	static struct run events;
 	pid_t before[WORKERS], after[WORKERS];
 	int master;
 
 	(void)state;
 	assert_int_equal(mkdir(LOGS, 0755), 0);
-	master = start_in_terminal(&events, "--log-dir", LOGS);
+	master = start_in_terminal("--log-dir", LOGS);
 	run_pids(&run, before, WORKERS);
 	close(master);
-	run_expect_lines(&events, "the terminal is gone; workers go on", 1);
+	run_expect_events(&run, 2, "hangup", NULL);
 	expect_equal_shares(WORKERS, 10);
 	run_pids(&run, after, WORKERS);
 	assert_memory_equal(before, after, sizeof(before));
-	lbctl_ok("stop", "web", NULL);
-	assert_int_equal(run_wait(&run), 0);
-	assert_int_equal(run_wait(&events), 0);
-	run_expect_nothing_left();
+	run_stop(&run);
 }
 
 int main(int argc, char **argv)

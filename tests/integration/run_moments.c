@@ -6,6 +6,7 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/show.h"
@@ -14,7 +15,6 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,7 +53,7 @@ static const char *short_time(void)
 static void begin_reload(struct job *job, const pid_t *pids)
 {
 	lbctl_start(job, "reload", "web", NULL);
-	run_expect_lines(&run, "worker 0 started", 2);
+	run_expect_events(&run, 2, "start", "{s:i}", "worker", 0);
 	assert_true(process_lives(pids[0]));
 }
 
@@ -119,8 +119,8 @@ static void fail_without_lbctl(void)
 	assert_int_not_equal(output.status, 0);
 	output_free(&output);
 	run_start_again(&run);
-	run_expect_lines(&run, "5 living workers found", 1);
-	wait_until(run_lines(&run, ") ended"), RUN_MS);
+	run_expect_keeper(&run);
+	run_expect_events(&run, 1, "exit", "{s:i, s:n, s:n}", "worker", 0, "status", "signal");
 	run_pids(&run, after, WORKERS);
 	assert_memory_equal(before, after, sizeof(before));
 	unlink(FLAG);
@@ -178,7 +178,7 @@ static bool is_answered(int fd)
  */
 static void end_once(unsigned int after_ms)
 {
-	char words[80], path[32];
+	char path[32];
 	pid_t before[WORKERS];
 	struct output output;
 	struct job reload;
@@ -190,22 +190,20 @@ static void end_once(unsigned int after_ms)
 	snprintf(path, sizeof(path), "/slow?ms=%u", (unsigned int)scaled_ms(4000));
 	for (int i = 0; i < WORKERS; i++)
 		fd[i] = ask(path);
-	snprintf(words, sizeof(words), "(pid %d) gets no more", before[0]);
 	lbctl_start(&reload, "reload", "web", NULL);
-	run_expect_lines(&run, words, 1);
+	run_expect_events(&run, 1, "drain", "{s:i}", "pid", before[0]);
 	usleep(after_ms * 1000);
 	run_kill(&run);
 	job_wait(&reload, &output);
 	output_free(&output);
 	run_start_again(&run);
-	run_expect_lines(&run, "living workers found", 1);
+	run_expect_keeper(&run);
 	for (int i = 0; i < WORKERS; i++)
 		assert_true(is_answered(fd[i]));
 	wait_until(!process_lives(before[0]), RUN_MS);
 	run_expect_up(&run, WORKERS);
-	assert_int_equal(run_lines(&run, words), 1);
-	assert_int_equal(run_lines(&run, "is not ready after"), 0);
-	assert_int_equal(run_lines(&run, "listens on no TCP port"), 0);
+	run_expect_events(&run, 1, "drain", "{s:i}", "pid", before[0]);
+	run_expect_events(&run, 0, "timeout", NULL);
 	run_stop(&run);
 }
 
@@ -241,7 +239,7 @@ static void test_drained_by_hand(void **state)
 	lbctl_ok("drain", "web", "1", NULL);
 	run_kill(&run);
 	run_start_again(&run);
-	run_expect_lines(&run, "is online", 2 * WORKERS);
+	run_expect_events(&run, 2 * WORKERS, "online", NULL);
 	show_read("web", &show);
 	assert_string_equal(show.worker[1].state, "draining");
 	lbctl_ok("resume", "web", "1", NULL);
@@ -257,7 +255,7 @@ static void take_over_without_channel(void)
 	run_pids(&run, before, WORKERS);
 	run_kill(&run);
 	run_start_again(&run);
-	run_expect_lines(&run, "4 living workers found", 1);
+	run_expect_keeper(&run);
 	run_pids(&run, after, WORKERS);
 	assert_memory_equal(before, after, sizeof(before));
 	lbctl_expect(1, "do not read their messages", "send", "web", "0", "{}", NULL);
@@ -305,7 +303,7 @@ static void crash_for_good(void)
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
 	kill(pids[3], SIGKILL);
-	wait_until(run_lines(&run, "worker 3 started") >= 3, RUN_MS);
+	wait_until(run_events(&run, "start", "{s:i}", "worker", 3) >= 3, RUN_MS);
 }
 
 static void test_crashed_worker_is_rescued(void **state)

@@ -4,6 +4,7 @@
  * that no longer start, workers that are killed. The demo worker ends gracefully on SIGTERM.
  */
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/load.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
@@ -257,7 +258,7 @@ static unsigned long accepted_and_lost(unsigned int ends)
 	char *log, *rest, *line, *at;
 	unsigned long lost, sum = 0;
 
-	run_expect_lines(&run, "killed by SIGKILL: ", ends);
+	run_expect_events(&run, ends, "exit", "{s:s}", "signal", "SIGKILL");
 	log = rest = file_read(run.log);
 	while ((line = strsep(&rest, "\n"))) {
 		at = strstr(line, "killed by SIGKILL: ");

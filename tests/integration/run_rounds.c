@@ -6,6 +6,7 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/runs.h"
 #include "harness/world.h"
 
@@ -108,7 +109,7 @@ static void start(bool hand_over)
 	else
 		run_start(&run, "web", "-n", "4", "--", run_demo(), "-q", "--no-reuseport",
 			  "--listen", ":8080", NULL);
-	run_expect_lines(&run, "is online", WORKERS);
+	run_expect_events(&run, WORKERS, "online", NULL);
 }
 
 /* Every other round hands sockets over; each third one ends otherwise; some lose their keeper. */
@@ -118,7 +119,7 @@ static void play(int round)
 	if (!(round % 5)) {
 		run_kill(&run);
 		run_start_again(&run);
-		run_expect_lines(&run, "4 living workers found", 1);
+		run_expect_keeper(&run);
 	}
 	clients_run(&clients, (struct client_plan){ .connections = 8 });
 	note_objects(run.pid);

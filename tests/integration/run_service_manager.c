@@ -5,6 +5,7 @@
  * The test is the service manager; vmtests/systemd.sh has a real one.
  */
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/load.h"
 #include "harness/runs.h"
 #include "harness/world.h"
@@ -101,7 +102,7 @@ static void test_says_what_it_does(void **state)
 	write_app("while [ ! -e " HARNESS_DIR "/go ]; do sleep 0.05; done");
 	start_managed("0");
 	wait_until(listen_for("STATUS=0 of 2 workers online\n"), RUN_MS);
-	run_expect_lines(&run, "listens on no TCP port", WORKERS);
+	run_expect_events(&run, WORKERS, "timeout", NULL);
 	assert_null(listen_for("READY=1"));
 	file_write(HARNESS_DIR "/go", "");
 	wait_until(listen_for("STATUS=2 of 2 workers online\n"), RUN_MS);
@@ -161,7 +162,7 @@ static void test_leaves(void **state)
 		assert_int_equal(run_wait(&run), 0);
 		assert_int_equal(count_heard("STOPPING=1"), 1);
 		run_start_again(&run);
-		run_expect_lines(&run, "2 living workers found", i);
+		run_expect_keeper(&run);
 		run_pids(&run, after, WORKERS);
 		assert_memory_equal(before, after, sizeof(before));
 	}
@@ -180,11 +181,11 @@ static void test_replaces_workers_that_never_listened(void **state)
 	(void)state;
 	write_app("exec sleep 1000");
 	start_managed("0");
-	run_expect_lines(&run, "listens on no TCP port", WORKERS);
+	run_expect_events(&run, WORKERS, "timeout", NULL);
 	write_app("");
 	run_kill(&run);
 	run_start_again(&run);
-	run_expect_lines(&run, "2 living workers found", 1);
+	run_expect_keeper(&run);
 	run_pids(&run, pids, WORKERS);
 	run_stop(&run);
 	manager_close();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See joins.h. */
+#include "harness/events.h"
 #include "harness/joins.h"
 
 #include <arpa/inet.h>
@@ -65,7 +66,7 @@ void joins_demo(struct demo *demo, int worker)
 void joins_keep(struct run *run)
 {
 	run_start_verb(run, "web", "watch", "--group", "nogroup", "web", NULL);
-	run_expect_lines(run, "watching", 1);
+	run_expect_keeper(run);
 	wait_until(!access(JOINS_SOCKET, F_OK), RUN_MS);
 }
 
