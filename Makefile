@@ -72,8 +72,10 @@ TOOLS     := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/*.c))
 ASAN_LIBS := $(B)/asan/liblbuser.a $(B)/asan/liblbctl.a
 UNIT      := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 INTEGRATION := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/integration/*.c)))
-# Those that take long are run by `make test-full`.
-FULL      := $(shell sed -nE 's/\#.*//; s|^(\S+)\s.*full.*|$(B)/tests/\1|p' tests/order.txt)
+# Those that take long are run by `make test-full`, or take longer there.
+marked = $(shell sed -nE 's/\#.*//; s|^(\S+)\s.*$(1).*|$(B)/tests/\1|p' tests/order.txt)
+FULL      := $(call marked,full)
+BOTH      := $(call marked,both)
 HARNESS   := $(B)/tests/libharness.a
 HARNESS_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/harness/*.c))
 
@@ -256,11 +258,11 @@ test: ## install what is missing, build, run unit and integration tests side by 
 	$(Q)$(MAKE) all test-programs
 	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh $(filter-out $(FULL),$(INTEGRATION))
 
-test-full: ## the tests that take long, which make test leaves out (root)
+test-full: ## the tests that take long, which make test leaves out or cuts short (root)
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} $(RUN_TESTS) $(FULL)
+	$(Q)LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} LB_TEST_FULL=1 $(RUN_TESTS) $(FULL) $(BOTH)
 
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs

@@ -6,6 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 log=${LB_TEST_LOG:-build/tests/log}
+export LB_TEST_FULL=1
 
 # a guest's firmware leaves its first line unfinished
 printf '\nvmtest: kernel %s\n' "$(uname -r)"

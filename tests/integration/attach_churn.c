@@ -13,7 +13,8 @@
 
 #include <stdio.h>
 
-#define CHURN_SECONDS 20
+#define CHURN_SECONDS 5
+#define FULL_CHURN_SECONDS 20
 #define POLICY_CHANGES 200
 
 static const char *const policies[] = { "rr", "random", "least-load", "kernel" };
@@ -21,7 +22,8 @@ static const char *const numbers[] = { "0", "1", "2", "3" };
 
 static int churn_seconds(void)
 {
-	return load_asked("LB_TEST_CHURN_SECONDS", scaled_load(CHURN_SECONDS));
+	return load_asked("LB_TEST_CHURN_SECONDS",
+			  scaled_load(full_load(CHURN_SECONDS, FULL_CHURN_SECONDS)));
 }
 
 /* What only a growing turn number chooses: each worker is drained, resumed, weighted in turn. */

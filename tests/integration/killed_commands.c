@@ -17,7 +17,8 @@
 #include <time.h>
 
 #define WORKERS 4
-#define KILLS 100
+#define KILLS 40
+#define FULL_KILLS 100
 #define SEED 20240229
 
 static struct demo demos[WORKERS];
@@ -102,12 +103,12 @@ static void expect_exact(unsigned int each)
 }
 
 /*
- * 1. wrk runs; 100 times a command is killed, and a consistent service is found
+ * 1. wrk runs; again and again a command is killed, and a consistent service is found
  * 2. not one request of wrk failed; round-robin is exact; detach leaves nothing
  */
 static void test_killed_under_traffic(void **state)
 {
-	const unsigned int kills = scaled_load(KILLS);
+	const unsigned int kills = scaled_load(full_load(KILLS, FULL_KILLS));
 	unsigned int killed = 0;
 	struct job traffic;
 	struct wrk wrk;
@@ -138,7 +139,7 @@ static void test_killed_and_exact(void **state)
 	srand(SEED + 1);
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	for (unsigned int turn = 0; turn < scaled_load(KILLS / 2); turn++) {
+	for (unsigned int turn = 0; turn < scaled_load(full_load(KILLS, FULL_KILLS) / 2); turn++) {
 		kill_one(turn);
 		expect_exact(2);
 	}

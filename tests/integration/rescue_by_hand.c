@@ -289,20 +289,22 @@ static bool kill_at(unsigned int nth, bool with_parent)
 static void test_killed_in_each_step(void **state)
 {
 	static const unsigned int each[] = { 5, 5, 5, 5 };
-	unsigned int kills = 0;
+	/* odd, so that half of the kills are of both processes */
+	const unsigned int stride = full_load(3, 1);
+	unsigned int point = 0;
 
 	(void)state;
 	needs(migrate);
 	start_by_hand();
-	for (bool more = true; more; kills++) {
+	for (bool more = true; more; point += stride) {
 		clients_begin(&clients, (struct client_plan){ .connections = 4, .at_once = 4 });
 		clients_collect(&clients, 1);
-		more = kill_at(kills / 2, kills % 2);
+		more = kill_at(point / 2, point % 2);
 		lbctl_ok("set", "web", "stale_ms=1000", NULL);
 		kill(demos[3].pid, SIGUSR1);
 		clients_finish(&clients);
 		if (clients.answered != 4)
-			fail_msg("kill %u: %u of 4 answered", kills, clients.answered);
+			fail_msg("point %u: %u of 4 answered", point, clients.answered);
 		wait_until(takes_part(3), RUN_MS);
 		wait_until((show_read("web", &show), !strcmp(show.worker[3].state, "up")), RUN_MS);
 		clients_run(&clients, (struct client_plan){ .connections = 20 });
@@ -312,9 +314,10 @@ static void test_killed_in_each_step(void **state)
 		assert_int_equal(show.unregistered, 0);
 		kill(demos[3].pid, SIGUSR1);
 	}
-	print_message("killed at %u points\n", kills - 1);
-	assert_true(kills > 20);
+	print_message("killed at each %u. of %u points\n", stride, point - 1);
+	assert_true(point > 20);
 }
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {

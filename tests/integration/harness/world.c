@@ -55,6 +55,11 @@ unsigned int scaled_load(unsigned int usual)
 	return load ? load : 1;
 }
 
+unsigned int full_load(unsigned int quick, unsigned int full)
+{
+	return getenv("LB_TEST_FULL") ? full : quick;
+}
+
 unsigned int load_asked(const char *variable, unsigned int usual)
 {
 	const char *text = getenv(variable);

@@ -59,6 +59,8 @@ uint64_t now_ns(void);
  * its usual load and waits longer by as much. A load is at least 1.
  */
 unsigned int scaled_load(unsigned int usual);
+/* `full` in `make test-full` (LB_TEST_FULL is set), where a test may take long; else `quick`. */
+unsigned int full_load(unsigned int quick, unsigned int full);
 /* As much as this environment variable asks for, where it is set; `make soak` asks for much. */
 unsigned int load_asked(const char *variable, unsigned int usual);
 uint64_t scaled_ms(uint64_t usual_ms);
