@@ -26,6 +26,7 @@ struct follower {
 	int fd;			     /* to the keeper; -1 = there is none */
 	pid_t keeper;		     /* the last one that we were connected to */
 	json_int_t seq;		     /* its last event */
+	json_int_t missed;	     /* events that we were not told */
 	unsigned int asked, answers; /* requests on this connection */
 	json_t *events;
 };
@@ -88,6 +89,7 @@ static void take(struct follower *follower, json_t *packet)
 	if (!json_object_get(packet, "event")) {
 		follower->answers++;
 	} else if (seq > follower->seq) {
+		follower->missed += seq - follower->seq - 1;
 		follower->seq = seq;
 		json_object_set_new(packet, "keeper", json_integer(follower->keeper));
 		json_array_append(follower->events, packet);
@@ -147,12 +149,16 @@ void events_forget(void)
 	nr_followers = 0;
 }
 
-/* Until a keeper that is not stopped has told all that happened so far. */
+/*
+ * Until a keeper that is not stopped has told all that happened so far. It does not go on telling
+ * who did not listen for a while, so it is asked again; what it tells twice comes before "hello".
+ */
 static void catch_up(struct follower *follower)
 {
 	uint64_t end_ns = now_ns() + scaled_ms(ANSWER_MS) * 1000000;
 
 	take_all(follower);
+	ask(follower, "{\"verb\":\"events\"}");
 	ask(follower, "{\"verb\":\"hello\"}");
 	while (follower->fd >= 0 && follower->answers < follower->asked && now_ns() < end_ns) {
 		struct pollfd ready = { follower->fd, POLLIN, 0 };
@@ -249,6 +255,16 @@ static void fail_with_events(const struct run *run, const char *type, const json
 	fail_msg("%s: %u events \"%s\" like %s, want %u", run->name, got, type, text, count);
 }
 
+/* That nothing was told says something only if all was heard. */
+static void expect_all_heard(const struct run *run, const struct follower *follower)
+{
+	if (follower->keeper && !follower->missed)
+		return;
+	run_show_events(run);
+	fail_msg("%s: %lld events were missed%s", run->name, (long long)follower->missed,
+		 follower->keeper ? "" : ": no keeper answered");
+}
+
 void run_expect_events(const struct run *run, unsigned int count, const char *type,
 		       const char *fields, ...)
 {
@@ -267,6 +283,8 @@ void run_expect_events(const struct run *run, unsigned int count, const char *ty
 	got = count_events(follower, type, want);
 	if (got != count)
 		fail_with_events(run, type, want, got, count);
+	if (!count)
+		expect_all_heard(run, follower);
 	json_decref(want);
 }
 
@@ -312,6 +330,7 @@ void run_expect_types(const struct run *run, const char *const *types)
 	size_t i;
 
 	catch_up(follower);
+	expect_all_heard(run, follower);
 	json_array_foreach(follower->events, i, event) {
 		const char *type = json_string_value(json_object_get(event, "event"));
 		const char *const *at = types;

@@ -142,6 +142,15 @@ static void mount_fresh(void)
 		skip_all("mount");
 }
 
+/* nohup and shells that start something in the background have them ignored, also by lbctl. */
+static void hear_signals(void)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGQUIT };
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		signal(numbers[i], SIG_DFL);
+}
+
 void harness_enter(const char *argv0)
 {
 	struct rlimit files;
@@ -157,6 +166,7 @@ void harness_enter(const char *argv0)
 	if (child)
 		exit_with_child(child);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	hear_signals();
 	mount_fresh();
 	if (loopback_up())
 		skip_all("loopback");
