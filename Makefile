@@ -250,13 +250,13 @@ $(B)/static-server: tests/static-server.c $(B)/flags
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server
 
 check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker ## run the unit tests (no root, no network)
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh
 
 test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh $(filter-out $(FULL),$(INTEGRATION))
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh $(filter-out $(FULL),$(INTEGRATION))
 
 test-full: ## the tests that take long, which make test leaves out or cuts short (root)
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }

@@ -19,7 +19,9 @@ timeout_sec=$((300 * 100 / ${LB_TEST_SCALE:-100}))
 passed=0
 failed=0
 skipped=0
-declare -A marks=() path_of=() start_of=()
+running=0
+group_of=() path_of=() start_of=() # by the order in which they were started
+declare -A marks=()
 
 name_of() {
 	echo "${1##*/tests/}"
@@ -136,37 +138,46 @@ marked() {
 	done
 }
 
+# The background process tells through the pipe that it ends: `wait -n` forgets who was killed.
 start() {
-	timeout --kill-after=10 "$timeout_sec" "$1" >"$(log_of "$1")" 2>&1 </dev/null &
-	path_of[$!]=$1
-	start_of[$!]=$SECONDS
+	local n=${#group_of[@]}
+	(
+		timeout --foreground --kill-after=10 "$timeout_sec" "$1" 3>&-
+		echo "$n $?" >&3
+	) >"$(log_of "$1")" 2>&1 </dev/null &
+	group_of[n]=$!
+	path_of[n]=$1
+	start_of[n]=$SECONDS
+	running=$((running + 1))
 }
 
 finish_one() {
-	local pid status=0
-	wait -n -p pid || status=$?
-	report "${path_of[$pid]}" $status $((SECONDS - start_of[$pid]))
-	unset "path_of[$pid]" "start_of[$pid]"
+	local n status
+	read -r n status <&3
+	wait "${group_of[n]}"
+	kill -KILL "-${group_of[n]}" 2>/dev/null # what a binary left behind
+	running=$((running - 1))
+	report "${path_of[n]}" "$status" $((SECONDS - start_of[n]))
 }
 
 # run_all N PATH...
 run_all() {
-	local n=$1 path
+	local most=$1 path
 	shift
 	for path in "$@"; do
-		[ ${#path_of[@]} -lt "$n" ] || finish_one
+		[ $running -lt "$most" ] || finish_one
 		start "$path"
 	done
-	while [ ${#path_of[@]} -gt 0 ]; do
+	while [ $running -gt 0 ]; do
 		finish_one
 	done
 }
 
 # shellcheck disable=SC2317 # by trap
 end_all() {
-	local pid
-	for pid in "${!path_of[@]}"; do
-		kill -TERM "-$pid" "$pid" 2>/dev/null
+	local group
+	for group in "${group_of[@]}"; do
+		kill -TERM "-$group" 2>/dev/null
 	done
 	exit 130
 }
@@ -188,8 +199,10 @@ read_marks
 mapfile -t together < <(marked first "$@" && marked - "$@")
 mapfile -t alone < <(marked alone "$@")
 echo "tests on Linux $(uname -r), $(nproc) CPUs, $jobs at a time"
+mkfifo "$log_dir/ends"
+exec 3<>"$log_dir/ends"
 trap end_all INT TERM HUP
-# With job control a background process does not ignore SIGINT, which tests send.
+# With job control each has a process group, and does not ignore SIGINT, which tests send.
 set -m
 run_all "$jobs" "${together[@]}"
 run_all 1 "${alone[@]}"
