@@ -7,7 +7,8 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LB_MIN_SLOTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LB_ALL_SLOTS *LB_MAX_LISTENERS);
 	__type(key, __u64);
 	__type(value, struct lb_place);
 } lb_cookies SEC(".maps");
@@ -15,7 +16,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LB_MIN_SLOTS);
+	__uint(max_entries, LB_ALL_SLOTS);
 	__type(key, __u32);
 	__type(value, struct lb_worker);
 } lb_workers SEC(".maps");
@@ -23,7 +24,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LB_MIN_SLOTS);
+	__uint(max_entries, LB_ALL_SLOTS);
 	__type(key, __u32);
 	__type(value, struct lb_stats);
 } lb_stats SEC(".maps");

@@ -61,7 +61,7 @@ static __always_inline __u64 next_index(struct lb_counters *counters)
 /* The slot at an index of the live half of the schedule; its length must not be 0. */
 static __always_inline __u32 schedule_slot(const struct decision *d, __u64 index)
 {
-	__u32 key = lb_schedule_key(d->word, d->config->half_entries, index);
+	__u32 key = lb_schedule_key(d->word, index);
 	__u64 *slot = bpf_map_lookup_elem(&lb_schedule, &key);
 
 	return slot ? *slot : LB_NO_SLOT;

@@ -16,13 +16,18 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct bpf_map;
 
-static long sample_slot(struct bpf_map *map, __u32 *slot, struct lb_stall *stall, void *unused)
+/* Slots come in order. */
+#define GO_ON 0
+#define ENOUGH 1
+
+static long sample_slot(struct bpf_map *map, __u32 *slot, struct lb_stall *stall, __u64 *slots)
 {
 	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, slot);
 	struct queue_now now = {};
 
 	(void)map;
-	(void)unused;
+	if (*slot >= *slots)
+		return ENOUGH;
 	if (!queue || !queue->cookie || !read_queue(queue, &now) || now.state != LISTENING)
 		now = (struct queue_now){};
 	stall->queued = now.queued;
@@ -33,13 +38,15 @@ static long sample_slot(struct bpf_map *map, __u32 *slot, struct lb_stall *stall
 		stall->oldest = 0;
 	if (queue && queue->cookie && lb_is_held(stall))
 		hold_ends(stall, &now, tick_clock_ns());
-	return 0;
+	return GO_ON;
 }
 
 SEC("syscall")
 int lb_sample(struct lb_sample *sample)
 {
+	__u64 slots = sample->slots;
+
 	sample->now_ns = tick_clock_ns();
-	bpf_for_each_map_elem(&lb_stalls, sample_slot, NULL, 0);
+	bpf_for_each_map_elem(&lb_stalls, sample_slot, &slots, 0);
 	return 0;
 }

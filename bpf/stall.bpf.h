@@ -15,7 +15,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LB_MIN_SLOTS);
+	__uint(max_entries, LB_ALL_SLOTS);
 	__type(key, __u32);
 	__type(value, struct lb_stall);
 } lb_stalls SEC(".maps");

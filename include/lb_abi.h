@@ -14,13 +14,18 @@
 #include "lb_counters.h"
 #include "lb_policies.h"
 
-#define LB_ABI_VERSION 4
+#define LB_ABI_VERSION 5
 
 #define LB_MAX_WORKERS 1024
 /* A worker owns at most two slots: while a reload's new process serves, the old one drains. */
 #define LB_SLOTS_PER_WORKER 2
 #define LB_MAX_SLOTS (LB_MAX_WORKERS * LB_SLOTS_PER_WORKER)
-#define LB_MIN_SLOTS 16
+/*
+ * Above the workers' slots, for listeners of lbctl's own that connections wait in. No table and no
+ * scan comes there.
+ */
+#define LB_WAITING_SLOTS 64
+#define LB_ALL_SLOTS (LB_MAX_SLOTS + LB_WAITING_SLOTS)
 #define LB_MAX_LISTENERS 8
 #define LB_MAX_WEIGHT 256
 #define LB_MAX_SCHEDULE 32768 /* entries of one half of lb_schedule */
@@ -80,10 +85,8 @@ _Static_assert(sizeof(struct lb_rescue) == 24, "lb_rescue");
 /* lb_config: one entry, mmapable. Written by lbctl; the program reads it at every run. */
 struct lb_config {
 	__u32 abi_version;
-	__u32 slots;	    /* entries of the maps that are indexed by slot */
-	__u64 word;	    /* policy, schedule half, length: see lb_word_pack() */
-	__u32 used_slots;   /* slots 0 .. used_slots - 1 have had a worker */
-	__u32 half_entries; /* entries of one half of lb_schedule */
+	__u32 used_slots; /* slots 0 .. used_slots - 1 have had a worker; at most LB_MAX_SLOTS */
+	__u64 word;	  /* policy, schedule half, length: see lb_word_pack() */
 	__u64 stale_ns;
 	__u64 stall_ns;
 	__u64 rescue_ns;
@@ -98,7 +101,7 @@ struct lb_config {
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
 };
 #define LB_NO_GROUP 0xffffffffU
-_Static_assert(sizeof(struct lb_config) == 120 + 32 * LB_MAX_LISTENERS, "lb_config");
+_Static_assert(sizeof(struct lb_config) == 112 + 32 * LB_MAX_LISTENERS, "lb_config");
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {

@@ -25,6 +25,7 @@ _Static_assert(sizeof(struct lb_listening) == 56, "lb_listening");
 /* The argument of bpf/sample.bpf.c. */
 struct lb_sample {
 	__u64 now_ns; /* of the tick clock, when it ran */
+	__u64 slots;  /* the first so many are looked at */
 };
 
 #endif

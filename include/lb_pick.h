@@ -37,9 +37,9 @@ static __always_inline __u32 lb_word_length(__u64 word)
 }
 
 /* Where the table policies look: entry index % length of the live half. length must not be 0. */
-static __always_inline __u32 lb_schedule_key(__u64 word, __u32 half_entries, __u64 index)
+static __always_inline __u32 lb_schedule_key(__u64 word, __u64 index)
 {
-	return lb_word_half(word) * half_entries + (__u32)(index % lb_word_length(word));
+	return lb_word_half(word) * LB_MAX_SCHEDULE + (__u32)(index % lb_word_length(word));
 }
 
 /* Costs are multiplied by this instead of divided by the weight: no division in the scan. */

@@ -83,14 +83,6 @@ static void test_prefixes(void **state)
 	assert_false(lb_is_mapped(1, 0xffff7f000001));
 }
 
-/* As a service of that many workers has it. */
-static size_t table_size(size_t n)
-{
-	size_t entries = service_slots(n) / LB_SLOTS_PER_WORKER * LB_MAX_WEIGHT;
-
-	return entries < LB_MAX_SCHEDULE ? entries : LB_MAX_SCHEDULE;
-}
-
 static size_t build(size_t n, uint64_t *table, size_t max)
 {
 	size_t length = 0;
@@ -124,7 +116,7 @@ static void test_equal_shares(void **state)
 		size_t n = counts[i], length;
 
 		number_workers(n);
-		length = build(n, before, table_size(n));
+		length = build(n, before, LB_MAX_SCHEDULE);
 		count_shares(before, length);
 		for (size_t slot = 0; slot < n; slot++)
 			assert_in_range(share[slot], length / n, length / n + 1);
@@ -175,7 +167,7 @@ static void test_disruption(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
-		size_t n = counts[i], length, max = table_size(n);
+		size_t n = counts[i], length, max = LB_MAX_SCHEDULE;
 
 		for (size_t gone = 0; gone < n; gone += n / 2) {
 			unsigned int moved, own = 0;
@@ -205,9 +197,9 @@ static void test_worker_decides_not_slot(void **state)
 
 	(void)state;
 	number_workers(n);
-	length = build(n, before, table_size(n));
+	length = build(n, before, LB_MAX_SCHEDULE);
 	items[3].slot = 40;
-	build(n, after, table_size(n));
+	build(n, after, LB_MAX_SCHEDULE);
 	for (size_t i = 0; i < length; i++)
 		assert_int_equal(after[i], before[i] == 3 ? 40 : before[i]);
 }
@@ -222,12 +214,12 @@ static void test_two_slots_of_a_worker(void **state)
 
 	(void)state;
 	number_workers(4);
-	length = build(4, before, table_size(4));
+	length = build(4, before, LB_MAX_SCHEDULE);
 	memmove(&items[2], &items[1], 3 * sizeof(items[0]));
 	memmove(&workers[2], &workers[1], 3 * sizeof(workers[0]));
 	items[1] = (struct schedule_item){ .slot = 4, .weight = 1 };
 	workers[1] = 0;
-	assert_int_equal(build(5, after, table_size(4)), length);
+	assert_int_equal(build(5, after, LB_MAX_SCHEDULE), length);
 	count_shares(after, length);
 	assert_in_range(share[0], length / 8, length / 8 + 1);
 	assert_in_range(share[4], length / 8, length / 8 + 1);
@@ -243,7 +235,7 @@ static void test_clients_are_even(void **state)
 
 	(void)state;
 	number_workers(n);
-	length = build(n, before, table_size(n));
+	length = build(n, before, LB_MAX_SCHEDULE);
 	memset(share, 0, sizeof(share));
 	for (uint32_t i = 0; i < CLIENTS; i++)
 		share[before[lb_hash_ipv4(0xc0a80000 + i, 32) % length]]++;
@@ -265,7 +257,7 @@ static void test_draws_are_even(void **state)
 
 	(void)state;
 	number_workers(n);
-	length = build(n, before, table_size(n));
+	length = build(n, before, LB_MAX_SCHEDULE);
 	memset(share, 0, sizeof(share));
 	for (uint32_t i = 0; i < CLIENTS; i++) {
 		uint64_t hash = lb_hash_ipv4(i, 32);

@@ -110,8 +110,8 @@ static void test_schedule_key(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		uint64_t word = lb_word_pack(LB_POLICY_RR, rows[i].half, rows[i].length);
 
-		check("lb_schedule_key", rows[i].name,
-		      lb_schedule_key(word, LB_MAX_SCHEDULE, rows[i].index), rows[i].want);
+		check("lb_schedule_key", rows[i].name, lb_schedule_key(word, rows[i].index),
+		      rows[i].want);
 	}
 }
 
@@ -123,7 +123,7 @@ static void test_schedule_key_every_entry(void **state)
 			uint64_t word = lb_word_pack(LB_POLICY_RR, half, length);
 
 			for (uint32_t index = 0; index < length; index++) {
-				uint32_t got = lb_schedule_key(word, LB_MAX_SCHEDULE, index);
+				uint32_t got = lb_schedule_key(word, index);
 
 				check("lb_schedule_key", "every entry", got,
 				      half * LB_MAX_SCHEDULE + index);
@@ -192,7 +192,7 @@ static void walk(uint32_t workers, uint64_t start, uint32_t connections)
 
 	memset(picked, 0, sizeof(picked));
 	for (uint32_t i = 0; i < connections; i++) {
-		uint32_t key = lb_schedule_key(word, LB_MAX_SCHEDULE, start + i);
+		uint32_t key = lb_schedule_key(word, start + i);
 
 		assert_true(key >= LB_MAX_SCHEDULE && key - LB_MAX_SCHEDULE < workers);
 		picked[key - LB_MAX_SCHEDULE]++;
@@ -281,8 +281,7 @@ static void test_random_is_even(void **state)
 
 		memset(picked, 0, sizeof(picked));
 		for (uint32_t n = 0; n < workers * expected; n++)
-			picked[lb_schedule_key(word, LB_MAX_SCHEDULE,
-					       (uint32_t)next_random(&seed))]++;
+			picked[lb_schedule_key(word, (uint32_t)next_random(&seed))]++;
 		for (uint32_t w = 0; w < workers; w++)
 			chi += (picked[w] - expected) * (picked[w] - expected) / expected;
 		if ((chi - freedom) * (chi - freedom) > 25 * 2 * freedom)

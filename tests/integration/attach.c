@@ -140,7 +140,7 @@ static void test_second_attach_changes_nothing(void **state)
 	pins_before = pins_list();
 	books_read("web", &before);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	lbctl_ok("attach", "--name", "web", "--max-workers", "8", "0.0.0.0:8080", NULL);
+	lbctl_ok("attach", "--name", "web", "0.0.0.0:8080", NULL);
 	pins_after = pins_list();
 	assert_string_equal(pins_after, pins_before);
 	books_expect("web", &before, .cursor = 0);

@@ -8,9 +8,11 @@
 #include "harness/world.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -87,6 +89,58 @@ static void start_server(int ports, int each)
 	close(ready[0]);
 }
 
+static uint32_t map_entries(const char *service, const char *name)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fd = map_open(service, name);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	close(fd);
+	return info.max_entries;
+}
+
+static size_t map_bytes(const char *service, const char *name)
+{
+	char path[64], *text, *line;
+	int fd = map_open(service, name);
+	size_t bytes;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	text = file_read(path);
+	close(fd);
+	line = strstr(text, "memlock:");
+	bytes = line ? strtoull(line + strlen("memlock:"), NULL, 10) : 0;
+	free(text);
+	return bytes;
+}
+
+/* What the kernel says that its maps take, for one listener. */
+static size_t service_bytes(const char *service)
+{
+	static const char *const maps[] = {
+		"lb_config",
+		"lb_workers",
+		"lb_cookies",
+		"lb_schedule",
+		"lb_load",
+		"lb_stats",
+		"lb_counters",
+		"lb_recent",
+		"lb_moved",
+		"listener0/lb_sockets",
+		"listener0/lb_queues",
+		"listener0/lb_stalls",
+	};
+	size_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+		print_message("  %-22s %8zu\n", maps[i], map_bytes(service, maps[i]));
+		sum += map_bytes(service, maps[i]);
+	}
+	return sum;
+}
+
 static uint64_t ms_since(uint64_t start_ns)
 {
 	return (now_ns() - start_ns) / 1000000;
@@ -117,6 +171,40 @@ static void test_most_workers(void **state)
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	print_message("refresh: %llu ms\n", (unsigned long long)ms_since(start_ns));
 	lbctl_ok("detach", "web", NULL);
+}
+
+/*
+ * 1. attach one listener: every map has its full size, and how many bytes that are is printed
+ * 2. 1,023 more start to listen: each gets a slot and its share, and none of those above the workers'
+ */
+static void test_growth(void **state)
+{
+	static const char *const by_slot[] = { "lb_workers",
+					       "lb_load",
+					       "lb_stats",
+					       "listener0/lb_sockets",
+					       "listener0/lb_queues",
+					       "listener0/lb_stalls" };
+	struct lb_config *config;
+
+	(void)state;
+	start_server(1, 1);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(by_slot); i++)
+		assert_int_equal(map_entries("web", by_slot[i]), LB_ALL_SLOTS);
+	assert_int_equal(map_entries("web", "lb_schedule"), 2 * LB_MAX_SCHEDULE);
+	print_message("BPF memory of a service: %zu kB\n", service_bytes("web") / 1024);
+	start_server(1, LB_MAX_WORKERS - 1);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	clients_run(&clients, (struct client_plan){
+				      .connections = 4096, .at_once = 16, .deadline_ms = 60000 });
+	show_read("web", &show);
+	assert_int_equal(show.nr_workers, LB_MAX_WORKERS);
+	for (int i = 0; i < LB_MAX_WORKERS; i++)
+		assert_int_equal(show.worker[i].selected, 4);
+	config = map_mmap("web", "lb_config", sizeof(*config));
+	assert_int_equal(config->used_slots, LB_MAX_WORKERS);
+	munmap(config, sizeof(*config));
 }
 
 /* least-load over more slots than one scan sees: nobody gets more than one of 1,024. */
@@ -189,9 +277,8 @@ static void test_many_services(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		harness_test(test_most_workers),
-		harness_test(test_most_workers_by_load),
-		harness_test(test_one_worker_too_many),
+		harness_test(test_most_workers),	 harness_test(test_growth),
+		harness_test(test_most_workers_by_load), harness_test(test_one_worker_too_many),
 		harness_test(test_many_services),
 	};
 

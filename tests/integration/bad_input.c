@@ -223,8 +223,6 @@ static void test_what_cannot_be_steered(void **state)
 		{ { "attach", ":8085" }, 1, { ":8085", "BPF program", "--replace" } },
 		{ { "attach", ":8086" }, 1, { ":8086", "SOCKMAP" } },
 		{ { "attach", "--name", "other", ":8080" }, 1, { ":8080", "web" } },
-		{ { "attach", "--max-workers", "9", ":8080" }, 1, { "room for 8", "detach" } },
-		{ { "attach", "--dry-run", "--max-workers", "9", ":8080" }, 1, { "room for 8" } },
 		{ { "attach", "--name", "other", "--replace", ":8080" }, 1, { ":8080", "web" } },
 		{ { "attach", "--name", "other", ":8087", ":8080" }, 1, { ":8080", "web" } },
 		{ { "attach", "--name", "other", ":8087", ":8088" }, 1, { ":8088" } },

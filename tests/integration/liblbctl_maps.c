@@ -243,7 +243,6 @@ static void test_wrong_shapes_are_refused(void **state)
 		{ "another entry size", 8, 2, ARRAY, 128, SLOTS, BPF_F_MMAPABLE, -1 },
 		{ "not mmapable", 8, 2, ARRAY, 64, SLOTS, 0, -1 },
 		{ "not an array", 8, 2, HASH, 64, SLOTS, 0, -1 },
-		{ "too many entries", 8, 2, ARRAY, 64, LB_MAX_SLOTS + 1, BPF_F_MMAPABLE, -1 },
 	};
 	size_t i;
 

@@ -73,7 +73,7 @@ static uint32_t table_slot(uint64_t hash, uint32_t n)
 
 	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &config), 0);
 	close(fd);
-	key = lb_schedule_key(config.word, config.half_entries, lb_hash_draw(hash, n));
+	key = lb_schedule_key(config.word, lb_hash_draw(hash, n));
 	fd = map_open("web", "lb_schedule");
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, &slot), 0);
 	close(fd);

@@ -237,14 +237,14 @@ static int ask(const char *text)
 static uint64_t last_probe_ns(void)
 {
 	struct lb_stall *stalls =
-		map_mmap("web", "listener0/lb_stalls", LB_MIN_SLOTS * sizeof(*stalls));
+		map_mmap("web", "listener0/lb_stalls", BOOKS_SLOTS * sizeof(*stalls));
 	uint64_t last_ns = 0;
 
-	for (int slot = 0; slot < LB_MIN_SLOTS; slot++) {
+	for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
 		if (stalls[slot].probed_ns > last_ns)
 			last_ns = stalls[slot].probed_ns;
 	}
-	munmap(stalls, LB_MIN_SLOTS * sizeof(*stalls));
+	munmap(stalls, BOOKS_SLOTS * sizeof(*stalls));
 	return last_ns;
 }
 

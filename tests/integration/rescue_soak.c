@@ -265,12 +265,12 @@ static void wake_due(uint64_t now)
 static uint64_t rescued(void)
 {
 	struct lb_stall *stalls =
-		map_mmap("web", "listener0/lb_stalls", LB_MIN_SLOTS * sizeof(*stalls));
+		map_mmap("web", "listener0/lb_stalls", BOOKS_SLOTS * sizeof(*stalls));
 	uint64_t n = 0;
 
 	for (int slot = 0; slot < WORKERS; slot++)
 		n += stalls[slot].rescues;
-	munmap(stalls, LB_MIN_SLOTS * sizeof(*stalls));
+	munmap(stalls, BOOKS_SLOTS * sizeof(*stalls));
 	return n;
 }
 

@@ -155,7 +155,7 @@ static int make_service(struct bench *bench)
 	if (err)
 		return err;
 	bench->has_state = true;
-	err = steer_add_listener(&bench->state, &listener, service_slots(bench->workers));
+	err = steer_add_listener(&bench->state, &listener);
 	if (err)
 		return err;
 	find_queues(bench);

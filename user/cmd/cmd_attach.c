@@ -36,7 +36,7 @@ int cmd_parse_group(const struct cmd *cmd, uint32_t *gid)
 static int parse_values(struct cmd *cmd, struct attach_request *request)
 {
 	const char *policy = cmd_value(cmd, "policy"), *pid = cmd_value(cmd, "pid");
-	const char *most = cmd_value(cmd, "max-workers"), *flows = cmd_value(cmd, "flows");
+	const char *flows = cmd_value(cmd, "flows");
 	uint64_t number;
 
 	request->name = cmd_value(cmd, "name");
@@ -51,10 +51,6 @@ static int parse_values(struct cmd *cmd, struct attach_request *request)
 	if (pid && parse_u64(pid, 1, INT_MAX, &number))
 		return cmd_fail(cmd, EXIT_USAGE, "--pid %.20s: not a process id", pid);
 	request->pid = pid ? number : 0;
-	if (most && parse_u64(most, 1, LB_MAX_WORKERS, &number))
-		return cmd_fail(cmd, EXIT_USAGE, "--max-workers %.20s: not a number from 1 to %d",
-				most, LB_MAX_WORKERS);
-	request->max_workers = most ? (number + 1) / 2 : 0;
 	if (flows && parse_u64(flows, 1, LB_MAX_FLOWS, &number))
 		return cmd_fail(cmd, EXIT_USAGE, "--flows %.20s: not a number from 1 to %d", flows,
 				LB_MAX_FLOWS);
@@ -134,7 +130,6 @@ static const struct cmd_option options[] = {
 	{ "pid", "PID", "only sockets that this process polls" },
 	{ "netns", "PID|NAME", "look in this network namespace" },
 	{ "group", "GROUP", "let workers of this group report load" },
-	{ "max-workers", "N", "make room for N workers (default: twice as many as now)" },
 	{ "flows", "N", "UDP: room for N flows, see `set flow_ms` (default: 65536)" },
 	{ NULL, NULL, NULL },
 };

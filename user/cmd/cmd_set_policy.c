@@ -36,7 +36,7 @@ int cmd_publish(const struct cmd *cmd, struct state *state, uint32_t policy)
 	if (err == -E2BIG)
 		return cmd_fail(cmd, EXIT_FAILED,
 				"the weights would add up to more than %u; set smaller ones",
-				state->config->half_entries);
+				LB_MAX_SCHEDULE);
 	if (!err)
 		control_poke(state->name);
 	return err ? cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err)) : EXIT_DONE;

@@ -256,7 +256,6 @@ static void sync_own(struct keeper *keeper)
 		.name = keeper->options.name,
 		.policy = 0,
 		.netns_fd = -1,
-		.max_workers = keeper->wanted,
 		.group = keeper->options.group,
 		.owner = &owner,
 	};

@@ -54,7 +54,7 @@ static bool is_load_map(const struct lbctl_map_shape *shape, uint32_t slot)
 {
 	return shape->type == BPF_MAP_TYPE_ARRAY && shape->key_bytes == sizeof(uint32_t) &&
 	       shape->value_bytes == sizeof(struct lb_load) && shape->flags & BPF_F_MMAPABLE &&
-	       shape->max_entries <= LB_MAX_SLOTS && slot < shape->max_entries;
+	       slot < shape->max_entries;
 }
 
 static bool is_cookie_map(const struct lbctl_map_shape *shape)

@@ -205,7 +205,7 @@ static int open_service(struct attach *attach, const char *name, bool *made)
 
 static size_t most_members(const struct attach *attach)
 {
-	size_t most = attach->request->max_workers;
+	size_t most = 0;
 
 	for (size_t i = 0; i < attach->nr_wanted; i++) {
 		if (attach->wanted[i]->nr_members > most)
@@ -223,11 +223,10 @@ static int add_listener(struct attach *attach, const struct reuseport_group *gro
 		.proto = group->proto,
 		.family = group->family,
 	};
-	uint32_t slots = state->config ? state->config->slots : service_slots(most_members(attach));
 	int err;
 
 	memcpy(listener.addr, group->addr, sizeof(listener.addr));
-	err = steer_add_listener(state, &listener, slots);
+	err = steer_add_listener(state, &listener);
 	switch (err) {
 	case 0:
 		return EXIT_DONE;
@@ -277,29 +276,6 @@ static int match_listeners(struct attach *attach)
 	return EXIT_DONE;
 }
 
-/* Maps can't grow, and what a second set of them would hold is in the first one's. */
-static int no_room(struct attach *attach, const struct state *state)
-{
-	return trouble_set(attach->trouble, EXIT_FAILED,
-			   "service %s has room for %u workers; detach it, then attach with "
-			   "--max-workers N",
-			   state->name, state->config->slots / LB_SLOTS_PER_WORKER);
-}
-
-/* Is the service there, with less room than is asked for? */
-static int check_room(struct attach *attach, const char *name)
-{
-	struct state state;
-	int status = EXIT_DONE;
-
-	if (!attach->request->max_workers || state_open(&state, name, STATE_READ))
-		return EXIT_DONE;
-	if (state.config->slots < service_slots(attach->request->max_workers))
-		status = no_room(attach, &state);
-	state_close(&state);
-	return status;
-}
-
 static int refresh_failed(struct attach *attach, int err, const struct service_change *change)
 {
 	const struct member *member = change->refused;
@@ -318,11 +294,14 @@ static int refresh_failed(struct attach *attach, int err, const struct service_c
 				   "needed; run as root (see lbctl doctor)",
 				   pid);
 	case -ENOSPC:
-		return no_room(attach, &attach->state);
+		return trouble_set(attach->trouble, EXIT_FAILED,
+				   "a service has at most %d workers; split them, with --pid or by "
+				   "port",
+				   LB_MAX_WORKERS);
 	case -E2BIG:
 		return trouble_set(attach->trouble, EXIT_FAILED,
 				   "the weights add up to more than %u; set smaller ones",
-				   attach->state.config->half_entries);
+				   LB_MAX_SCHEDULE);
 	default:
 		return trouble_set(attach->trouble, EXIT_FAILED,
 				   "can't register a socket of process %d: %s", pid,
@@ -369,6 +348,7 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 	result->made = made;
 	result->added = change->added;
 	result->gone = change->gone;
+	result->waiting = change->waiting;
 	result->workers = 0;
 	for (uint32_t slot = 0; attach->state.config && slot < attach->state.config->used_slots;
 	     slot++)
@@ -466,8 +446,6 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	status = find_groups(&attach);
 	if (!status)
 		status = claim_groups(&attach, result->name);
-	if (!status)
-		status = check_room(&attach, result->name);
 	if (!status && request->dry_run) {
 		describe(&attach, result, access(STATE_ROOT, F_OK) != 0, &nothing);
 		result->workers = most_members(&attach);

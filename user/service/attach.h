@@ -22,7 +22,6 @@ struct attach_request {
 	size_t nr_addrs;
 	int netns_fd;			   /* -1 = the caller's */
 	pid_t pid;			   /* only sockets of this process; 0 = all */
-	uint32_t max_workers;		   /* make room for so many; 0 = as seems right */
 	uint32_t flows;			   /* room of a UDP listener's flow table; 0 = default */
 	uint32_t group;			   /* gid that may report load, or LB_NO_GROUP */
 	bool rescue;			   /* let the keeper move what waits at workers that hang */
@@ -39,6 +38,7 @@ struct attach_result {
 	uint32_t workers; /* that are up */
 	uint32_t added;
 	uint32_t gone;
+	uint32_t waiting;      /* sockets without a slot; see struct service_change */
 	const char *untracked; /* why connections are not counted, or NULL */
 };
 
@@ -49,7 +49,7 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 /*
  * The same for groups that the caller found, all of which it wants; those without members are
  * passed over. With none at all an existing service is brought up to date, and none is made. Of
- * the request it reads name (needed), policy, max_workers, group, replace and owner.
+ * the request it reads name (needed), policy, group, replace and owner.
  */
 int attach_groups(const struct attach_request *request, struct groups *found,
 		  struct attach_result *result, struct trouble *trouble);

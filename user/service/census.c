@@ -74,7 +74,7 @@ static bool is_current(const struct tally *tally, const struct lb_conn *mark)
 {
 	const struct state *state = tally->state;
 
-	return mark->slot < state->config->slots &&
+	return mark->slot < LB_MAX_SLOTS &&
 	       mark->generation == state->workers[mark->slot].generation;
 }
 
@@ -393,7 +393,7 @@ static int take(struct tally *tally)
 
 int census_take(const struct state *state)
 {
-	_cleanup_free_ struct slot_tally *slots = calloc(state->config->slots, sizeof(*slots));
+	_cleanup_free_ struct slot_tally *slots = calloc(LB_MAX_SLOTS, sizeof(*slots));
 	struct tally tally = { .state = state, .slots = slots };
 	int err;
 

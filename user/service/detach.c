@@ -103,7 +103,7 @@ static int release_all(const struct state *state, const struct programs *program
 /* Workers hold lb_load mapped; told so, they let go of it at their next report. */
 static void dismiss_workers(struct state *state)
 {
-	for (uint32_t slot = 0; state->config && slot < state->config->slots; slot++)
+	for (uint32_t slot = 0; state->config && slot < LB_ALL_SLOTS; slot++)
 		__atomic_store_n(&state->load[slot].closed, 1, __ATOMIC_RELEASE);
 }
 

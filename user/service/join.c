@@ -222,19 +222,19 @@ static int join_failed(const struct state *state, int err, uint32_t worker, stru
 	case -EINVAL:
 		return trouble_set(trouble, EXIT_USAGE,
 				   "this socket can't join: it has stopped listening");
+	case -EUSERS:
+		return trouble_set(trouble, EXIT_FAILED,
+				   "%d sockets of worker %u are in service %s already; give each "
+				   "worker an LBCTL_WORKER of its own, or none",
+				   LB_SLOTS_PER_WORKER, worker, state->name);
 	case -ENOSPC:
-		if (worker != JOIN_ANY_WORKER)
-			return trouble_set(
-				trouble, EXIT_FAILED,
-				"%d sockets of worker %u are in service %s already; give "
-				"each worker an LBCTL_WORKER of its own, or none",
-				LB_SLOTS_PER_WORKER, worker, state->name);
-		return trouble_set(trouble, EXIT_FAILED, "service %s has room for %u workers",
-				   state->name, state->config->slots / LB_SLOTS_PER_WORKER);
+		return trouble_set(trouble, EXIT_FAILED,
+				   "service %s has %d workers, and a service has no more",
+				   state->name, LB_MAX_WORKERS);
 	case -E2BIG:
 		return trouble_set(trouble, EXIT_FAILED,
 				   "the weights add up to more than %u; set smaller ones",
-				   state->config->half_entries);
+				   LB_MAX_SCHEDULE);
 	default:
 		return trouble_set(trouble, EXIT_FAILED, "can't register this socket: %s",
 				   strerror(-err));
@@ -268,10 +268,10 @@ static int take_slot(struct state *state, const struct joiner *joiner, uint32_t 
 	listener = find_listener(state, joiner, refresh, trouble);
 	if (listener < 0)
 		return -1;
-	if (worker != JOIN_ANY_WORKER && worker >= state->config->slots / LB_SLOTS_PER_WORKER) {
+	if (worker != JOIN_ANY_WORKER && worker >= LB_MAX_WORKERS) {
 		trouble_set(trouble, EXIT_USAGE,
-			    "there can be no worker %u: service %s has room for %u workers", worker,
-			    state->name, state->config->slots / LB_SLOTS_PER_WORKER);
+			    "there can be no worker %u: a service has at most %d workers", worker,
+			    LB_MAX_WORKERS);
 		return -1;
 	}
 	slot = service_join(state, listener, worker == JOIN_ANY_WORKER ? NULL : &owner,

@@ -409,7 +409,7 @@ void rescue_repair(struct state *state)
 
 	if (!intent.pid)
 		return;
-	if (intent.listener < state->nr_listeners && intent.slot < state->config->slots) {
+	if (intent.listener < state->nr_listeners && intent.slot < LB_MAX_SLOTS) {
 		cookie = state->listeners[intent.listener].queues[intent.slot].cookie;
 		fd = holder_duplicate(&holder, cookie);
 		/* not ours to have: the next one may */

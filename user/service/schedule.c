@@ -62,10 +62,24 @@ static size_t take_turn(struct account *accounts, size_t n, int64_t sum)
 	return richest;
 }
 
+static int take_turns(const struct schedule_item *items, size_t n, uint32_t divisor, uint64_t sum,
+		      uint64_t *table)
+{
+	struct account *accounts = calloc(n, sizeof(*accounts));
+
+	if (!accounts)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		accounts[i].weight = items[i].weight / divisor;
+	for (uint64_t turn = 0; turn < sum; turn++)
+		table[turn] = items[take_turn(accounts, n, sum)].slot;
+	free(accounts);
+	return 0;
+}
+
 int schedule_build(const struct schedule_item *items, size_t n, uint64_t *table, size_t max,
 		   size_t *length)
 {
-	struct account *accounts;
 	uint32_t divisor;
 	uint64_t sum;
 	int err;
@@ -77,16 +91,14 @@ int schedule_build(const struct schedule_item *items, size_t n, uint64_t *table,
 	err = check_weights(items, n, max, &divisor, &sum);
 	if (err)
 		return err;
-	accounts = calloc(n, sizeof(*accounts));
-	if (!accounts)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		accounts[i].weight = items[i].weight / divisor;
-	for (uint64_t turn = 0; turn < sum; turn++)
-		table[turn] = items[take_turn(accounts, n, sum)].slot;
-	free(accounts);
-	*length = sum;
-	return 0;
+	/* equal weights: the turns of a thousand workers would take milliseconds to find */
+	for (size_t i = 0; sum == n && i < n; i++)
+		table[i] = items[i].slot;
+	if (sum != n)
+		err = take_turns(items, n, divisor, sum, table);
+	if (!err)
+		*length = sum;
+	return err;
 }
 
 static bool is_prime(size_t number)

@@ -15,15 +15,6 @@
 /* After a detach the kernel frees its socket array only after a grace period. */
 #define REGISTER_RETRY_MS 3000
 
-uint32_t service_slots(size_t workers)
-{
-	uint32_t slots = LB_MIN_SLOTS;
-
-	while (slots < workers * 2 * LB_SLOTS_PER_WORKER && slots < LB_MAX_SLOTS)
-		slots *= 2;
-	return slots;
-}
-
 int service_listener(const struct state *state, const struct reuseport_group *group)
 {
 	const struct lb_listener *listener;
@@ -183,7 +174,7 @@ static uint32_t lowest_without_socket(const struct state *state)
 static int slot_for_worker(struct state *state, uint32_t worker)
 {
 	uint32_t weight = 1, limit = state->config->limit, owned = 0, slot;
-	int closed = -ENOSPC;
+	int closed = -EUSERS;
 
 	if (worker >= LB_MAX_WORKERS)
 		return -ENOSPC;
@@ -199,7 +190,7 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 		limit = state->workers[slot].limit;
 		owned++;
 	}
-	if (slot >= state->config->slots || owned >= LB_SLOTS_PER_WORKER)
+	if (owned >= LB_SLOTS_PER_WORKER)
 		return closed;
 	state->workers[slot] = (struct lb_worker){
 		.worker = worker,
@@ -291,11 +282,14 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 		if (!bpf_map_lookup_elem(state->maps[MAP_COOKIES], &member->socket.cookie, &place))
 			continue;
 		err = place_member(state, listener, owner, member, -1);
-		/*
-		 * closed since it was found: it needs no place; a third process of a worker waits
-		 */
-		if (err == -ESRCH || (owner && err == -ENOSPC))
+		/* closed since it was found: it needs no place */
+		if (err == -ESRCH)
 			continue;
+		/* a third process of a worker waits until one of the others is gone */
+		if (err == -EUSERS) {
+			change->waiting++;
+			continue;
+		}
 		if (err < 0) {
 			change->refused = member;
 			return err;

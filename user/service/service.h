@@ -16,13 +16,11 @@ struct service_owner {
 };
 
 struct service_change {
-	uint32_t added;		      /* sockets put into slots */
-	uint32_t gone;		      /* workers that went down */
+	uint32_t added;	  /* sockets put into slots */
+	uint32_t gone;	  /* workers that went down */
+	uint32_t waiting; /* sockets without a slot: their worker has all of its in use */
 	const struct member *refused; /* the socket that could not be registered, or NULL */
 };
-
-/* How many slots to make room for when a service begins with this many workers. */
-uint32_t service_slots(size_t workers);
 
 /* The index of the listener that this group is, or -ENOENT. */
 int service_listener(const struct state *state, const struct reuseport_group *group);
@@ -33,7 +31,7 @@ int service_listener(const struct state *state, const struct reuseport_group *gr
  * process that polls them, notes pids, then publishes the table under `policy`. `owner` may be
  * NULL.
  *
- * Returns 0; -ENOSPC (more workers than the service has room for), -E2BIG (weights), or what
+ * Returns 0; -ENOSPC (more than LB_MAX_WORKERS workers), -E2BIG (weights), or what
  * member_duplicate() or steer_register() returned, with change->refused set. Sockets that were
  * registered before an error stay so.
  */
@@ -45,8 +43,9 @@ int service_refresh(struct state *state, struct reuseport_group *const *groups, 
  * need not be seen. `member` is what the kernel says of it, `pid` its process or 0, and it is in
  * the listener's group. The state must be locked.
  *
- * Returns the slot; -ENOSPC (no room, or two sockets of its worker are in), -E2BIG (weights; the
- * socket is registered), or what steer_register() returned.
+ * Returns the slot; -ENOSPC (more than LB_MAX_WORKERS workers), -EUSERS (LB_SLOTS_PER_WORKER sockets
+ * of its worker are in), -E2BIG (weights; the socket is registered), or what steer_register()
+ * returned.
  */
 int service_join(struct state *state, uint32_t listener, const struct service_owner *owner,
 		 const struct member *member, int fd);

@@ -25,6 +25,7 @@ struct object {
 struct sampler {
 	struct object objects[LB_MAX_LISTENERS];
 	uint32_t count;
+	const struct lb_config *config;
 };
 
 #define DEFINE_OPEN(name)                                                                          \
@@ -77,6 +78,8 @@ int sampler_open(const struct state *state, struct sampler **sampler)
 	struct sampler *opened = calloc(1, sizeof(*opened));
 	int err = opened ? 0 : -ENOMEM;
 
+	if (!err)
+		opened->config = state->config;
 	while (!err && opened->count < state->nr_listeners) {
 		err = open_object(state, opened->count, &opened->objects[opened->count]);
 		opened->count += !err;
@@ -98,7 +101,7 @@ void sampler_close(struct sampler *sampler)
 
 int sampler_run(struct sampler *sampler, uint64_t *now_ns)
 {
-	struct lb_sample sample = { 0 };
+	struct lb_sample sample = { .slots = sampler->config->used_slots };
 	struct bpf_test_run_opts run = {
 		.sz = sizeof(run),
 		.ctx_in = &sample,

@@ -77,53 +77,14 @@ static void object_close(struct object *object)
 	free(object->skel);
 }
 
-/* One half holds every worker at full weight, as long as that stays below LB_MAX_SCHEDULE. */
-static uint32_t half_entries(uint32_t slots)
+/* Puts the service's maps in place of those that the object would make, and sizes the others. */
+static int object_set_maps(struct object *object, const struct state *state)
 {
-	uint32_t entries = slots / LB_SLOTS_PER_WORKER * LB_MAX_WEIGHT;
+	struct bpf_map *flows =
+		bpf_object__find_map_by_name(object->bpf, state_map_name(MAP_FLOWS));
+	int err = state_reuse_maps(state, object->bpf);
 
-	return entries < LB_MAX_SCHEDULE ? entries : LB_MAX_SCHEDULE;
-}
-
-static uint32_t map_size(const struct state *state, enum state_map map, uint32_t slots)
-{
-	switch (map) {
-	case MAP_CONFIG:
-	case MAP_COUNTERS:
-	case MAP_CURSOR:
-		return 1;
-	case MAP_RECENT:
-		return LB_RECENT_ENTRIES;
-	case MAP_MOVED:
-		return LB_MAX_MOVED;
-	case MAP_FLOWS:
-		return state->flows;
-	case MAP_SCHEDULE:
-		return 2 * half_entries(slots);
-	case MAP_COOKIES:
-		/* a slot's old socket may still be in it when the new one comes */
-		return 2 * slots * LB_MAX_LISTENERS;
-	default:
-		return slots;
-	}
-}
-
-/* Sizes the maps, and puts the service's in place of those that the object would make. */
-static int object_set_maps(struct object *object, const struct state *state, uint32_t slots)
-{
-	struct bpf_map *map;
-	int err = 0;
-
-	for (int i = 0; i < MAP_COUNT && !err; i++) {
-		map = bpf_object__find_map_by_name(object->bpf, state_map_name(i));
-		if (!map)
-			continue;
-		if (i < MAP_SHARED_COUNT && state->maps[i] >= 0)
-			err = bpf_map__reuse_fd(map, state->maps[i]);
-		else
-			err = bpf_map__set_max_entries(map, map_size(state, i, slots));
-	}
-	return err;
+	return err || !flows ? err : bpf_map__set_max_entries(flows, state->flows);
 }
 
 static int pin_map(struct object *object, struct state *state, enum state_map map, uint32_t index,
@@ -192,14 +153,12 @@ static uint32_t program_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
-static void init_config(struct lb_config *config, uint32_t slots)
+static void init_config(struct lb_config *config)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	config->created_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	config->slots = slots;
-	config->half_entries = half_entries(slots);
 	config->stale_ns = LB_DEFAULT_STALE_MS * 1000000ULL;
 	config->stall_ns = LB_DEFAULT_STALL_MS * 1000000ULL;
 	config->group = LB_NO_GROUP;
@@ -208,7 +167,7 @@ static void init_config(struct lb_config *config, uint32_t slots)
 	config->abi_version = LB_ABI_VERSION;
 }
 
-int steer_add_listener(struct state *state, const struct lb_listener *listener, uint32_t slots)
+int steer_add_listener(struct state *state, const struct lb_listener *listener)
 {
 	uint32_t index = state->nr_listeners;
 	struct lb_listener *entry;
@@ -219,7 +178,7 @@ int steer_add_listener(struct state *state, const struct lb_listener *listener, 
 		return -E2BIG;
 	err = object_open(&object, index, listener);
 	if (!err)
-		err = object_set_maps(&object, state, slots);
+		err = object_set_maps(&object, state);
 	if (!err) {
 		err = bpf_object__load(object.bpf);
 		if (err && err != -EPERM && err != -ENOMEM)
@@ -233,7 +192,7 @@ int steer_add_listener(struct state *state, const struct lb_listener *listener, 
 	if (!err && !state->config) {
 		err = state_map_shared(state);
 		if (!err)
-			init_config(state->config, slots);
+			init_config(state->config);
 	}
 	if (err)
 		return err;
@@ -332,19 +291,19 @@ int steer_publish(struct state *state, uint32_t policy)
 	size_t n, length;
 	int err;
 
-	table = malloc(config->half_entries * sizeof(*table));
+	table = malloc(LB_MAX_SCHEDULE * sizeof(*table));
 	if (!table)
 		return -ENOMEM;
 	n = collect_up(state, items, workers);
 	if (policy == LB_POLICY_HASH)
-		err = schedule_build_hash(items, workers, n, table, config->half_entries, &length);
+		err = schedule_build_hash(items, workers, n, table, LB_MAX_SCHEDULE, &length);
 	else
-		err = schedule_build(items, n, table, config->half_entries, &length);
+		err = schedule_build(items, n, table, LB_MAX_SCHEDULE, &length);
 	if (err)
 		return err;
 	/* Programs that still walk the half which the last change left must be done with it. */
 	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	memcpy(state->schedule + half * config->half_entries, table, length * sizeof(*table));
+	memcpy(state->schedule + half * LB_MAX_SCHEDULE, table, length * sizeof(*table));
 	__atomic_store_n(&config->word, lb_word_pack(policy, half, length), __ATOMIC_RELEASE);
 	return 0;
 }

@@ -11,13 +11,12 @@
 
 /*
  * Loads and pins a program for one more listener; on a fresh state the first one makes the
- * service's maps, with `slots` entries by slot (LB_MIN_SLOTS .. LB_MAX_SLOTS, a power of 2).
- * The listener's prog_id is filled in. Nothing steers yet.
+ * service's maps. The listener's prog_id is filled in. Nothing steers yet.
  *
  * Returns 0, -E2BIG (LB_MAX_LISTENERS reached), -EPERM, -EOPNOTSUPP (the kernel refused the
  * program; LBCTL_DEBUG=1 shows why) or -errno.
  */
-int steer_add_listener(struct state *state, const struct lb_listener *listener, uint32_t slots);
+int steer_add_listener(struct state *state, const struct lb_listener *listener);
 
 /*
  * Puts a socket into a slot of a listener's array; whatever was there leaves it.

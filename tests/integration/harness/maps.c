@@ -75,10 +75,10 @@ void *map_mmap(const char *service, const char *name, size_t bytes)
 
 void holds_end(const char *service)
 {
-	const size_t bytes = LB_MIN_SLOTS * sizeof(struct lb_stall);
+	const size_t bytes = BOOKS_SLOTS * sizeof(struct lb_stall);
 	struct lb_stall *stalls = map_mmap(service, "listener0/lb_stalls", bytes);
 
-	for (int slot = 0; slot < LB_MIN_SLOTS; slot++)
+	for (int slot = 0; slot < BOOKS_SLOTS; slot++)
 		stalls[slot].accepted_ns = stalls[slot].rescued_ns;
 	munmap(stalls, bytes);
 }

@@ -89,7 +89,7 @@ uint64_t tracked_cgroup(void)
 void unmap_stats(void)
 {
 	if (stats)
-		munmap(stats, LB_MIN_SLOTS * sizeof(*stats));
+		munmap(stats, BOOKS_SLOTS * sizeof(*stats));
 	stats = NULL;
 }
 
@@ -250,7 +250,7 @@ void workers_start(pid_t pids[WORKERS])
 void map_stats(void)
 {
 	unmap_stats();
-	stats = map_mmap("web", "lb_stats", LB_MIN_SLOTS * sizeof(*stats));
+	stats = map_mmap("web", "lb_stats", BOOKS_SLOTS * sizeof(*stats));
 }
 
 void attach(const char *policy)

@@ -16,7 +16,7 @@ int64_t live_sum(void)
 {
 	int64_t sum = 0;
 
-	for (int i = 0; i < LB_MIN_SLOTS; i++) {
+	for (int i = 0; i < BOOKS_SLOTS; i++) {
 		if (stats[i].live < 0)
 			fail_msg("live of slot %d is %lld", i, (long long)stats[i].live);
 		sum += stats[i].live;
@@ -28,39 +28,39 @@ uint64_t opened_sum(void)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < LB_MIN_SLOTS; i++)
+	for (int i = 0; i < BOOKS_SLOTS; i++)
 		sum += stats[i].opened;
 	return sum;
 }
 
 /* What sock_diag and /proc say of the connections that each slot's process has accepted. */
-static void ask_sock_diag(int64_t said[LB_MIN_SLOTS])
+static void ask_sock_diag(int64_t said[BOOKS_SLOTS])
 {
-	struct lb_worker *rows = map_mmap("web", "lb_workers", LB_MIN_SLOTS * sizeof(*rows));
+	struct lb_worker *rows = map_mmap("web", "lb_workers", BOOKS_SLOTS * sizeof(*rows));
 	struct groups groups;
 
-	memset(said, 0, LB_MIN_SLOTS * sizeof(*said));
+	memset(said, 0, BOOKS_SLOTS * sizeof(*said));
 	assert_int_equal(groups_find(-1, PORT, 0, GROUP_LIVE | GROUP_QUICK, &groups), 0);
 	for (size_t g = 0; g < groups.count; g++) {
 		for (size_t i = 0; i < groups.items[g].nr_members; i++) {
 			const struct member *member = &groups.items[g].members[i];
 
-			for (int slot = 0; slot < LB_MIN_SLOTS; slot++) {
+			for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
 				if (rows[slot].pid && rows[slot].pid == (uint32_t)member->pid)
 					said[slot] += member->live;
 			}
 		}
 	}
 	groups_free(&groups);
-	munmap(rows, LB_MIN_SLOTS * sizeof(*rows));
+	munmap(rows, BOOKS_SLOTS * sizeof(*rows));
 }
 
 bool books_are_right(void)
 {
-	int64_t said[LB_MIN_SLOTS];
+	int64_t said[BOOKS_SLOTS];
 
 	ask_sock_diag(said);
-	for (int slot = 0; slot < LB_MIN_SLOTS; slot++) {
+	for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
 		if (stats[slot].live != said[slot])
 			return false;
 	}
@@ -71,11 +71,11 @@ bool books_are_right(void)
 static void show_books(void)
 {
 	const char *const ask_ss[] = { "ss", "-tanpe", "sport = :8080", NULL };
-	int64_t said[LB_MIN_SLOTS];
+	int64_t said[BOOKS_SLOTS];
 	struct output show, sockets;
 
 	ask_sock_diag(said);
-	for (int slot = 0; slot < LB_MIN_SLOTS; slot++) {
+	for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
 		if (stats[slot].live || said[slot])
 			fprintf(stderr, "slot %d: live is %lld, and by sock_diag %lld\n", slot,
 				(long long)stats[slot].live, (long long)said[slot]);
@@ -102,7 +102,7 @@ void expect_right_books(int ms)
 
 bool slot_is_right(int slot)
 {
-	int64_t said[LB_MIN_SLOTS];
+	int64_t said[BOOKS_SLOTS];
 
 	ask_sock_diag(said);
 	return stats[slot].live == said[slot];
@@ -110,13 +110,13 @@ bool slot_is_right(int slot)
 
 int slot_of_process(pid_t pid)
 {
-	struct lb_worker *rows = map_mmap("web", "lb_workers", LB_MIN_SLOTS * sizeof(*rows));
+	struct lb_worker *rows = map_mmap("web", "lb_workers", BOOKS_SLOTS * sizeof(*rows));
 	int slot = 0;
 
-	while (slot < LB_MIN_SLOTS && rows[slot].pid != (uint32_t)pid)
+	while (slot < BOOKS_SLOTS && rows[slot].pid != (uint32_t)pid)
 		slot++;
-	munmap(rows, LB_MIN_SLOTS * sizeof(*rows));
-	assert_true(slot < LB_MIN_SLOTS);
+	munmap(rows, BOOKS_SLOTS * sizeof(*rows));
+	assert_true(slot < BOOKS_SLOTS);
 	return slot;
 }
 
