@@ -41,7 +41,7 @@ BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
 BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
 BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Wall -Wextra $(if $(WERROR),-Werror) -D__TARGET_ARCH_$(BPF_ARCH) \
-	      -Iinclude -Ibpf $(addprefix -idirafter ,$(BPF_MULTIARCH)) -MMD -MP
+	      -Iinclude -Ibpf $(addprefix -idirafter ,$(BPF_MULTIARCH)) $(BPF_CPPFLAGS) -MMD -MP
 
 ifeq ($(V),1)
 Q    :=
@@ -247,7 +247,13 @@ $(B)/static-server: tests/static-server.c $(B)/flags
 	$(say) LINK $@
 	$(COMPILE) -static $< -o $@
 
-test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server
+# An lbctl that has appended a field to every map value (LB_ABI_APPENDED), for the test of upgrades.
+APPENDED := $(B)/tests/appended
+
+$(APPENDED)/lbctl: FORCE
+	$(Q)$(MAKE) B=$(APPENDED) CFLAGS=-O0 CPPFLAGS=-DLB_ABI_APPENDED BPF_CPPFLAGS=-DLB_ABI_APPENDED $@
+
+test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server $(APPENDED)/lbctl
 
 check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker ## run the unit tests (no root, no network)
 	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh

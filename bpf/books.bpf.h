@@ -5,6 +5,8 @@
 #ifndef LB_BOOKS_BPF_H
 #define LB_BOOKS_BPF_H
 
+#include "sizes.bpf.h"
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

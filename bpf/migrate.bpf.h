@@ -26,7 +26,11 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 {
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
 	struct lb_stats *in = bpf_map_lookup_elem(&lb_stats, &slot);
-	struct lb_conn now = { .slot = slot, .counted = 1 };
+	/* the map's values may be longer than ours, and are copied whole */
+	union {
+		struct lb_conn conn;
+		char bytes[LB_MOST_COPIED];
+	} now = {};
 	struct lb_counters *counters;
 	__u32 zero = 0;
 	__u64 cookie;
@@ -34,8 +38,10 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 	if (!worker || !in || out->live <= 0 || !is_tracked(conn))
 		return;
 	cookie = bpf_get_socket_cookie(conn);
-	now.generation = worker->generation;
-	now.opened_ns = bpf_ktime_get_ns();
+	now.conn.slot = slot;
+	now.conn.generation = worker->generation;
+	now.conn.counted = 1;
+	now.conn.opened_ns = bpf_ktime_get_ns();
 	/* with no room there, the old slot keeps it until it ends */
 	if (bpf_map_update_elem(&lb_moved, &cookie, &now, BPF_ANY)) {
 		counters = bpf_map_lookup_elem(&lb_counters, &zero);
@@ -45,7 +51,7 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 	}
 	add(&out->live, -1);
 	if (in->live <= 0)
-		in->began_ns = now.opened_ns;
+		in->began_ns = now.conn.opened_ns;
 	add(&in->live, 1);
 }
 

@@ -10,6 +10,7 @@
 
 #include "lb_stall.h"
 #include "queue.bpf.h"
+#include "sizes.bpf.h"
 #include "tick.bpf.h"
 
 struct {

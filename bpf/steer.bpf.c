@@ -43,6 +43,10 @@ static __always_inline int steer_connection(struct decision *d)
 		return SK_PASS;
 	}
 	count(&stats->selected);
+#ifdef LB_ABI_APPENDED
+	if (LB_HAS(lb_sizes.stats, struct lb_stats, appended))
+		count(&stats->appended[0]);
+#endif
 	remember_flow(d, slot);
 	return SK_PASS;
 }

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the BPF programs and user space share: map values, limits, version. Only fixed-size
- * integers and arrays; padding is explicit and zero; fields are only appended, and any other
- * change raises LB_ABI_VERSION. Every field has one writer, named beside it or at its struct.
+ * integers and arrays; padding is explicit and zero. Every field has one writer, named beside it
+ * or at its struct.
+ *
+ * Two lbctl of the same LB_ABI_VERSION can take turns on one service, with values that one of them
+ * knows to be longer. So within a version a field is only ever appended (or put in the place of
+ * padding), with 0 as "like before there was this field"; anything else raises the version. A
+ * counter is appended at the end of LB_NOTES; LB_EXITS and LB_SLOT_COUNTERS are in the middle of
+ * their structs. To append a field:
+ * - Raise `now` of its struct in LB_VALUES; `first` stays.
+ * - Reach an entry by the size that the service's map has, never by sizeof and an index: user space
+ *   by state_worker() and the like, a program by bpf_map_lookup_elem().
+ * - Read and write the new field only where the value has it. In user space state_field() reads it,
+ *   or 0; in a program LB_HAS(lb_sizes.NAME, struct lb_NAME, field) guards it, which the verifier
+ *   knows when it loads the program.
+ * - Copy whole values by state_worker_copy() and the like, by state_lookup() and state_update(): a
+ *   struct's own assignment or a bare bpf(2) call goes by the wrong size.
  */
 #ifndef LB_ABI_H
 #define LB_ABI_H
@@ -44,6 +58,18 @@
 #define LB_DEFAULT_STALE_MS 1000
 #define LB_DEFAULT_STALL_MS 100
 #define LB_DEFAULT_RESCUE_MS 250
+
+#define LB_MOST_VALUE 4096 /* bytes of any value, */
+#define LB_MOST_COPIED 128 /* and of lb_place and lb_conn, which are copied whole */
+
+/* For the test of upgrades: an lbctl that has appended a field to every value. */
+#ifdef LB_ABI_APPENDED
+#define LB_APPENDED __u64 appended[8];
+#define LB_APPENDED_BYTES 64
+#else
+#define LB_APPENDED
+#define LB_APPENDED_BYTES 0
+#endif
 
 enum lb_slot_state {
 	LB_SLOT_FREE = 0, /* no worker has it */
@@ -99,9 +125,9 @@ struct lb_config {
 	__u64 limit; /* lb_worker.limit of new workers */
 	struct lb_rescue rescue;
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
+	LB_APPENDED
 };
 #define LB_NO_GROUP 0xffffffffU
-_Static_assert(sizeof(struct lb_config) == 112 + 32 * LB_MAX_LISTENERS, "lb_config");
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
 struct lb_worker {
@@ -113,8 +139,8 @@ struct lb_worker {
 	__u32 pid;	      /* who polls the socket, as last seen */
 	__u32 restarts;	      /* of its worker, by lbctl run */
 	__u32 generation;     /* raised when a socket takes over a slot that has open connections */
+	LB_APPENDED
 };
-_Static_assert(sizeof(struct lb_worker) == 32, "lb_worker");
 
 /*
  * lb_queues: by slot, one map per listener, mmapable. Written by lbctl. Where the program
@@ -124,6 +150,7 @@ _Static_assert(sizeof(struct lb_worker) == 32, "lb_worker");
 struct lb_queue {
 	__u64 cookie; /* of the registered socket; 0 = none */
 	__u64 sock;   /* its struct sock, as a number; 0 = unknown */
+	LB_APPENDED
 };
 
 /*
@@ -145,8 +172,8 @@ struct lb_stall {
 	__u64 rescued_ns;
 	__u64 since_ns; /* when the stall began for which it is held */
 	__u64 rescues;	/* how often */
+	LB_APPENDED
 };
-_Static_assert(sizeof(struct lb_stall) == 64, "lb_stall");
 
 /*
  * lb_flows: LRU hash, one map per UDP listener, the kernel's hash of a datagram's addresses and
@@ -163,6 +190,7 @@ _Static_assert(sizeof(struct lb_flow) == 16, "lb_flow");
 struct lb_place {
 	__u32 slot;
 	__u32 listener; /* index in lb_config.listeners */
+	LB_APPENDED
 };
 
 /*
@@ -177,13 +205,15 @@ struct lb_conn {
 	__u32 counted;	  /* 1: it is in `live` of its slot */
 	__u32 pad;
 	__u64 opened_ns; /* when it came to this slot; 0 = before it was counted */
+	LB_APPENDED
 };
-_Static_assert(sizeof(struct lb_conn) == 24, "lb_conn");
 
 /*
  * lb_load: by slot, mmapable. Written by the slot's worker through liblbctl, one cache line
  * each, except `closed`. A worker of the service's group can write any slot's entry: it can
- * spoil load figures, and nothing else.
+ * spoil load figures, and nothing else. It never gets longer: the library is part of other
+ * programs, of any age, and can't always ask the kernel for the size. New fields take the padding's
+ * place.
  */
 struct lb_load {
 	__u64 load;	    /* what least-load compares; any unit, the same for all workers */
@@ -224,8 +254,8 @@ struct lb_stats {
 	struct lb_pace pace;
 	__u64 ended_ns; /* of the tick clock: when the worker itself last ended a connection */
 	__u64 cut;	/* accepted connections that were open when their process ended */
+	LB_APPENDED
 };
-_Static_assert(sizeof(struct lb_stats) == 128, "lb_stats");
 
 /* lb_counters: one entry. Written by the BPF programs only; never set back. */
 struct lb_counters {
@@ -237,6 +267,41 @@ struct lb_counters {
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)
 #undef X
+	LB_APPENDED
 };
+
+/* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
+#define LB_VALUES(X)                                                                               \
+	X(config, 368, 368)                                                                        \
+	X(worker, 32, 32)                                                                          \
+	X(stats, 128, 128)                                                                         \
+	X(counters, 208, 208)                                                                      \
+	X(queue, 16, 16)                                                                           \
+	X(stall, 64, 64)                                                                           \
+	X(place, 8, 8)                                                                             \
+	X(conn, 24, 24)
+
+enum lb_first_bytes {
+#define X(name, first, now) LB_FIRST_##name = (first),
+	LB_VALUES(X)
+#undef X
+};
+
+#define X(name, first, now)                                                                        \
+	_Static_assert((first) <= (now) && (first) % 8 == 0 && (now) % 8 == 0, "lb_" #name);       \
+	_Static_assert(sizeof(struct lb_##name) == (now) + LB_APPENDED_BYTES, "lb_" #name);
+LB_VALUES(X)
+#undef X
+
+/* The bytes that the values of a service's maps have; lbctl tells the programs that it loads. */
+struct lb_sizes {
+#define X(name, first, now) __u32 name;
+	LB_VALUES(X)
+#undef X
+};
+
+/* Does a value of so many bytes have this field, its last byte included? */
+#define LB_HAS(bytes, type, field)                                                                 \
+	((bytes) >= __builtin_offsetof(type, field) + sizeof(((type *)0)->field))
 
 #endif

@@ -417,7 +417,7 @@ static void attributes_are_read(void **state)
 
 static const struct {
 	const char *name;
-	uint8_t attrs[48];
+	uint8_t attrs[52];
 	size_t len;
 	bool marked;
 } mark_rows[] = {
@@ -427,10 +427,11 @@ static const struct {
 	  { 44, 0, STORAGES, 0x80, 40, 0, STORAGE, 0x80, MAP_ID, MARK_OF(24) },
 	  44,
 	  true },
-	{ "another size",
-	  { ATTR(STORAGES, 32), ATTR(STORAGE, 28), MAP_ID, MARK_OF(16) },
-	  36,
-	  false },
+	{ "longer than ours",
+	  { ATTR(STORAGES, 48), ATTR(STORAGE, 44), MAP_ID, MARK_OF(32) },
+	  52,
+	  true },
+	{ "too short", { ATTR(STORAGES, 32), ATTR(STORAGE, 28), MAP_ID, MARK_OF(16) }, 36, false },
 	{ "cut short", { ATTR(STORAGES, 40), ATTR(STORAGE, 36), MAP_ID, MARK_OF(24) }, 40, false },
 	{ "longer than its nest",
 	  { ATTR(STORAGES, 32), ATTR(STORAGE, 28), MAP_ID, MARK_OF(24) },

@@ -175,7 +175,7 @@ static void test_most_workers(void **state)
 
 /*
  * 1. attach one listener: every map has its full size, and how many bytes that are is printed
- * 2. 1,023 more start to listen: each gets a slot and its share, and none of those above the workers'
+ * 2. 1,023 more start to listen: each gets a slot and its share
  */
 static void test_growth(void **state)
 {

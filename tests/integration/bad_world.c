@@ -149,6 +149,23 @@ static void test_another_version(void **state)
 	expect_only_detach_helps(1, "version");
 }
 
+/* The map is of this version, so far as its first field says. */
+static void replace_pin(const char *pin, int fd)
+{
+	const uint32_t zero = 0;
+	char value[8192] = { 0 }, path[256];
+
+	assert_true(fd >= 0);
+	if (!strcmp(pin, "lb_config")) {
+		memcpy(value, &(uint32_t){ LB_ABI_VERSION }, sizeof(uint32_t));
+		assert_int_equal(bpf_map_update_elem(fd, &zero, value, BPF_ANY), 0);
+	}
+	snprintf(path, sizeof(path), "%s/%s", WEB, pin);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	close(fd);
+}
+
 /* A directory cut off half-way, at each of its pins in turn. */
 static void test_half_a_directory(void **state)
 {
@@ -164,6 +181,68 @@ static void test_half_a_directory(void **state)
 		snprintf(path, sizeof(path), "%s/%s", WEB, pins[i]);
 		assert_int_equal(unlink(path), 0);
 		expect_only_detach_helps(1, "web");
+	}
+}
+
+/* In place of a pin: a map of another type or size, as no lbctl of this version makes one. */
+static void test_wrong_maps(void **state)
+{
+	static const struct {
+		const char *pin;
+		uint32_t type, key_bytes, value_bytes, entries, flags;
+	} rows[] = {
+		{ "lb_config", BPF_MAP_TYPE_ARRAY, 4, LB_FIRST_config - 8, 1, BPF_F_MMAPABLE },
+		{ "lb_config", BPF_MAP_TYPE_ARRAY, 4, LB_FIRST_config, 1, 0 },
+		{ "lb_config", BPF_MAP_TYPE_ARRAY, 4, 8192, 1, BPF_F_MMAPABLE },
+		{ "lb_config", BPF_MAP_TYPE_ARRAY, 4, 2, 1, 0 },
+		{ "lb_config", BPF_MAP_TYPE_HASH, 4, LB_FIRST_config, 1, 0 },
+		{ "lb_workers", BPF_MAP_TYPE_ARRAY, 4, 24, LB_ALL_SLOTS, BPF_F_MMAPABLE },
+		{ "lb_workers", BPF_MAP_TYPE_HASH, 4, 32, LB_ALL_SLOTS, 0 },
+		{ "lb_workers", BPF_MAP_TYPE_ARRAY, 4, 32, LB_ALL_SLOTS, 0 },
+		{ "lb_stats", BPF_MAP_TYPE_ARRAY, 4, LB_FIRST_stats, 16, BPF_F_MMAPABLE },
+		{ "lb_load", BPF_MAP_TYPE_ARRAY, 4, 128, LB_ALL_SLOTS, BPF_F_MMAPABLE },
+		{ "lb_schedule", BPF_MAP_TYPE_ARRAY, 4, 8, 64, BPF_F_MMAPABLE },
+		{ "lb_counters", BPF_MAP_TYPE_ARRAY, 4, LB_FIRST_counters - 8, 1, 0 },
+		{ "lb_counters", BPF_MAP_TYPE_ARRAY, 4, 4104, 1, 0 },
+		{ "lb_cookies", BPF_MAP_TYPE_HASH, 4, 8, 64, 0 },
+		{ "lb_cookies", BPF_MAP_TYPE_HASH, 8, LB_MOST_COPIED + 8, 64, 0 },
+		{ "lb_moved", BPF_MAP_TYPE_HASH, 8, 16, 64, 0 },
+		{ "lb_recent", BPF_MAP_TYPE_ARRAY, 4, 8, 16, 0 },
+		{ "listener0/lb_sockets", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, 0 },
+		{ "listener0/lb_queues", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, BPF_F_MMAPABLE },
+		{ "listener0/lb_stalls", BPF_MAP_TYPE_ARRAY, 4, 64, 64, BPF_F_MMAPABLE },
+		{ "listener0/lb_steer", BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = rows[i].flags);
+
+		lbctl_ok("attach", "--name", "web", ":8080", NULL);
+		replace_pin(rows[i].pin,
+			    bpf_map_create(rows[i].type, "wrong", rows[i].key_bytes,
+					   rows[i].value_bytes, rows[i].entries, &options));
+		expect_only_detach_helps(1, "damaged");
+	}
+}
+
+/* Numbers in lb_config that would lead out of our arrays. */
+static void test_wrong_numbers(void **state)
+{
+	struct lb_config *config;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		lbctl_ok("attach", "--name", "web", ":8080", NULL);
+		config = map_mmap("web", "lb_config", sizeof(*config));
+		if (i == 0)
+			config->nr_listeners = LB_MAX_LISTENERS + 1;
+		else if (i == 1)
+			config->used_slots = LB_MAX_SLOTS + 1;
+		else
+			config->word |= (uint64_t)(LB_MAX_SCHEDULE + 1) << 32;
+		munmap(config, sizeof(*config));
+		expect_only_detach_helps(1, "damaged");
 	}
 }
 
@@ -266,7 +345,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		world_test(test_missing_capability), world_test(test_nobody),
 		world_test(test_no_bpffs),	     world_test(test_another_version),
-		world_test(test_half_a_directory),   world_test(test_empty_directory),
+		world_test(test_half_a_directory),   world_test(test_wrong_maps),
+		world_test(test_wrong_numbers),	     world_test(test_empty_directory),
 		world_test(test_leftovers),	     world_test(test_program_taken_away),
 	};
 

@@ -237,7 +237,9 @@ static void test_wrong_shapes_are_refused(void **state)
 		int want;
 	} rows[] = {
 		{ "as it should be", 8, 2, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, 2 },
-		{ "places too long", 16, 2, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, -1 },
+		{ "longer places", 16, 2, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, 2 },
+		{ "places too short", 4, 2, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, -1 },
+		{ "places too long", 136, 2, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, -1 },
 		{ "slot past the end", 8, SLOTS, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, -1 },
 		{ "slot far past the end", 8, LB_NO_SLOT, ARRAY, 64, SLOTS, BPF_F_MMAPABLE, -1 },
 		{ "another entry size", 8, 2, ARRAY, 128, SLOTS, BPF_F_MMAPABLE, -1 },
@@ -248,7 +250,7 @@ static void test_wrong_shapes_are_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint32_t place[4] = { rows[i].slot };
+		uint32_t place[34] = { rows[i].slot };
 		int cookies = map_new(HASH, 8, rows[i].place_bytes, 16, 0);
 		int load = map_new(rows[i].type, 4, rows[i].value_bytes, rows[i].entries,
 				   rows[i].flags);

@@ -103,18 +103,18 @@ static int open_listeners(struct bench *bench)
 /* Where the listeners' queues are; without an iterator in the kernel they stay unknown. */
 static void find_queues(struct bench *bench)
 {
-	struct lb_queue *queues = bench->state.listeners[0].queues;
+	const struct state *state = &bench->state;
 	const struct lb_listening *found;
 	struct inspect_list list;
 	int err;
 
 	/* asking for a cookie makes it */
 	for (uint32_t i = 0; i < bench->workers; i++)
-		queues[i].cookie = sockdiag_cookie(bench->listeners[i]);
+		state_queue(state, 0, i)->cookie = sockdiag_cookie(bench->listeners[i]);
 	err = inspect_listeners(false, &list);
 	for (uint32_t i = 0; i < bench->workers && !err; i++) {
-		found = inspect_find(&list, queues[i].cookie);
-		queues[i].sock = found ? found->sock : 0;
+		found = inspect_find(&list, state_queue(state, 0, i)->cookie);
+		state_queue(state, 0, i)->sock = found ? found->sock : 0;
 	}
 	inspect_free(&list);
 }
@@ -125,12 +125,14 @@ static int fill_slots(struct bench *bench)
 	int err = 0;
 
 	for (uint32_t i = 0; i < bench->workers && !err; i++) {
-		bench->state.workers[i] = (struct lb_worker){
+		const struct lb_worker row = {
 			.worker = i,
 			.state = LB_SLOT_UP,
 			.weight = 1,
 			.inverse_weight = lb_inverse_weight(1),
 		};
+
+		state_worker_set(&bench->state, i, &row);
 		err = steer_register(&bench->state, 0, i, bench->listeners[i]);
 	}
 	bench->state.config->used_slots = bench->workers;
@@ -239,8 +241,8 @@ static void report_loads(struct bench *bench, bool stale)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	now_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	for (uint32_t i = 0; i < bench->workers; i++) {
-		bench->state.load[i].load = 1;
-		bench->state.load[i].reported_ns = stale ? 1 : now_ns;
+		state_load(&bench->state, i)->load = 1;
+		state_load(&bench->state, i)->reported_ns = stale ? 1 : now_ns;
 	}
 }
 
@@ -332,10 +334,12 @@ int bench_check(const struct bench *bench, struct trouble *trouble)
 	struct lb_counters counters;
 	uint32_t zero = 0;
 	uint64_t odd;
+	int err;
 
-	if (bpf_map_lookup_elem(bench->state.maps[MAP_COUNTERS], &zero, &counters))
+	err = state_lookup(&bench->state, MAP_COUNTERS, &zero, &counters, sizeof(counters));
+	if (err)
 		return trouble_set(trouble, EXIT_FAILED, "can't read the counters: %s",
-				   strerror(errno));
+				   strerror(-err));
 	odd = counters.fallback_config + counters.fallback_empty + counters.fallback_none +
 	      counters.not_header + counters.redraws + counters.overloaded + counters.all_stalled;
 	if (odd)

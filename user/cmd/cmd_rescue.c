@@ -45,9 +45,9 @@ static enum rescue_result rescue_slot(const struct state *state, uint32_t slot)
 
 static bool is_open(const struct state *state, uint32_t slot, uint32_t worker)
 {
-	uint32_t row = state->workers[slot].state;
+	uint32_t row = state_worker(state, slot)->state;
 
-	return state->workers[slot].worker == worker &&
+	return state_worker(state, slot)->worker == worker &&
 	       (row == LB_SLOT_UP || row == LB_SLOT_DRAINING);
 }
 
@@ -60,7 +60,7 @@ static int rescue_worker(const struct cmd *cmd, const struct state *state, uint3
 
 	*moved = 0;
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		uint64_t before = state->stats[slot].migrated_out;
+		uint64_t before = state_stats(state, slot)->migrated_out;
 
 		if (!is_open(state, slot, worker))
 			continue;
@@ -68,7 +68,7 @@ static int rescue_worker(const struct cmd *cmd, const struct state *state, uint3
 		if (cmd->dry_run)
 			continue;
 		result = rescue_slot(state, slot);
-		*moved += state->stats[slot].migrated_out - before;
+		*moved += state_stats(state, slot)->migrated_out - before;
 		if (status_of(result))
 			return cmd_fail(cmd, status_of(result), "%s", rescue_text(result));
 	}

@@ -66,24 +66,33 @@ static void change_resume(struct lb_worker *row, uint32_t unused)
 		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
 }
 
+/* What changes of a row, as it was. */
+static void put_back(struct lb_worker *row, const struct lb_worker *before)
+{
+	row->state = before->state;
+	row->weight = before->weight;
+	row->inverse_weight = before->inverse_weight;
+	row->limit = before->limit;
+}
+
 static int change_workers(const struct cmd *cmd, struct state *state, uint32_t worker,
 			  change_fn change, uint32_t value)
 {
-	size_t bytes = state->config->used_slots * sizeof(*state->workers);
-	_cleanup_free_ struct lb_worker *before = malloc(bytes ? bytes : 1);
+	uint32_t used = state->config->used_slots;
+	_cleanup_free_ struct lb_worker *before = calloc(used + 1, sizeof(*before));
 	int status;
 
 	if (!before)
 		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
-	memcpy(before, state->workers, bytes);
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < used; slot++) {
+		before[slot] = state_worker_copy(state, slot);
 		if (worker == LB_ALL_WORKERS || service_slot_of(state, slot, worker))
-			change(&state->workers[slot], value);
+			change(state_worker(state, slot), value);
 	}
 	/* Published also when nothing changed: an lbctl that was killed may have left it undone. */
 	status = cmd_publish(cmd, state, lb_word_policy(state->config->word));
-	if (status)
-		memcpy(state->workers, before, bytes);
+	for (uint32_t slot = 0; status && slot < used; slot++)
+		put_back(state_worker(state, slot), &before[slot]);
 	return status;
 }
 

@@ -32,17 +32,15 @@ static bool speaks_louder(uint32_t state, const char *than)
 	return state == LB_SLOT_DRAINING && !strcmp(than, "down");
 }
 
-static int add_slot(const struct state *state, uint32_t slot, struct view *view)
+static void add_slot(const struct state *state, uint32_t slot, struct view *view)
 {
-	const struct lb_worker *from = &state->workers[slot];
+	const struct lb_worker *from = state_worker(state, slot);
+	const struct lb_stats stats = state_stats_copy(state, slot);
 	struct view_worker *to;
-	struct lb_stats stats;
 
-	if (bpf_map_lookup_elem(state->maps[MAP_STATS], &slot, &stats))
-		return -errno;
 	if (from->worker >= view->nr_workers) {
 		view->retired += stats.selected;
-		return 0;
+		return;
 	}
 	to = &view->workers[from->worker];
 #define X(field, help) to->field += stats.field;
@@ -55,40 +53,38 @@ static int add_slot(const struct state *state, uint32_t slot, struct view *view)
 	view->selected += stats.selected;
 	view->migrated += stats.migrated_in;
 	for (uint32_t i = 0; i < state->nr_listeners; i++)
-		view->rescued += state->listeners[i].stalls[slot].rescues;
+		view->rescued += state_stall(state, i, slot)->rescues;
 	if (speaks_louder(from->state, to->state)) {
 		to->state = state_names_by_slot[from->state & 3];
 		to->weight = from->weight;
 		to->limit = from->limit;
 		to->pid = from->pid;
-		to->load = state->load[slot].load;
+		to->load = state_load(state, slot)->load;
 		to->pace_us = stats.pace.average_ns / 1000;
 		to->restarts = from->restarts;
 	}
-	return 0;
 }
 
 static int read_slots(const struct state *state, struct view *view)
 {
-	int err = 0;
-
 	view->nr_workers = service_workers(state);
 	view->workers = calloc(view->nr_workers ? view->nr_workers : 1, sizeof(*view->workers));
 	if (!view->workers)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		view->workers[i].worker = i;
-	for (uint32_t slot = 0; slot < state->config->used_slots && !err; slot++)
-		err = add_slot(state, slot, view);
-	return err;
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++)
+		add_slot(state, slot, view);
+	return 0;
 }
 
 static int read_counters(const struct state *state, struct view *view)
 {
 	uint32_t zero = 0;
+	int err = state_lookup(state, MAP_COUNTERS, &zero, &view->counters, sizeof(view->counters));
 
-	if (bpf_map_lookup_elem(state->maps[MAP_COUNTERS], &zero, &view->counters))
-		return -errno;
+	if (err)
+		return err;
 	view->fallback = view->counters.fallback_config + view->counters.fallback_empty +
 			 view->counters.fallback_none;
 	view->decisions =
@@ -100,12 +96,12 @@ static int read_counters(const struct state *state, struct view *view)
 static struct view_worker *worker_of_socket(const struct state *state, struct view *view,
 					    uint64_t cookie, struct lb_place *place)
 {
-	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, place) ||
+	if (state_lookup(state, MAP_COOKIES, &cookie, place, sizeof(*place)) ||
 	    place->slot >= state->config->used_slots)
 		return NULL;
-	if (state->workers[place->slot].worker >= view->nr_workers)
+	if (state_worker(state, place->slot)->worker >= view->nr_workers)
 		return NULL;
-	return &view->workers[state->workers[place->slot].worker];
+	return &view->workers[state_worker(state, place->slot)->worker];
 }
 
 static void note_stall(const struct state *state, const struct member *member,
@@ -114,7 +110,7 @@ static void note_stall(const struct state *state, const struct member *member,
 	uint64_t age_ns =
 		stall_age_at(state, place->listener, place->slot, member->oldest, member->now_ns);
 
-	if (!age_ns || state->workers[place->slot].state != LB_SLOT_UP)
+	if (!age_ns || state_worker(state, place->slot)->state != LB_SLOT_UP)
 		return;
 	worker->state = "stalled";
 	if (age_ns > worker->stalled_ns)

@@ -98,9 +98,11 @@ static void parse_mark(const void *data, size_t len, struct sockdiag_socket *out
 		attr = attr_find(attr_data(attr), len, SK_DIAG_BPF_STORAGE, &len);
 	if (attr)
 		attr = attr_find(attr_data(attr), len, SK_DIAG_BPF_STORAGE_MAP_VALUE, &len);
-	out->marked = attr && len == sizeof(out->mark);
+	out->marked = attr && len >= LB_FIRST_conn;
+	/* another lbctl may have made the map, with a longer or a shorter mark */
 	if (out->marked)
-		memcpy(&out->mark, attr_data(attr), sizeof(out->mark));
+		memcpy(&out->mark, attr_data(attr),
+		       len < sizeof(out->mark) ? len : sizeof(out->mark));
 }
 
 static void parse_attributes(const void *data, size_t len, struct sockdiag_socket *out)

@@ -42,7 +42,7 @@ static bool is_open(const struct lb_worker *row)
 
 static bool has_socket(const struct state *state, uint32_t slot)
 {
-	if (!is_open(&state->workers[slot]))
+	if (!is_open(state_worker(state, slot)))
 		return false;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
 		if (steer_registered_cookie(state, i, slot))
@@ -53,7 +53,7 @@ static bool has_socket(const struct state *state, uint32_t slot)
 
 static void see_counters(const struct state *state, uint32_t slot, struct seen_slot *seen)
 {
-	const struct lb_stats *stats = &state->stats[slot];
+	const struct lb_stats *stats = state_stats(state, slot);
 
 	seen->cut = stats->cut;
 	seen->moved_out = stats->migrated_out;
@@ -75,7 +75,7 @@ static void see_all(const struct state *state, struct keeper_books *books)
 		.policy = lb_word_policy(state->config->word),
 	};
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		books->slots[slot].row = state->workers[slot];
+		books->slots[slot].row = state_worker_copy(state, slot);
 		see_counters(state, slot, &books->slots[slot]);
 		books->slots[slot].open = has_socket(state, slot);
 	}
@@ -141,9 +141,9 @@ static void tell_left(struct keeper *keeper, uint32_t slot, const struct lb_work
 static bool told_before(const struct keeper_books *books, const struct state *state, uint32_t slot)
 {
 	for (uint32_t i = 0; i < slot; i++) {
-		if (state->workers[i].worker == state->workers[slot].worker &&
-		    books->slots[i].row.weight == state->workers[slot].weight &&
-		    state->workers[i].state != LB_SLOT_FREE)
+		if (state_worker(state, i)->worker == state_worker(state, slot)->worker &&
+		    books->slots[i].row.weight == state_worker(state, slot)->weight &&
+		    state_worker(state, i)->state != LB_SLOT_FREE)
 			return true;
 	}
 	return false;
@@ -153,7 +153,7 @@ static void look_at_slot(struct keeper *keeper, const struct state *state, uint3
 {
 	struct keeper_books *books = keeper->books;
 	struct seen_slot *seen = &books->slots[slot];
-	const struct lb_worker before = seen->row, now = state->workers[slot];
+	const struct lb_worker before = seen->row, now = state_worker_copy(state, slot);
 	bool known = before.state != LB_SLOT_FREE && before.worker == now.worker;
 
 	if (known && now.weight != before.weight && !told_before(books, state, slot))
@@ -178,9 +178,9 @@ static void settle(const struct state *state, struct keeper_books *books)
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		struct seen_slot *seen = &books->slots[slot];
 		/* before the socket: while that is there, nothing of its end is in this */
-		uint64_t moved_out = state->stats[slot].migrated_out;
+		uint64_t moved_out = state_stats(state, slot)->migrated_out;
 
-		seen->moved_in_now = state->stats[slot].migrated_in;
+		seen->moved_in_now = state_stats(state, slot)->migrated_in;
 		if (has_socket(state, slot)) {
 			seen->moved_out = moved_out;
 			seen->open = true;
@@ -222,7 +222,7 @@ void keeper_books_begin(struct keeper *keeper, uint32_t slot)
 	if (!books || state_open(&state, keeper->options.name, STATE_READ))
 		return;
 	see_counters(&state, slot, &books->slots[slot]);
-	books->slots[slot].row = state.workers[slot];
+	books->slots[slot].row = state_worker_copy(&state, slot);
 	books->slots[slot].open = true;
 	state_close(&state);
 }
@@ -233,7 +233,7 @@ void keeper_books_note(struct keeper *keeper, uint32_t slot)
 
 	if (!keeper->books || state_open(&state, keeper->options.name, STATE_READ))
 		return;
-	keeper->books->slots[slot].row.state = state.workers[slot].state;
+	keeper->books->slots[slot].row.state = state_worker(&state, slot)->state;
 	state_close(&state);
 }
 
@@ -256,11 +256,11 @@ static void find_targets(const struct state *state, struct keeper_books *books,
 	bool named[LB_MAX_WORKERS] = { false };
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		uint64_t in = state->stats[slot].migrated_in;
+		uint64_t in = state_stats(state, slot)->migrated_in;
 
 		if (in != books->slots[slot].moved_in &&
-		    state->workers[slot].worker < LB_MAX_WORKERS)
-			named[state->workers[slot].worker] = true;
+		    state_worker(state, slot)->worker < LB_MAX_WORKERS)
+			named[state_worker(state, slot)->worker] = true;
 		books->slots[slot].moved_in = in;
 	}
 	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
@@ -280,14 +280,14 @@ void keeper_account(struct keeper *keeper, uint32_t worker, int slot, struct kee
 	seen = &keeper->books->slots[slot];
 	out->known = true;
 	out->counted = track_is_on(&state);
-	out->lost = state.stats[slot].cut - seen->cut;
-	out->moved = state.stats[slot].migrated_out - seen->moved_out;
+	out->lost = state_stats(&state, slot)->cut - seen->cut;
+	out->moved = state_stats(&state, slot)->migrated_out - seen->moved_out;
 	for (uint32_t i = 0; i < keeper->options.nr_listens; i++)
 		out->waiting += queued(keeper->workers[worker].listen_fds[i]);
 	if (out->moved)
 		find_targets(&state, keeper->books, out);
-	seen->cut = state.stats[slot].cut;
-	seen->moved_out = state.stats[slot].migrated_out;
+	seen->cut = state_stats(&state, slot)->cut;
+	seen->moved_out = state_stats(&state, slot)->migrated_out;
 	seen->open = has_socket(&state, slot);
 	state_close(&state);
 }

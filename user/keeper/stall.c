@@ -84,12 +84,12 @@ static int open_service(struct stall_watch *watch)
 
 static uint64_t moved_from(const struct stall_watch *watch, uint32_t slot)
 {
-	return watch->state.stats[slot].migrated_out;
+	return state_stats(&watch->state, slot)->migrated_out;
 }
 
 static void tell_rescue(struct stall_watch *watch, enum rescue_result result)
 {
-	const struct lb_worker *worker = &watch->state.workers[watch->slot];
+	const struct lb_worker *worker = state_worker(&watch->state, watch->slot);
 	uint64_t moved = moved_from(watch, watch->slot) - watch->moved_before;
 
 	if (result == RESCUE_DONE) {
@@ -177,15 +177,15 @@ static bool is_due(const struct stall_watch *watch, uint32_t slot, uint64_t now_
 	uint64_t after_ns = rescue_after_ns(state->config), since_ns, age_ns;
 
 	for (uint32_t i = 0; after_ns && i < state->nr_listeners; i++) {
-		const struct lb_stall *stall = &state->listeners[i].stalls[slot];
+		const struct lb_stall *stall = state_stall(state, i, slot);
 
 		if (state->config->listeners[i].proto != LB_PROTO_TCP ||
-		    !state->listeners[i].queues[slot].cookie || !stall->oldest ||
+		    !state_queue(state, i, slot)->cookie || !stall->oldest ||
 		    has_peace(watch, slot, stall, now_ns))
 			continue;
 		since_ns = stall->oldest_ns;
-		if (state->stats[slot].ended_ns > since_ns)
-			since_ns = state->stats[slot].ended_ns;
+		if (state_stats(state, slot)->ended_ns > since_ns)
+			since_ns = state_stats(state, slot)->ended_ns;
 		/* the worker may have ended one since that was now */
 		age_ns = now_ns > since_ns ? now_ns - since_ns : 0;
 		if (age_ns >= after_ns)
@@ -200,7 +200,7 @@ static bool is_due(const struct stall_watch *watch, uint32_t slot, uint64_t now_
 
 static void tell_stall(struct stall_watch *watch, uint32_t slot, uint64_t age_ns)
 {
-	const struct lb_worker *worker = &watch->state.workers[slot];
+	const struct lb_worker *worker = state_worker(&watch->state, slot);
 	uint64_t before_ns = watch->slots[slot].age_ns;
 	const char *does = service_counts(&watch->state) ? "accept" : "read";
 	uint32_t waiting = 0, bytes = 0;
@@ -212,7 +212,7 @@ static void tell_stall(struct stall_watch *watch, uint32_t slot, uint64_t age_ns
 	for (uint32_t i = 0; i < watch->state.nr_listeners; i++) {
 		bool udp = watch->state.config->listeners[i].proto == LB_PROTO_UDP;
 
-		*(udp ? &bytes : &waiting) += watch->state.listeners[i].stalls[slot].queued;
+		*(udp ? &bytes : &waiting) += state_stall(&watch->state, i, slot)->queued;
 	}
 	if (bytes)
 		snprintf(what, sizeof(what), "%u bytes%s", bytes,
@@ -240,7 +240,7 @@ static void look_at_slots(struct stall_watch *watch, uint64_t now_ns, uint64_t *
 	const struct state *state = &watch->state;
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		uint32_t row = state->workers[slot].state;
+		uint32_t row = state_worker(state, slot)->state;
 		bool open = row == LB_SLOT_UP || row == LB_SLOT_DRAINING;
 		uint64_t age_ns = open ? stall_age_ns(state, slot, now_ns) : 0;
 

@@ -140,7 +140,7 @@ void keeper_find_slots(struct keeper *keeper)
 	if (state_open(&state, keeper->options.name, STATE_READ))
 		return;
 	for (uint32_t slot = 0; slot < state.config->used_slots; slot++) {
-		row = &state.workers[slot];
+		row = state_worker(&state, slot);
 		if (row->worker < LB_MAX_WORKERS &&
 		    (row->state == LB_SLOT_UP || row->state == LB_SLOT_DRAINING))
 			find_slot(keeper, row, slot);
@@ -313,14 +313,15 @@ static void change_service(struct keeper *keeper, void (*change)(struct state *,
 
 static void drain_slot(struct state *state, uint32_t slot)
 {
-	if (state->workers[slot].state == LB_SLOT_UP)
-		__atomic_store_n(&state->workers[slot].state, LB_SLOT_DRAINING, __ATOMIC_RELEASE);
+	if (state_worker(state, slot)->state == LB_SLOT_UP)
+		__atomic_store_n(&state_worker(state, slot)->state, LB_SLOT_DRAINING,
+				 __ATOMIC_RELEASE);
 }
 
 static void resume_slot(struct state *state, uint32_t slot)
 {
-	if (state->workers[slot].state == LB_SLOT_DRAINING)
-		__atomic_store_n(&state->workers[slot].state, LB_SLOT_UP, __ATOMIC_RELEASE);
+	if (state_worker(state, slot)->state == LB_SLOT_DRAINING)
+		__atomic_store_n(&state_worker(state, slot)->state, LB_SLOT_UP, __ATOMIC_RELEASE);
 }
 
 static void retire_worker(struct state *state, uint32_t worker)
@@ -331,8 +332,8 @@ static void retire_worker(struct state *state, uint32_t worker)
 static void count_restart(struct state *state, uint32_t worker)
 {
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].worker == worker)
-			state->workers[slot].restarts++;
+		if (state_worker(state, slot)->worker == worker)
+			state_worker(state, slot)->restarts++;
 	}
 }
 

@@ -40,7 +40,7 @@ static uint32_t unread_of(const struct proc *proc)
 		listener = &state.config->listeners[i];
 		if (listener->proto == LB_PROTO_UDP)
 			bytes += unread_in(listener->port,
-					   state.listeners[i].queues[proc->slot].cookie);
+					   state_queue(&state, i, proc->slot)->cookie);
 	}
 	state_close(&state);
 	return bytes;

@@ -60,7 +60,7 @@ static bool is_load_map(const struct lbctl_map_shape *shape, uint32_t slot)
 static bool is_cookie_map(const struct lbctl_map_shape *shape)
 {
 	return shape->type == BPF_MAP_TYPE_HASH && shape->key_bytes == sizeof(uint64_t) &&
-	       shape->value_bytes == sizeof(struct lb_place);
+	       shape->value_bytes >= LB_FIRST_place && shape->value_bytes <= LB_MOST_COPIED;
 }
 
 bool lbctl_find_may_be_load(int fd, uint32_t slot)
@@ -134,7 +134,11 @@ static int find_slot(const char *root, const char *service, uint64_t cookie, uin
 {
 	int fd = open_pin(root, service, "lb_cookies", BPF_F_RDONLY);
 	struct lbctl_map_shape shape;
-	struct lb_place place = { 0 };
+	/* whoever made the map may have put more behind what we know */
+	union {
+		struct lb_place place;
+		char bytes[LB_MOST_COPIED];
+	} found = { 0 };
 	int err;
 
 	if (fd < 0)
@@ -143,10 +147,10 @@ static int find_slot(const char *root, const char *service, uint64_t cookie, uin
 	if (!err && !is_cookie_map(&shape))
 		err = -EINVAL;
 	if (!err)
-		err = lbctl_map_lookup(fd, &cookie, &place);
+		err = lbctl_map_lookup(fd, &cookie, &found);
 	close(fd);
 	if (!err)
-		*slot = place.slot;
+		*slot = found.place.slot;
 	return err;
 }
 

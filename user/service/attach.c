@@ -352,7 +352,7 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 	result->workers = 0;
 	for (uint32_t slot = 0; attach->state.config && slot < attach->state.config->used_slots;
 	     slot++)
-		result->workers += attach->state.workers[slot].state == LB_SLOT_UP;
+		result->workers += state_worker(&attach->state, slot)->state == LB_SLOT_UP;
 	if (!pid || procs_name(pid, result->server, sizeof(result->server)))
 		strcpy(result->server, "?");
 }

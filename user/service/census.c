@@ -75,7 +75,7 @@ static bool is_current(const struct tally *tally, const struct lb_conn *mark)
 	const struct state *state = tally->state;
 
 	return mark->slot < LB_MAX_SLOTS &&
-	       mark->generation == state->workers[mark->slot].generation;
+	       mark->generation == state_worker(state, mark->slot)->generation;
 }
 
 static int note_listener(struct tally *tally, const struct sockdiag_socket *socket)
@@ -116,7 +116,7 @@ static int note_connection(struct tally *tally, const struct sockdiag_socket *so
 	if (!socket->marked)
 		return to_count && is_ours(tally, socket) ? note_amiss(tally, socket) : 0;
 	if (tally->some_moved &&
-	    !bpf_map_lookup_elem(tally->state->maps[MAP_MOVED], &socket->cookie, &moved))
+	    !state_lookup(tally->state, MAP_MOVED, &socket->cookie, &moved, sizeof(moved)))
 		mark = &moved;
 	/* of a slot that another socket has taken over: counts nowhere, for good */
 	if (!is_current(tally, mark))
@@ -204,7 +204,7 @@ static int pass(struct tally *tally)
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		struct slot_tally *own = &tally->slots[slot];
 
-		own->before = state->stats[slot];
+		own->before = state_stats_copy(state, slot);
 		own->last = own->found;
 		own->found = (struct found){ 0 };
 		tally->some_moved |= own->before.migrated_in != 0;
@@ -253,7 +253,10 @@ static bool hook_in(const struct state *state, struct hook *hook)
 		return hook->link;
 	cgroup = cgroup_open(track_cgroup(state));
 	hook->skel = count_in__open();
-	if (hook->skel && !state_reuse_maps(state, hook->skel->obj) && !count_in__load(hook->skel))
+	if (!hook->skel)
+		return false;
+	state_sizes(state, &state->listeners[0], &hook->skel->rodata->lb_sizes);
+	if (!state_reuse_maps(state, hook->skel->obj) && !count_in__load(hook->skel))
 		hook->link = bpf_program__attach_cgroup(hook->skel->progs.lb_count_in, cgroup);
 	return hook->link;
 }
@@ -352,7 +355,7 @@ static bool mend(struct tally *tally)
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		struct slot_tally *own = &tally->slots[slot];
-		struct lb_stats after = state->stats[slot];
+		struct lb_stats after = state_stats_copy(state, slot);
 		int64_t before = own->drift;
 
 		if (own->mended)
@@ -362,7 +365,8 @@ static bool mend(struct tally *tally)
 		if (tally->blind && own->drift < 0)
 			own->drift = 0;
 		if (own->drift && own->drift == before && own->found.sum == own->last.sum) {
-			__atomic_fetch_add(&state->stats[slot].live, own->drift, __ATOMIC_SEQ_CST);
+			__atomic_fetch_add(&state_stats(state, slot)->live, own->drift,
+					   __ATOMIC_SEQ_CST);
 			own->mended = true;
 			continue;
 		}

@@ -104,7 +104,7 @@ static int release_all(const struct state *state, const struct programs *program
 static void dismiss_workers(struct state *state)
 {
 	for (uint32_t slot = 0; state->config && slot < LB_ALL_SLOTS; slot++)
-		__atomic_store_n(&state->load[slot].closed, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&state_load(state, slot)->closed, 1, __ATOMIC_RELEASE);
 }
 
 int detach_run(const char *name, struct trouble *trouble)

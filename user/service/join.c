@@ -53,7 +53,7 @@ int join_check(int fd, struct trouble *trouble)
 static int registered_slot(const struct state *state, uint64_t cookie, struct lb_place *at,
 			   bool *refresh)
 {
-	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, at))
+	if (state_lookup(state, MAP_COOKIES, &cookie, at, sizeof(*at)))
 		return -1;
 	if (steer_registered_cookie(state, at->listener, at->slot) == cookie)
 		return at->slot;
@@ -66,7 +66,7 @@ static int fill_place(const struct state *state, uint32_t slot, struct join_plac
 		      struct trouble *trouble)
 {
 	place->slot = slot;
-	place->worker = state->workers[slot].worker;
+	place->worker = state_worker(state, slot)->worker;
 	place->load_fd = fcntl(state->maps[MAP_LOAD], F_DUPFD_CLOEXEC, 0);
 	if (place->load_fd < 0)
 		return trouble_set(trouble, EXIT_FAILED, "the load page: %s", strerror(errno));
@@ -158,8 +158,8 @@ static bool has_registered(const struct state *state, uint32_t listener,
 	struct lb_place place;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
-		if (!bpf_map_lookup_elem(state->maps[MAP_COOKIES], &group->members[i].socket.cookie,
-					 &place) &&
+		if (!state_lookup(state, MAP_COOKIES, &group->members[i].socket.cookie, &place,
+				  sizeof(place)) &&
 		    place.listener == listener)
 			return true;
 	}

@@ -55,7 +55,7 @@ struct rescue {
 
 static struct lb_stall *stall_of(struct rescue *rescue, const struct target *target)
 {
-	return &rescue->state.listeners[target->listener].stalls[rescue->slot];
+	return state_stall(&rescue->state, target->listener, rescue->slot);
 }
 
 const char *rescue_text(enum rescue_result result)
@@ -77,7 +77,7 @@ const char *rescue_text(enum rescue_result result)
  */
 static bool may_accept(const struct rescue *rescue, uint32_t listener, uint32_t slot)
 {
-	const struct lb_stall *stall = &rescue->state.listeners[listener].stalls[slot];
+	const struct lb_stall *stall = state_stall(&rescue->state, listener, slot);
 
 	if (lb_is_held(stall) && !stall->oldest && lb_probe_is_due(stall, rescue->now_ns))
 		return true;
@@ -89,7 +89,7 @@ static bool other_accepts(const struct rescue *rescue, uint32_t listener)
 	const struct state *state = &rescue->state;
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (slot != rescue->slot && state->workers[slot].state == LB_SLOT_UP &&
+		if (slot != rescue->slot && state_worker(state, slot)->state == LB_SLOT_UP &&
 		    steer_registered_cookie(state, listener, slot) &&
 		    may_accept(rescue, listener, slot))
 			return true;
@@ -102,7 +102,7 @@ static enum rescue_result find_targets(struct rescue *rescue)
 	const struct state *state = &rescue->state;
 
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		const struct lb_stall *stall = &state->listeners[i].stalls[rescue->slot];
+		const struct lb_stall *stall = state_stall(state, i, rescue->slot);
 
 		if (state->config->listeners[i].proto != LB_PROTO_TCP)
 			continue;
@@ -175,7 +175,7 @@ static int await_handshakes(struct rescue *rescue)
 static int find_group(struct rescue *rescue, struct target *target)
 {
 	const struct lb_listener *listener = &rescue->state.config->listeners[target->listener];
-	uint64_t cookie = rescue->state.listeners[target->listener].queues[rescue->slot].cookie;
+	uint64_t cookie = state_queue(&rescue->state, target->listener, rescue->slot)->cookie;
 	_cleanup_close_ int netns = -1;
 	int err = netns_find(listener->netns, &netns);
 
@@ -410,7 +410,7 @@ void rescue_repair(struct state *state)
 	if (!intent.pid)
 		return;
 	if (intent.listener < state->nr_listeners && intent.slot < LB_MAX_SLOTS) {
-		cookie = state->listeners[intent.listener].queues[intent.slot].cookie;
+		cookie = state_queue(state, intent.listener, intent.slot)->cookie;
 		fd = holder_duplicate(&holder, cookie);
 		/* not ours to have: the next one may */
 		if (fd == -EPERM)

@@ -40,7 +40,8 @@ bool service_counts(const struct state *state)
 
 bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker)
 {
-	return state->workers[slot].state != LB_SLOT_FREE && state->workers[slot].worker == worker;
+	return state_worker(state, slot)->state != LB_SLOT_FREE &&
+	       state_worker(state, slot)->worker == worker;
 }
 
 uint32_t service_workers(const struct state *state)
@@ -48,9 +49,9 @@ uint32_t service_workers(const struct state *state)
 	uint32_t workers = 0;
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].state != LB_SLOT_FREE &&
-		    state->workers[slot].worker >= workers)
-			workers = state->workers[slot].worker + 1;
+		if (state_worker(state, slot)->state != LB_SLOT_FREE &&
+		    state_worker(state, slot)->worker >= workers)
+			workers = state_worker(state, slot)->worker + 1;
 	}
 	return workers;
 }
@@ -79,7 +80,7 @@ static void forget_stall(struct lb_stall *stall)
 static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, uint64_t cookie,
 			 const struct member *member)
 {
-	struct lb_queue *queue = &state->listeners[listener].queues[slot];
+	struct lb_queue *queue = state_queue(state, listener, slot);
 	const struct lb_place place = { .slot = slot, .listener = listener };
 	/* a socket that joined need not be among what was found: what is known of it stays */
 	uint64_t sock = queue->cookie == cookie ? queue->sock : 0;
@@ -87,7 +88,7 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 	if (member && member->sock)
 		sock = member->sock;
 	if (queue->cookie != cookie)
-		forget_stall(&state->listeners[listener].stalls[slot]);
+		forget_stall(state_stall(state, listener, slot));
 	if (queue->cookie && queue->cookie != cookie)
 		bpf_map_delete_elem(state->maps[MAP_COOKIES], &queue->cookie);
 	/* A pointer is believed only with its cookie: never show a new one with the old other. */
@@ -96,7 +97,7 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 	if (!cookie)
 		return;
 	__atomic_store_n(&queue->sock, sock, __ATOMIC_SEQ_CST);
-	bpf_map_update_elem(state->maps[MAP_COOKIES], &cookie, &place, BPF_ANY);
+	state_update(state, MAP_COOKIES, &cookie, &place, sizeof(place));
 }
 
 /* What sits in the slot, and who polls it. Returns how many listeners have a socket there. */
@@ -110,12 +111,12 @@ static uint32_t check_slot(struct state *state, struct reuseport_group *const *g
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
 		cookie = steer_registered_cookie(state, i, slot);
 		member = cookie ? find_member(groups[i], cookie) : NULL;
-		if (!cookie && !state->listeners[i].queues[slot].cookie)
+		if (!cookie && !state_queue(state, i, slot)->cookie)
 			continue;
 		set_occupant(state, i, slot, cookie, member);
 		open += cookie != 0;
 		if (member && member->pid)
-			state->workers[slot].pid = member->pid;
+			state_worker(state, slot)->pid = member->pid;
 	}
 	return open;
 }
@@ -127,7 +128,7 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 	uint32_t open;
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		worker = &state->workers[slot];
+		worker = state_worker(state, slot);
 		open = check_slot(state, groups, slot);
 		/* also a new slot whose lbctl was killed between registering and this */
 		if (open && !is_open(worker))
@@ -144,8 +145,9 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 static int find_pair(const struct state *state, uint32_t listener, pid_t pid)
 {
 	for (uint32_t slot = 0; pid && slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].pid == (uint32_t)pid && is_open(&state->workers[slot]) &&
-		    !state->listeners[listener].queues[slot].cookie)
+		if (state_worker(state, slot)->pid == (uint32_t)pid &&
+		    is_open(state_worker(state, slot)) &&
+		    !state_queue(state, listener, slot)->cookie)
 			return slot;
 	}
 	return -1;
@@ -158,13 +160,29 @@ static uint32_t lowest_without_socket(const struct state *state)
 
 	for (worker = 0; worker < workers; worker++) {
 		for (slot = 0; slot < state->config->used_slots; slot++) {
-			if (state->workers[slot].worker == worker && is_open(&state->workers[slot]))
+			if (state_worker(state, slot)->worker == worker &&
+			    is_open(state_worker(state, slot)))
 				break;
 		}
 		if (slot == state->config->used_slots)
 			break;
 	}
 	return worker;
+}
+
+static void begin_slot(struct state *state, uint32_t slot, uint32_t worker, uint32_t weight,
+		       uint32_t limit)
+{
+	const struct lb_worker row = {
+		.worker = worker,
+		.state = LB_SLOT_FREE,
+		.weight = weight,
+		.inverse_weight = lb_inverse_weight(weight),
+		.limit = limit,
+	};
+
+	state_worker_set(state, slot, &row);
+	state->config->used_slots = slot + 1;
 }
 
 /*
@@ -179,27 +197,20 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 	if (worker >= LB_MAX_WORKERS)
 		return -ENOSPC;
 	for (slot = 0; slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].worker != worker)
+		if (state_worker(state, slot)->worker != worker)
 			continue;
 		/* rather one whose last process has no connections any more */
-		if (!is_open(&state->workers[slot]) && !state->stats[slot].live)
+		if (!is_open(state_worker(state, slot)) && !state_stats(state, slot)->live)
 			return slot;
-		if (!is_open(&state->workers[slot]))
+		if (!is_open(state_worker(state, slot)))
 			closed = slot;
-		weight = state->workers[slot].weight;
-		limit = state->workers[slot].limit;
+		weight = state_worker(state, slot)->weight;
+		limit = state_worker(state, slot)->limit;
 		owned++;
 	}
 	if (owned >= LB_SLOTS_PER_WORKER)
 		return closed;
-	state->workers[slot] = (struct lb_worker){
-		.worker = worker,
-		.state = LB_SLOT_FREE,
-		.weight = weight,
-		.inverse_weight = lb_inverse_weight(weight),
-		.limit = limit,
-	};
-	state->config->used_slots = slot + 1;
+	begin_slot(state, slot, worker, weight, limit);
 	return slot;
 }
 
@@ -254,7 +265,7 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 	slot = choose_slot(state, listener, owner, member);
 	if (slot < 0)
 		return slot;
-	if (!is_open(&state->workers[slot]))
+	if (!is_open(state_worker(state, slot)))
 		track_begin_slot(state, slot);
 	if (fd >= 0)
 		err = register_socket(state, listener, slot, fd);
@@ -263,7 +274,7 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 	if (err)
 		return err;
 	set_occupant(state, listener, slot, member->socket.cookie, member);
-	row = &state->workers[slot];
+	row = state_worker(state, slot);
 	row->pid = member->pid;
 	if (!is_open(row))
 		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
@@ -279,7 +290,8 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 	for (size_t i = 0; group && i < group->nr_members; i++) {
 		struct member *member = &group->members[i];
 
-		if (!bpf_map_lookup_elem(state->maps[MAP_COOKIES], &member->socket.cookie, &place))
+		if (!state_lookup(state, MAP_COOKIES, &member->socket.cookie, &place,
+				  sizeof(place)))
 			continue;
 		err = place_member(state, listener, owner, member, -1);
 		/* closed since it was found: it needs no place */
@@ -324,7 +336,7 @@ int service_slot_of_cookie(const struct state *state, uint64_t cookie)
 {
 	struct lb_place place;
 
-	if (bpf_map_lookup_elem(state->maps[MAP_COOKIES], &cookie, &place))
+	if (state_lookup(state, MAP_COOKIES, &cookie, &place, sizeof(place)))
 		return -ENOENT;
 	return place.slot;
 }
@@ -333,19 +345,19 @@ void service_set_limit(struct state *state, uint32_t limit)
 {
 	__atomic_store_n(&state->config->limit, limit, __ATOMIC_SEQ_CST);
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++)
-		__atomic_store_n(&state->workers[slot].limit, limit, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&state_worker(state, slot)->limit, limit, __ATOMIC_SEQ_CST);
 }
 
 void service_retire(struct state *state, uint32_t worker)
 {
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (state->workers[slot].worker != worker)
+		if (state_worker(state, slot)->worker != worker)
 			continue;
 		/* a socket that stayed would be taken for a new one, whose lbctl was killed */
 		for (uint32_t i = 0; i < state->nr_listeners; i++) {
 			steer_unregister(state, i, slot);
 			set_occupant(state, i, slot, 0, NULL);
 		}
-		state->workers[slot].state = LB_SLOT_FREE;
+		state_worker(state, slot)->state = LB_SLOT_FREE;
 	}
 }

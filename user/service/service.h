@@ -43,9 +43,9 @@ int service_refresh(struct state *state, struct reuseport_group *const *groups, 
  * need not be seen. `member` is what the kernel says of it, `pid` its process or 0, and it is in
  * the listener's group. The state must be locked.
  *
- * Returns the slot; -ENOSPC (more than LB_MAX_WORKERS workers), -EUSERS (LB_SLOTS_PER_WORKER sockets
- * of its worker are in), -E2BIG (weights; the socket is registered), or what steer_register()
- * returned.
+ * Returns the slot; -ENOSPC (more than LB_MAX_WORKERS workers), -EUSERS (LB_SLOTS_PER_WORKER
+ * sockets of its worker are in), -E2BIG (weights; the socket is registered), or what
+ * steer_register() returned.
  */
 int service_join(struct state *state, uint32_t listener, const struct service_owner *owner,
 		 const struct member *member, int fd);

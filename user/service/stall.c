@@ -29,7 +29,7 @@ struct sampler {
 };
 
 #define DEFINE_OPEN(name)                                                                          \
-	static int open_##name(struct object *object)                                              \
+	static int open_##name(struct object *object, const struct lb_sizes *sizes)                \
 	{                                                                                          \
 		struct name *skel = name##__open();                                                \
                                                                                                    \
@@ -37,6 +37,7 @@ struct sampler {
 			return -errno;                                                             \
 		skel->rodata->lb_can_cast = probe_features()->cast;                                \
 		skel->rodata->lb_tick_ns = probe_tick_ns();                                        \
+		skel->rodata->lb_sizes = *sizes;                                                   \
 		*object = (struct object){ skel, skel->skeleton, skel->maps.lb_queues,             \
 					   skel->maps.lb_stalls, skel->progs.lb_sample };          \
 		return 0;                                                                          \
@@ -54,10 +55,12 @@ static int open_object(const struct state *state, uint32_t index, struct object 
 {
 	const struct state_listener *listener = &state->listeners[index];
 	bool udp = state->config->listeners[index].proto == LB_PROTO_UDP;
+	struct lb_sizes sizes;
 	struct object object;
 	int err;
 
-	err = udp ? open_sample_udp(&object) : open_sample(&object);
+	state_sizes(state, listener, &sizes);
+	err = udp ? open_sample_udp(&object, &sizes) : open_sample(&object, &sizes);
 	if (err)
 		return err;
 	err = bpf_map__reuse_fd(object.queues, listener->queues_fd);
@@ -123,10 +126,10 @@ uint64_t stall_after_ns(const struct lb_config *config)
 uint64_t stall_age_at(const struct state *state, uint32_t listener, uint32_t slot, uint64_t oldest,
 		      uint64_t now_ns)
 {
-	const struct lb_stall *stall = &state->listeners[listener].stalls[slot];
+	const struct lb_stall *stall = state_stall(state, listener, slot);
 	uint64_t after_ns = stall_after_ns(state->config), age_ns = 0;
 
-	if (lb_is_held(stall) && !lb_is_at_work(stall, &state->stats[slot]) &&
+	if (lb_is_held(stall) && !lb_is_at_work(stall, state_stats(state, slot)) &&
 	    (oldest || !lb_probe_is_accepted(stall, now_ns)))
 		return now_ns > stall->since_ns ? now_ns - stall->since_ns : 1;
 	if (oldest && oldest == stall->oldest && after_ns)
@@ -139,10 +142,9 @@ uint64_t stall_age_ns(const struct state *state, uint32_t slot, uint64_t now_ns)
 	uint64_t most_ns = 0, age_ns;
 
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		if (!state->listeners[i].queues[slot].cookie)
+		if (!state_queue(state, i, slot)->cookie)
 			continue;
-		age_ns = stall_age_at(state, i, slot, state->listeners[i].stalls[slot].oldest,
-				      now_ns);
+		age_ns = stall_age_at(state, i, slot, state_stall(state, i, slot)->oldest, now_ns);
 		if (age_ns > most_ns)
 			most_ns = age_ns;
 	}

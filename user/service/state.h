@@ -46,13 +46,24 @@ enum state_map {
 	MAP_COUNT,
 };
 
+/*
+ * A map's memory, shared with the kernel. Another lbctl may have made it, with values that are
+ * longer or shorter than our structs, so entries are reached by the functions below only.
+ */
+struct state_array {
+	void *at;	      /* NULL = not mapped */
+	size_t bytes;	      /* that are mapped */
+	size_t stride;	      /* from one entry to the next */
+	uint32_t value_bytes; /* of the map; also known of one that can't be mapped */
+};
+
 struct state_listener {
 	int sockets_fd;
 	int queues_fd;
 	int stalls_fd;
 	int prog_fd;
-	struct lb_queue *queues;
-	struct lb_stall *stalls;
+	struct state_array queues;
+	struct state_array stalls;
 };
 
 struct state {
@@ -67,41 +78,76 @@ struct state {
 	uint32_t nr_listeners; /* of them open here */
 	int track_prog_fd;     /* -1 = this service's connections are not counted */
 	int track_link_fd;
-	/* The maps themselves, shared with the kernel. */
+	struct state_array arrays[MAP_SHARED_COUNT];
 	struct lb_config *config;
-	struct lb_worker *workers;
-	struct lb_load *load;
-	struct lb_stats *stats;
 	uint64_t *schedule;
 };
 
-/* The entry of a slot in a map that is indexed by slot, and of a listener's. */
+static inline void *state_entry(const struct state_array *array, uint32_t slot)
+{
+	return (char *)array->at + slot * array->stride;
+}
+
+/*
+ * The entry of a slot in a map that is indexed by slot, and of a listener's. Fields that were
+ * appended are read by state_field() only, and no entry is copied or assigned as a whole.
+ */
 static inline struct lb_worker *state_worker(const struct state *state, uint32_t slot)
 {
-	return &state->workers[slot];
+	return state_entry(&state->arrays[MAP_WORKERS], slot);
 }
 
 static inline struct lb_load *state_load(const struct state *state, uint32_t slot)
 {
-	return &state->load[slot];
+	return state_entry(&state->arrays[MAP_LOAD], slot);
 }
 
 static inline struct lb_stats *state_stats(const struct state *state, uint32_t slot)
 {
-	return &state->stats[slot];
+	return state_entry(&state->arrays[MAP_STATS], slot);
 }
 
 static inline struct lb_queue *state_queue(const struct state *state, uint32_t listener,
 					   uint32_t slot)
 {
-	return &state->listeners[listener].queues[slot];
+	return state_entry(&state->listeners[listener].queues, slot);
 }
 
 static inline struct lb_stall *state_stall(const struct state *state, uint32_t listener,
 					   uint32_t slot)
 {
-	return &state->listeners[listener].stalls[slot];
+	return state_entry(&state->listeners[listener].stalls, slot);
 }
+
+/*
+ * A field that was appended, 0 where the map that `entry` is in lacks it:
+ * state_field(&state->arrays[MAP_STATS], state_stats(state, slot), field)
+ */
+#define state_field(array, entry, field)                                                           \
+	(LB_HAS((array)->value_bytes, __typeof__(*(entry)), field) ? (entry)->field : 0)
+
+/* Copies of whole entries; what the map lacks is 0. */
+struct lb_worker state_worker_copy(const struct state *state, uint32_t slot);
+struct lb_stats state_stats_copy(const struct state *state, uint32_t slot);
+
+/* Writes a whole entry; what the map has more becomes 0. */
+void state_worker_set(struct state *state, uint32_t slot, const struct lb_worker *worker);
+
+/*
+ * The same for maps that are not mapped: copies the value of a key out of a shared map, or into it.
+ * `bytes` is the size of the struct. Return 0, -ENOENT (no such key) or -errno.
+ */
+int state_lookup(const struct state *state, enum state_map map, const void *key, void *value,
+		 size_t bytes);
+int state_update(const struct state *state, enum state_map map, const void *key, const void *value,
+		 size_t bytes);
+
+/*
+ * The bytes that values have in the service's maps, for a program that is to use them; in the maps
+ * that it makes itself they are as in our structs. `listener` is whose queues and stalls it uses.
+ */
+void state_sizes(const struct state *state, const struct state_listener *listener,
+		 struct lb_sizes *sizes);
 
 enum state_mode {
 	STATE_READ, /* look, without a lock */
@@ -119,8 +165,8 @@ int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count);
 /*
  * Opens a service. Returns 0, or -errno after which the state needs no state_close():
  * -ENOENT no such service, -ENODEV no bpffs, -EACCES or -EPERM not ours to open, -ESTALE made by
- * an lbctl with another LB_ABI_VERSION, -EUCLEAN a pin is missing, -EBUSY another lbctl held the
- * lock for STATE_LOCK_MS.
+ * an lbctl with another LB_ABI_VERSION, -EUCLEAN a pin is missing or is not what it should be,
+ * -EBUSY another lbctl held the lock for STATE_LOCK_MS.
  */
 int state_open(struct state *state, const char *name, enum state_mode mode);
 void state_close(struct state *state);

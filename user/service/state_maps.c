@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "service/state.h"
+#include "service/state_check.h"
 
 static const char *const map_names[MAP_COUNT] = {
 	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers", [MAP_COOKIES] = "lb_cookies",
@@ -67,73 +68,58 @@ int state_pin(const struct state *state, int fd, const char *name)
 	return rename(fresh, path) ? -errno : 0;
 }
 
-static int map_info(int fd, struct bpf_map_info *info)
+static int map_array(int fd, struct state_array *array)
 {
-	uint32_t len = sizeof(*info);
+	void *at = mmap(NULL, array->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	*info = (struct bpf_map_info){ 0 };
-	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
+	if (at == MAP_FAILED)
+		return -errno;
+	array->at = at;
+	return 0;
 }
 
-static size_t array_bytes(const struct bpf_map_info *info)
+static void unmap_array(struct state_array *array)
 {
-	return (size_t)info->max_entries * ((info->value_size + 7) & ~7U);
+	if (array->at)
+		munmap(array->at, array->bytes);
+	*array = (struct state_array){ 0 };
 }
 
-static int map_array(int fd, void **out)
-{
-	struct bpf_map_info info;
-	int err = map_info(fd, &info);
-
-	if (err)
-		return err;
-	*out = mmap(NULL, array_bytes(&info), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (*out != MAP_FAILED)
-		return 0;
-	*out = NULL;
-	return -errno;
-}
-
-static void unmap_array(int fd, void *at)
-{
-	struct bpf_map_info info;
-
-	if (at && !map_info(fd, &info))
-		munmap(at, array_bytes(&info));
-}
-
-/* What is mapped of the maps that listeners share, and where in struct state it goes. */
-static const struct {
-	enum state_map map;
-	size_t at;
-} mapped[] = {
-	{ MAP_CONFIG, offsetof(struct state, config) },
-	{ MAP_WORKERS, offsetof(struct state, workers) },
-	{ MAP_LOAD, offsetof(struct state, load) },
-	{ MAP_STATS, offsetof(struct state, stats) },
-	{ MAP_SCHEDULE, offsetof(struct state, schedule) },
-};
-
-static void **place_of(struct state *state, size_t i)
-{
-	return (void **)((char *)state + mapped[i].at);
-}
+/* What is mapped of the maps that listeners share. */
+static const enum state_map mapped[] = { MAP_CONFIG, MAP_WORKERS, MAP_LOAD, MAP_STATS,
+					 MAP_SCHEDULE };
 
 int state_map_shared(struct state *state)
 {
 	int err = 0;
 
+	for (int i = 0; !err && i < MAP_SHARED_COUNT; i++) {
+		if (state->maps[i] >= 0)
+			err = state_check_map(i, state->maps[i], &state->arrays[i]);
+	}
 	for (size_t i = 0; !err && i < sizeof(mapped) / sizeof(mapped[0]); i++)
-		err = map_array(state->maps[mapped[i].map], place_of(state, i));
+		err = map_array(state->maps[mapped[i]], &state->arrays[mapped[i]]);
+	state->config = state->arrays[MAP_CONFIG].at;
+	state->schedule = state->arrays[MAP_SCHEDULE].at;
 	return err;
 }
 
 int state_map_listener(struct state *state, uint32_t listener)
 {
 	struct state_listener *own = &state->listeners[listener];
-	int err = map_array(own->queues_fd, (void **)&own->queues);
+	struct state_array sockets;
+	int err;
 
-	return err ? err : map_array(own->stalls_fd, (void **)&own->stalls);
+	err = state_check_map(MAP_SOCKETS, own->sockets_fd, &sockets);
+	if (!err)
+		err = state_check_map(MAP_QUEUES, own->queues_fd, &own->queues);
+	if (!err)
+		err = state_check_map(MAP_STALLS, own->stalls_fd, &own->stalls);
+	if (!err)
+		err = state_check_steer(own->prog_fd);
+	if (!err)
+		err = map_array(own->queues_fd, &own->queues);
+	return err ? err : map_array(own->stalls_fd, &own->stalls);
 }
 
 static int get_pin(const char *path, int *fd)
@@ -142,26 +128,6 @@ static int get_pin(const char *path, int *fd)
 	if (*fd >= 0)
 		return 0;
 	return errno == ENOENT ? -EUCLEAN : -errno;
-}
-
-/* The version is the first field of the first map in every version there will be. */
-static int check_version(int config_fd)
-{
-	_cleanup_free_ char *value = NULL;
-	struct bpf_map_info info;
-	uint32_t zero = 0;
-	int err = map_info(config_fd, &info);
-
-	if (err)
-		return err;
-	value = calloc(1, info.value_size + sizeof(uint32_t));
-	if (!value)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(config_fd, &zero, value))
-		return -errno;
-	if (info.value_size != sizeof(struct lb_config) || *(uint32_t *)value != LB_ABI_VERSION)
-		return -ESTALE;
-	return 0;
 }
 
 static int open_listener(struct state *state, uint32_t listener)
@@ -204,6 +170,7 @@ static void open_tracking(struct state *state)
 int state_maps_open(struct state *state)
 {
 	char path[STATE_PATH_BYTES];
+	struct lb_config config;
 	int err;
 
 	for (int i = 0; i < MAP_SHARED_COUNT; i++) {
@@ -211,13 +178,13 @@ int state_maps_open(struct state *state)
 		err = get_pin(path, &state->maps[i]);
 		if (err && !(is_optional(i) && err == -EUCLEAN))
 			return err;
-		err = i == MAP_CONFIG ? check_version(state->maps[i]) : 0;
+		err = i == MAP_CONFIG ? state_check_config(state->maps[i], &config) : 0;
 		if (err)
 			return err;
 	}
 	open_tracking(state);
 	err = state_map_shared(state);
-	for (uint32_t i = 0; !err && i < state->config->nr_listeners; i++) {
+	for (uint32_t i = 0; !err && i < config.nr_listeners; i++) {
 		err = open_listener(state, i);
 		state->nr_listeners = i + 1;
 	}
@@ -231,19 +198,19 @@ void state_maps_clear(struct state *state)
 	for (int i = 0; i < MAP_SHARED_COUNT; i++)
 		state->maps[i] = -1;
 	for (int i = 0; i < LB_MAX_LISTENERS; i++)
-		state->listeners[i] = (struct state_listener){ -1, -1, -1, -1, NULL, NULL };
+		state->listeners[i] = (struct state_listener){ -1, -1, -1, -1, { 0 }, { 0 } };
 }
 
 void state_maps_close(struct state *state)
 {
 	struct state_listener *own;
 
-	for (size_t i = 0; i < sizeof(mapped) / sizeof(mapped[0]); i++)
-		unmap_array(state->maps[mapped[i].map], *place_of(state, i));
+	for (int i = 0; i < MAP_SHARED_COUNT; i++)
+		unmap_array(&state->arrays[i]);
 	for (int i = 0; i < LB_MAX_LISTENERS; i++) {
 		own = &state->listeners[i];
-		unmap_array(own->queues_fd, own->queues);
-		unmap_array(own->stalls_fd, own->stalls);
+		unmap_array(&own->queues);
+		unmap_array(&own->stalls);
 		close_fd(&own->sockets_fd);
 		close_fd(&own->queues_fd);
 		close_fd(&own->stalls_fd);
@@ -261,14 +228,13 @@ static size_t configured_ids(const char *name, uint32_t *ids, size_t max)
 	_cleanup_close_ int fd = -1;
 	struct lb_config config;
 	char path[STATE_PATH_BYTES];
-	uint32_t zero = 0;
 	size_t n = 0;
 
 	snprintf(path, sizeof(path), "%s/%s/%s", STATE_ROOT, name, map_names[MAP_CONFIG]);
 	fd = bpf_obj_get(path);
-	if (fd < 0 || check_version(fd) || bpf_map_lookup_elem(fd, &zero, &config))
+	if (fd < 0 || state_check_config(fd, &config))
 		return 0;
-	for (uint32_t i = 0; i < config.nr_listeners && i < LB_MAX_LISTENERS && n < max; i++)
+	for (uint32_t i = 0; i < config.nr_listeners && n < max; i++)
 		ids[n++] = config.listeners[i].prog_id;
 	return n;
 }
@@ -289,7 +255,7 @@ int state_program_ids(const char *name, uint32_t *ids, size_t max)
 			return -EPERM;
 		info = (struct bpf_prog_info){ 0 };
 		len = sizeof(info);
-		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+		if (fd >= 0 && !state_check_steer(fd) && !bpf_obj_get_info_by_fd(fd, &info, &len))
 			ids[n++] = info.id;
 	}
 	return n;

@@ -58,8 +58,9 @@ int state_trouble(struct trouble *trouble, const char *service, int err)
 			service, LB_ABI_VERSION, service);
 	case -EUCLEAN:
 		return trouble_set(trouble, EXIT_FAILED,
-				   "service %s is incomplete, a pin is missing; get out with: "
-				   "lbctl detach %s, then attach again",
+				   "service %s is damaged: a pin is missing, or is not the map "
+				   "or program that belongs there; get out with: lbctl detach %s, "
+				   "then attach again",
 				   service, service);
 	case -EBUSY:
 		return trouble_set(trouble, EXIT_FAILED,

@@ -39,8 +39,9 @@ struct object {
 
 #define DEFINE_OPEN(name)                                                                          \
 	static int open_##name(struct object *object, uint32_t index,                              \
-			       const struct lb_listener *listener, const struct features *found)   \
+			       const struct lb_listener *listener, const struct lb_sizes *sizes)   \
 	{                                                                                          \
+		const struct features *found = probe_features();                                   \
 		struct name *skel = name##__open();                                                \
                                                                                                    \
 		if (!skel)                                                                         \
@@ -50,6 +51,7 @@ struct object {
 		skel->rodata->lb_can_migrate = found->migrate;                                     \
 		skel->rodata->lb_can_cast = found->cast;                                           \
 		skel->rodata->lb_tick_ns = probe_tick_ns();                                        \
+		skel->rodata->lb_sizes = *sizes;                                                   \
 		*object =                                                                          \
 			(struct object){ skel, skel->skeleton, skel->obj, skel->progs.lb_steer };  \
 		return 0;                                                                          \
@@ -59,15 +61,17 @@ DEFINE_OPEN(steer_v5)
 DEFINE_OPEN(datagram)
 DEFINE_OPEN(datagram_v5)
 
-static int object_open(struct object *object, uint32_t index, const struct lb_listener *listener)
+static int object_open(struct object *object, const struct state *state, uint32_t index,
+		       const struct lb_listener *listener)
 {
-	const struct features *found = probe_features();
 	bool udp = listener->proto == LB_PROTO_UDP;
+	struct lb_sizes sizes;
 
 	*object = (struct object){ 0 };
-	if (found->fetch)
-		return (udp ? open_datagram : open_steer)(object, index, listener, found);
-	return (udp ? open_datagram_v5 : open_steer_v5)(object, index, listener, found);
+	state_sizes(state, &state->listeners[index], &sizes);
+	if (probe_features()->fetch)
+		return (udp ? open_datagram : open_steer)(object, index, listener, &sizes);
+	return (udp ? open_datagram_v5 : open_steer_v5)(object, index, listener, &sizes);
 }
 
 static void object_close(struct object *object)
@@ -176,7 +180,7 @@ int steer_add_listener(struct state *state, const struct lb_listener *listener)
 
 	if (index >= LB_MAX_LISTENERS)
 		return -E2BIG;
-	err = object_open(&object, index, listener);
+	err = object_open(&object, state, index, listener);
 	if (!err)
 		err = object_set_maps(&object, state);
 	if (!err) {
@@ -266,7 +270,7 @@ static size_t collect_up(const struct state *state, struct schedule_item *items,
 	size_t n = 0;
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		worker = &state->workers[slot];
+		worker = state_worker(state, slot);
 		if (worker->state != LB_SLOT_UP)
 			continue;
 		up[n].worker = worker->worker;

@@ -68,9 +68,9 @@ static int pin_copy(const struct state *state, int fd, const char *name, int *ou
 static int try_mark(int conns_fd)
 {
 	_cleanup_close_ int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct lb_conn mark = { 0 };
+	const char mark[LB_MOST_COPIED] = { 0 };
 
-	if (socket_fd < 0 || bpf_map_update_elem(conns_fd, &socket_fd, &mark, BPF_ANY))
+	if (socket_fd < 0 || bpf_map_update_elem(conns_fd, &socket_fd, mark, BPF_ANY))
 		return -errno;
 	return 0;
 }
@@ -84,6 +84,7 @@ static int load_program(struct state *state)
 		return -errno;
 	skel->rodata->lb_can_cast = probe_features()->cast;
 	skel->rodata->lb_tick_ns = probe_tick_ns();
+	state_sizes(state, &state->listeners[0], &skel->rodata->lb_sizes);
 	skel->rodata->lb_can_see_task =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_current_task, NULL) ==
 		1;
@@ -189,14 +190,12 @@ int track_mark(const struct state *state, uint32_t slot, int socket_fd)
 {
 	const struct lb_conn mark = {
 		.slot = slot,
-		.generation = state->workers[slot].generation,
+		.generation = state_worker(state, slot)->generation,
 	};
 
 	if (state->maps[MAP_CONNS] < 0)
 		return 0;
-	if (bpf_map_update_elem(state->maps[MAP_CONNS], &socket_fd, &mark, BPF_ANY))
-		return -errno;
-	return 0;
+	return state_update(state, MAP_CONNS, &socket_fd, &mark, sizeof(mark));
 }
 
 void track_await_programs(void)
@@ -206,11 +205,11 @@ void track_await_programs(void)
 
 void track_begin_slot(struct state *state, uint32_t slot)
 {
-	__s64 *live = &state->stats[slot].live;
+	__s64 *live = &state_stats(state, slot)->live;
 
 	if (!__atomic_load_n(live, __ATOMIC_RELAXED))
 		return;
-	__atomic_fetch_add(&state->workers[slot].generation, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&state_worker(state, slot)->generation, 1, __ATOMIC_SEQ_CST);
 	/* some may have seen the old generation */
 	track_await_programs();
 	__atomic_store_n(live, 0, __ATOMIC_SEQ_CST);

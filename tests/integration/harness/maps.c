@@ -14,6 +14,8 @@
 #include "harness/world.h"
 #include "lb_abi.h"
 
+#define HELD_SLOTS 16 /* more than a test has workers for */
+
 bool stalls_count;
 
 /*
@@ -75,10 +77,10 @@ void *map_mmap(const char *service, const char *name, size_t bytes)
 
 void holds_end(const char *service)
 {
-	const size_t bytes = BOOKS_SLOTS * sizeof(struct lb_stall);
+	const size_t bytes = HELD_SLOTS * sizeof(struct lb_stall);
 	struct lb_stall *stalls = map_mmap(service, "listener0/lb_stalls", bytes);
 
-	for (int slot = 0; slot < BOOKS_SLOTS; slot++)
+	for (int slot = 0; slot < HELD_SLOTS; slot++)
 		stalls[slot].accepted_ns = stalls[slot].rescued_ns;
 	munmap(stalls, bytes);
 }
