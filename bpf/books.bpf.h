@@ -57,4 +57,19 @@ static __always_inline void count(__u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
+/*
+ * Counts before anything that follows is read: an atomic whose result is used is a full barrier.
+ * Without such atomics, before 5.12, that holds on x86 only.
+ */
+static __always_inline void count_in_order(__u64 *counter)
+{
+#ifdef LB_NO_FETCH
+	count(counter);
+#else
+	__u64 before = __sync_fetch_and_add(counter, 1);
+
+	asm volatile("" : : "r"(before) : "memory");
+#endif
+}
+
 #endif

@@ -19,6 +19,7 @@
 #include "decision.bpf.h"
 #include "choose.bpf.h"
 #include "classify.bpf.h"
+#include "wake.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -34,9 +35,10 @@ static __always_inline int count_datagram(const struct decision *d, __u32 slot)
 	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
 
 	if (stats)
-		count(&stats->selected);
+		count_in_order(&stats->selected);
 	else
-		count(&d->counters->fallback_none);
+		count_in_order(&d->counters->fallback_none);
+	wake_keeper(d, slot);
 	return SK_PASS;
 }
 

@@ -19,6 +19,7 @@
 #include "choose.bpf.h"
 #include "classify.bpf.h"
 #include "migrate.bpf.h"
+#include "wake.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -38,16 +39,17 @@ static __always_inline int steer_connection(struct decision *d)
 
 	slot = choose_slot(d);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
-	if (!stats) {
-		count(&d->counters->fallback_none);
-		return SK_PASS;
-	}
-	count(&stats->selected);
+	if (stats) {
+		count_in_order(&stats->selected);
 #ifdef LB_ABI_APPENDED
-	if (LB_HAS(lb_sizes.stats, struct lb_stats, appended))
-		count(&stats->appended[0]);
+		if (LB_HAS(lb_sizes.stats, struct lb_stats, appended))
+			count(&stats->appended[0]);
 #endif
-	remember_flow(d, slot);
+		remember_flow(d, slot);
+	} else {
+		count_in_order(&d->counters->fallback_none);
+	}
+	wake_keeper(d, slot);
 	return SK_PASS;
 }
 
@@ -58,12 +60,13 @@ static __always_inline int steer_migration(struct decision *d)
 
 	slot = choose_slot(d);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
-	if (!stats) {
-		count(&d->counters->migrate_failed);
-		return SK_PASS;
+	if (stats) {
+		count_in_order(&stats->migrated_in);
+		lb_leave_closing_slot(d->ctx, slot);
+	} else {
+		count_in_order(&d->counters->migrate_failed);
 	}
-	count(&stats->migrated_in);
-	lb_leave_closing_slot(d->ctx, slot);
+	wake_keeper(d, slot);
 	return SK_PASS;
 }
 

@@ -111,8 +111,9 @@ _Static_assert(sizeof(struct lb_rescue) == 24, "lb_rescue");
 /* lb_config: one entry, mmapable. Written by lbctl; the program reads it at every run. */
 struct lb_config {
 	__u32 abi_version;
-	__u32 used_slots; /* slots 0 .. used_slots - 1 have had a worker; at most LB_MAX_SLOTS */
-	__u64 word;	  /* policy, schedule half, length: see lb_word_pack() */
+	__u32 used_slots;  /* slots 0 .. used_slots - 1 have had a worker; at most LB_MAX_SLOTS */
+	__u64 word;	   /* policy, schedule half, length: see lb_word_pack() */
+	__u64 wake_wanted; /* a number that was not here before asks for an entry in lb_wake */
 	__u64 stale_ns;
 	__u64 stall_ns;
 	__u64 rescue_ns;
@@ -263,16 +264,32 @@ struct lb_counters {
 	__u64 probed_at;     /* the cursor when a slow or silent worker last got a probe */
 	struct lb_pace pace; /* of all workers */
 	__u64 inverse_pace;  /* lb_pace_inverse() of it, 0 = none yet */
-	__u64 pad[3];
+	__u64 wake_answered; /* the last lb_config.wake_wanted that was answered */
+	__u64 pad[2];
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)
 #undef X
 	LB_APPENDED
 };
 
+enum lb_wake_kind {
+	LB_WAKE_ACTIVITY = 1, /* a connection or datagram was decided */
+};
+
+/*
+ * lb_wake: ring buffer. Written by the steering programs, at most once for each number in
+ * lb_config.wake_wanted (or twice, when two CPUs decide at the same moment); read by who waits for
+ * the service to have something to do again, if anybody does. See user/service/wake.h.
+ */
+struct lb_wake {
+	__u32 kind; /* enum lb_wake_kind */
+	__u32 slot; /* that was chosen, or LB_NO_SLOT */
+};
+_Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
+
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
-	X(config, 368, 368)                                                                        \
+	X(config, 376, 376)                                                                        \
 	X(worker, 32, 32)                                                                          \
 	X(stats, 128, 128)                                                                         \
 	X(counters, 208, 208)                                                                      \

@@ -36,6 +36,7 @@ enum state_map {
 	MAP_COUNTERS,
 	MAP_RECENT,
 	MAP_MOVED,
+	MAP_WAKE,
 	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
 	MAP_CONNS,  /* only where connections are counted; see track.h */
 	MAP_SHARED_COUNT,

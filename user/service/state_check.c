@@ -33,6 +33,7 @@ static const struct shape shapes[MAP_COUNT] = {
 	[MAP_COUNTERS] = { ARRAY, VALUE(counters), 1, false },
 	[MAP_RECENT] = { ARRAY, JUST(8), LB_RECENT_ENTRIES, false },
 	[MAP_MOVED] = { BY_COOKIE, COPIED(conn), 1, false },
+	[MAP_WAKE] = { BPF_MAP_TYPE_RINGBUF, 0, 0, 0, 1, false },
 	[MAP_CURSOR] = { ARRAY, JUST(16), 1, false },
 	[MAP_CONNS] = { BPF_MAP_TYPE_SK_STORAGE, sizeof(int), COPIED(conn), 0, false },
 	[MAP_SOCKETS] = { BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, sizeof(uint32_t), JUST(8), LB_ALL_SLOTS,

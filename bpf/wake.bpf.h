@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Tells whoever keeps the service, and sleeps while nothing happens, that there is a decision: at
+ * most one entry for each number that it writes into wake_wanted. Else this is a compare of two
+ * fields whose cache lines a decision has read already.
+ *
+ * None is missed: who arms writes the number first and reads the counters then, a program counts
+ * first (count_in_order()) and reads the number then, so one of the two sees the other. Should the
+ * ring be full because nobody reads, there is nobody to be told.
+ */
+#ifndef LB_WAKE_BPF_H
+#define LB_WAKE_BPF_H
+
+#include "decision.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} lb_wake SEC(".maps");
+
+/* The last thing that a decision does. */
+static __always_inline void wake_keeper(const struct decision *d, __u32 slot)
+{
+	__u64 wanted = *(volatile __u64 *)&d->config->wake_wanted;
+	struct lb_wake entry = { .kind = LB_WAKE_ACTIVITY, .slot = slot };
+
+	if (d->counters->wake_answered == wanted)
+		return;
+	*(volatile __u64 *)&d->counters->wake_answered = wanted;
+	bpf_ringbuf_output(&lb_wake, &entry, sizeof(entry), BPF_RB_FORCE_WAKEUP);
+}
+
+#endif
