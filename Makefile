@@ -332,12 +332,15 @@ format-check: ## fail where format would change something
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 
 # cppcheck does not know the cleanup attribute, hence no resourceLeak.
-lint: format-check ## format-check, comments, structure, cppcheck, shellcheck, manual pages, codespell
+lint: format-check ## format-check, comments, structure, headers, cppcheck, shellcheck, manual pages, codespell
 	$(say) COMMENTS 'of at most 100 columns'
 	$(Q)! for file in $(C_FILES); do expand $$file | grep -nE '^ *(/\*| \*)' | \
 		sed -nE "s|^[0-9]+:.{101}.*|$$file:&|p"; done | grep .
 	$(say) STRUCTURE 'of the includes'
 	$(Q)tools/structure.py --check
+	$(say) HEADERS 'of bpf and include, each compiled alone'
+	$(Q)for header in bpf/*.bpf.h include/lb_*.h; do $(CLANG) $(filter-out -MMD -MP,$(BPF_CFLAGS)) \
+		-Werror -Wno-unused-function -fsyntax-only -x c $$header || exit 1; done
 	$(say) CPPCHECK user
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --suppress=resourceLeak --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --error-exitcode=1 \

@@ -3,37 +3,20 @@
 #ifndef LB_CHOOSE_BPF_H
 #define LB_CHOOSE_BPF_H
 
-#include "scan.bpf.h"
-#include "policy_rr.bpf.h"
-#include "policy_random.bpf.h"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "counters.bpf.h"
+#include "decision.bpf.h"
+#include "eligible.bpf.h"
+#include "lb_pick.h"
+#include "maps.bpf.h"
 #include "policy_hash.bpf.h"
-#include "policy_least_load.bpf.h"
-#include "policy_least_conn.bpf.h"
-#include "policy_least_latency.bpf.h"
-
-/* Policy and table of this decision; false: not ours to read, which is counted. */
-static __always_inline bool read_word(struct decision *d)
-{
-	d->word = *(volatile __u64 *)&d->config->word;
-	if (d->config->abi_version == LB_ABI_VERSION)
-		return true;
-	count(&d->counters->fallback_config);
-	return false;
-}
-
-/* False: what is new is the kernel's to place, which is counted. */
-static __always_inline bool is_to_be_decided(const struct decision *d)
-{
-	if (lb_word_policy(d->word) == LB_POLICY_KERNEL) {
-		count(&d->counters->kernel_policy);
-		return false;
-	}
-	if (!lb_word_length(d->word)) {
-		count(&d->counters->fallback_empty);
-		return false;
-	}
-	return true;
-}
+#include "policy_random.bpf.h"
+#include "policy_rr.bpf.h"
+#include "scan.bpf.h"
+#include "schedule.bpf.h"
+#include "take.bpf.h"
 
 static __always_inline __u32 pick(const struct decision *d)
 {
@@ -43,11 +26,9 @@ static __always_inline __u32 pick(const struct decision *d)
 	case LB_POLICY_HASH:
 		return pick_hash(d, 0);
 	case LB_POLICY_LEAST_LOAD:
-		return pick_least_load(d);
 	case LB_POLICY_LEAST_CONN:
-		return pick_least_conn(d);
 	case LB_POLICY_LEAST_LATENCY:
-		return HAS_CONNECTIONS ? pick_least_latency(d) : pick_least_conn(d);
+		return pick_least(d);
 	default:
 		return pick_rr(d);
 	}

@@ -2,6 +2,15 @@
 /*
  * What made the kernel look the listener up. Only a SYN and a migration are new decisions.
  */
+#ifndef LB_CLASSIFY_BPF_H
+#define LB_CLASSIFY_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "decision.bpf.h"
+
 enum segment {
 	SEGMENT_UNKNOWN, /* not the TCP header of our port: don't trust a byte of it */
 	SEGMENT_SYN,
@@ -75,3 +84,5 @@ static __always_inline enum segment classify(const struct sk_reuseport_md *ctx)
 		return SEGMENT_SYN;
 	return SEGMENT_OTHER;
 }
+
+#endif

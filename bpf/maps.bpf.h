@@ -11,7 +11,10 @@
 #ifndef LB_MAPS_BPF_H
 #define LB_MAPS_BPF_H
 
-#include "books.bpf.h"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "lb_abi.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -5,6 +5,16 @@
  * open one keeps what it inherited from the old listener for good, so lb_moved names its new slot,
  * and whoever counts looks there first. The kernel holds the connection's lock meanwhile.
  */
+#ifndef LB_MIGRATE_BPF_H
+#define LB_MIGRATE_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "counters.bpf.h"
+#include "decision.bpf.h"
+#include "lb_pick.h"
+#include "queue.bpf.h"
 
 /*
  * Would its end be noticed? The tracking program asked for its states when it counted it. Where
@@ -81,3 +91,5 @@ __attribute__((noinline)) int lb_leave_closing_slot(struct sk_reuseport_md *ctx,
 		move_live(conn, out, slot);
 	return 0;
 }
+
+#endif

@@ -9,6 +9,17 @@
  * per client. It knows nothing of load, and is uneven by as much as clients are: few of them, or
  * many behind one address translator, make some workers busy and others idle.
  */
+#ifndef LB_POLICY_HASH_BPF_H
+#define LB_POLICY_HASH_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "decision.bpf.h"
+#include "lb_hash.h"
+#include "maps.bpf.h"
+#include "schedule.bpf.h"
 
 #define IPV4_SOURCE 12 /* offset in the IP header */
 #define IPV6_SOURCE 8
@@ -75,3 +86,5 @@ static __always_inline __u32 pick_hash(const struct decision *d, __u32 draw)
 {
 	return schedule_slot(d, lb_hash_draw(lb_hash_client(d->ctx), draw));
 }
+
+#endif

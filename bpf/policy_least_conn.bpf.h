@@ -14,6 +14,15 @@
  * A datagram is no connection: there it is the worker with the fewest unread bytes for its weight,
  * whatever it has of TCP; and least-latency, which times connections, is the same.
  */
+#ifndef LB_POLICY_LEAST_CONN_BPF_H
+#define LB_POLICY_LEAST_CONN_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "candidate.bpf.h"
+#include "lb_pick.h"
+#include "queue.bpf.h"
 
 static __always_inline __u64 weigh_conns(const struct candidate *c)
 {
@@ -23,10 +32,12 @@ static __always_inline __u64 weigh_conns(const struct candidate *c)
 		      c->position);
 }
 
-static __always_inline __u32 pick_least_conn(const struct decision *d)
+static __always_inline __u32 settle_least_conn(const struct decision *d,
+					       const struct scanned *scanned)
 {
-	__u32 start = scan_start(d);
-	__u64 least = lb_result_least(lb_scan(d->word, start, 0));
-
-	return lb_key_is_none(least) ? start : scanned_slot(d, start, least);
+	if (lb_key_is_none(lb_result_least(scanned->result)))
+		return scanned->start;
+	return scanned_slot(d, scanned);
 }
+
+#endif

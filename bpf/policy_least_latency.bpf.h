@@ -15,6 +15,16 @@
  * for one of them. Does nothing where connections are kept: what a connection lasts is then the
  * client's doing and the same for all workers. A worker that fails fast is not slow.
  */
+#ifndef LB_POLICY_LEAST_LATENCY_BPF_H
+#define LB_POLICY_LEAST_LATENCY_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "candidate.bpf.h"
+#include "counters.bpf.h"
+#include "lb_pace.h"
+#include "queue.bpf.h"
 
 static __always_inline __u64 weigh_latency(const struct candidate *c)
 {
@@ -28,21 +38,20 @@ static __always_inline __u64 weigh_latency(const struct candidate *c)
 		      c->position);
 }
 
-static __always_inline __u32 pick_least_latency(const struct decision *d)
+static __always_inline __u32 settle_least_latency(const struct decision *d,
+						  const struct scanned *scanned)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
-	__u32 start = scan_start(d);
-	__u64 least = lb_result_least(lb_scan(d->word, start, now_ns));
+	__u64 least = lb_result_least(scanned->result);
 	struct lb_stats *stats;
 	__u32 slot;
 
 	if (lb_key_is_none(least))
-		return start;
-	slot = scanned_slot(d, start, least);
+		return scanned->start;
+	slot = scanned_slot(d, scanned);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	if (!stats)
 		return slot;
-	stats->selected_ns = now_ns;
+	stats->selected_ns = scanned->now_ns;
 	if (lb_key_is_silent(least)) {
 		d->counters->probed_at = d->counters->cursor;
 		stats->pace.probed = 1;
@@ -50,3 +59,5 @@ static __always_inline __u32 pick_least_latency(const struct decision *d)
 	}
 	return slot;
 }
+
+#endif

@@ -12,6 +12,16 @@
  * Good when work per connection differs and the program knows its load; without reports it is
  * rr.
  */
+#ifndef LB_POLICY_LEAST_LOAD_BPF_H
+#define LB_POLICY_LEAST_LOAD_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "candidate.bpf.h"
+#include "counters.bpf.h"
+#include "lb_pick.h"
+#include "maps.bpf.h"
 
 /* Note a new report the first time a decision sees it. Two CPUs may both do so: no harm. */
 static __always_inline void note_report(struct lb_stats *stats, __u64 reported_ns, __u64 now_ns)
@@ -31,35 +41,33 @@ static __always_inline __u64 weigh_load(const struct candidate *c)
 	if (!load)
 		return c->none;
 	note_report(stats, load->reported_ns, c->now_ns);
-	if (lb_report_is_stale(stats->report_at_ns, c->now_ns, c->config->stale_ns)) {
+	if (lb_report_is_stale(stats->report_at_ns, c->now_ns, c->config->stale_ns))
 		return may_be_probed(c) ? c->position : c->none;
-	}
 	return lb_key(lb_load_cost(load->load, stats->selected - stats->selected_at_report,
 				   c->worker->inverse_weight),
 		      c->position);
 }
 
 /* Remembers when it named a slot. */
-static __always_inline __u32 pick_least_load(const struct decision *d)
+static __always_inline __u32 settle_least_load(const struct decision *d,
+					       const struct scanned *scanned)
 {
-	__u64 now_ns = bpf_ktime_get_ns();
-	__u32 start = scan_start(d);
-	__u64 result = lb_scan(d->word, start, now_ns);
-	__u64 least = lb_result_least(result);
 	struct lb_stats *stats;
 	__u32 slot;
 
-	if (!lb_result_is_fresh(result)) {
+	if (!lb_result_is_fresh(scanned->result)) {
 		count(&d->counters->all_stale);
-		return start;
+		return scanned->start;
 	}
-	if (lb_key_is_silent(least)) {
+	if (lb_key_is_silent(lb_result_least(scanned->result))) {
 		d->counters->probed_at = d->counters->cursor;
 		count(&d->counters->stale_probes);
 	}
-	slot = scanned_slot(d, start, least);
+	slot = scanned_slot(d, scanned);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	if (stats)
-		stats->selected_ns = now_ns;
+		stats->selected_ns = scanned->now_ns;
 	return slot;
 }
+
+#endif

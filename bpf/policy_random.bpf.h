@@ -4,7 +4,18 @@
  * between CPUs and can't fall into step with a client's own pattern; uneven over few
  * connections, as the kernel's hash is.
  */
+#ifndef LB_POLICY_RANDOM_BPF_H
+#define LB_POLICY_RANDOM_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "decision.bpf.h"
+#include "schedule.bpf.h"
+
 static __always_inline __u32 pick_random(const struct decision *d)
 {
 	return schedule_slot(d, bpf_get_prandom_u32());
 }
+
+#endif

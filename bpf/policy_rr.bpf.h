@@ -4,7 +4,15 @@
  * the service share, so the spread is exact to the connection, not only on average. Weights
  * are in the schedule. Good when connections cost about the same; blind to a slow worker.
  */
+#ifndef LB_POLICY_RR_BPF_H
+#define LB_POLICY_RR_BPF_H
+
+#include "decision.bpf.h"
+#include "schedule.bpf.h"
+
 static __always_inline __u32 pick_rr(const struct decision *d)
 {
 	return schedule_slot(d, next_index(d->counters));
 }
+
+#endif

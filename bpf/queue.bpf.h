@@ -8,6 +8,13 @@
 #ifndef LB_QUEUE_BPF_H
 #define LB_QUEUE_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lb_abi.h"
+#include "lb_pick.h"
+
 const volatile bool lb_can_cast = false; /* the kernel has bpf_rdonly_cast(): 6.2 */
 
 extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
@@ -158,5 +165,39 @@ static __always_inline bool read_queue(const struct lb_queue *queue, struct queu
 {
 	return lb_can_cast ? read_queue_direct(queue, now) : read_queue_slowly(queue, now);
 }
+
+#ifdef LB_DATAGRAM
+/* UDP has no handshakes and no connections; what waits weighs as much. */
+static __always_inline __u32 read_half_open(__u32 slot)
+{
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	struct queue_now now;
+
+	return queue && read_queue(queue, &now) ? now.queued : 0;
+}
+#else
+/*
+ * Handshakes under way at the slot's listener. Whether its accept queue has room is not asked
+ * with it: that is one more cache line per slot, and lb_take_slot() asks it of a scan's winner.
+ */
+static __always_inline __u32 read_half_open(__u32 slot)
+{
+	struct inet_connection_sock *icsk;
+	struct lb_queue *queue;
+
+	if (lb_can_cast) {
+		icsk = socket_of_slot(slot);
+		return icsk ? icsk->icsk_accept_queue.qlen.counter : 0;
+	}
+	queue = bpf_map_lookup_elem(&lb_queues, &slot);
+	if (!queue || !queue->sock)
+		return 0;
+	icsk = (struct inet_connection_sock *)queue->sock;
+	if ((__u64)BPF_CORE_READ(icsk, icsk_inet.sk.__sk_common.skc_cookie.counter) !=
+	    queue->cookie)
+		return 0;
+	return BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
+}
+#endif
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * The scan that all least-* policies share: weigh the slots of a window from a rotating start, so
  * that ties rotate and the cost is bounded, and take the least. Which slots are eligible is said
- * here, once; a policy only gives the cost of one that is.
+ * here, once; a policy gives the cost of one that is (weigh_*), and says what comes of the least
+ * (settle_*).
  *
  * The window is LB_SCAN_WINDOW slots. A service that has more is sampled, and a sample does not get
  * better in the measure that it gets longer: of two at random the lesser is nearly as good as the
@@ -15,6 +16,17 @@
 #ifndef LB_SCAN_BPF_H
 #define LB_SCAN_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "candidate.bpf.h"
+#include "eligible.bpf.h"
+#include "lb_pick.h"
+#include "policy_least_conn.bpf.h"
+#include "policy_least_latency.bpf.h"
+#include "policy_least_load.bpf.h"
+#include "schedule.bpf.h"
+
 #define SCAN_BATCH 8
 /* Without the cast a look into a queue is five times as dear; then fewer. */
 #define SLOW_SCAN_WINDOW 16
@@ -26,47 +38,7 @@ static __always_inline __u32 scan_window(__u32 used)
 	return used > LB_SCAN_WINDOW ? LB_SAMPLE_WINDOW : LB_SCAN_WINDOW;
 }
 
-/* An eligible slot. */
-struct candidate {
-	__u32 slot;
-	__u32 position; /* in the scan */
-	struct lb_worker *worker;
-	struct lb_stats *stats;
-	__u64 now_ns; /* 0 for least-conn, which knows no time */
-	const struct lb_config *config;
-	const struct lb_counters *counters;
-	__u64 none; /* LB_KEY_NONE, as the verifier does not know it */
-};
-
-/*
- * Where a scan begins: at the next slot of the table, which has only those that are up, so that
- * ties go to them in turn. At each slot in turn, the one behind a dead worker would get its ties
- * too.
- */
-static __always_inline __u32 scan_start(const struct decision *d)
-{
-	return schedule_slot(d, next_index(d->counters));
-}
-
-/*
- * A slot of which only a connection can tell: it is time for one when it had none for stale_ms, and
- * where few come, when enough others had theirs since the last such slot had. How many is enough
- * varies: always the same number may fit the table, and the scan would find the same one each time.
- */
-static __always_inline bool may_be_probed(const struct candidate *c)
-{
-	const struct lb_counters *counters = c->counters;
-	__u64 enough = LB_PROBE_EVERY + (counters->slow_probes + counters->stale_probes) % 7;
-
-	return lb_report_is_stale(c->stats->selected_ns, c->now_ns, c->config->stale_ns) &&
-	       (!counters->probed_at || counters->cursor - counters->probed_at >= enough);
-}
-
 /* The key of a slot: lb_key() of its cost, c->position where it is silent, or c->none. */
-static __always_inline __u64 weigh_load(const struct candidate *c);
-static __always_inline __u64 weigh_conns(const struct candidate *c);
-static __always_inline __u64 weigh_latency(const struct candidate *c);
-
 static __always_inline __u64 weigh(struct candidate *c, __u32 policy)
 {
 	c->worker = bpf_map_lookup_elem(&lb_workers, &c->slot);
@@ -136,12 +108,34 @@ __attribute__((noinline)) __u64 lb_scan(__u64 word, __u32 start, __u64 now_ns)
 	return least | (seen >> 63 << 63);
 }
 
-/* The slot that a scan from `start` found. */
-static __always_inline __u32 scanned_slot(const struct decision *d, __u32 start, __u64 least)
+/*
+ * Where a scan begins: at the next slot of the table, which has only those that are up, so that
+ * ties go to them in turn. At each slot in turn, the one behind a dead worker would get its ties
+ * too.
+ */
+static __always_inline __u32 scan_start(const struct decision *d)
 {
-	__u32 used = d->config->used_slots;
+	return schedule_slot(d, next_index(d->counters));
+}
 
-	return used ? lb_scan_slot(start % used, used, lb_key_position(least)) : LB_NO_SLOT;
+/* By one of the least-* policies. */
+static __always_inline __u32 pick_least(const struct decision *d)
+{
+	__u32 policy = lb_word_policy(d->word);
+	struct scanned scanned = { .start = scan_start(d) };
+
+	if (policy != LB_POLICY_LEAST_CONN)
+		scanned.now_ns = bpf_ktime_get_ns();
+	scanned.result = lb_scan(d->word, scanned.start, scanned.now_ns);
+	switch (policy) {
+	case LB_POLICY_LEAST_LOAD:
+		return settle_least_load(d, &scanned);
+	case LB_POLICY_LEAST_LATENCY:
+		return HAS_CONNECTIONS ? settle_least_latency(d, &scanned) :
+					 settle_least_conn(d, &scanned);
+	default:
+		return settle_least_conn(d, &scanned);
+	}
 }
 
 #endif

@@ -9,6 +9,8 @@
 #ifndef LB_SIZES_BPF_H
 #define LB_SIZES_BPF_H
 
+#include "vmlinux.h"
+
 #include "lb_abi.h"
 
 const volatile struct lb_sizes lb_sizes = {};

@@ -8,6 +8,9 @@
 #ifndef LB_STALL_BPF_H
 #define LB_STALL_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
 #include "lb_stall.h"
 #include "queue.bpf.h"
 #include "sizes.bpf.h"

@@ -6,19 +6,16 @@
  * goes wrong ends in SK_PASS without a selection, which is the kernel's own hash.
  */
 #include "vmlinux.h"
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "lb_hash.h"
-#include "lb_pace.h"
-#include "lb_pick.h"
-#include "maps.bpf.h"
-#include "stall.bpf.h"
-#include "decision.bpf.h"
 #include "choose.bpf.h"
 #include "classify.bpf.h"
+#include "counters.bpf.h"
+#include "decision.bpf.h"
+#include "lb_pick.h"
+#include "maps.bpf.h"
 #include "migrate.bpf.h"
+#include "sizes.bpf.h"
 #include "wake.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

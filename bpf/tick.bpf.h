@@ -3,6 +3,9 @@
 #ifndef LB_TICK_BPF_H
 #define LB_TICK_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
 const volatile __u64 lb_tick_ns = 4000000; /* length of a jiffy; lbctl knows */
 
 /*

@@ -3,7 +3,10 @@
 #ifndef LB_TRACK_BPF_H
 #define LB_TRACK_BPF_H
 
-#include "books.bpf.h"
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "counters.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

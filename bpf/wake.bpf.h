@@ -11,6 +11,9 @@
 #ifndef LB_WAKE_BPF_H
 #define LB_WAKE_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
 #include "decision.bpf.h"
 
 struct {

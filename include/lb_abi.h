@@ -21,9 +21,7 @@
 #ifndef LB_ABI_H
 #define LB_ABI_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 #include "lb_counters.h"
 #include "lb_policies.h"

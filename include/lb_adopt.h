@@ -6,9 +6,7 @@
 #ifndef LB_ADOPT_H
 #define LB_ADOPT_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 #define LB_MAX_PORTS 8
 

@@ -3,9 +3,7 @@
 #ifndef LB_COUNT_IN_H
 #define LB_COUNT_IN_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 /* The level of an option that counts a connection in; "lb" */
 #define LB_COUNT_IN 0x6c62

@@ -3,9 +3,7 @@
 #ifndef LB_INSPECT_H
 #define LB_INSPECT_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 #define LB_CLASSIC_PROGRAM 0xffffffffU /* a classic BPF filter steers: it has no id */
 

@@ -3,9 +3,7 @@
 #ifndef LB_WORDS_H
 #define LB_WORDS_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 #define LB_WORDS_WRITES 8 /* the last so many; a power of 2 */
 #define LB_WORDS_BYTES 1020

@@ -2,9 +2,13 @@
 /*
  * The maps that the steering program shares with those that count connections (track, count_in).
  */
-#ifndef LB_BOOKS_BPF_H
-#define LB_BOOKS_BPF_H
+#ifndef LB_COUNTERS_BPF_H
+#define LB_COUNTERS_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "lb_abi.h"
 #include "sizes.bpf.h"
 
 struct {
