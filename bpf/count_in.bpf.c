@@ -79,7 +79,7 @@ static __always_inline void count_in(struct bpf_sock *sk, const struct tcp_sock 
 	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
 		return;
 	conn = mark_of(sk, &is_new);
-	stats = conn ? books_of(conn) : NULL;
+	stats = conn ? counters_of(conn) : NULL;
 	if (!stats || conn->counted || !ask_for_states(sk, tp))
 		return;
 	conn->counted = 1;

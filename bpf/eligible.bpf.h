@@ -12,7 +12,7 @@
 #include "queue.bpf.h"
 #include "stall.bpf.h"
 
-/* The less the graver: where nobody takes it, one with the least grave reason gets it. */
+/* From the least reason to refuse to the strongest: where all refuse, the least one gets it. */
 enum verdict {
 	TAKEN,
 	LIMITED, /* it has as many connections as it may have */
@@ -43,7 +43,7 @@ static __always_inline void look_for_work(struct lb_stall *stall, __u32 slot)
 
 /*
  * Would the slot's queue do for a connection, or a datagram of so many bytes? What is unknown
- * does. With `taking` it gets one if so, and the books are kept.
+ * does. With `taking` it gets one if so, which is noted.
  */
 static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_now *now,
 						__u32 bytes, __u64 stall_ns, bool taking)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A service's maps, with those in books.bpf.h, queue.bpf.h and stall.bpf.h. All listeners of a
+ * A service's maps, with those in counters.bpf.h, queue.bpf.h and stall.bpf.h. All listeners of a
  * service share them, but lb_sockets, lb_queues and lb_stalls, of which each listener has its own.
  *
  * All have their full size from the start, whatever the number of workers: a socket fits into one

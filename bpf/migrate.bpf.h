@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The books of a waiting connection that is moved from a closing listener to another one. A
+ * Counting a waiting connection that is moved from a closing listener to another one. A
  * half-open one needs nothing: what it becomes inherits from the listener that completes it. An
  * open one keeps what it inherited from the old listener for good, so lb_moved names its new slot,
  * and whoever counts looks there first. The kernel holds the connection's lock meanwhile.

@@ -49,7 +49,7 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops)
 
 	if (!conn || conn->counted)
 		return;
-	stats = books_of(conn);
+	stats = counters_of(conn);
 	if (!stats || !ask_for_states(ops))
 		return;
 	conn->counted = 1;
@@ -133,7 +133,7 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 	conn->counted = 0;
 	cookie = bpf_get_socket_cookie(ops);
 	moved = bpf_map_lookup_elem(&lb_moved, &cookie);
-	stats = books_of(moved ? moved : conn);
+	stats = counters_of(moved ? moved : conn);
 	if (stats) {
 		add(&stats->live, -1);
 		note_served(stats, moved ? moved->opened_ns : conn->opened_ns);

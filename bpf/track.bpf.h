@@ -16,7 +16,7 @@ struct {
 } lb_conns SEC(".maps");
 
 /* The counts that the connection is part of; NULL when another socket has taken its slot over. */
-static __always_inline struct lb_stats *books_of(const struct lb_conn *conn)
+static __always_inline struct lb_stats *counters_of(const struct lb_conn *conn)
 {
 	__u32 slot = conn->slot;
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);

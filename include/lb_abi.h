@@ -48,7 +48,7 @@
 #define LB_RECENT_ENTRIES 4096
 #define LB_DEFAULT_FLOWS 65536
 #define LB_MAX_FLOWS (1 << 22)
-#define LB_MAX_MOVED 32768 /* moved connections that are open; more stay in the old slot's books */
+#define LB_MAX_MOVED 32768 /* moved connections that are open; more count for the old slot */
 #define LB_NO_SLOT 0xffffffffU
 
 #define LB_MAX_LIMIT 1000000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What bpf/count_in.bpf.c and user/service/census.c tell each other. Never stored. */
+/* What bpf/count_in.bpf.c and user/service/recount.c tell each other. Never stored. */
 #ifndef LB_COUNT_IN_H
 #define LB_COUNT_IN_H
 

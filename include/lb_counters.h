@@ -29,7 +29,7 @@
 	X(slow_probes, "least-latency decisions that gave a slow worker one connection, to see")   \
 	X(kept, "datagrams that went where their flow had gone before")                            \
 	X(unseen, "open connections that attach found uncounted, and counted then")                \
-	X(unnoted, "moved connections that stay in the books of the slot that they came from")
+	X(unnoted, "moved connections that still count for the slot that they came from")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
 

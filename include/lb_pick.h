@@ -82,6 +82,12 @@ static __always_inline int lb_state_is_open(__u32 tcp_state)
 	return tcp_state == 1 || tcp_state == 3 || tcp_state == 8;
 }
 
+/* Has the slot's worker a socket, as lb_worker.state says? */
+static __always_inline int lb_slot_is_open(__u32 state)
+{
+	return state == LB_SLOT_UP || state == LB_SLOT_DRAINING;
+}
+
 /*
  * A scan takes the minimum over keys, cost in the high bits and the position in the scan in the
  * low ones, so that the winner names itself and the first of equals wins. All keys are below

@@ -346,7 +346,7 @@ static void test_story_counts_each_worker(void **state)
 	size_t i, worker;
 
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	if (!has_program("node"))
 		skip();
 	bench(&output, "story", "--rounds", "1", "--node", "system", "--json", "-q");

@@ -204,7 +204,7 @@ static void test_open_before_attach(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
-	needs(adopt);
+	needs(late_count);
 	workers_start(pids);
 	kill(pids[0], SIGSTOP);
 	open_many(60);
@@ -258,7 +258,7 @@ static void test_attach_amid_clients_of_this_host(void **state)
 	pid_t pids[WORKERS], clients[2];
 
 	(void)state;
-	needs(adopt);
+	needs(late_count);
 	child_make("workers");
 	for (int i = 0; i < WORKERS; i++)
 		pids[i] = worker_start_as(child_cgroup("workers"), false);

@@ -43,7 +43,7 @@ static void test_drift_is_mended(void **state)
 	int64_t live;
 
 	(void)state;
-	needs(adopt);
+	needs(late_count);
 	workers_start(pids);
 	attach("least-conn");
 	cgroup = tracked_cgroup();
@@ -188,7 +188,7 @@ static void test_without_cgroups(void **state)
 	assert_int_equal(mount("none", cgroup_root, "cgroup2", 0, NULL), 0);
 	assert_true(policy_is_available("least-conn"));
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	needs(adopt);
+	needs(late_count);
 	assert_true(books_are_right());
 	expect_live(10, 10, 10, 10);
 	lbctl_ok("set-policy", "web", "least-conn", NULL);
@@ -287,7 +287,7 @@ static void test_other_programs_are_heard(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
-	needs(adopt);
+	needs(late_count);
 	workers_start(pids);
 	open_many(40);
 	attach("least-conn");
@@ -350,7 +350,7 @@ static void test_detach_and_attach(void **state)
 	uint64_t cgroup;
 
 	(void)state;
-	needs(adopt);
+	needs(late_count);
 	workers_start(pids);
 	attach("least-conn");
 	cgroup = tracked_cgroup();

@@ -84,7 +84,7 @@ static void share_one_port(const char *interpreter, const char *path, const char
 static void test_python_shares_a_port(void **state)
 {
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	share_one_port("python3", HARNESS_DIR "/server.py", python_server);
 }
 

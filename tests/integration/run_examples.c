@@ -353,7 +353,7 @@ static void test_static_binary(void **state)
 	pid_t pids[WORKERS];
 
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	snprintf(program, sizeof(program), "%s", harness_build_path("static-server"));
 	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", program, NULL);
 	run_pids(&run, pids, WORKERS);

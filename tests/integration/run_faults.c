@@ -99,7 +99,7 @@ static const char two_ports[] = PYTHON_START PYTHON_LISTEN("s", "8080")
 static void test_two_ports(void **state)
 {
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	run_start(&run, "web", "-n", "4", "--max-restarts", "1", "--", "python3", python(two_ports),
 		  NULL);
 	run_expect_events(&run, 3, "gave-up", NULL);

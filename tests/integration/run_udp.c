@@ -68,7 +68,7 @@ static void start(const char *n, const char *work, const char *address)
 {
 	file_write(SERVER, server);
 	run_start(&run, "dns", "-n", n, "--port", "udp/8080", "--kill-timeout", "20000", "--",
-		  "python3", SERVER, work, address, probe_features()->share ? NULL : "reuseaddr",
+		  "python3", SERVER, work, address, probe_features()->bind_setsockopt ? NULL : "reuseaddr",
 		  NULL);
 	run_expect_up(&run, atoi(n));
 	stalls_forgive();
@@ -149,7 +149,7 @@ static void share(const char *address, const char *listening, bool v6)
 static void test_share_a_port(void **state)
 {
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	share("0.0.0.0", "udp/0.0.0.0:8080", false);
 	share("::", "udp/[::]:8080", true);
 }
@@ -177,7 +177,7 @@ static void test_other_sockets(void **state)
 	pid_t pids[WORKERS + 1];
 
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	file_write(SERVER, server);
 	run_start(&run, "dns", "-n", "4", "--port", "udp/8080", "--offset-port", "udp/9100", "--",
 		  "python3", SERVER, "0", "0.0.0.0", "offset", NULL);
@@ -301,7 +301,7 @@ static void test_never_read(void **state)
 	(void)state;
 	file_write(SERVER, server);
 	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--kill-timeout", "700", "--",
-		  "python3", SERVER, "0", "0.0.0.0", probe_features()->share ? NULL : "reuseaddr",
+		  "python3", SERVER, "0", "0.0.0.0", probe_features()->bind_setsockopt ? NULL : "reuseaddr",
 		  NULL);
 	run_pids(&run, pids, 2);
 	stalls_forgive();

@@ -136,7 +136,7 @@ static void test_run(void **state)
 	struct job stream;
 
 	(void)state;
-	needs(share);
+	needs(bind_setsockopt);
 	write_files("1", "no");
 	run_start(&run, "dns", "-n", "4", "--port", "udp/5300", "--", "unbound", "-d", "-c", CONF,
 		  NULL);

@@ -298,7 +298,7 @@ static void take_turns(const char *maker, const char *other)
 	if (probe_features()->track)
 		falsify_live(2);
 	command_ok(other, "attach", "--name", "web", ":8080", NULL);
-	live = probe_features()->adopt ? still_open(open_fds) : 0;
+	live = probe_features()->late_count ? still_open(open_fds) : 0;
 	if (probe_features()->migrate)
 		assert_int_equal(said_by(other).rescued, 2);
 	appended = more ? appended_sum() : 0;

@@ -117,7 +117,7 @@ static void check_stalls(struct doctor *doctor, const struct features *found)
 
 static void check_sharing(struct doctor *doctor, const struct features *found, bool privileged)
 {
-	if (found->share)
+	if (found->bind_setsockopt)
 		report(doctor, OK, "run: workers share a port that they bind themselves");
 	else if (privileged)
 		report(doctor, NO,
@@ -147,7 +147,7 @@ static void check_tracking(struct doctor *doctor, const struct features *found)
 	}
 	report(doctor, OK,
 	       "connections are counted in the kernel: least-conn, least-latency, limit");
-	if (found->adopt)
+	if (found->late_count)
 		report(doctor, OK, "connections accepted before attach are counted in");
 	else
 		report(doctor, NO,

@@ -7,6 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "keeper/control.h"
+#include "lb_pick.h"
 #include "service/rescue.h"
 #include "service/service.h"
 
@@ -47,8 +48,7 @@ static bool is_open(const struct state *state, uint32_t slot, uint32_t worker)
 {
 	uint32_t row = state_worker(state, slot)->state;
 
-	return state_worker(state, slot)->worker == worker &&
-	       (row == LB_SLOT_UP || row == LB_SLOT_DRAINING);
+	return state_worker(state, slot)->worker == worker && lb_slot_is_open(row);
 }
 
 /* A worker has two open slots while it is reloaded. */

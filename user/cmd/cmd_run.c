@@ -59,17 +59,17 @@ static int parse_workers(const struct cmd *cmd, const char *text, uint32_t *work
 }
 
 /* "tcp/" or "udp/" in front, TCP without; *port becomes what follows. */
-static enum lb_adopt_proto port_proto(const char *text, const char **port)
+static enum lb_bind_proto port_proto(const char *text, const char **port)
 {
 	bool tcp = !strncmp(text, "tcp/", 4), udp = !strncmp(text, "udp/", 4);
 
 	*port = text + (tcp || udp ? 4 : 0);
-	return udp ? LB_ADOPT_UDP : LB_ADOPT_TCP;
+	return udp ? LB_BIND_UDP : LB_BIND_TCP;
 }
 
 /* "8080" or "8080,udp/9090" into a list of ports for each protocol. */
 static int parse_ports(const struct cmd *cmd, const char *option,
-		       struct lb_ports lists[LB_ADOPT_PROTOS])
+		       struct lb_ports lists[LB_BIND_PROTOS])
 {
 	const char *text = cmd_value(cmd, option), *number;
 	struct lb_ports *list;

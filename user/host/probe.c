@@ -78,7 +78,7 @@ static bool can_fetch(void)
 }
 
 /* *(u32 *)(fp - 4) = 1; bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, fp - 4, 4); return 1 */
-static bool can_share(void)
+static bool can_setsockopt_in_bind(void)
 {
 	const struct bpf_prog_load_opts options = {
 		.sz = sizeof(options),
@@ -112,7 +112,7 @@ const struct features *probe_features(void)
 		return &found;
 	probed = true;
 	found.fetch = can_fetch();
-	found.share = can_share();
+	found.bind_setsockopt = can_setsockopt_in_bind();
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
 		return &found;
@@ -123,7 +123,7 @@ const struct features *probe_features(void)
 	found.track = has_function(btf, "__cgroup_bpf_run_filter_sock_ops") &&
 		      has_function(btf, "bpf_sk_storage_clone");
 	found.sample = has_function(btf, "bpf_prog_test_run_syscall");
-	found.adopt = found.track && has_constant(btf, "TCP_BPF_SOCK_OPS_CB_FLAGS");
+	found.late_count = found.track && has_constant(btf, "TCP_BPF_SOCK_OPS_CB_FLAGS");
 	btf__free(btf);
 	return &found;
 }

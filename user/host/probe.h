@@ -13,9 +13,9 @@ struct features {
 	bool cast;     /* bpf_rdonly_cast(), accept queues are read at each decision: 6.2 */
 	bool iterator; /* BPF iterator over TCP sockets: 5.9 */
 	bool track;    /* sockops programs in cgroups, storage that accepted sockets inherit */
-	bool share;    /* bind hooks of a cgroup may set socket options: 6.1 */
-	bool sample;   /* BPF programs that user space runs when it likes: 5.14 */
-	bool adopt;    /* any open connection can be had to tell its states: 6.12 */
+	bool bind_setsockopt; /* bind hooks of a cgroup may set socket options: 6.1 */
+	bool sample;	      /* BPF programs that user space runs when it likes: 5.14 */
+	bool late_count;      /* any open connection can be had to tell its states: 6.12 */
 };
 
 /*

@@ -35,14 +35,9 @@ struct keeper_books {
 	struct seen_slot slots[LB_MAX_SLOTS];
 };
 
-static bool is_open(const struct lb_worker *row)
-{
-	return row->state == LB_SLOT_UP || row->state == LB_SLOT_DRAINING;
-}
-
 static bool has_socket(const struct state *state, uint32_t slot)
 {
-	if (!is_open(state_worker(state, slot)))
+	if (!lb_slot_is_open(state_worker(state, slot)->state))
 		return false;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
 		if (steer_registered_cookie(state, i, slot))
@@ -158,11 +153,14 @@ static void look_at_slot(struct keeper *keeper, const struct state *state, uint3
 
 	if (known && now.weight != before.weight && !told_before(books, state, slot))
 		tell_weight(keeper, &before, &now);
-	if (known && is_open(&before) && is_open(&now) && before.state != now.state)
+	if (known && lb_slot_is_open(before.state) && lb_slot_is_open(now.state) &&
+	    before.state != now.state)
 		tell_draining(keeper, &now);
-	if (keeper->options.nr_addrs && is_open(&now) && !(known && is_open(&before)))
+	if (keeper->options.nr_addrs && lb_slot_is_open(now.state) &&
+	    !(known && lb_slot_is_open(before.state)))
 		tell_joined(keeper, &now);
-	if (keeper->options.nr_addrs && known && is_open(&before) && !is_open(&now))
+	if (keeper->options.nr_addrs && known && lb_slot_is_open(before.state) &&
+	    !lb_slot_is_open(now.state))
 		tell_left(keeper, slot, &before);
 	seen->row = now;
 }

@@ -56,11 +56,11 @@ static void explain_exit(struct keeper *keeper, const struct proc *proc, const s
 	const char *udp = "";
 	uint16_t port = 0;
 
-	if (keeper->adopter)
-		port = adopt_unshared_port(keeper->adopter, LB_ADOPT_TCP);
+	if (keeper->bindhooks)
+		port = bindhook_unshared_port(keeper->bindhooks, LB_BIND_TCP);
 	/* one that got online can do without the port: a client's, say */
-	if (!port && keeper->adopter && !proc->online) {
-		port = adopt_unshared_port(keeper->adopter, LB_ADOPT_UDP);
+	if (!port && keeper->bindhooks && !proc->online) {
+		port = bindhook_unshared_port(keeper->bindhooks, LB_BIND_UDP);
 		udp = "udp/";
 	}
 	if (info->si_code == CLD_EXITED && !info->si_status && left_children)

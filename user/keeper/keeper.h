@@ -20,7 +20,7 @@
 
 #include "base/addr.h"
 #include "base/parse.h"
-#include "keeper/adopt.h"
+#include "keeper/bindhook.h"
 #include "keeper/files.h"
 #include "keeper/process.h"
 #include "keeper/words.h"
@@ -38,7 +38,7 @@ struct keeper_options {
 	uint32_t policy; /* 0 = the default */
 	uint32_t workers;
 	char *const *argv;
-	struct lb_adopt rules;
+	struct lb_bindhook rules;
 	struct keeper_listen {
 		uint8_t proto; /* LB_PROTO_TCP or LB_PROTO_UDP */
 		uint8_t family;
@@ -127,7 +127,7 @@ struct operation {
 struct keeper {
 	struct keeper_options options;
 	sd_event *loop;
-	struct adopter *adopter;
+	struct bindhooks *bindhooks;
 	char cgroup_parent[PATH_MAX];
 	char cgroup_name[LB_NAME_MAX + 8];
 	int cgroup_fd;
@@ -308,7 +308,7 @@ struct keeper_shared {
 	struct {
 		uint8_t proto; /* LB_PROTO_TCP or LB_PROTO_UDP */
 		uint16_t port;
-	} items[LB_MAX_LISTENERS + LB_ADOPT_PROTOS * LB_MAX_PORTS];
+	} items[LB_MAX_LISTENERS + LB_BIND_PROTOS * LB_MAX_PORTS];
 	uint32_t count;
 };
 void keeper_find_shared(const struct keeper *keeper, struct keeper_shared *shared);

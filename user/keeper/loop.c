@@ -65,7 +65,7 @@ static int on_listen(sd_event_source *source, int fd, uint32_t events, void *arg
 	(void)source;
 	(void)fd;
 	(void)events;
-	adopt_drain(keeper->adopter);
+	bindhook_drain(keeper->bindhooks);
 	keeper_sync(keeper);
 	keeper_step(keeper);
 	return 0;
@@ -188,14 +188,14 @@ static uint16_t port_in_use(const char *name)
 	return port;
 }
 
-static int open_adopter(struct keeper *keeper)
+static int open_bindhooks(struct keeper *keeper)
 {
 	int err;
 
 	if (keeper->options.nr_listens)
 		return EXIT_DONE;
 	keeper->options.rules.first = port_in_use(keeper->options.name);
-	err = adopt_open(keeper->cgroup_fd, &keeper->options.rules, &keeper->adopter);
+	err = bindhook_open(keeper->cgroup_fd, &keeper->options.rules, &keeper->bindhooks);
 	if (err == -EPERM)
 		return say(keeper->options.name, EXIT_NOT_ABLE,
 			   "may not load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
@@ -220,8 +220,8 @@ static int add_sources(struct keeper *keeper)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && err >= 0; i++)
 		err = sd_event_add_signal(keeper->loop, NULL, signals[i], on_signal, keeper);
-	if (err >= 0 && keeper->adopter)
-		err = sd_event_add_io(keeper->loop, NULL, adopt_fd(keeper->adopter), EPOLLIN,
+	if (err >= 0 && keeper->bindhooks)
+		err = sd_event_add_io(keeper->loop, NULL, bindhook_fd(keeper->bindhooks), EPOLLIN,
 				      on_listen, keeper);
 	if (err >= 0)
 		err = sd_event_add_time_relative(keeper->loop, &keeper->sync_timer, CLOCK_MONOTONIC,
@@ -239,7 +239,7 @@ static int open_all(struct keeper *keeper)
 	if (!status && keeper->options.argv)
 		status = open_cgroup(keeper);
 	if (!status && keeper->options.argv)
-		status = open_adopter(keeper);
+		status = open_bindhooks(keeper);
 	if (status)
 		return status;
 	err = sd_event_new(&keeper->loop);
@@ -327,7 +327,7 @@ static int close_all(struct keeper *keeper, bool ran, int status)
 	keeper_books_free(keeper);
 	strangers_free(&keeper->strangers);
 	words_close(keeper->words);
-	adopt_close(keeper->adopter);
+	bindhook_close(keeper->bindhooks);
 	close_fd(&keeper->cgroup_fd);
 	close_fd(&keeper->notify_fd);
 	close_fd(&keeper->lock_fd);
@@ -351,11 +351,11 @@ static void print_start(const struct keeper *keeper, uint32_t adopted)
 	       options->argv[0]);
 	if (options->nr_listens)
 		printf("each gets a listening socket of its own (LISTEN_FDS)\n");
-	else if (options->rules.shared[LB_ADOPT_TCP].count || keeper->protos & KEEPER_UDP)
+	else if (options->rules.shared[LB_BIND_TCP].count || keeper->protos & KEEPER_UDP)
 		printf("the ports of --port are shared\n");
 	else
 		printf("the first TCP port that one binds is shared (--port names others)\n");
-	if (keeper->adopter && !probe_features()->share)
+	if (keeper->bindhooks && !probe_features()->bind_setsockopt)
 		printf("%s: this kernel (before 6.1) shares ports only for programs that set "
 		       "SO_REUSEADDR, and then all %s ports that these bind; where that does not "
 		       "do, use --listen ADDR\n",

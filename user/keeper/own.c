@@ -106,9 +106,9 @@ uint8_t keeper_protos(const struct keeper_options *options)
 		protos |= options->addrs[i].proto == LB_PROTO_UDP ? KEEPER_UDP : KEEPER_TCP;
 	if (protos)
 		return protos;
-	if (shared[LB_ADOPT_UDP].count)
+	if (shared[LB_BIND_UDP].count)
 		protos = KEEPER_UDP;
-	return shared[LB_ADOPT_TCP].count ? protos | KEEPER_TCP : protos ? protos : KEEPER_TCP;
+	return shared[LB_BIND_TCP].count ? protos | KEEPER_TCP : protos ? protos : KEEPER_TCP;
 }
 
 const char *keeper_traffic(const struct keeper *keeper)
@@ -127,8 +127,8 @@ static void add_shared(struct keeper_shared *shared, uint8_t proto, uint16_t por
 void keeper_find_shared(const struct keeper *keeper, struct keeper_shared *shared)
 {
 	const struct keeper_options *options = &keeper->options;
-	const struct lb_ports *tcp = &options->rules.shared[LB_ADOPT_TCP];
-	const struct lb_ports *udp = &options->rules.shared[LB_ADOPT_UDP];
+	const struct lb_ports *tcp = &options->rules.shared[LB_BIND_TCP];
+	const struct lb_ports *udp = &options->rules.shared[LB_BIND_UDP];
 
 	shared->count = 0;
 	for (uint32_t i = 0; i < options->nr_listens; i++)
@@ -139,8 +139,8 @@ void keeper_find_shared(const struct keeper *keeper, struct keeper_shared *share
 		add_shared(shared, LB_PROTO_TCP, tcp->port[i]);
 	for (uint32_t i = 0; i < udp->count; i++)
 		add_shared(shared, LB_PROTO_UDP, udp->port[i]);
-	if (!shared->count && keeper->adopter && adopt_first_port(keeper->adopter))
-		add_shared(shared, LB_PROTO_TCP, adopt_first_port(keeper->adopter));
+	if (!shared->count && keeper->bindhooks && bindhook_first_port(keeper->bindhooks))
+		add_shared(shared, LB_PROTO_TCP, bindhook_first_port(keeper->bindhooks));
 }
 
 static bool is_shared(const struct keeper_shared *shared, const struct reuseport_group *group)

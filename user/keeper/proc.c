@@ -64,8 +64,8 @@ void proc_free(struct proc *proc)
 			cgroup_remove(dir, name);
 	}
 	words_end(proc->keeper->words, proc->cgroup);
-	if (proc->cgroup && proc->keeper->adopter)
-		adopt_remove_member(proc->keeper->adopter, proc->cgroup);
+	if (proc->cgroup && proc->keeper->bindhooks)
+		bindhook_remove_member(proc->keeper->bindhooks, proc->cgroup);
 	close_fd(&proc->cgroup_fd);
 	free(proc->line);
 	free(proc);
@@ -128,7 +128,7 @@ static struct proc *proc_new(struct keeper *keeper, uint32_t worker, uint32_t ge
 static void why_not_ready(const struct proc *proc, char out[WHY_BYTES])
 {
 	uint8_t missing = proc->keeper->protos & ~proc->protos;
-	const char *old = proc->keeper->adopter && !probe_features()->share ?
+	const char *old = proc->keeper->bindhooks && !probe_features()->bind_setsockopt ?
 				  " (before Linux 6.1 a program must set SO_REUSEADDR; else use "
 				  "--listen ADDR)" :
 				  "";
@@ -144,8 +144,8 @@ static void why_not_ready(const struct proc *proc, char out[WHY_BYTES])
 /* What to do for one that is not ready because its port is another; or "". */
 static void udp_advice(const struct proc *proc, char out[ADVICE_BYTES])
 {
-	struct adopter *adopter = proc->keeper->adopter;
-	uint16_t port = adopter ? adopt_unshared_port(adopter, LB_ADOPT_UDP) : 0;
+	struct bindhooks *bindhooks = proc->keeper->bindhooks;
+	uint16_t port = bindhooks ? bindhook_unshared_port(bindhooks, LB_BIND_UDP) : 0;
 
 	*out = '\0';
 	if (port && proc->protos != proc->keeper->protos)
@@ -225,8 +225,8 @@ struct proc *proc_start(struct keeper *keeper, uint32_t worker)
 	err = proc->cgroup_fd < 0 ? proc->cgroup_fd : 0;
 	if (!err && is_among_last(proc->cgroup_fd))
 		err = -EMFILE;
-	if (!err && keeper->adopter)
-		err = adopt_add_member(keeper->adopter, proc->cgroup, worker);
+	if (!err && keeper->bindhooks)
+		err = bindhook_add_member(keeper->bindhooks, proc->cgroup, worker);
 	if (!err)
 		words_begin(keeper->words, proc->cgroup);
 	if (!err)
@@ -406,8 +406,8 @@ static struct proc *adopt_one(struct keeper *keeper, uint32_t worker, uint32_t g
 	proc->phase = read_phase(proc);
 	proc->said_ready = proc->phase >= PROC_READY;
 	proc->process.channel_fd = process_fetch_channel(proc->process.pid);
-	if (keeper->adopter)
-		adopt_add_member(keeper->adopter, proc->cgroup, worker);
+	if (keeper->bindhooks)
+		bindhook_add_member(keeper->bindhooks, proc->cgroup, worker);
 	if (watch(proc)) {
 		proc_free(proc);
 		return NULL;

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "host/probe.h"
 #include "keeper/keeper.h"
+#include "lb_pick.h"
 #include "service/rescue.h"
 #include "service/service.h"
 #include "service/stall.h"
@@ -241,7 +242,7 @@ static void look_at_slots(struct stall_watch *watch, uint64_t now_ns, uint64_t *
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		uint32_t row = state_worker(state, slot)->state;
-		bool open = row == LB_SLOT_UP || row == LB_SLOT_DRAINING;
+		bool open = lb_slot_is_open(row);
 		uint64_t age_ns = open ? stall_age_ns(state, slot, now_ns) : 0;
 
 		tell_stall(watch, slot, age_ns);

@@ -141,8 +141,7 @@ void keeper_find_slots(struct keeper *keeper)
 		return;
 	for (uint32_t slot = 0; slot < state.config->used_slots; slot++) {
 		row = state_worker(&state, slot);
-		if (row->worker < LB_MAX_WORKERS &&
-		    (row->state == LB_SLOT_UP || row->state == LB_SLOT_DRAINING))
+		if (row->worker < LB_MAX_WORKERS && lb_slot_is_open(row->state))
 			find_slot(keeper, row, slot);
 	}
 	state_close(&state);

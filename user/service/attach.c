@@ -13,11 +13,11 @@
 #include "base/cleanup.h"
 #include "host/netns.h"
 #include "lb_pick.h"
-#include "service/census.h"
+#include "service/recount.h"
 #include "service/claim.h"
 #include "service/rescue.h"
 #include "service/service.h"
-#include "service/share.h"
+#include "service/worker_pins.h"
 #include "service/steer.h"
 #include "service/track.h"
 
@@ -414,12 +414,12 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 			return state_trouble(attach->trouble, result->name, err);
 	}
 	if (made)
-		share_remove(result->name);
+		worker_pins_remove(result->name);
 	status = start_steering(attach);
 	/* counts that are a little off for now are no reason to fail */
-	census_take(state);
+	recount_connections(state);
 	if (!status)
-		status = share_publish(state, attach->trouble);
+		status = worker_pins_publish(state, attach->trouble);
 	describe(attach, result, made, &change);
 	return status;
 }

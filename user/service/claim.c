@@ -10,7 +10,7 @@
 #include "service/state.h"
 
 /* The service among `names` that has a listener with this program, or NULL. */
-static const char *owner_of(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], size_t n)
+static const char *service_of_program(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], size_t n)
 {
 	uint32_t ids[STATE_MOST_PROGRAMS];
 
@@ -26,8 +26,8 @@ static const char *owner_of(uint32_t prog_id, char (*names)[LB_NAME_MAX + 1], si
 }
 
 /* The service that listens where the group does: its server was started anew. */
-static const char *heir_of(const struct reuseport_group *group, char (*names)[LB_NAME_MAX + 1],
-			   size_t n)
+static const char *service_at(const struct reuseport_group *group, char (*names)[LB_NAME_MAX + 1],
+			      size_t n)
 {
 	struct state state;
 	bool found;
@@ -56,8 +56,8 @@ int claim_name(const struct claim *claim, struct reuseport_group *const *groups,
 	state_names(&names, &nr_names);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t prog_id = groups[i]->prog_id;
-		const char *owner = prog_id ? owner_of(prog_id, names, nr_names) :
-					      heir_of(groups[i], names, nr_names);
+		const char *owner = prog_id ? service_of_program(prog_id, names, nr_names) :
+					      service_at(groups[i], names, nr_names);
 
 		group_address(groups[i], at);
 		group_steerer(groups[i], steerer);

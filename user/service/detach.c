@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "host/group.h"
 #include "host/netns.h"
-#include "service/share.h"
+#include "service/worker_pins.h"
 #include "service/state.h"
 #include "service/steer.h"
 
@@ -126,7 +126,7 @@ int detach_run(const char *name, struct trouble *trouble)
 		trouble_set(trouble, EXIT_FAILED, "can't take the program off: %s", strerror(-err));
 	if (!err) {
 		dismiss_workers(&state);
-		share_remove(name);
+		worker_pins_remove(name);
 		err = state_remove(name);
 		if (err)
 			state_trouble(trouble, name, err);

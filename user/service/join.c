@@ -167,7 +167,8 @@ static bool has_registered(const struct state *state, uint32_t listener,
 }
 
 /* The service's sockets on that address are of another group: nothing would ever be sent here. */
-static bool is_stranger(const struct state *state, uint32_t listener, const struct joiner *joiner)
+static bool is_of_other_group(const struct state *state, uint32_t listener,
+			      const struct joiner *joiner)
 {
 	if (has_registered(state, listener, joiner->group))
 		return false;
@@ -196,7 +197,7 @@ static int find_listener(const struct state *state, const struct joiner *joiner,
 			    at, state->name, state->name);
 		return -1;
 	}
-	if (is_stranger(state, listener, joiner)) {
+	if (is_of_other_group(state, listener, joiner)) {
 		trouble_set(trouble, EXIT_USAGE,
 			    "this socket can't join: on %s it is in another reuseport group than "
 			    "the sockets of service %s (another user's, or bound to a device)",

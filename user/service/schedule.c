@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * See schedule.h. Smooth weighted round-robin as nginx does it ("Upstream: smooth weighted
- * round-robin balancing", nginx commit 52327e0627f4). In each step every item earns its weight, the
- * richest is taken and pays the sum of all weights. After as many steps as that sum all balances
- * are 0 again, so the table can be walked round and round. No slot is ever a whole turn ahead of
- * its share, at any point of the table.
+ * round-robin balancing", nginx commit 52327e0627f4). In each step the credit of every item grows
+ * by its weight; the item with the most is taken, and its credit falls by the sum of all weights.
+ * After as many steps as that sum all credits are 0 again, so the table can be walked round and
+ * round. No slot is ever a whole turn ahead of its share, at any point of the table.
  */
 #include "service/schedule.h"
 
@@ -14,8 +14,8 @@
 
 #include "lb_hash.h"
 
-struct account {
-	int64_t balance;
+struct credit {
+	int64_t now;
 	int64_t weight;
 };
 
@@ -49,31 +49,31 @@ static int check_weights(const struct schedule_item *items, size_t n, size_t max
 }
 
 /* On a tie the earlier item wins: that keeps equal weights in plain order. */
-static size_t take_turn(struct account *accounts, size_t n, int64_t sum)
+static size_t take_turn(struct credit *credits, size_t n, int64_t sum)
 {
-	size_t richest = 0;
+	size_t most = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		accounts[i].balance += accounts[i].weight;
-		if (accounts[i].balance > accounts[richest].balance)
-			richest = i;
+		credits[i].now += credits[i].weight;
+		if (credits[i].now > credits[most].now)
+			most = i;
 	}
-	accounts[richest].balance -= sum;
-	return richest;
+	credits[most].now -= sum;
+	return most;
 }
 
 static int take_turns(const struct schedule_item *items, size_t n, uint32_t divisor, uint64_t sum,
 		      uint64_t *table)
 {
-	struct account *accounts = calloc(n, sizeof(*accounts));
+	struct credit *credits = calloc(n, sizeof(*credits));
 
-	if (!accounts)
+	if (!credits)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		accounts[i].weight = items[i].weight / divisor;
+		credits[i].weight = items[i].weight / divisor;
 	for (uint64_t turn = 0; turn < sum; turn++)
-		table[turn] = items[take_turn(accounts, n, sum)].slot;
-	free(accounts);
+		table[turn] = items[take_turn(credits, n, sum)].slot;
+	free(credits);
 	return 0;
 }
 

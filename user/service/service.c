@@ -56,11 +56,6 @@ uint32_t service_workers(const struct state *state)
 	return workers;
 }
 
-static bool is_open(const struct lb_worker *row)
-{
-	return row->state == LB_SLOT_UP || row->state == LB_SLOT_DRAINING;
-}
-
 static struct member *find_member(struct reuseport_group *group, uint64_t cookie)
 {
 	for (size_t i = 0; group && i < group->nr_members; i++) {
@@ -131,9 +126,9 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 		worker = state_worker(state, slot);
 		open = check_slot(state, groups, slot);
 		/* also a new slot whose lbctl was killed between registering and this */
-		if (open && !is_open(worker))
+		if (open && !lb_slot_is_open(worker->state))
 			worker->state = LB_SLOT_UP;
-		if (!open && is_open(worker)) {
+		if (!open && lb_slot_is_open(worker->state)) {
 			worker->state = LB_SLOT_DOWN;
 			worker->pid = 0;
 			change->gone++;
@@ -146,7 +141,7 @@ static int find_pair(const struct state *state, uint32_t listener, pid_t pid)
 {
 	for (uint32_t slot = 0; pid && slot < state->config->used_slots; slot++) {
 		if (state_worker(state, slot)->pid == (uint32_t)pid &&
-		    is_open(state_worker(state, slot)) &&
+		    lb_slot_is_open(state_worker(state, slot)->state) &&
 		    !state_queue(state, listener, slot)->cookie)
 			return slot;
 	}
@@ -161,7 +156,7 @@ static uint32_t lowest_without_socket(const struct state *state)
 	for (worker = 0; worker < workers; worker++) {
 		for (slot = 0; slot < state->config->used_slots; slot++) {
 			if (state_worker(state, slot)->worker == worker &&
-			    is_open(state_worker(state, slot)))
+			    lb_slot_is_open(state_worker(state, slot)->state))
 				break;
 		}
 		if (slot == state->config->used_slots)
@@ -200,9 +195,10 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 		if (state_worker(state, slot)->worker != worker)
 			continue;
 		/* rather one whose last process has no connections any more */
-		if (!is_open(state_worker(state, slot)) && !state_stats(state, slot)->live)
+		if (!lb_slot_is_open(state_worker(state, slot)->state) &&
+		    !state_stats(state, slot)->live)
 			return slot;
-		if (!is_open(state_worker(state, slot)))
+		if (!lb_slot_is_open(state_worker(state, slot)->state))
 			closed = slot;
 		weight = state_worker(state, slot)->weight;
 		limit = state_worker(state, slot)->limit;
@@ -265,7 +261,7 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 	slot = choose_slot(state, listener, owner, member);
 	if (slot < 0)
 		return slot;
-	if (!is_open(state_worker(state, slot)))
+	if (!lb_slot_is_open(state_worker(state, slot)->state))
 		track_begin_slot(state, slot);
 	if (fd >= 0)
 		err = register_socket(state, listener, slot, fd);
@@ -276,7 +272,7 @@ static int place_member(struct state *state, uint32_t listener, const struct ser
 	set_occupant(state, listener, slot, member->socket.cookie, member);
 	row = state_worker(state, slot);
 	row->pid = member->pid;
-	if (!is_open(row))
+	if (!lb_slot_is_open(row->state))
 		__atomic_store_n(&row->state, LB_SLOT_UP, __ATOMIC_RELEASE);
 	return slot;
 }

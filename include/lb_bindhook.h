@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What bpf/adopt.bpf.c and user/keeper/adopt.c share: which binds of a service's workers share a
- * port.
+ * What bpf/bindhook.bpf.c and user/keeper/bindhook.c have in common: which binds of a service's
+ * workers share a port.
  */
-#ifndef LB_ADOPT_H
-#define LB_ADOPT_H
+#ifndef LB_BINDHOOK_H
+#define LB_BINDHOOK_H
 
 #include <linux/types.h>
 
 #define LB_MAX_PORTS 8
 
-enum lb_adopt_proto {
-	LB_ADOPT_TCP,
-	LB_ADOPT_UDP,
-	LB_ADOPT_PROTOS,
+enum lb_bind_proto {
+	LB_BIND_TCP,
+	LB_BIND_UDP,
+	LB_BIND_PROTOS,
 };
 
 struct lb_ports {
@@ -21,16 +21,16 @@ struct lb_ports {
 	__u32 count;
 };
 
-/* lb_adopt: one entry. Written by lbctl, but the last field, which the bind hook sets once. */
-struct lb_adopt {
+/* lb_bindhook: one entry. Written by lbctl, but the last field, which the bind hook sets once. */
+struct lb_bindhook {
 	/* of --port; with none at all the first TCP port that is bound is shared */
-	struct lb_ports shared[LB_ADOPT_PROTOS];
-	struct lb_ports offsets[LB_ADOPT_PROTOS]; /* worker w gets port + w instead */
+	struct lb_ports shared[LB_BIND_PROTOS];
+	struct lb_ports offsets[LB_BIND_PROTOS]; /* worker w gets port + w instead */
 	__u32 first; /* that first port, if workers of an earlier lbctl have bound it; else 0 */
 	/* a port that a worker bound and that only one can have; 0 = none */
-	__u32 unshared[LB_ADOPT_PROTOS];
+	__u32 unshared[LB_BIND_PROTOS];
 };
-_Static_assert(sizeof(struct lb_adopt) == 92, "lb_adopt");
+_Static_assert(sizeof(struct lb_bindhook) == 92, "lb_bindhook");
 
 /*
  * One listen(2) in the service's cgroup, or bind(2) to a UDP port that is shared; through the ring

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The books of connections, held against the sockets there are. */
-#ifndef CENSUS_H
-#define CENSUS_H
+/* Counting the open connections again, by the sockets there are. */
+#ifndef RECOUNT_H
+#define RECOUNT_H
 
 #include "service/state.h"
 
@@ -15,12 +15,13 @@
  * Returns 0, also when some of it could not be done on this kernel, -EPERM or -errno; the counts
  * are then no worse than before.
  */
-int census_take(const struct state *state);
+int recount_connections(const struct state *state);
 
 /*
  * By how much a live count is wrong: `counted` connections were found between two looks at the
- * slot's books. 0 when these differ: something happened meanwhile, so it can't be known.
+ * slot's counters. 0 when these differ: something happened meanwhile, so it can't be known.
  */
-int64_t census_drift(const struct lb_stats *before, const struct lb_stats *after, uint64_t counted);
+int64_t recount_drift(const struct lb_stats *before, const struct lb_stats *after,
+		      uint64_t counted);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See adopt.h. */
-#include "keeper/adopt.h"
+/* See bindhook.h. */
+#include "keeper/bindhook.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -10,12 +10,12 @@
 
 #include "base/cleanup.h"
 #include "host/probe.h"
-#include "adopt.skel.h"
+#include "bindhook.skel.h"
 
 #define MOST_PROGRAMS 64
 
-struct adopter {
-	struct adopt *skel;
+struct bindhooks {
+	struct bindhook *skel;
 	struct ring_buffer *ring;
 };
 
@@ -64,7 +64,7 @@ static int attach(int cgroup_fd, enum bpf_attach_type type, const struct bpf_pro
 	return 0;
 }
 
-static int attach_all(int cgroup_fd, const struct adopt *skel)
+static int attach_all(int cgroup_fd, const struct bindhook *skel)
 {
 	const struct {
 		enum bpf_attach_type type;
@@ -87,16 +87,16 @@ static int attach_all(int cgroup_fd, const struct adopt *skel)
 	return err;
 }
 
-static int load(struct adopter *adopt)
+static int load(struct bindhooks *hooks)
 {
-	bool can_share = probe_features()->share;
+	bool can_setsockopt = probe_features()->bind_setsockopt;
 
-	adopt->skel = adopt__open();
-	if (!adopt->skel)
+	hooks->skel = bindhook__open();
+	if (!hooks->skel)
 		return -errno;
-	adopt->skel->rodata->lb_can_share = can_share;
-	bpf_program__set_autoload(adopt->skel->progs.lb_setsockopt, !can_share);
-	switch (adopt__load(adopt->skel)) {
+	hooks->skel->rodata->lb_can_setsockopt = can_setsockopt;
+	bpf_program__set_autoload(hooks->skel->progs.lb_setsockopt, !can_setsockopt);
+	switch (bindhook__load(hooks->skel)) {
 	case 0:
 		return 0;
 	case -EPERM:
@@ -107,81 +107,82 @@ static int load(struct adopter *adopt)
 	}
 }
 
-int adopt_open(int cgroup_fd, const struct lb_adopt *rules, struct adopter **out)
+int bindhook_open(int cgroup_fd, const struct lb_bindhook *rules, struct bindhooks **out)
 {
-	struct adopter *adopt = calloc(1, sizeof(*adopt));
+	struct bindhooks *hooks = calloc(1, sizeof(*hooks));
 	uint32_t zero = 0;
 	int err;
 
-	if (!adopt)
+	if (!hooks)
 		return -ENOMEM;
-	err = load(adopt);
-	if (!err && bpf_map_update_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, rules, 0))
+	err = load(hooks);
+	if (!err &&
+	    bpf_map_update_elem(bpf_map__fd(hooks->skel->maps.lb_bindhook), &zero, rules, 0))
 		err = -errno;
 	if (!err) {
-		adopt->ring = ring_buffer__new(bpf_map__fd(adopt->skel->maps.lb_listens),
+		hooks->ring = ring_buffer__new(bpf_map__fd(hooks->skel->maps.lb_listens),
 					       note_listen, NULL, NULL);
-		err = adopt->ring ? attach_all(cgroup_fd, adopt->skel) : -errno;
+		err = hooks->ring ? attach_all(cgroup_fd, hooks->skel) : -errno;
 	}
 	if (err) {
-		adopt_close(adopt);
+		bindhook_close(hooks);
 		return err;
 	}
-	*out = adopt;
+	*out = hooks;
 	return 0;
 }
 
-void adopt_close(struct adopter *adopt)
+void bindhook_close(struct bindhooks *hooks)
 {
-	if (!adopt)
+	if (!hooks)
 		return;
-	ring_buffer__free(adopt->ring);
-	adopt__destroy(adopt->skel);
-	free(adopt);
+	ring_buffer__free(hooks->ring);
+	bindhook__destroy(hooks->skel);
+	free(hooks);
 }
 
-int adopt_add_member(struct adopter *adopt, uint64_t cgroup_id, uint32_t worker)
+int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t worker)
 {
-	return bpf_map_update_elem(bpf_map__fd(adopt->skel->maps.lb_members), &cgroup_id, &worker,
+	return bpf_map_update_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id, &worker,
 				   BPF_ANY) ?
 		       -errno :
 		       0;
 }
 
-void adopt_remove_member(struct adopter *adopt, uint64_t cgroup_id)
+void bindhook_remove_member(struct bindhooks *hooks, uint64_t cgroup_id)
 {
-	bpf_map_delete_elem(bpf_map__fd(adopt->skel->maps.lb_members), &cgroup_id);
+	bpf_map_delete_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id);
 }
 
-static struct lb_adopt read_rules(const struct adopter *adopt)
+static struct lb_bindhook read_rules(const struct bindhooks *hooks)
 {
-	struct lb_adopt rules = { 0 };
+	struct lb_bindhook rules = { 0 };
 	uint32_t zero = 0;
 
-	bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_adopt), &zero, &rules);
+	bpf_map_lookup_elem(bpf_map__fd(hooks->skel->maps.lb_bindhook), &zero, &rules);
 	return rules;
 }
 
-uint16_t adopt_first_port(struct adopter *adopt)
+uint16_t bindhook_first_port(struct bindhooks *hooks)
 {
 	uint32_t zero = 0, first;
 
-	if (!bpf_map_lookup_elem(bpf_map__fd(adopt->skel->maps.lb_first), &zero, &first))
+	if (!bpf_map_lookup_elem(bpf_map__fd(hooks->skel->maps.lb_first), &zero, &first))
 		return first;
-	return read_rules(adopt).first;
+	return read_rules(hooks).first;
 }
 
-uint16_t adopt_unshared_port(struct adopter *adopt, enum lb_adopt_proto proto)
+uint16_t bindhook_unshared_port(struct bindhooks *hooks, enum lb_bind_proto proto)
 {
-	return read_rules(adopt).unshared[proto];
+	return read_rules(hooks).unshared[proto];
 }
 
-int adopt_fd(const struct adopter *adopt)
+int bindhook_fd(const struct bindhooks *hooks)
 {
-	return ring_buffer__epoll_fd(adopt->ring);
+	return ring_buffer__epoll_fd(hooks->ring);
 }
 
-void adopt_drain(struct adopter *adopt)
+void bindhook_drain(struct bindhooks *hooks)
 {
-	ring_buffer__consume(adopt->ring);
+	ring_buffer__consume(hooks->ring);
 }

@@ -11,7 +11,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "lb_adopt.h"
+#include "lb_bindhook.h"
 
 #define SOL_SOCKET 1
 #define SO_REUSEADDR 2
@@ -25,7 +25,7 @@
 #define REFUSE 0
 #define NOT_OURS (-1)
 
-const volatile bool lb_can_share = false; /* bind hooks may set socket options: 6.1 */
+const volatile bool lb_can_setsockopt = false; /* bind hooks may set socket options: 6.1 */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -33,8 +33,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct lb_adopt);
-} lb_adopt SEC(".maps");
+	__type(value, struct lb_bindhook);
+} lb_bindhook SEC(".maps");
 
 /*
  * 0 -> the first port that was bound. A hash, because the first to add an entry wins: before 5.12
@@ -60,13 +60,13 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } lb_listens SEC(".maps");
 
-/* One of enum lb_adopt_proto, or NOT_OURS. */
+/* One of enum lb_bind_proto, or NOT_OURS. */
 static __always_inline int proto_of(__u32 type, __u32 protocol)
 {
 	if (type == SOCK_STREAM && protocol == IPPROTO_TCP)
-		return LB_ADOPT_TCP;
+		return LB_BIND_TCP;
 	if (type == SOCK_DGRAM && protocol == IPPROTO_UDP)
-		return LB_ADOPT_UDP;
+		return LB_BIND_UDP;
 	return NOT_OURS;
 }
 
@@ -80,80 +80,80 @@ static __always_inline bool in_list(const struct lb_ports *list, __u16 port)
 }
 
 /* Are there ports to share that the user named none of? TCP only: UDP clients bind ports, too. */
-static __always_inline bool is_by_default(const struct lb_adopt *adopt)
+static __always_inline bool is_by_default(const struct lb_bindhook *rules)
 {
-	return !adopt->shared[LB_ADOPT_TCP].count && !adopt->shared[LB_ADOPT_UDP].count;
+	return !rules->shared[LB_BIND_TCP].count && !rules->shared[LB_BIND_UDP].count;
 }
 
 /* By default the first TCP port that a worker binds is the one they share. */
-static __always_inline bool is_shared(const struct lb_adopt *adopt, int proto, __u16 port)
+static __always_inline bool is_shared(const struct lb_bindhook *rules, int proto, __u16 port)
 {
 	__u32 zero = 0, mine = port, *first;
 
-	if (proto == LB_ADOPT_UDP)
-		return in_list(&adopt->shared[LB_ADOPT_UDP], port);
-	if (!is_by_default(adopt))
-		return in_list(&adopt->shared[LB_ADOPT_TCP], port);
-	if (adopt->first)
-		return adopt->first == port;
+	if (proto == LB_BIND_UDP)
+		return in_list(&rules->shared[LB_BIND_UDP], port);
+	if (!is_by_default(rules))
+		return in_list(&rules->shared[LB_BIND_TCP], port);
+	if (rules->first)
+		return rules->first == port;
 	bpf_map_update_elem(&lb_first, &zero, &mine, BPF_NOEXIST);
 	first = bpf_map_lookup_elem(&lb_first, &zero);
 	return first && *first == port;
 }
 
-static __always_inline bool is_offset(const struct lb_adopt *adopt, int proto, __u16 port)
+static __always_inline bool is_offset(const struct lb_bindhook *rules, int proto, __u16 port)
 {
-	if (proto == LB_ADOPT_UDP)
-		return in_list(&adopt->offsets[LB_ADOPT_UDP], port);
-	return in_list(&adopt->offsets[LB_ADOPT_TCP], port);
+	if (proto == LB_BIND_UDP)
+		return in_list(&rules->offsets[LB_BIND_UDP], port);
+	return in_list(&rules->offsets[LB_BIND_TCP], port);
 }
 
-static __always_inline void note_unshared(struct lb_adopt *adopt, int proto, __u16 port)
+static __always_inline void note_unshared(struct lb_bindhook *rules, int proto, __u16 port)
 {
-	__u32 *unshared = &adopt->unshared[LB_ADOPT_TCP];
+	__u32 *unshared = &rules->unshared[LB_BIND_TCP];
 
-	if (proto == LB_ADOPT_UDP)
-		unshared = &adopt->unshared[LB_ADOPT_UDP];
+	if (proto == LB_BIND_UDP)
+		unshared = &rules->unshared[LB_BIND_UDP];
 	if (!*unshared)
 		*unshared = port;
 }
 
-static __always_inline int adopt_bind(struct bpf_sock_addr *ctx)
+static __always_inline int handle_bind(struct bpf_sock_addr *ctx)
 {
 	int proto = proto_of(ctx->type, ctx->protocol), on = 1;
 	__u16 port = bpf_ntohs(ctx->user_port);
 	__u64 cgroup = bpf_get_current_cgroup_id();
-	struct lb_adopt *adopt;
+	struct lb_bindhook *rules;
 	__u32 zero = 0, *worker;
 	bool shared;
 
-	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
-	if (!adopt || !port || proto == NOT_OURS)
+	rules = bpf_map_lookup_elem(&lb_bindhook, &zero);
+	if (!rules || !port || proto == NOT_OURS)
 		return ALLOW;
 	worker = bpf_map_lookup_elem(&lb_members, &cgroup);
-	if (worker && is_offset(adopt, proto, port)) {
+	if (worker && is_offset(rules, proto, port)) {
 		ctx->user_port = bpf_htons(port + *worker);
 		return ALLOW;
 	}
-	shared = is_shared(adopt, proto, port);
-	if (shared && lb_can_share)
+	shared = is_shared(rules, proto, port);
+	if (shared && lb_can_setsockopt)
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	/* where the hook can't, it is not --port that has TCP ports shared */
-	else if (!shared && (lb_can_share || proto == LB_ADOPT_UDP))
-		note_unshared(adopt, proto, port);
+	else if (!shared && (lb_can_setsockopt || proto == LB_BIND_UDP))
+		note_unshared(rules, proto, port);
 	return ALLOW;
 }
 
 SEC("cgroup/bind4")
 int lb_bind4(struct bpf_sock_addr *ctx)
 {
-	return adopt_bind(ctx);
+	return handle_bind(ctx);
 }
 
 SEC("cgroup/bind6")
 int lb_bind6(struct bpf_sock_addr *ctx)
 {
-	return adopt_bind(ctx);
+	return handle_bind(ctx);
 }
 
 /* The port is not known here: with SO_REUSEADDR, all ports of that protocol are shared. */
@@ -161,17 +161,17 @@ SEC("cgroup/setsockopt")
 int lb_setsockopt(struct bpf_sockopt *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
-	struct lb_adopt *adopt;
+	struct lb_bindhook *rules;
 	__u32 zero = 0;
 	int proto;
 
-	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
-	if (ctx->level != SOL_SOCKET || ctx->optname != SO_REUSEADDR || !sk || !adopt)
+	rules = bpf_map_lookup_elem(&lb_bindhook, &zero);
+	if (ctx->level != SOL_SOCKET || ctx->optname != SO_REUSEADDR || !sk || !rules)
 		return ALLOW;
 	proto = proto_of(sk->type, sk->protocol);
-	if (proto == LB_ADOPT_TCP && (adopt->shared[LB_ADOPT_TCP].count || is_by_default(adopt)))
+	if (proto == LB_BIND_TCP && (rules->shared[LB_BIND_TCP].count || is_by_default(rules)))
 		ctx->optname = SO_REUSEPORT;
-	if (proto == LB_ADOPT_UDP && adopt->shared[LB_ADOPT_UDP].count)
+	if (proto == LB_BIND_UDP && rules->shared[LB_BIND_UDP].count)
 		ctx->optname = SO_REUSEPORT;
 	return ALLOW;
 }
@@ -207,12 +207,12 @@ int lb_listened(struct bpf_sock_ops *ops)
 /* A UDP socket serves as soon as it is bound. */
 static __always_inline int bound(struct bpf_sock *sk)
 {
-	struct lb_adopt *adopt;
+	struct lb_bindhook *rules;
 	__u32 zero = 0;
 
-	adopt = bpf_map_lookup_elem(&lb_adopt, &zero);
-	if (adopt && proto_of(sk->type, sk->protocol) == LB_ADOPT_UDP &&
-	    in_list(&adopt->shared[LB_ADOPT_UDP], sk->src_port))
+	rules = bpf_map_lookup_elem(&lb_bindhook, &zero);
+	if (rules && proto_of(sk->type, sk->protocol) == LB_BIND_UDP &&
+	    in_list(&rules->shared[LB_BIND_UDP], sk->src_port))
 		tell(bpf_get_socket_cookie(sk), sk->src_port);
 	return ALLOW;
 }

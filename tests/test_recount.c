@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "check.h"
-#include "service/census.h"
+#include "service/recount.h"
 
 static void test_drift(void **state)
 {
@@ -38,7 +38,7 @@ static void test_drift(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		int64_t got = census_drift(&rows[i].before, &rows[i].after, rows[i].counted);
+		int64_t got = recount_drift(&rows[i].before, &rows[i].after, rows[i].counted);
 
 		if (got != rows[i].want)
 			fail_msg("%s: got %" PRId64 ", want %" PRId64, rows[i].name, got,

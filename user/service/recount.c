@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See census.h. */
-#include "service/census.h"
+/* See recount.h. */
+#include "service/recount.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -27,20 +27,20 @@
 #define LOOKS_APART_MS 20
 
 /* A socket that lacks its mark, or is not counted. */
-struct amiss {
+struct mismatch {
 	uint64_t cookie;
 	bool marked;
 };
 
-struct tally {
+struct recount {
 	const struct state *state;
-	bool some_moved;     /* so that lb_moved has to be asked */
-	bool blind;	     /* some namespace could not be looked at */
-	uint64_t netns;	     /* the one that is being looked at */
-	struct amiss *amiss; /* by cookie */
-	size_t nr_amiss, room;
+	bool some_moved;	     /* so that lb_moved has to be asked */
+	bool blind;		     /* some namespace could not be looked at */
+	uint64_t netns;		     /* the one that is being looked at */
+	struct mismatch *mismatches; /* by cookie */
+	size_t nr_mismatches, room;
 	size_t nr_waiting; /* of them, not accepted yet */
-	struct slot_tally {
+	struct slot_recount {
 		struct lb_stats before;
 		/* connections found that are in its live count, in this pass and in the last */
 		struct found {
@@ -48,55 +48,56 @@ struct tally {
 			uint64_t sum; /* of their cookies */
 		} found, last;
 		int64_t drift; /* of the last pass */
-		bool mended;
+		bool corrected;
 	} * slots;
 };
 
 /* --- a pass: what sock_diag tells --- */
 
-static int note_amiss(struct tally *tally, const struct sockdiag_socket *socket)
+static int note_mismatch(struct recount *recount, const struct sockdiag_socket *socket)
 {
-	struct amiss *grown;
+	struct mismatch *grown;
 
-	if (tally->nr_amiss == tally->room) {
-		tally->room = tally->room ? tally->room * 2 : 64;
-		grown = reallocarray(tally->amiss, tally->room, sizeof(*grown));
+	if (recount->nr_mismatches == recount->room) {
+		recount->room = recount->room ? recount->room * 2 : 64;
+		grown = reallocarray(recount->mismatches, recount->room, sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
-		tally->amiss = grown;
+		recount->mismatches = grown;
 	}
-	tally->amiss[tally->nr_amiss++] = (struct amiss){ socket->cookie, socket->marked };
-	tally->nr_waiting += socket->state != TCP_LISTEN && !socket->inode;
+	recount->mismatches[recount->nr_mismatches++] =
+		(struct mismatch){ socket->cookie, socket->marked };
+	recount->nr_waiting += socket->state != TCP_LISTEN && !socket->inode;
 	return 0;
 }
 
-static bool is_current(const struct tally *tally, const struct lb_conn *mark)
+static bool is_current(const struct recount *recount, const struct lb_conn *mark)
 {
-	const struct state *state = tally->state;
+	const struct state *state = recount->state;
 
 	return mark->slot < LB_MAX_SLOTS &&
 	       mark->generation == state_worker(state, mark->slot)->generation;
 }
 
-static int note_listener(struct tally *tally, const struct sockdiag_socket *socket)
+static int note_listener(struct recount *recount, const struct sockdiag_socket *socket)
 {
-	int slot = service_slot_of_cookie(tally->state, socket->cookie);
+	int slot = service_slot_of_cookie(recount->state, socket->cookie);
 
 	if (slot < 0 || (socket->marked && socket->mark.slot == (uint32_t)slot &&
-			 is_current(tally, &socket->mark)))
+			 is_current(recount, &socket->mark)))
 		return 0;
-	return note_amiss(tally, socket);
+	return note_mismatch(recount, socket);
 }
 
 /* Could it be of one of the service's listeners? */
-static bool is_ours(const struct tally *tally, const struct sockdiag_socket *socket)
+static bool is_ours(const struct recount *recount, const struct sockdiag_socket *socket)
 {
 	static const uint8_t any[16];
 
-	for (uint32_t i = 0; i < tally->state->nr_listeners; i++) {
-		const struct lb_listener *listener = &tally->state->config->listeners[i];
+	for (uint32_t i = 0; i < recount->state->nr_listeners; i++) {
+		const struct lb_listener *listener = &recount->state->config->listeners[i];
 
-		if (listener->netns == tally->netns && listener->proto == LB_PROTO_TCP &&
+		if (listener->netns == recount->netns && listener->proto == LB_PROTO_TCP &&
 		    listener->port == socket->port && listener->family == socket->family &&
 		    (!memcmp(listener->addr, any, sizeof(any)) ||
 		     !memcmp(listener->addr, socket->addr, sizeof(socket->addr))))
@@ -105,25 +106,25 @@ static bool is_ours(const struct tally *tally, const struct sockdiag_socket *soc
 	return false;
 }
 
-static int note_connection(struct tally *tally, const struct sockdiag_socket *socket)
+static int note_connection(struct recount *recount, const struct sockdiag_socket *socket)
 {
 	/* a handshake is no connection yet; TCP Fast Open's is, and is counted at once */
-	bool to_count = probe_features()->adopt && socket->state != TCP_SYN_RECV;
+	bool to_count = probe_features()->late_count && socket->state != TCP_SYN_RECV;
 	const struct lb_conn *mark = &socket->mark;
-	struct slot_tally *own;
+	struct slot_recount *own;
 	struct lb_conn moved;
 
 	if (!socket->marked)
-		return to_count && is_ours(tally, socket) ? note_amiss(tally, socket) : 0;
-	if (tally->some_moved &&
-	    !state_lookup(tally->state, MAP_MOVED, &socket->cookie, &moved, sizeof(moved)))
+		return to_count && is_ours(recount, socket) ? note_mismatch(recount, socket) : 0;
+	if (recount->some_moved &&
+	    !state_lookup(recount->state, MAP_MOVED, &socket->cookie, &moved, sizeof(moved)))
 		mark = &moved;
 	/* of a slot that another socket has taken over: counts nowhere, for good */
-	if (!is_current(tally, mark))
+	if (!is_current(recount, mark))
 		return 0;
 	if (!socket->mark.counted)
-		return to_count ? note_amiss(tally, socket) : 0;
-	own = &tally->slots[mark->slot];
+		return to_count ? note_mismatch(recount, socket) : 0;
+	own = &recount->slots[mark->slot];
 	own->found.count++;
 	own->found.sum += socket->cookie;
 	return 0;
@@ -132,16 +133,16 @@ static int note_connection(struct tally *tally, const struct sockdiag_socket *so
 /* Runs inside a namespace. */
 static int look(void *arg)
 {
-	struct tally *tally = arg;
+	struct recount *recount = arg;
 	struct sockdiag_list list;
 	int err;
 
-	err = sockdiag_marks(tally->state->maps[MAP_CONNS], &list);
+	err = sockdiag_marks(recount->state->maps[MAP_CONNS], &list);
 	for (size_t i = 0; i < list.count && !err; i++) {
 		if (list.items[i].state == TCP_LISTEN)
-			err = note_listener(tally, &list.items[i]);
+			err = note_listener(recount, &list.items[i]);
 		else
-			err = note_connection(tally, &list.items[i]);
+			err = note_connection(recount, &list.items[i]);
 	}
 	sockdiag_free(&list);
 	return err;
@@ -161,10 +162,10 @@ static bool is_first_there(const struct state *state, uint32_t listener, bool on
 }
 
 /* Calls fn for each namespace that the service has TCP listeners in, or for each port there. */
-static int visit(struct tally *tally, bool each_port,
-		 int (*fn)(struct tally *tally, int netns, uint16_t port))
+static int visit(struct recount *recount, bool each_port,
+		 int (*fn)(struct recount *recount, int netns, uint16_t port))
 {
-	const struct state *state = tally->state;
+	const struct state *state = recount->state;
 	int err = 0;
 
 	for (uint32_t i = 0; i < state->nr_listeners && !err; i++) {
@@ -174,69 +175,71 @@ static int visit(struct tally *tally, bool each_port,
 		if (listener->proto != LB_PROTO_TCP || !is_first_there(state, i, each_port))
 			continue;
 		err = netns_find(listener->netns, &netns);
-		tally->blind |= err && err != -ENOENT;
-		tally->netns = listener->netns;
+		recount->blind |= err && err != -ENOENT;
+		recount->netns = listener->netns;
 		/* one that is gone has no sockets */
-		err = err ? 0 : fn(tally, netns, listener->port);
+		err = err ? 0 : fn(recount, netns, listener->port);
 	}
 	return err;
 }
 
-static int look_there(struct tally *tally, int netns, uint16_t port)
+static int look_there(struct recount *recount, int netns, uint16_t port)
 {
 	(void)port;
-	return netns_run(netns, look, tally);
+	return netns_run(netns, look, recount);
 }
 
 static int compare_cookies(const void *a, const void *b)
 {
-	const struct amiss *x = a, *y = b;
+	const struct mismatch *x = a, *y = b;
 
 	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-static int pass(struct tally *tally)
+static int pass(struct recount *recount)
 {
-	const struct state *state = tally->state;
+	const struct state *state = recount->state;
 	int err;
 
-	tally->some_moved = false;
+	recount->some_moved = false;
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		struct slot_tally *own = &tally->slots[slot];
+		struct slot_recount *own = &recount->slots[slot];
 
 		own->before = state_stats_copy(state, slot);
 		own->last = own->found;
 		own->found = (struct found){ 0 };
-		tally->some_moved |= own->before.migrated_in != 0;
+		recount->some_moved |= own->before.migrated_in != 0;
 	}
-	tally->nr_amiss = 0;
-	tally->nr_waiting = 0;
+	recount->nr_mismatches = 0;
+	recount->nr_waiting = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	err = visit(tally, false, look_there);
-	if (tally->nr_amiss)
-		qsort(tally->amiss, tally->nr_amiss, sizeof(*tally->amiss), compare_cookies);
+	err = visit(recount, false, look_there);
+	if (recount->nr_mismatches)
+		qsort(recount->mismatches, recount->nr_mismatches, sizeof(*recount->mismatches),
+		      compare_cookies);
 	return err;
 }
 
-/* --- what is amiss --- */
+/* --- what does not match --- */
 
-static const struct amiss *find_amiss(const struct tally *tally, uint64_t cookie)
+static const struct mismatch *find_mismatch(const struct recount *recount, uint64_t cookie)
 {
-	const struct amiss key = { .cookie = cookie };
+	const struct mismatch key = { .cookie = cookie };
 
-	return bsearch(&key, tally->amiss, tally->nr_amiss, sizeof(key), compare_cookies);
+	return bsearch(&key, recount->mismatches, recount->nr_mismatches, sizeof(key),
+		       compare_cookies);
 }
 
-static void mark_listener(const struct tally *tally, const struct member *member)
+static void mark_listener(const struct recount *recount, const struct member *member)
 {
-	int slot = service_slot_of_cookie(tally->state, member->socket.cookie);
+	int slot = service_slot_of_cookie(recount->state, member->socket.cookie);
 	_cleanup_close_ int fd = -1;
 
-	if (slot < 0 || !find_amiss(tally, member->socket.cookie))
+	if (slot < 0 || !find_mismatch(recount, member->socket.cookie))
 		return;
 	fd = member_duplicate(member);
 	if (fd >= 0)
-		track_mark(tally->state, slot, fd);
+		track_mark(recount->state, slot, fd);
 }
 
 /* The program that counts in, on the cgroup for the moment. */
@@ -266,23 +269,23 @@ static bool hook_in(const struct state *state, struct hook *hook)
  * the connection waits for them. It may end before, or another program may refuse: then it is as it
  * was.
  */
-static void count_in(struct tally *tally, struct hook *hook,
+static void count_in(struct recount *recount, struct hook *hook,
 		     const struct group_connection *connection)
 {
-	const struct amiss *amiss = find_amiss(tally, connection->cookie);
+	const struct mismatch *mismatch = find_mismatch(recount, connection->cookie);
 	_cleanup_close_ int fd = -1;
 	struct lb_found *found;
 	const int unused = 0;
 	int slot = -1;
 
-	if (!amiss || !connection->holder)
+	if (!mismatch || !connection->holder)
 		return;
-	if (!amiss->marked) {
-		slot = service_slot_of_cookie(tally->state, connection->listener);
+	if (!mismatch->marked) {
+		slot = service_slot_of_cookie(recount->state, connection->listener);
 		if (slot < 0)
 			return;
 	}
-	if (!hook_in(tally->state, hook))
+	if (!hook_in(recount->state, hook))
 		return;
 	fd = holder_duplicate(connection->holder, connection->cookie);
 	if (fd < 0)
@@ -294,7 +297,7 @@ static void count_in(struct tally *tally, struct hook *hook,
 	__atomic_store_n(&found->cookie, 0, __ATOMIC_RELEASE);
 }
 
-static int put_port_in_order(struct tally *tally, int netns, uint16_t port)
+static int put_port_in_order(struct recount *recount, int netns, uint16_t port)
 {
 	struct hook hook = { 0 };
 	struct groups groups;
@@ -305,10 +308,10 @@ static int put_port_in_order(struct tally *tally, int netns, uint16_t port)
 		return err;
 	for (size_t g = 0; g < groups.count; g++) {
 		for (size_t i = 0; i < groups.items[g].nr_members; i++)
-			mark_listener(tally, &groups.items[g].members[i]);
+			mark_listener(recount, &groups.items[g].members[i]);
 	}
-	for (size_t i = 0; probe_features()->adopt && i < groups.nr_connections; i++)
-		count_in(tally, &hook, &groups.connections[i]);
+	for (size_t i = 0; probe_features()->late_count && i < groups.nr_connections; i++)
+		count_in(recount, &hook, &groups.connections[i]);
 	bpf_link__destroy(hook.link);
 	count_in__destroy(hook.skel);
 	groups_free(&groups);
@@ -316,18 +319,18 @@ static int put_port_in_order(struct tally *tally, int netns, uint16_t port)
 }
 
 /* What is being accepted has an owner in a moment; what waits at a worker that hangs has not. */
-static int put_in_order(struct tally *tally)
+static int put_in_order(struct recount *recount)
 {
 	const struct timespec nap = { .tv_nsec = LOOKS_APART_MS * 1000000 };
 	int err = 0;
 
-	for (int looks = 0; !err && tally->nr_amiss && looks < LOOKS; looks++) {
+	for (int looks = 0; !err && recount->nr_mismatches && looks < LOOKS; looks++) {
 		if (looks)
 			nanosleep(&nap, NULL);
-		err = visit(tally, true, put_port_in_order);
+		err = visit(recount, true, put_port_in_order);
 		if (!err)
-			err = pass(tally);
-		if (!tally->nr_waiting)
+			err = pass(recount);
+		if (!recount->nr_waiting)
 			break;
 	}
 	return err;
@@ -335,7 +338,7 @@ static int put_in_order(struct tally *tally)
 
 /* --- counts that are wrong --- */
 
-int64_t census_drift(const struct lb_stats *before, const struct lb_stats *after, uint64_t counted)
+int64_t recount_drift(const struct lb_stats *before, const struct lb_stats *after, uint64_t counted)
 {
 	if (before->opened != after->opened || before->live != after->live ||
 	    before->migrated_in != after->migrated_in)
@@ -348,26 +351,26 @@ int64_t census_drift(const struct lb_stats *before, const struct lb_stats *after
  * alone may have come between a connection's mark and its count, and a list that took several reads
  * may lack one. Is there something left to look at?
  */
-static bool mend(struct tally *tally)
+static bool correct(struct recount *recount)
 {
-	const struct state *state = tally->state;
+	const struct state *state = recount->state;
 	bool again = false, wrong = false;
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		struct slot_tally *own = &tally->slots[slot];
+		struct slot_recount *own = &recount->slots[slot];
 		struct lb_stats after = state_stats_copy(state, slot);
 		int64_t before = own->drift;
 
-		if (own->mended)
+		if (own->corrected)
 			continue;
-		own->drift = census_drift(&own->before, &after, own->found.count);
+		own->drift = recount_drift(&own->before, &after, own->found.count);
 		/* what could not be looked at may be in the count */
-		if (tally->blind && own->drift < 0)
+		if (recount->blind && own->drift < 0)
 			own->drift = 0;
 		if (own->drift && own->drift == before && own->found.sum == own->last.sum) {
 			__atomic_fetch_add(&state_stats(state, slot)->live, own->drift,
 					   __ATOMIC_SEQ_CST);
-			own->mended = true;
+			own->corrected = true;
 			continue;
 		}
 		wrong |= own->drift != 0;
@@ -379,33 +382,33 @@ static bool mend(struct tally *tally)
 	return again;
 }
 
-static int take(struct tally *tally)
+static int take(struct recount *recount)
 {
 	bool again = true;
 	int err;
 
-	err = pass(tally);
+	err = pass(recount);
 	if (!err)
-		err = put_in_order(tally);
+		err = put_in_order(recount);
 	for (int i = 1; again && !err; i++) {
-		again = mend(tally) && i < PASSES;
+		again = correct(recount) && i < PASSES;
 		if (again)
-			err = pass(tally);
+			err = pass(recount);
 	}
 	return err;
 }
 
-int census_take(const struct state *state)
+int recount_connections(const struct state *state)
 {
-	_cleanup_free_ struct slot_tally *slots = calloc(LB_MAX_SLOTS, sizeof(*slots));
-	struct tally tally = { .state = state, .slots = slots };
+	_cleanup_free_ struct slot_recount *slots = calloc(LB_MAX_SLOTS, sizeof(*slots));
+	struct recount recount = { .state = state, .slots = slots };
 	int err;
 
 	if (!track_is_on(state))
 		return 0;
 	if (!slots)
 		return -ENOMEM;
-	err = take(&tally);
-	free(tally.amiss);
+	err = take(&recount);
+	free(recount.mismatches);
 	return err;
 }

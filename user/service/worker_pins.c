@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See share.h. */
-#include "service/share.h"
+/* See worker_pins.h. */
+#include "service/worker_pins.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 static const struct {
 	enum state_map map;
 	mode_t mode;
-} shared[] = {
+} pins[] = {
 	{ MAP_LOAD, 0660 },
 	{ MAP_COOKIES, 0640 },
 };
@@ -26,11 +26,11 @@ static int make_root(void)
 
 	if (mkdir("/run/lbctl", 0755) && errno != EEXIST)
 		return -errno;
-	if (mkdir(SHARE_ROOT, 0755) && errno != EEXIST)
+	if (mkdir(WORKER_PINS_ROOT, 0755) && errno != EEXIST)
 		return -errno;
-	if (statfs(SHARE_ROOT, &fs))
+	if (statfs(WORKER_PINS_ROOT, &fs))
 		return -errno;
-	if (fs.f_type != BPF_FS_MAGIC && mount("bpf", SHARE_ROOT, "bpf", 0, "mode=0755"))
+	if (fs.f_type != BPF_FS_MAGIC && mount("bpf", WORKER_PINS_ROOT, "bpf", 0, "mode=0755"))
 		return -errno;
 	return 0;
 }
@@ -56,19 +56,19 @@ static int pin_all(const struct state *state, gid_t group)
 
 	if (err)
 		return err;
-	snprintf(dir, sizeof(dir), "%s/%s", SHARE_ROOT, state->name);
+	snprintf(dir, sizeof(dir), "%s/%s", WORKER_PINS_ROOT, state->name);
 	if (mkdir(dir, 0750) && errno != EEXIST)
 		return -errno;
-	for (size_t i = 0; !err && i < sizeof(shared) / sizeof(shared[0]); i++)
-		err = pin_for_group(state->maps[shared[i].map], dir, state_map_name(shared[i].map),
-				    shared[i].mode, group);
+	for (size_t i = 0; !err && i < sizeof(pins) / sizeof(pins[0]); i++)
+		err = pin_for_group(state->maps[pins[i].map], dir, state_map_name(pins[i].map),
+				    pins[i].mode, group);
 	/* last: nobody may look in before all is there */
 	if (!err && (chown(dir, -1, group) || chmod(dir, 0750)))
 		err = -errno;
 	return err;
 }
 
-int share_publish(const struct state *state, struct trouble *trouble)
+int worker_pins_publish(const struct state *state, struct trouble *trouble)
 {
 	int err;
 
@@ -77,21 +77,22 @@ int share_publish(const struct state *state, struct trouble *trouble)
 	err = pin_all(state, state->config->group);
 	if (!err)
 		return EXIT_DONE;
-	return trouble_set(trouble, EXIT_FAILED,
-			   "the service steers, but its workers can't report load: " SHARE_ROOT
-			   ": %s; mount a bpffs there, then attach again",
-			   strerror(-err));
+	return trouble_set(
+		trouble, EXIT_FAILED,
+		"the service steers, but its workers can't report load: " WORKER_PINS_ROOT
+		": %s; mount a bpffs there, then attach again",
+		strerror(-err));
 }
 
-void share_remove(const char *name)
+void worker_pins_remove(const char *name)
 {
 	char path[STATE_PATH_BYTES];
 
-	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s/%s", SHARE_ROOT, name,
-			 state_map_name(shared[i].map));
+	for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s/%s", WORKER_PINS_ROOT, name,
+			 state_map_name(pins[i].map));
 		unlink(path);
 	}
-	snprintf(path, sizeof(path), "%s/%s", SHARE_ROOT, name);
+	snprintf(path, sizeof(path), "%s/%s", WORKER_PINS_ROOT, name);
 	rmdir(path);
 }

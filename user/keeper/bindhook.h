@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The programs of bpf/bindhook.bpf.c on a service's cgroup. They stay with the cgroup when lbctl
+ * dies; the next lbctl puts its own there first and then takes the old ones off.
+ */
+#ifndef ADOPT_H
+#define ADOPT_H
+
+#include <stdint.h>
+
+#include "lb_bindhook.h"
+
+struct bindhooks;
+
+/*
+ * Loads the programs with these rules and attaches them to a cgroup. Returns 0 with *hooks for
+ * bindhook_close(), -EPERM, -EOPNOTSUPP (the kernel refused one of them) or -errno. Before 6.1
+ * (features.bind_setsockopt) only programs that set SO_REUSEADDR share ports, and then all that
+ * they bind, of UDP if any port of it is to be shared.
+ */
+int bindhook_open(int cgroup_fd, const struct lb_bindhook *rules, struct bindhooks **hooks);
+
+/* Lets go of the programs; they stay on the cgroup. */
+void bindhook_close(struct bindhooks *hooks);
+
+/* Tells the bind hook which worker a cgroup is; for --offset-port. Returns 0 or -errno. */
+int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t worker);
+void bindhook_remove_member(struct bindhooks *hooks, uint64_t cgroup_id);
+
+/* The TCP port that the workers share by default, 0 while none was bound. */
+uint16_t bindhook_first_port(struct bindhooks *hooks);
+
+/* A port that some worker bound and that the others can't have as well, or 0. */
+uint16_t bindhook_unshared_port(struct bindhooks *hooks, enum lb_bind_proto proto);
+
+/*
+ * A descriptor that is readable when a worker has called listen(2), or has bound a UDP port that is
+ * shared; bindhook_drain() empties it.
+ */
+int bindhook_fd(const struct bindhooks *hooks);
+void bindhook_drain(struct bindhooks *hooks);
+
+#endif
