@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The steering program wakes who asked for it: once, at the next decision, and never unasked. */
-#include "integration/harness/datagrams.h"
+#include "harness/clients.h"
+#include "harness/commands.h"
+#include "harness/datagrams.h"
+#include "harness/load.h"
+#include "harness/maps.h"
+#include "harness/processes.h"
+#include "harness/servers.h"
+#include "harness/world.h"
 
 #include <bpf/libbpf.h>
 #include <poll.h>

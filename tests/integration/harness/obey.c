@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See obey.h. */
+#include "harness/books.h"
 #include "harness/obey.h"
 
 #include <arpa/inet.h>

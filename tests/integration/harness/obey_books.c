@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "harness/books.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
