@@ -208,6 +208,7 @@ static void test_wrong_maps(void **state)
 		{ "lb_cookies", BPF_MAP_TYPE_HASH, 8, LB_MOST_COPIED + 8, 64, 0 },
 		{ "lb_moved", BPF_MAP_TYPE_HASH, 8, 16, 64, 0 },
 		{ "lb_recent", BPF_MAP_TYPE_ARRAY, 4, 8, 16, 0 },
+		{ "lb_wake", BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 },
 		{ "listener0/lb_sockets", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, 0 },
 		{ "listener0/lb_queues", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, BPF_F_MMAPABLE },
 		{ "listener0/lb_stalls", BPF_MAP_TYPE_ARRAY, 4, 64, 64, BPF_F_MMAPABLE },
