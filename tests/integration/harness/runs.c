@@ -274,14 +274,10 @@ void run_expect_lines(const struct run *run, const char *words, unsigned int cou
 
 static bool are_up(const struct run *run, size_t n, struct show *show)
 {
-	struct output output;
 	size_t up = 0;
 
-	lbctl_run(&output, "show", run->name, "--json", NULL);
-	output_free(&output);
-	if (output.status)
+	if (!show_try(run->name, show))
 		return false;
-	show_read(run->name, show);
 	for (size_t i = 0; i < show->nr_workers; i++)
 		up += !strcmp(show->worker[i].state, "up") && process_lives(show->worker[i].pid);
 	return up == n;

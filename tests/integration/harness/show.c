@@ -29,9 +29,10 @@ static void read_show_worker(json_t *json, struct show_worker *worker)
 	worker->migrated_out = out;
 }
 
-void show_read(const char *service, struct show *show)
+/* Takes over the object. */
+static void read_show(const char *service, json_t *json, struct show *show)
 {
-	json_t *json = lbctl_json("show", service, "--json", NULL), *workers, *listeners, *worker;
+	json_t *workers, *listeners, *worker;
 	json_int_t decisions, fallback, migrated;
 	const char *policy, *name;
 	json_error_t error;
@@ -54,4 +55,20 @@ void show_read(const char *service, struct show *show)
 	show->fallback = fallback;
 	show->migrated = migrated;
 	json_decref(json);
+}
+
+void show_read(const char *service, struct show *show)
+{
+	read_show(service, lbctl_json("show", service, "--json", NULL), show);
+}
+
+bool show_try(const char *service, struct show *show)
+{
+	_cleanup_output_ struct output output;
+
+	lbctl_run(&output, "show", service, "--json", NULL);
+	if (output.status)
+		return false;
+	read_show(service, json_loads(output.out, 0, NULL), show);
+	return true;
 }

@@ -3,6 +3,7 @@
 #ifndef HARNESS_SHOW_H
 #define HARNESS_SHOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,5 +26,7 @@ struct show {
 };
 
 void show_read(const char *service, struct show *show);
+/* The same where there may be no service: then false. */
+bool show_try(const char *service, struct show *show);
 
 #endif
