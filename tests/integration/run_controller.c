@@ -293,7 +293,7 @@ static void test_start_right_after_stop(void **state)
 		run_start_again(&next);
 		assert_int_equal(run_wait(&run), 0);
 		run = next;
-		run_expect_events(&run, WORKERS * (i + 2), "online", NULL);
+		run_expect_events(&run, WORKERS, "online", "{s:i}", "keeper", run.pid);
 	}
 	run_stop(&run);
 }

@@ -239,7 +239,7 @@ static void test_drained_by_hand(void **state)
 	lbctl_ok("drain", "web", "1", NULL);
 	run_kill(&run);
 	run_start_again(&run);
-	run_expect_events(&run, 2 * WORKERS, "online", NULL);
+	run_expect_events(&run, WORKERS, "online", "{s:i}", "keeper", run.pid);
 	show_read("web", &show);
 	assert_string_equal(show.worker[1].state, "draining");
 	lbctl_ok("resume", "web", "1", NULL);
