@@ -290,7 +290,11 @@ static void await_up(const struct run *run, size_t n, struct show *show)
 
 	while (!are_up(run, n, show)) {
 		if (now_ns() > end_ns) {
+			struct output output;
+
 			run_show_log(run);
+			lbctl_run(&output, "show", run->name, "--json", NULL);
+			fprintf(stderr, "%s%s", output.out, output.err);
 			fail_msg("%zu workers are not up in time", n);
 		}
 		harness_nap();
