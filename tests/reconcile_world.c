@@ -271,14 +271,16 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 static bool step(struct world *world)
 {
 	struct action actions[2 * PLAN_LEAST_ACTIONS];
-	size_t n = reconcile(&world->plan, world->now_us, actions, ARRAY_SIZE(actions));
+	size_t n;
+
+	if (world->plan.stop)
+		world->plan.unsteered = true;
+	n = reconcile(&world->plan, world->now_us, actions, ARRAY_SIZE(actions));
 
 	for (size_t i = 0; i < n; i++)
 		do_action(world, &actions[i]);
 	if (n)
 		world->steps++;
-	if (world->plan.stop)
-		world->plan.unsteered = true;
 	if (world->faultless && !world->plan.stop && world->plan.ever_online && n)
 		assert_true(world_serving(world) >= 1);
 	return n;

@@ -260,13 +260,12 @@ static void test_stop_waits_for_the_program(void **state)
 	(void)state;
 	begin(&plain, 2);
 	plan_stop(&world.plan, 0);
-	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 2);
-	assert_int_equal(actions[0].kind, ACTION_CLOSE);
 	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 0);
 	world.plan.unsteered = true;
-	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 4);
-	assert_int_equal(actions[0].kind, ACTION_SIGNAL);
-	assert_int_equal(actions[1].kind, ACTION_MARK);
+	assert_int_equal(reconcile(&world.plan, world.now_us, actions, ARRAY_SIZE(actions)), 6);
+	assert_int_equal(actions[0].kind, ACTION_CLOSE);
+	assert_int_equal(actions[1].kind, ACTION_SIGNAL);
+	assert_int_equal(actions[2].kind, ACTION_MARK);
 }
 
 /* Nobody can take the lock of the service away from who holds it: it ends drained or not. */

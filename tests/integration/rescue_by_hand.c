@@ -166,6 +166,7 @@ static bool has_workers(size_t n)
 /* All threads of a worker are held still: none ever sees the listener shut down. */
 static void test_worker_sees_nothing(void **state)
 {
+	enum rescue_result result;
 	unsigned int moved = 0;
 	pid_t staring;
 	int status, slot = 3;
@@ -177,16 +178,24 @@ static void test_worker_sees_nothing(void **state)
 	staring = start_staring();
 	wait_until(has_workers(WORKERS), RUN_MS);
 	lbctl_ok("set", "web", "stall_ms=0", NULL);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; moved < 20; i++) {
+		assert_true(i < 200);
 		clients_begin(&clients, (struct client_plan){ .connections = 4, .at_once = 4 });
 		clients_collect(&clients, 1);
 		assert_int_equal(waitpid(rescue_start("web", slot, 0, NULL), &status, 0) > 0, 1);
-		moved += rescue_end("web", status) == RESCUE_DONE;
+		result = rescue_end("web", status);
+		/* on a machine that has others to run, threads may take their time to stop */
+		if (result == RESCUE_NOT_STILL) {
+			clients_abandon(&clients);
+			continue;
+		}
+		if (result != RESCUE_DONE)
+			fail_msg("rescue %d: %s", i, rescue_text(result));
+		moved++;
 		holds_end("web");
 		clients_finish(&clients);
 		assert_int_equal(clients.answered, 4);
 	}
-	assert_int_equal(moved, 20);
 	assert_int_equal(waitpid(staring, &status, WNOHANG), 0);
 }
 

@@ -66,8 +66,8 @@ static void expect_never_online(const char *program)
 	run_start(&run, "web", "-n", "2", "--ready-timeout", "300", "--", "python3",
 		  python(program), NULL);
 	run_expect_events(&run, 2, "timeout", NULL);
-	lbctl_expect(1, "listens on no TCP port", "scale", "web", "3", NULL);
-	lbctl_expect(1, "before it was ready", "reload", "web", NULL);
+	lbctl_expect(1, "not listening on a shared TCP port after", "scale", "web", "3", NULL);
+	lbctl_expect(1, "still run the old version", "reload", "web", NULL);
 	run_stop(&run);
 }
 

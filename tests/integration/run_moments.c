@@ -57,8 +57,11 @@ static void begin_reload(struct job *job, const pid_t *pids)
 	assert_true(process_lives(pids[0]));
 }
 
-/* The old process of worker 0 is killed while the new one starts: the reload goes on. */
-static void lose_the_old_one(void)
+/*
+ * The old process of worker 0 is killed while the new one starts: the reload goes on. `unseen`: that
+ * happens, and the new one listens, while lbctl is stopped.
+ */
+static void lose_the_old_one(bool unseen)
 {
 	pid_t before[WORKERS], after[WORKERS];
 	struct output output;
@@ -67,8 +70,14 @@ static void lose_the_old_one(void)
 	run_pids(&run, before, WORKERS);
 	file_write(FLAG, "");
 	begin_reload(&reload, before);
+	if (unseen)
+		kill(run.pid, SIGSTOP);
 	kill(before[0], SIGKILL);
 	unlink(FLAG);
+	if (unseen) {
+		usleep(scaled_ms(2500) * 1000);
+		kill(run.pid, SIGCONT);
+	}
 	job_wait(&reload, &output);
 	if (output.status)
 		fail_msg("reload: status %d: %s", output.status, output.err);
@@ -87,7 +96,16 @@ static void test_old_one_dies_first(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--wait-ready", "--", "sh", "-c",
 		  program(SLOW_START, SHARED), NULL);
-	lose_the_old_one();
+	lose_the_old_one(false);
+}
+
+/* What was the old one's slot may be the new one's by then: it is not drained. */
+static void test_old_one_dies_unseen(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--wait-ready", "--", "sh", "-c",
+		  program(SLOW_START, SHARED), NULL);
+	lose_the_old_one(true);
 }
 
 static void test_old_one_dies_first_with_listen(void **state)
@@ -95,7 +113,7 @@ static void test_old_one_dies_first_with_listen(void **state)
 	(void)state;
 	run_start(&run, "web", "-n", "4", "--wait-ready", "--listen", ":8080", "--", "sh", "-c",
 		  program(SLOW_START, ""), NULL);
-	lose_the_old_one();
+	lose_the_old_one(false);
 }
 
 /* --- lbctl is killed in a reload --- */
@@ -383,6 +401,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_old_one_dies_first),
+		runs_test(test_old_one_dies_unseen),
 		runs_test(test_old_one_dies_first_with_listen),
 		runs_test(test_successor_that_fails_without_lbctl),
 		runs_test(test_successor_that_fails_without_lbctl_with_listen),

@@ -223,7 +223,7 @@ static void test_reload_that_is_never_ready(void **state)
 	run_start(&run, "web", "-n", "4", "--ready-timeout", "700", "--", "sh", "-c", script, NULL);
 	run_pids(&run, before, WORKERS);
 	file_write(NO_MORE, "");
-	lbctl_expect(1, "before it was ready", "reload", "web", NULL);
+	lbctl_expect(1, "still run the old version", "reload", "web", NULL);
 	run_pids(&run, after, WORKERS);
 	assert_memory_equal(before, after, sizeof(before));
 	unlink(NO_MORE);

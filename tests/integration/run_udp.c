@@ -68,8 +68,8 @@ static void start(const char *n, const char *work, const char *address)
 {
 	file_write(SERVER, server);
 	run_start(&run, "dns", "-n", n, "--port", "udp/8080", "--kill-timeout", "20000", "--",
-		  "python3", SERVER, work, address, probe_features()->bind_setsockopt ? NULL : "reuseaddr",
-		  NULL);
+		  "python3", SERVER, work, address,
+		  probe_features()->bind_setsockopt ? NULL : "reuseaddr", NULL);
 	run_expect_up(&run, atoi(n));
 	stalls_forgive();
 }
@@ -301,8 +301,8 @@ static void test_never_read(void **state)
 	(void)state;
 	file_write(SERVER, server);
 	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--kill-timeout", "700", "--",
-		  "python3", SERVER, "0", "0.0.0.0", probe_features()->bind_setsockopt ? NULL : "reuseaddr",
-		  NULL);
+		  "python3", SERVER, "0", "0.0.0.0",
+		  probe_features()->bind_setsockopt ? NULL : "reuseaddr", NULL);
 	run_pids(&run, pids, 2);
 	stalls_forgive();
 	kill(pids[1], SIGSTOP);

@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
-#include "keeper/remains.h"
+#include "keeper/leftovers.h"
 #include "service/detach.h"
 
 static int detach_one(struct cmd *cmd, const char *name, json_t *done)
@@ -19,7 +19,7 @@ static int detach_one(struct cmd *cmd, const char *name, json_t *done)
 	if (!cmd->dry_run) {
 		status = detach_run(name, &trouble);
 		if (!status)
-			remains_sweep(name);
+			leftovers_sweep(name);
 	} else {
 		int err = state_open(&state, name, STATE_READ);
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* lbctl scale, reload, restart, stop, send, events: what a running `lbctl run` is asked to do. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/sysd.h"
-#include "keeper/control.h"
+#include "keeper/control_client.h"
 #include "keeper/keeper.h"
-#include "keeper/remains.h"
+#include "keeper/leftovers.h"
 
 static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 {
@@ -52,6 +54,39 @@ static int no_answer(const struct cmd *cmd, const char *name, int err)
 	}
 }
 
+/*
+ * The last line of a worker's log that is not blank, for the message about its end: "" where there
+ * is none to be read.
+ */
+static void last_line(const char *path, char *out, size_t len)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char text[4097], *line;
+	struct stat st;
+	ssize_t n;
+
+	*out = '\0';
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	n = pread(fd, text, sizeof(text) - 1, st.st_size > 4096 ? st.st_size - 4096 : 0);
+	text[n > 0 ? n : 0] = '\0';
+	for (char *at = text; (line = strsep(&at, "\n"));) {
+		if (line[strspn(line, " \t\r")])
+			snprintf(out, len, "%s", line);
+	}
+}
+
+static int failed(const struct cmd *cmd, int status, const json_t *reply)
+{
+	const char *log = json_string_value(json_object_get(reply, "log"));
+	const char *text = json_string_value(json_object_get(reply, "text"));
+	char line[200] = "";
+
+	if (log)
+		last_line(log, line, sizeof(line));
+	return cmd_fail(cmd, status, *line ? "%s, which ends: %s" : "%s", text ? text : "?", line);
+}
+
 /* One request, one answer. `request` is taken over. */
 static int ask(const struct cmd *cmd, const char *name, json_t *request)
 {
@@ -76,7 +111,7 @@ static int ask(const struct cmd *cmd, const char *name, json_t *request)
 	status = json_integer_value(json_object_get(reply, "status"));
 	text = json_string_value(json_object_get(reply, "text"));
 	if (status)
-		cmd_fail(cmd, status, "%s", text);
+		failed(cmd, status, reply);
 	else if (!strcmp(cmd->command->name, "stop"))
 		status = stopped(cmd, name, text);
 	else if (cmd->json)
@@ -131,7 +166,7 @@ static int run_restart(struct cmd *cmd)
 }
 
 /* Its controller was killed, so we do what it would have done. */
-static int stop_remains(const struct cmd *cmd, const char *name, uint64_t timeout_ms)
+static int stop_leftovers(const struct cmd *cmd, const char *name, uint64_t timeout_ms)
 {
 	struct trouble trouble = { 0 };
 	unsigned int workers;
@@ -141,7 +176,7 @@ static int stop_remains(const struct cmd *cmd, const char *name, uint64_t timeou
 		printf("would end what is left of %s\n", name);
 		return EXIT_DONE;
 	}
-	if (remains_stop(name, timeout_ms, &workers, &trouble))
+	if (leftovers_stop(name, timeout_ms, &workers, &trouble))
 		return cmd_trouble(cmd, &trouble);
 	snprintf(text, sizeof(text),
 		 "stopped; its controller had been killed, and %u process%s of it lived on",
@@ -185,8 +220,8 @@ static int run_stop(struct cmd *cmd)
 	fd = control_connect(name);
 	dead = fd == -ENOENT || fd == -ECONNREFUSED;
 	close_fd(&fd);
-	if (dead && remains_exist(name))
-		return stop_remains(cmd, name, timeout_ms);
+	if (dead && leftovers_exist(name))
+		return stop_leftovers(cmd, name, timeout_ms);
 	/* ExecStopPost= after an ExecStop= that did it all */
 	if (dead && unit)
 		return EXIT_DONE;
@@ -239,11 +274,23 @@ static void print_event(const struct cmd *cmd, json_t *event)
 	fflush(stdout);
 }
 
+/* A follower that is slower than what happens is told so. */
+static void check_sequence(const json_t *event, json_int_t *last)
+{
+	json_int_t seq = json_integer_value(json_object_get(event, "seq"));
+
+	if (*last && seq > *last + 1)
+		fprintf(stderr, "lbctl: events: %lld events were missed\n",
+			(long long)(seq - *last - 1));
+	*last = seq;
+}
+
 static int run_events(struct cmd *cmd)
 {
 	json_t *request = json_pack("{s:s}", "verb", "events"), *event;
 	_cleanup_close_ int fd = -1;
 	char name[LB_NAME_MAX + 1];
+	json_int_t last = 0;
 	int status, err;
 
 	status = cmd_take_name(cmd, 0, name);
@@ -257,8 +304,10 @@ static int run_events(struct cmd *cmd)
 		err = control_receive(fd, &event);
 		if (err)
 			break;
-		if (json_object_get(event, "event"))
+		if (json_object_get(event, "event")) {
+			check_sequence(event, &last);
 			print_event(cmd, event);
+		}
 		json_decref(event);
 	}
 	return err == -EPIPE ? EXIT_DONE : cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "cmd/cmd.h"
-#include "keeper/control.h"
+#include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/rescue.h"
 #include "service/service.h"

@@ -97,7 +97,7 @@ static int parse_ports(const struct cmd *cmd, const char *option,
 static void add_listen(struct keeper_options *options, const struct addr *addr, uint8_t family,
 		       const uint8_t *bytes)
 {
-	struct keeper_listen *at = &options->listens[options->nr_listens++];
+	struct listen_at *at = &options->listens[options->nr_listens++];
 
 	at->proto = addr->proto;
 	at->family = family;

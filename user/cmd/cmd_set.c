@@ -7,6 +7,7 @@
 
 #include "base/suggest.h"
 #include "cmd/cmd.h"
+#include "keeper/control_client.h"
 #include "service/service.h"
 #include "service/track.h"
 
@@ -117,6 +118,18 @@ static void apply(struct state *state, const struct assignment *one)
 		__atomic_store_n(field, one->value * one->setting->unit, __ATOMIC_RELEASE);
 }
 
+static void tell(const struct cmd *cmd, const struct state *state, const struct assignment *all)
+{
+	json_t *changes = json_array();
+
+	for (int i = 0; i < cmd->nr_args && !cmd->dry_run; i++)
+		control_add_change(changes, "set",
+				   json_pack("{s:s, s:I}", "key", all[i].setting->key, "value",
+					     (json_int_t)all[i].value),
+				   "%s=%lu", all[i].setting->key, (unsigned long)all[i].value);
+	control_tell(state->name, changes);
+}
+
 static int set_all(const struct cmd *cmd, struct state *state)
 {
 	struct assignment all[MAX_ASSIGNMENTS];
@@ -134,6 +147,7 @@ static int set_all(const struct cmd *cmd, struct state *state)
 			printf("%s%s: %s=%lu\n", cmd->dry_run ? "would set " : "", state->name,
 			       all[i].setting->key, (unsigned long)all[i].value);
 	}
+	tell(cmd, state, all);
 	if (!cmd->json) {
 		json_decref(done);
 		return EXIT_DONE;

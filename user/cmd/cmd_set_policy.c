@@ -6,7 +6,7 @@
 
 #include "base/suggest.h"
 #include "cmd/cmd.h"
-#include "keeper/control.h"
+#include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/service.h"
 #include "service/steer.h"
@@ -37,9 +37,18 @@ int cmd_publish(const struct cmd *cmd, struct state *state, uint32_t policy)
 		return cmd_fail(cmd, EXIT_FAILED,
 				"the weights would add up to more than %u; set smaller ones",
 				LB_MAX_SCHEDULE);
-	if (!err)
-		control_poke(state->name);
 	return err ? cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err)) : EXIT_DONE;
+}
+
+static void tell(const struct state *state, uint32_t policy, uint32_t before)
+{
+	json_t *changes = json_array();
+
+	control_add_change(changes, "policy",
+			   json_pack("{s:s, s:s}", "policy", policy_name(policy), "before",
+				     policy_name(before)),
+			   "policy %s (was %s)", policy_name(policy), policy_name(before));
+	control_tell(state->name, changes);
 }
 
 static int run(struct cmd *cmd)
@@ -61,6 +70,8 @@ static int run(struct cmd *cmd)
 				  policy_name(policy), state.name);
 	if (!status && !cmd->dry_run)
 		status = cmd_publish(cmd, &state, policy);
+	if (!status && !cmd->dry_run && policy != before)
+		tell(&state, policy, before);
 	if (!status && cmd->json)
 		status = cmd_print_json(json_pack("{s:s, s:s, s:s, s:b}", "service", state.name,
 						  "policy", policy_name(policy), "before",

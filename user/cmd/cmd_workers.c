@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/view.h"
+#include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/service.h"
 
@@ -75,6 +76,57 @@ static void put_back(struct lb_worker *row, const struct lb_worker *before)
 	row->limit = before->limit;
 }
 
+static void add_figure(json_t *changes, const char *key, const struct lb_worker *row,
+		       uint32_t before, uint32_t now)
+{
+	if (before != now)
+		control_add_change(changes, key,
+				   json_pack("{s:i, s:i, s:i}", "worker", row->worker, key, now,
+					     "before", before),
+				   "worker %u has %s %u (had %u)", row->worker, key, now, before);
+}
+
+static void add_state(json_t *changes, const struct lb_worker *row, uint32_t before)
+{
+	bool drained = row->state == LB_SLOT_DRAINING;
+
+	if (before != row->state)
+		control_add_change(changes, drained ? "drain" : "resume",
+				   json_pack("{s:i, s:i}", "worker", row->worker, "pid", row->pid),
+				   drained ? "worker %u (pid %u) is drained" :
+					     "worker %u (pid %u) takes its share again",
+				   row->worker, row->pid);
+}
+
+/* Of a worker's two slots the first tells. */
+static bool is_told(const struct state *state, uint32_t slot)
+{
+	for (uint32_t i = 0; i < slot; i++) {
+		if (service_slot_of(state, i, state_worker(state, slot)->worker))
+			return true;
+	}
+	return false;
+}
+
+/* The service's keeper tells those who follow its events what has changed. */
+static void tell_changes(const struct state *state, const struct lb_worker *before)
+{
+	json_t *changes = json_array();
+
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		const struct lb_worker *row = state_worker(state, slot);
+
+		if (row->state == LB_SLOT_FREE)
+			continue;
+		add_state(changes, row, before[slot].state);
+		if (is_told(state, slot))
+			continue;
+		add_figure(changes, "weight", row, before[slot].weight, row->weight);
+		add_figure(changes, "limit", row, before[slot].limit, row->limit);
+	}
+	control_tell(state->name, changes);
+}
+
 static int change_workers(const struct cmd *cmd, struct state *state, uint32_t worker,
 			  change_fn change, uint32_t value)
 {
@@ -93,6 +145,8 @@ static int change_workers(const struct cmd *cmd, struct state *state, uint32_t w
 	status = cmd_publish(cmd, state, lb_word_policy(state->config->word));
 	for (uint32_t slot = 0; status && slot < used; slot++)
 		put_back(state_worker(state, slot), &before[slot]);
+	if (!status)
+		tell_changes(state, before);
 	return status;
 }
 

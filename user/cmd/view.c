@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "host/group.h"
 #include "host/netns.h"
-#include "keeper/control.h"
+#include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/service.h"
 #include "service/stall.h"

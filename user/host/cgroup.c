@@ -269,6 +269,28 @@ unsigned int cgroup_count(int dir_fd)
 	return count;
 }
 
+int cgroup_events(int dir_fd)
+{
+	int fd = openat(dir_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int cgroup_is_populated(int dir_fd)
+{
+	_cleanup_close_ int fd = cgroup_events(dir_fd);
+	char text[128];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return strstr(text, "populated 1") != NULL;
+}
+
 int cgroup_kill(int dir_fd)
 {
 	_cleanup_close_ int fd = openat(dir_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);

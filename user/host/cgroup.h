@@ -57,6 +57,13 @@ int cgroup_signal(int dir_fd, int signal_number);
 unsigned int cgroup_count(int dir_fd);
 
 /*
+ * Are there processes in it or below? Returns 1, 0 or -errno. The descriptor of cgroup_events() has
+ * EPOLLPRI whenever that has changed since it was last read, or opened.
+ */
+int cgroup_is_populated(int dir_fd);
+int cgroup_events(int dir_fd);
+
+/*
  * SIGKILL for all of them: at once and without CAP_KILL from Linux 5.14 on, before that as
  * cgroup_signal(). Returns 0 or -errno.
  */

@@ -19,6 +19,8 @@
 struct search {
 	uint16_t port;
 	enum group_detail detail;
+	const pid_t *pids; /* whose descriptors are looked at; NULL = all processes' */
+	size_t nr_pids;
 	uint64_t netns;
 	struct sockdiag_list listeners;
 	struct sockdiag_list datagram; /* UDP sockets */
@@ -142,7 +144,7 @@ static int compare_inodes(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int find_holders(const struct search *search, pid_t only, struct procs_list *out)
+static int find_holders(const struct search *search, struct procs_list *out)
 {
 	const struct sockdiag_list *lists[] = { &search->listeners, &search->datagram,
 						&search->connections };
@@ -157,7 +159,9 @@ static int find_holders(const struct search *search, pid_t only, struct procs_li
 			inodes[n++] = lists[l]->items[i].inode;
 	}
 	qsort(inodes, n, sizeof(*inodes), compare_inodes);
-	return procs_find_holders(inodes, n, only, out);
+	if (!search->pids)
+		return procs_find_holders(inodes, n, 0, out);
+	return procs_find_holders_among(inodes, n, search->pids, search->nr_pids, out);
 }
 
 static const struct procs_holder *holders_of(const struct procs_list *list, uint64_t inode,
@@ -260,37 +264,63 @@ static void count_connection(struct groups *groups, const struct sockdiag_socket
 	};
 }
 
-int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
-		struct groups *out)
+/* `search` has what to look for; all else of it is empty, and is again after that. */
+static int find(int netns_fd, struct search *search, struct groups *out)
 {
-	struct search search = { .port = port, .detail = detail };
 	int err;
 
 	*out = (struct groups){ 0 };
-	err = netns_run(netns_fd, look, &search);
+	err = netns_run(netns_fd, look, search);
 	if (!err)
-		err = add_members(out, &search, &search.listeners);
+		err = add_members(out, search, &search->listeners);
 	if (!err)
-		err = add_members(out, &search, &search.datagram);
+		err = add_members(out, search, &search->datagram);
 	if (!err)
-		err = find_holders(&search, only, &out->holders);
-	if (!err && search.connections.count) {
-		out->connections = calloc(search.connections.count, sizeof(*out->connections));
+		err = find_holders(search, &out->holders);
+	if (!err && search->connections.count) {
+		out->connections = calloc(search->connections.count, sizeof(*out->connections));
 		err = out->connections ? 0 : -ENOMEM;
 	}
 	if (!err) {
 		name_holders(out);
-		for (size_t i = 0; i < search.connections.count; i++)
-			count_connection(out, &search.connections.items[i]);
-		out->inspect_error = search.inspect_error;
+		for (size_t i = 0; i < search->connections.count; i++)
+			count_connection(out, &search->connections.items[i]);
+		out->inspect_error = search->inspect_error;
 	}
-	sockdiag_free(&search.listeners);
-	sockdiag_free(&search.datagram);
-	sockdiag_free(&search.connections);
-	inspect_free(&search.inspected);
+	sockdiag_free(&search->listeners);
+	sockdiag_free(&search->datagram);
+	sockdiag_free(&search->connections);
+	inspect_free(&search->inspected);
 	if (err)
 		groups_free(out);
 	return err;
+}
+
+int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
+		struct groups *out)
+{
+	struct search search = {
+		.port = port,
+		.detail = detail,
+		.pids = only ? &only : NULL,
+		.nr_pids = 1,
+	};
+
+	return find(netns_fd, &search, out);
+}
+
+int groups_find_among(uint16_t port, const pid_t *pids, size_t nr_pids, enum group_detail detail,
+		      struct groups *out)
+{
+	const pid_t none = 0;
+	struct search search = {
+		.port = port,
+		.detail = detail,
+		.pids = nr_pids ? pids : &none,
+		.nr_pids = nr_pids,
+	};
+
+	return find(-1, &search, out);
 }
 
 void groups_free(struct groups *groups)

@@ -73,6 +73,9 @@ enum group_detail {
  */
 int groups_find(int netns_fd, uint16_t port, pid_t only, enum group_detail detail,
 		struct groups *out);
+/* The same in the caller's namespace; looks for holders among these processes alone. */
+int groups_find_among(uint16_t port, const pid_t *pids, size_t nr_pids, enum group_detail detail,
+		      struct groups *out);
 void groups_free(struct groups *groups);
 
 /* Does the group listen on what the user wrote? */

@@ -155,6 +155,13 @@ static int inspect_tcp(struct inspect *skel, struct inspect_list *out)
 	return err;
 }
 
+int inspect_prepare(void)
+{
+	struct inspect *skel;
+
+	return load(&skel);
+}
+
 int inspect_listeners(bool udp, struct inspect_list *out)
 {
 	struct inspect *skel;

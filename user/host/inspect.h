@@ -23,6 +23,8 @@ struct inspect_list {
  * no such iterator. The caller frees the list with inspect_free(), also after an error.
  */
 int inspect_listeners(bool udp, struct inspect_list *out);
+/* Loads what that takes, which children of this process have from then on. 0 or -errno. */
+int inspect_prepare(void);
 void inspect_free(struct inspect_list *list);
 
 /* The entry with this cookie, or NULL. */

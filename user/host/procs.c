@@ -301,15 +301,19 @@ static int find_sockfs(uint64_t *device)
 	return 0;
 }
 
-int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct procs_list *out)
+/* `pids` NULL: all there are. */
+static int find_holders(const uint64_t *inodes, size_t n, const pid_t *pids, size_t nr_pids,
+			struct procs_list *out)
 {
 	struct scan scan = { .inodes = inodes, .n = n };
 	int err;
 
 	*out = (struct procs_list){};
 	err = find_sockfs(&scan.sockfs);
-	if (!err)
-		err = only ? scan_process(&scan, only) : scan_all(&scan);
+	if (!err && !pids)
+		err = scan_all(&scan);
+	for (size_t i = 0; i < nr_pids && !err; i++)
+		err = scan_process(&scan, pids[i]);
 	free(scan.epolls);
 	free(scan.line);
 	if (err) {
@@ -320,6 +324,19 @@ int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct proc
 		qsort(scan.list.items, scan.list.count, sizeof(*scan.list.items), compare_holders);
 	*out = scan.list;
 	return 0;
+}
+
+int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct procs_list *out)
+{
+	return find_holders(inodes, n, only ? &only : NULL, only ? 1 : 0, out);
+}
+
+int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids, size_t nr_pids,
+			     struct procs_list *out)
+{
+	const pid_t none = 0;
+
+	return find_holders(inodes, n, nr_pids ? pids : &none, nr_pids, out);
 }
 
 void procs_free(struct procs_list *list)

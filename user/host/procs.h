@@ -40,6 +40,10 @@ struct procs_list {
  */
 int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct procs_list *out);
 
+/* The same among these processes alone. */
+int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids, size_t nr_pids,
+			     struct procs_list *out);
+
 /* Frees the items and empties the list; an empty one is fine. */
 void procs_free(struct procs_list *list);
 

@@ -1,298 +1,174 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/*
- * The keeper's control socket: SOCK_SEQPACKET, one JSON object a packet, so a message is whole or
- * not there. Who gets as far as here, control_listen.c says. Nothing here waits for a client: one
- * that does not read loses what it would have been told. A descriptor that came with a request is
- * closed before anything else is done, as a duplicate keeps a dead worker's queue from moving.
- */
+/* See control.h. */
+#include "keeper/control.h"
+
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/trouble.h"
-#include "keeper/control.h"
-#include "keeper/keeper.h"
+#include "keeper/control_client.h"
+#include "keeper/task.h"
+#include "lb_abi.h"
 #include "lib/packet.h"
 
-#define RECENT_EVENTS 64
+#define MOST_GROUPS 256 /* of a client that are looked at */
+#define PAUSE_US 100000
 
 struct client {
-	struct keeper *keeper;
+	struct control *control;
 	struct client *next;
+	uint64_t id;
 	int fd;
-	int passed; /* came with the request that is handled now, -1 = nothing */
 	pid_t pid;
 	enum admission admission;
-	bool subscribed;
-	bool awaits_end; /* asked for the stop; the answer comes when all is gone */
+	json_int_t next_seq; /* of the event that it is sent next; 0 = it does not follow them */
+	bool awaits_end;     /* asked for the stop; the answer comes when all is gone */
 	sd_event_source *source;
+};
+
+struct control {
+	struct control_config config;
+	sd_event *loop;
+	int fd;
+	sd_event_source *source, *pause;
+	struct client *clients;
+	uint64_t last_id;
+	char obstacle[160];
 };
 
 static void client_free(struct client *client)
 {
-	struct keeper *keeper = client->keeper;
-	struct client **at = &keeper->clients;
+	struct client **at = &client->control->clients;
 
 	while (*at && *at != client)
 		at = &(*at)->next;
 	if (*at)
 		*at = client->next;
-	if (keeper->operation.client == client)
-		keeper->operation.client = NULL;
 	sd_event_source_disable_unref(client->source);
 	close_fd(&client->fd);
-	close_fd(&client->passed);
 	free(client);
 }
 
-int control_send(int fd, const json_t *value, int passed)
+/* --- answers --- */
+
+/* Sends a packet, with a descriptor unless `passed` is -1, and never waits. 0 or -errno. */
+static int send_packet(int fd, const json_t *value, int passed)
 {
 	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
 
 	return text ? lbctl_packet_send(fd, text, strlen(text), passed) : -ENOMEM;
 }
 
-static void client_send(struct client *client, const json_t *value)
+void control_reply_with(struct client *client, json_t *value, int passed)
 {
-	if (control_send(client->fd, value, -1) == -EAGAIN)
-		client->subscribed = false;
+	send_packet(client->fd, value, passed);
+	json_decref(value);
 }
 
 void control_reply(struct client *client, int status, const char *text)
 {
-	json_t *reply = json_pack("{s:i, s:s}", "status", status, "text", text);
-
-	client_send(client, reply);
-	json_decref(reply);
+	control_reply_with(client, json_pack("{s:i, s:s}", "status", status, "text", text), -1);
 }
 
-/* So that who begins to follow sees how it came about. */
-static void remember(struct keeper *keeper, json_t *event)
+/*
+ * Sends what it has not been sent yet, as far as it reads: the rest when it does. Of what is not
+ * among the last events any more, the numbers tell that it was missed.
+ */
+static void catch_up(struct client *client)
 {
-	if (!keeper->recent)
-		keeper->recent = json_array();
-	json_array_append(keeper->recent, event);
-	if (json_array_size(keeper->recent) > RECENT_EVENTS)
-		json_array_remove(keeper->recent, 0);
-}
+	const json_t *recent = client->control->config.events, *event;
+	int err = 0;
 
-void control_publish(struct keeper *keeper, json_t *event)
-{
-	remember(keeper, event);
-	for (struct client *client = keeper->clients; client; client = client->next) {
-		if (client->subscribed)
-			client_send(client, event);
-	}
-}
-
-static bool begin(struct client *client, const char *verb)
-{
-	struct keeper *keeper = client->keeper;
-	char text[96];
-
-	if (keeper_begin_operation(keeper, verb, client))
-		return true;
-	snprintf(text, sizeof(text), "%s is still going on; wait for it", keeper->operation.verb);
-	control_reply(client, EXIT_FAILED, text);
-	return false;
-}
-
-static void do_scale(struct client *client, const json_t *request)
-{
-	json_int_t workers = json_integer_value(json_object_get(request, "workers"));
-	struct keeper *keeper = client->keeper;
-
-	if (workers < 1 || workers > LB_MAX_WORKERS) {
-		control_reply(client, EXIT_USAGE, "a service has 1 to 1024 workers");
-		return;
-	}
-	if (!begin(client, "scale"))
-		return;
-	for (uint32_t i = 0; i < workers; i++) {
-		keeper->workers[i].gave_up = false;
-		if (i >= keeper->wanted)
-			keeper->workers[i].restarts = 0;
-	}
-	keeper->wanted = workers;
-	keeper_step(keeper);
-}
-
-static void do_reload(struct client *client, const json_t *request)
-{
-	(void)request;
-	if (begin(client, "reload"))
-		keeper_renew_all(client->keeper);
-}
-
-static void do_restart(struct client *client, const json_t *request)
-{
-	const json_t *which = json_object_get(request, "worker");
-	json_int_t worker = json_integer_value(which);
-	struct keeper *keeper = client->keeper;
-	struct keeper_worker *seat;
-
-	if (!json_is_integer(which) || worker < 0 || worker >= keeper->wanted) {
-		control_reply(client, EXIT_NOT_FOUND, "no such worker");
-		return;
-	}
-	if (!begin(client, "restart"))
-		return;
-	seat = &keeper->workers[worker];
-	seat->renew = seat->current != NULL;
-	seat->gave_up = false;
-	seat->failures = 0;
-	keeper_step(keeper);
-}
-
-static void do_stop(struct client *client, const json_t *request)
-{
-	(void)request;
-	client->awaits_end = true;
-	keeper_stop(client->keeper);
-}
-
-static void do_events(struct client *client, const json_t *request)
-{
-	const json_t *recent = client->keeper->recent;
-
-	(void)request;
-	client->subscribed = true;
-	control_reply(client, EXIT_DONE, "subscribed");
-	for (size_t i = 0; i < json_array_size(recent); i++)
-		client_send(client, json_array_get(recent, i));
-}
-
-/* Someone changed the service: tell of it now and not at the next tick. */
-static void do_look(struct client *client, const json_t *request)
-{
-	(void)request;
-	keeper_look(client->keeper);
-	control_reply(client, EXIT_DONE, "looked");
-}
-
-static void do_send(struct client *client, const json_t *request)
-{
-	const json_t *which = json_object_get(request, "worker");
-	const json_t *message = json_object_get(request, "message");
-	_cleanup_free_ char *line = message ? json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY) :
-					      NULL;
-	struct keeper *keeper = client->keeper;
-	uint32_t sent = 0, failed = 0;
-	char text[96];
-
-	if (!line) {
-		control_reply(client, EXIT_USAGE, "there is no message to send");
-		return;
-	}
-	for (uint32_t i = 0; i < keeper->wanted; i++) {
-		if (json_is_integer(which) && json_integer_value(which) != i)
+	for (size_t i = 0; i < json_array_size(recent) && err != -EAGAIN; i++) {
+		event = json_array_get(recent, i);
+		if (json_integer_value(json_object_get(event, "seq")) < client->next_seq)
 			continue;
-		if (keeper->workers[i].current && !proc_send(keeper->workers[i].current, line))
-			sent++;
-		else
-			failed++;
+		err = send_packet(client->fd, event, -1);
+		if (err != -EAGAIN)
+			client->next_seq = json_integer_value(json_object_get(event, "seq")) + 1;
 	}
-	snprintf(text, sizeof(text), "sent to %u worker%s%s", sent, plural(sent),
-		 failed ? "; others do not read their messages" : "");
-	if (sent || failed)
-		control_reply(client, failed ? EXIT_FAILED : EXIT_DONE, text);
+	sd_event_source_set_io_events(client->source,
+				      err == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void control_publish(struct control *control)
+{
+	for (struct client *client = control->clients; client; client = client->next) {
+		if (client->next_seq)
+			catch_up(client);
+	}
+}
+
+void control_subscribe(struct client *client)
+{
+	client->next_seq = 1;
+	catch_up(client);
+}
+
+void control_await_end(struct client *client)
+{
+	client->awaits_end = true;
+}
+
+uint64_t control_client_id(const struct client *client)
+{
+	return client->id;
+}
+
+pid_t control_client_pid(const struct client *client)
+{
+	return client->pid;
+}
+
+struct client *control_find(struct control *control, uint64_t id)
+{
+	struct client *client = control ? control->clients : NULL;
+
+	while (client && client->id != id)
+		client = client->next;
+	return client;
+}
+
+/* --- requests --- */
+
+static void run_verb(struct client *client, const struct control_verb *verb, const json_t *request,
+		     int *passed)
+{
+	const struct control_config *config = &client->control->config;
+
+	if (client->admission < verb->takes)
+		control_reply(client, EXIT_NOT_ABLE,
+			      "a worker may join, and nothing else; ask as root or as the "
+			      "keeper's user");
+	else if (!config->runs_workers && !verb->for_watch)
+		control_reply(client, EXIT_FAILED,
+			      "lbctl watch did not start these workers; ask their server");
 	else
-		control_reply(client, EXIT_NOT_FOUND, "no such worker");
+		verb->run(config->arg, client, request, passed);
 }
 
-/* Is anybody there? */
-static void do_hello(struct client *client, const json_t *request)
-{
-	(void)request;
-	control_reply(client, EXIT_DONE, "lbctl " LBCTL_VERSION);
-}
-
-static void reply_place(struct client *client, const struct join_place *place)
-{
-	char text[128];
-	json_t *reply;
-
-	snprintf(text, sizeof(text), "worker %u, listening on %s", place->worker, place->address);
-	reply = json_pack("{s:i, s:s, s:i, s:i}", "status", EXIT_DONE, "text", text, "worker",
-			  place->worker, "slot", place->slot);
-	control_send(client->fd, reply, place->load_fd);
-	json_decref(reply);
-}
-
-static void do_join(struct client *client, const json_t *request)
-{
-	const json_t *which = json_object_get(request, "worker");
-	json_int_t worker = json_is_integer(which) ? json_integer_value(which) : -1;
-	struct keeper *keeper = client->keeper;
-	const struct keeper_join join = {
-		.fd = client->passed,
-		.pid = client->pid,
-		.worker = which ? (uint32_t)worker : JOIN_ANY_WORKER,
-	};
-	struct trouble trouble;
-	struct join_place place;
-	int status;
-
-	if (client->passed < 0) {
-		control_reply(client, EXIT_USAGE,
-			      "no socket came with the request; send one (SCM_RIGHTS)");
-		return;
-	}
-	if (which && (worker < 0 || worker >= LB_MAX_WORKERS)) {
-		control_reply(client, EXIT_USAGE, "a worker is a number from 0 to 1023");
-		return;
-	}
-	status = keeper_join(keeper, &join, &place, &trouble);
-	close_fd(&client->passed);
-	if (status)
-		control_reply(client, status, trouble.text);
-	else
-		reply_place(client, &place);
-	close_fd(&place.load_fd);
-	keeper_step(keeper);
-}
-
-static const struct {
-	const char *verb;
-	bool for_watch; /* makes sense where lbctl did not start the workers */
-	enum admission takes;
-	void (*run)(struct client *client, const json_t *request);
-} verbs[] = {
-	{ "scale", false, OPERATOR, do_scale },	    { "reload", false, OPERATOR, do_reload },
-	{ "restart", false, OPERATOR, do_restart }, { "stop", true, OPERATOR, do_stop },
-	{ "events", true, OPERATOR, do_events },    { "send", false, OPERATOR, do_send },
-	{ "hello", true, WORKER, do_hello },	    { "join", true, WORKER, do_join },
-	{ "look", true, OPERATOR, do_look },
-};
-
-static void handle(struct client *client, const char *bytes, size_t n)
+static void handle(struct client *client, const char *bytes, size_t n, int *passed)
 {
 	json_t *request = json_loadb(bytes, n, 0, NULL);
-	const char *verb = json_string_value(json_object_get(request, "verb"));
+	const char *name = json_string_value(json_object_get(request, "verb"));
+	const struct control_verb *verb = client->control->config.verbs;
 
-	if (!verb || strcmp(verb, "join"))
-		close_fd(&client->passed);
-	for (size_t i = 0; verb && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (strcmp(verb, verbs[i].verb))
-			continue;
-		if (client->admission < verbs[i].takes)
-			control_reply(client, EXIT_NOT_ABLE,
-				      "a worker may join, and nothing else; ask as root or as "
-				      "the keeper's user");
-		else if (client->keeper->options.argv || verbs[i].for_watch)
-			verbs[i].run(client, request);
-		else
-			control_reply(client, EXIT_FAILED,
-				      "lbctl watch did not start these workers; ask their server");
-		json_decref(request);
-		return;
-	}
-	control_reply(client, EXIT_USAGE, "not a request that this keeper knows");
+	while (name && verb->verb && strcmp(name, verb->verb))
+		verb++;
+	if (name && verb->verb)
+		run_verb(client, verb, request, passed);
+	else
+		control_reply(client, EXIT_USAGE, "not a request that this keeper knows");
 	json_decref(request);
 }
 
@@ -300,10 +176,13 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 {
 	static char bytes[CONTROL_MOST_BYTES];
 	struct client *client = arg;
-	ssize_t n = lbctl_packet_receive(fd, bytes, sizeof(bytes), &client->passed);
+	int passed = -1;
+	ssize_t n;
 
 	(void)source;
-	(void)events;
+	if (events & EPOLLOUT)
+		catch_up(client);
+	n = lbctl_packet_receive(fd, bytes, sizeof(bytes), &passed);
 	if (n == -EAGAIN)
 		return 0;
 	if (n == -EMSGSIZE)
@@ -313,65 +192,220 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 			      "one descriptor goes with a request (or the keeper has no room for "
 			      "any more)");
 	else if (n > 0)
-		handle(client, bytes, n);
+		handle(client, bytes, n, &passed);
 	else
 		client_free(client);
-	if (n > 0)
-		close_fd(&client->passed);
+	task_drop_fd(&passed);
 	return 0;
 }
 
-static size_t count_clients(const struct keeper *keeper, enum admission least)
+/* --- who is let in --- */
+
+static bool is_in_group(int fd, gid_t group)
+{
+	gid_t groups[MOST_GROUPS];
+	socklen_t len = sizeof(groups);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (size_t i = 0; i < len / sizeof(*groups); i++) {
+		if (groups[i] == group)
+			return true;
+	}
+	return false;
+}
+
+static enum admission admit(const struct control_config *config, int fd, const struct ucred *peer)
+{
+	if (!peer->uid || peer->uid == getuid())
+		return ADMIT_OPERATOR;
+	/* that of a watched service was given to report load, not to control lbctl */
+	if (config->group != LB_NO_GROUP &&
+	    (peer->gid == config->group || is_in_group(fd, config->group)))
+		return config->runs_workers ? ADMIT_OPERATOR : ADMIT_WORKER;
+	return peer->uid == config->worker_uid ? ADMIT_WORKER : ADMIT_NOBODY;
+}
+
+static size_t count_clients(const struct control *control, enum admission least)
 {
 	size_t n = 0;
 
-	for (const struct client *client = keeper->clients; client; client = client->next)
+	for (const struct client *client = control->clients; client; client = client->next)
 		n += client->admission >= least;
 	return n;
 }
 
 /* Workers can't take the places of those who may end the service. */
-static bool has_room(const struct keeper *keeper, enum admission admission)
+static bool has_room(const struct control *control, enum admission admission)
 {
-	size_t all = count_clients(keeper, WORKER), operators = count_clients(keeper, OPERATOR);
+	size_t all = count_clients(control, ADMIT_WORKER);
+	size_t operators = count_clients(control, ADMIT_OPERATOR);
 
 	return all < CONTROL_MOST_CLIENTS &&
-	       (admission == OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
+	       (admission == ADMIT_OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
 }
 
-int control_admit(struct keeper *keeper, int fd, const struct ucred *peer, enum admission admission)
-{
-	struct client *client;
+/*
+ * It is told why, and hung up on. What it has sent meanwhile is taken first: a connection that is
+ * closed with something unread gives its other end an error before the answer.
+ */
+static void send_away(int fd, int status, bool again, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
-	if (!has_room(keeper, admission))
-		return -EUSERS;
-	client = calloc(1, sizeof(*client));
+static void send_away(int fd, int status, bool again, const char *format, ...)
+{
+	json_t *reply;
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	reply = json_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
+	send_packet(fd, reply, -1);
+	json_decref(reply);
+	shutdown(fd, SHUT_RD);
+	while (recv(fd, text, 1, MSG_DONTWAIT) > 0)
+		continue;
+	close(fd);
+}
+
+static void client_add(struct control *control, int fd, pid_t pid, enum admission admission)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
 	if (!client) {
 		close(fd);
-		return -ENOMEM;
+		return;
 	}
 	*client = (struct client){
-		.keeper = keeper,
+		.control = control,
+		.id = ++control->last_id,
 		.fd = fd,
-		.passed = -1,
-		.pid = peer->pid,
+		.pid = pid,
 		.admission = admission,
-		.next = keeper->clients,
+		.next = control->clients,
 	};
-	keeper->clients = client;
-	if (sd_event_add_io(keeper->loop, &client->source, fd, EPOLLIN, on_request, client) < 0)
+	control->clients = client;
+	if (sd_event_add_io(control->loop, &client->source, fd, EPOLLIN, on_request, client) < 0)
 		client_free(client);
+}
+
+static int on_pause_end(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct control *control = arg;
+
+	(void)source;
+	(void)usec;
+	sd_event_source_set_enabled(control->source, SD_EVENT_ON);
 	return 0;
 }
 
-void control_close(struct keeper *keeper, int status, const char *text)
+/*
+ * There is no descriptor or no memory for who comes. It stays in the queue, where it would wake us
+ * at once again, without end.
+ */
+static void pause_listening(struct control *control)
 {
-	while (keeper->clients) {
-		if (keeper->clients->awaits_end)
-			control_reply(keeper->clients, status, text);
-		client_free(keeper->clients);
+	sd_event_source_disable_unref(control->pause);
+	control->pause = NULL;
+	if (sd_event_add_time_relative(control->loop, &control->pause, CLOCK_MONOTONIC, PAUSE_US, 0,
+				       on_pause_end, control) >= 0)
+		sd_event_source_set_enabled(control->source, SD_EVENT_OFF);
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct control *control = arg;
+	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	enum admission admission = ADMIT_NOBODY;
+	struct ucred peer = { .uid = -1 };
+	socklen_t len = sizeof(peer);
+
+	(void)source;
+	(void)events;
+	if (connection < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			pause_listening(control);
+		return 0;
 	}
-	json_decref(keeper->recent);
-	keeper->recent = NULL;
-	close_fd(&keeper->control_fd);
+	if (!getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		admission = admit(&control->config, connection, &peer);
+	if (admission == ADMIT_NOBODY)
+		send_away(connection, EXIT_NOT_ABLE, false,
+			  "user %u is not admitted by the keeper of %s, but root, its own user and "
+			  "--group are",
+			  peer.uid, control->config.name);
+	else if (!has_room(control, admission))
+		send_away(connection, EXIT_FAILED, true,
+			  "too many clients are connected; try again");
+	else
+		client_add(control, connection, peer.pid, admission);
+	return 0;
+}
+
+/* --- the socket --- */
+
+_Static_assert(LB_NO_GROUP == (gid_t)-1, "chown() leaves the group as it is");
+
+/* Lets those connect who may ask for something. A keeper without CAP_CHOWN keeps its service. */
+static void let_in(struct control *control, const char *path)
+{
+	const struct control_config *config = &control->config;
+
+	if (chown(path, config->worker_uid == getuid() ? (uid_t)-1 : config->worker_uid,
+		  config->group))
+		snprintf(control->obstacle, sizeof(control->obstacle),
+			 "only root and user %u can connect to %.60s: to let --group and the user "
+			 "of --user in takes CAP_CHOWN",
+			 getuid(), path);
+}
+
+int control_open(sd_event *loop, const struct control_config *config, struct control **out)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct control *control;
+	struct sockaddr_un at;
+	int err = fd < 0 ? -errno : control_address(config->name, &at);
+
+	if (err)
+		return err;
+	unlink(at.sun_path);
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || chmod(at.sun_path, 0660) ||
+	    listen(fd, 16))
+		return -errno;
+	control = calloc(1, sizeof(*control));
+	if (!control)
+		return -ENOMEM;
+	control->config = *config;
+	control->loop = loop;
+	let_in(control, at.sun_path);
+	control->fd = fd_steal(&fd);
+	err = sd_event_add_io(loop, &control->source, control->fd, EPOLLIN, on_connect, control);
+	if (err < 0) {
+		control_close(control, EXIT_FAILED, "");
+		return err;
+	}
+	*out = control;
+	return 0;
+}
+
+const char *control_obstacle(const struct control *control)
+{
+	return *control->obstacle ? control->obstacle : NULL;
+}
+
+void control_close(struct control *control, int status, const char *text)
+{
+	if (!control)
+		return;
+	while (control->clients) {
+		if (control->clients->awaits_end)
+			control_reply(control->clients, status, text);
+		client_free(control->clients);
+	}
+	sd_event_source_disable_unref(control->source);
+	sd_event_source_disable_unref(control->pause);
+	close_fd(&control->fd);
+	free(control);
 }

@@ -1,30 +1,69 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The client's side of a keeper's control socket: see control.c for the other. */
+/*
+ * The keeper's side of its control socket: SOCK_SEQPACKET, one JSON object a packet, so a message
+ * is whole or not there. Who is let in, and what each verb does, is told by the caller. Nothing
+ * here waits for a client: one that does not read gets the rest when it does, as far as that is there.
+ */
 #ifndef CONTROL_H
 #define CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
-#include <sys/un.h>
+#include <systemd/sd-event.h>
 
-#define CONTROL_MOST_BYTES 65536
+#define CONTROL_MOST_CLIENTS 64
 
-/* Where the keeper of a service listens. Returns 0 or -ENAMETOOLONG. */
-int control_address(const char *name, struct sockaddr_un *at);
+/* Root, the keeper's own user and the group of a run may all; the workers' user may join. */
+enum admission { ADMIT_NOBODY, ADMIT_WORKER, ADMIT_OPERATOR };
 
-/* Connects to the keeper of a service. Returns a descriptor, or -errno (-ENOENT: it has none). */
-int control_connect(const char *name);
+struct control;
+struct client;
 
-/* Sends one request. Returns 0, -EMSGSIZE or -errno. */
-int control_request(int fd, const json_t *request);
+struct control_verb {
+	const char *verb;
+	bool for_watch; /* makes sense where lbctl did not start the workers */
+	enum admission takes;
+	/* `passed` came with the request, or -1: the callee's to take (it becomes -1) */
+	void (*run)(void *arg, struct client *client, const json_t *request, int *passed);
+};
 
-/* Waits for one answer, which is the caller's. Returns 0, -EPIPE (the keeper is gone) or -errno. */
-int control_receive(int fd, json_t **value);
+struct control_config {
+	const char *name; /* of the service */
+	bool runs_workers;
+	uid_t worker_uid;		  /* may join */
+	gid_t group;			  /* LB_NO_GROUP = none */
+	const struct control_verb *verbs; /* ends with a NULL verb */
+	const json_t *events;		  /* the last ones, each with its number, "seq" */
+	void *arg;
+};
 
-/* Has the service's keeper, if there is one, tell at once what was changed. Waits for nobody. */
-void control_poke(const char *name);
+/* Returns 0 with *control, or -errno. `config` and all that it points to stay the caller's. */
+int control_open(sd_event *loop, const struct control_config *config, struct control **control);
 
-/* The process id of the service's keeper, 0 if there is none. */
-pid_t control_keeper(const char *name);
+/* Why not all who may connect can, or NULL: without CAP_CHOWN. */
+const char *control_obstacle(const struct control *control);
+
+/* Tells whoever waits for the end how it went, last, as they take it that all is gone then. */
+void control_close(struct control *control, int status, const char *text);
+
+void control_reply(struct client *client, int status, const char *text);
+/* `value` is taken over, and goes with a descriptor unless `passed` is -1, which stays ours. */
+void control_reply_with(struct client *client, json_t *value, int passed);
+
+/* A number by which a client that may be gone meanwhile is found again; never 0. */
+uint64_t control_client_id(const struct client *client);
+struct client *control_find(struct control *control, uint64_t id);
+pid_t control_client_pid(const struct client *client);
+
+/* From now on it gets the events, the last ones that there were first. */
+void control_subscribe(struct client *client);
+/* There is a new event. */
+void control_publish(struct control *control);
+
+/* It is answered by control_close(). */
+void control_await_end(struct client *client);
 
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See control.h. */
-#include "keeper/control.h"
+/* See control_client.h. */
+#include "keeper/control_client.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,12 +11,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "keeper/keeper.h"
+#include "keeper/run_files.h"
+
+#define MOST_CHANGES 128 /* a packet */
 
 int control_address(const char *name, struct sockaddr_un *at)
 {
 	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	return snprintf(at->sun_path, sizeof(at->sun_path), KEEPER_DIR "/%s.sock", name) >=
+	return snprintf(at->sun_path, sizeof(at->sun_path), RUN_FILES_DIR "/%s.sock", name) >=
 			       (int)sizeof(at->sun_path) ?
 		       -ENAMETOOLONG :
 		       0;
@@ -57,14 +60,46 @@ int control_receive(int fd, json_t **value)
 	return *value ? 0 : -EBADMSG;
 }
 
-void control_poke(const char *name)
+void control_add_change(json_t *changes, const char *type, json_t *details, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_array_append_new(changes, json_pack("{s:s, s:o, s:s}", "type", type, "details",
+						 details ? details : json_object(), "text", text));
+}
+
+static void tell_some(int fd, json_t *some)
+{
+	json_t *request = json_pack("{s:s, s:o}", "verb", "changed", "changes", some);
+
+	control_request(fd, request);
+	json_decref(request);
+}
+
+void control_tell(const char *name, json_t *changes)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const char request[] = "{\"verb\":\"look\"}";
+	json_t *change, *some = json_array();
 	struct sockaddr_un at;
+	size_t i;
 
-	if (!control_address(name, &at) && !connect(fd, (struct sockaddr *)&at, sizeof(at)))
-		send(fd, request, strlen(request), MSG_NOSIGNAL);
+	if (json_array_size(changes) && !control_address(name, &at) &&
+	    !connect(fd, (struct sockaddr *)&at, sizeof(at))) {
+		json_array_foreach(changes, i, change) {
+			json_array_append(some, change);
+			if (json_array_size(some) < MOST_CHANGES &&
+			    i + 1 < json_array_size(changes))
+				continue;
+			tell_some(fd, some);
+			some = json_array();
+		}
+	}
+	json_decref(some);
+	json_decref(changes);
 }
 
 pid_t control_keeper(const char *name)

@@ -1,172 +1,146 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Which sockets are those of a run's workers: by what the workers share, and by whose each is. */
+/* See own.h. */
+#include "keeper/own.h"
+
 #include <errno.h>
 
-#include "keeper/keeper.h"
-#include "service/service.h"
-#include "service/state.h"
-#include "service/steer.h"
+#include "keeper/pins.h"
 
-/* Whose socket: by the cgroup it was made in, or, of those that lbctl made, by its cookie. */
-struct proc *keeper_owner_of(struct keeper *keeper, const struct member *member)
+const char *own_traffic(uint8_t protos)
 {
-	if (keeper->joining.proc && keeper->joining.cookie == member->socket.cookie)
-		return keeper->joining.proc;
-	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
-		struct keeper_worker *seat = &keeper->workers[i];
-		struct proc *procs[] = { seat->current, seat->next, seat->leaving };
-
-		for (size_t j = 0; j < 3; j++) {
-			if (procs[j] && procs[j]->cgroup &&
-			    procs[j]->cgroup == member->socket.cgroup_id)
-				return procs[j];
-		}
-		for (uint32_t j = 0; j < keeper->options.nr_listens; j++) {
-			if (seat->listen_fds[j] >= 0 && seat->current &&
-			    sockdiag_cookie(seat->listen_fds[j]) == member->socket.cookie)
-				return seat->current;
-		}
-	}
-	return NULL;
-}
-
-/* Strangers stay out, and processes that have not said that they are ready. */
-static bool may_serve(struct keeper *keeper, const struct member *member)
-{
-	struct proc *proc = keeper_owner_of(keeper, member);
-
-	return proc && (proc->said_ready || !keeper->options.wait_ready);
-}
-
-static bool is_registered(const struct state *state, const struct member *member)
-{
-	return state && service_slot_of_cookie(state, member->socket.cookie) >= 0;
-}
-
-/* Marks the processes that have a registered socket in the group. */
-static void mark_owners(struct keeper *keeper, const struct reuseport_group *group,
-			const struct state *state)
-{
-	struct proc *proc;
-
-	keeper->looks++;
-	for (size_t i = 0; i < group->nr_members; i++) {
-		proc = keeper_owner_of(keeper, &group->members[i]);
-		if (proc && is_registered(state, &group->members[i]))
-			proc->look = keeper->looks;
-	}
-}
-
-/*
- * Of UDP, a process serves with one socket on an address: what else it binds there it means for one
- * client, and is going to connect it.
- */
-static bool is_one_more(struct keeper *keeper, const struct reuseport_group *group,
-			const struct state *state, const struct member *member)
-{
-	struct proc *proc = keeper_owner_of(keeper, member);
-	bool has_one = proc->look == keeper->looks;
-
-	if (group->proto != LB_PROTO_UDP || is_registered(state, member))
-		return false;
-	proc->look = keeper->looks;
-	return has_one;
-}
-
-/* The members that serve, without strangers. `state` is the service as it is, NULL = not yet. */
-static void keep_own(struct keeper *keeper, struct reuseport_group *group,
-		     const struct state *state, struct strangers *strangers)
-{
-	struct member *member;
-	size_t kept = 0;
-
-	if (group->proto == LB_PROTO_UDP)
-		mark_owners(keeper, group, state);
-	for (size_t i = 0; i < group->nr_members; i++) {
-		member = &group->members[i];
-		if (!group->id)
-			continue;
-		if (!keeper_owner_of(keeper, member))
-			strangers_add(strangers, group, member);
-		else if (!group->mptcp && may_serve(keeper, member) &&
-			 !is_one_more(keeper, group, state, member))
-			group->members[kept++] = *member;
-	}
-	group->nr_members = kept;
-}
-
-uint8_t keeper_protos(const struct keeper_options *options)
-{
-	const struct lb_ports *shared = options->rules.shared;
-	uint8_t protos = 0;
-
-	for (uint32_t i = 0; i < options->nr_listens; i++)
-		protos |= options->listens[i].proto == LB_PROTO_UDP ? KEEPER_UDP : KEEPER_TCP;
-	for (size_t i = 0; i < options->nr_addrs; i++)
-		protos |= options->addrs[i].proto == LB_PROTO_UDP ? KEEPER_UDP : KEEPER_TCP;
-	if (protos)
-		return protos;
-	if (shared[LB_BIND_UDP].count)
-		protos = KEEPER_UDP;
-	return shared[LB_BIND_TCP].count ? protos | KEEPER_TCP : protos ? protos : KEEPER_TCP;
-}
-
-const char *keeper_traffic(const struct keeper *keeper)
-{
-	if (keeper->protos == (KEEPER_TCP | KEEPER_UDP))
+	if (protos == (OWN_TCP | OWN_UDP))
 		return "connections and datagrams";
-	return keeper->protos == KEEPER_UDP ? "datagrams" : "connections";
+	return protos == OWN_UDP ? "datagrams" : "connections";
 }
 
-static void add_shared(struct keeper_shared *shared, uint8_t proto, uint16_t port)
+static void add_port(struct own_port *ports, uint32_t *count, uint8_t proto, uint16_t port)
 {
-	shared->items[shared->count].proto = proto;
-	shared->items[shared->count++].port = port;
+	ports[*count].proto = proto;
+	ports[(*count)++].port = port;
 }
 
-void keeper_find_shared(const struct keeper *keeper, struct keeper_shared *shared)
+uint32_t own_ports(const struct own *own, struct own_port ports[OWN_MOST_PORTS])
 {
-	const struct keeper_options *options = &keeper->options;
-	const struct lb_ports *tcp = &options->rules.shared[LB_BIND_TCP];
-	const struct lb_ports *udp = &options->rules.shared[LB_BIND_UDP];
+	const struct lb_ports *tcp = &own->rules->shared[LB_BIND_TCP];
+	const struct lb_ports *udp = &own->rules->shared[LB_BIND_UDP];
+	struct bindhooks *hooks = own->runners->hooks;
+	uint32_t count = 0;
 
-	shared->count = 0;
-	for (uint32_t i = 0; i < options->nr_listens; i++)
-		add_shared(shared, options->listens[i].proto, options->listens[i].port);
-	if (options->nr_listens)
-		return;
+	for (uint32_t i = 0; i < own->nr_listens; i++)
+		add_port(ports, &count, own->listens[i].proto, own->listens[i].port);
+	if (own->nr_listens)
+		return count;
 	for (uint32_t i = 0; i < tcp->count; i++)
-		add_shared(shared, LB_PROTO_TCP, tcp->port[i]);
+		add_port(ports, &count, LB_PROTO_TCP, tcp->port[i]);
 	for (uint32_t i = 0; i < udp->count; i++)
-		add_shared(shared, LB_PROTO_UDP, udp->port[i]);
-	if (!shared->count && keeper->bindhooks && bindhook_first_port(keeper->bindhooks))
-		add_shared(shared, LB_PROTO_TCP, bindhook_first_port(keeper->bindhooks));
+		add_port(ports, &count, LB_PROTO_UDP, udp->port[i]);
+	if (!count && hooks && bindhook_first_port(hooks))
+		add_port(ports, &count, LB_PROTO_TCP, bindhook_first_port(hooks));
+	return count;
 }
 
-static bool is_shared(const struct keeper_shared *shared, const struct reuseport_group *group)
+int own_worker_of(const struct own *own, const struct sockdiag_socket *socket,
+		  struct runner **runner)
 {
-	for (uint32_t i = 0; i < shared->count; i++) {
-		if (shared->items[i].proto == group->proto && shared->items[i].port == group->port)
+	*runner = NULL;
+	if (own->joining_cookie && own->joining_cookie == socket->cookie)
+		return own->joining_worker;
+	*runner = runner_of_cgroup(own->runners, socket->cgroup_id);
+	if (*runner)
+		return (*runner)->worker;
+	return listeners_worker_of(own->listeners, socket->cookie);
+}
+
+static bool is_ready(const struct own *own, const struct process *process)
+{
+	return lifecycle_runs(process->state) && (process->said_ready || !own->wait_ready);
+}
+
+bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner)
+{
+	const struct process *at = own->plan->workers[worker].at;
+
+	if (own->joining_cookie && own->joining_worker == worker)
+		return true;
+	for (int role = 0; role < ROLES; role++) {
+		if ((!runner || at[role].generation == runner->generation) &&
+		    is_ready(own, &at[role]))
 			return true;
 	}
 	return false;
 }
 
-int keeper_find_own(struct keeper *keeper, const struct state *state, struct groups *groups,
-		    struct strangers *strangers)
+static bool is_registered(const struct state *state, const struct member *member)
 {
-	enum group_detail detail = keeper->protos & KEEPER_UDP ? GROUP_UDP : 0;
-	struct keeper_shared shared;
+	return state && pins_slot_of(state, member->socket.cookie) >= 0;
+}
+
+/*
+ * Of UDP, a process serves with one socket on an address: what else it binds there it means for one
+ * client, and is going to connect it. The first `kept` members serve; is the i-th one more?
+ */
+static bool is_one_more(const struct own *own, const struct reuseport_group *group, size_t kept,
+			size_t i, const struct state *state, const struct runner *runner)
+{
+	struct runner *other;
+
+	if (group->proto != LB_PROTO_UDP || !runner || is_registered(state, &group->members[i]))
+		return false;
+	for (size_t j = 0; j < group->nr_members; j++) {
+		if (j >= kept && j <= i)
+			continue;
+		own_worker_of(own, &group->members[j].socket, &other);
+		if (other == runner && (j < kept || is_registered(state, &group->members[j])))
+			return true;
+	}
+	return false;
+}
+
+/* The members that serve, without strangers. */
+static void keep_own(const struct own *own, const struct state *state,
+		     struct reuseport_group *group)
+{
+	struct runner *runner;
+	size_t kept = 0;
+	int worker;
+
+	for (size_t i = 0; i < group->nr_members; i++) {
+		worker = own_worker_of(own, &group->members[i].socket, &runner);
+		if (!group->id || worker < 0 || group->mptcp ||
+		    !own_may_serve(own, worker, runner) ||
+		    is_one_more(own, group, kept, i, state, runner))
+			continue;
+		group->members[kept++] = group->members[i];
+	}
+	group->nr_members = kept;
+}
+
+static bool is_shared(const struct own_port *ports, uint32_t count,
+		      const struct reuseport_group *group)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (ports[i].proto == group->proto && ports[i].port == group->port)
+			return true;
+	}
+	return false;
+}
+
+int own_find(const struct own *own, const struct state *state, const pid_t *pids, size_t nr_pids,
+	     struct groups *groups)
+{
+	enum group_detail detail = own->protos & OWN_UDP ? GROUP_UDP : 0;
+	struct own_port ports[OWN_MOST_PORTS];
+	uint32_t count = own_ports(own, ports);
 	int err;
 
-	keeper_find_shared(keeper, &shared);
-	if (!shared.count)
+	if (!count)
 		return -ENOENT;
-	err = groups_find(-1, shared.count == 1 ? shared.items[0].port : 0, 0, detail, groups);
-	for (size_t i = 0; !err && i < groups->count; i++) {
-		if (!is_shared(&shared, &groups->items[i]))
-			groups->items[i].nr_members = 0;
-		keep_own(keeper, &groups->items[i], state, strangers);
+	err = groups_find_among(count == 1 ? ports[0].port : 0, pids, nr_pids, detail, groups);
+	for (size_t g = 0; !err && g < groups->count; g++) {
+		if (is_shared(ports, count, &groups->items[g]))
+			keep_own(own, state, &groups->items[g]);
+		else
+			groups->items[g].nr_members = 0;
 	}
 	return err;
 }

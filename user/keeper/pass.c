@@ -68,22 +68,22 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 	pass_mark(pass, w, process);
 }
 
-void pass_finish(struct pass *pass, enum plan_why why, uint32_t w)
+void pass_finish(struct pass *pass, enum plan_why why, uint32_t w, const struct process *process)
 {
 	struct plan *plan = pass->plan;
 	struct action *action;
 
 	if (plan->operation.verb == PLAN_NO_VERB)
 		return;
-	action = pass_emit(pass, ACTION_FINISH, w, NULL);
+	action = pass_emit(pass, ACTION_FINISH, w, process);
 	action->why = why;
 	action->operation = plan->operation;
 	action->old = plan_count_old(plan);
 	plan->operation = (struct operation){ 0 };
 }
 
-void pass_fail(struct pass *pass, enum plan_why why, uint32_t w)
+void pass_fail(struct pass *pass, enum plan_why why, uint32_t w, const struct process *process)
 {
-	pass_finish(pass, why, w);
+	pass_finish(pass, why, w, process);
 	plan_stop_renewing(pass->plan);
 }

@@ -32,9 +32,12 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 		    enum plan_why why);
 void pass_mark(struct pass *pass, uint32_t w, const struct process *process);
 
-/* Ends the operation, if there is one; the first failure of a new process does: no more are tried. */
-void pass_finish(struct pass *pass, enum plan_why why, uint32_t w);
-void pass_fail(struct pass *pass, enum plan_why why, uint32_t w);
+/*
+ * Ends the operation, if there is one; the first failure of a new process does: no more are tried.
+ * `process` is to blame, or NULL.
+ */
+void pass_finish(struct pass *pass, enum plan_why why, uint32_t w, const struct process *process);
+void pass_fail(struct pass *pass, enum plan_why why, uint32_t w, const struct process *process);
 
 /* pass_facts.c: what the facts about a process make of it. */
 void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role);

@@ -52,10 +52,13 @@ static void release(struct pass *pass, uint32_t w, enum plan_role role, bool ask
 	action->in_us = in_us;
 }
 
-/* The program itself can't be started, and never was: there is no use in trying on. */
+/* No process can be started, and none ever was: there is no use in trying on. */
 static void give_up_at_once(struct pass *pass, int error)
 {
-	if (pass->plan->ever_ran || pass->plan->stop)
+	struct plan_summary now;
+
+	plan_summarise(pass->plan, &now);
+	if (pass->plan->ever_ran || pass->plan->stop || now.running)
 		return;
 	plan_stop(pass->plan, PASS_STATUS_FAILED);
 	pass->plan->end_error = error;
@@ -70,7 +73,7 @@ static void give_up(struct pass *pass, uint32_t w)
 	/* what waits in its queue is handed on */
 	pass_emit(pass, ACTION_CLOSE, w, NULL);
 	pass_emit(pass, ACTION_TELL, w, NULL)->why = WHY_GAVE_UP;
-	pass_fail(pass, WHY_GAVE_UP, w);
+	pass_fail(pass, WHY_GAVE_UP, w, NULL);
 }
 
 static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t lived_us)
@@ -86,7 +89,7 @@ static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t live
 	worker->due_us = pass->now_us + in_us;
 	release(pass, w, ROLE_CURRENT, asked, in_us);
 	if (is_of_it)
-		pass_fail(pass, why, w);
+		pass_fail(pass, why, w, process);
 }
 
 static void end_current(struct pass *pass, uint32_t w, bool asked)
@@ -127,7 +130,7 @@ static void end_process(struct pass *pass, uint32_t w, enum plan_role role)
 		release(pass, w, role, asked, PLAN_NEVER);
 		pass_forget(pass, w, role);
 		if (role == ROLE_NEXT && is_wanted(pass->plan, w))
-			pass_fail(pass, error ? WHY_NO_START : WHY_ENDED, w);
+			pass_fail(pass, error ? WHY_NO_START : WHY_ENDED, w, NULL);
 	}
 	if (error)
 		give_up_at_once(pass, error);
@@ -165,7 +168,7 @@ static void check_ready_timeout(struct pass *pass, uint32_t w, enum plan_role ro
 	pass_emit(pass, ACTION_TELL, w, process)->why = WHY_NOT_READY;
 	if (role == ROLE_NEXT || process->taken_over)
 		pass_terminate(pass, w, process, SIGTERM, WHY_NOT_READY);
-	pass_fail(pass, WHY_NOT_READY, w);
+	pass_fail(pass, WHY_NOT_READY, w, process);
 }
 
 static void check_stopping(struct pass *pass, uint32_t w, struct process *process)
@@ -227,10 +230,14 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 
 static void check_kill_timeout(struct pass *pass, uint32_t w, struct process *process)
 {
+	struct action *action;
+
 	if (process->signal == SIGKILL ||
 	    !pass_is_due(pass, process->since_us + pass->plan->options.kill_timeout_us))
 		return;
-	pass_emit(pass, ACTION_KILL, w, process)->why = WHY_TOO_LONG;
+	action = pass_emit(pass, ACTION_KILL, w, process);
+	action->why = WHY_TOO_LONG;
+	action->signal = process->signal;
 	process->signal = SIGKILL;
 }
 

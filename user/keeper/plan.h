@@ -98,6 +98,7 @@ struct plan {
 	uint32_t used;		      /* workers from here on were never touched */
 	uint32_t generation, version; /* the last that were given */
 	enum { PLAN_GOES_ON, PLAN_STOPS, PLAN_STOPS_AT_ONCE } stop;
+	bool changing;	  /* a fact: of what was ordered about the service not all is done yet */
 	bool unsteered;	  /* a fact: while it stops, the program is off the groups */
 	bool ever_ran;	  /* some process has executed its program */
 	bool ever_online; /* some worker was */
@@ -124,6 +125,7 @@ enum plan_why {
 	WHY_NO_START,	   /* a new process could not be started */
 	WHY_GAVE_UP,	   /* it ended too often */
 	WHY_ALL_FAILED,	   /* no worker stays up */
+	WHY_REPLACED,	   /* another operation was asked for */
 	WHY_DONE,
 };
 
@@ -134,7 +136,7 @@ enum action_kind {
 	ACTION_DRAIN,	/* give it nothing more, then report `drained` */
 	ACTION_CLOSE,	/* close the worker's own listening sockets, if any */
 	ACTION_SIGNAL,	/* send `signal` */
-	ACTION_KILL,	/* SIGKILL for it and all that it started */
+	ACTION_KILL,	/* SIGKILL for it and all that it started; `signal` did not end it */
 	ACTION_RELEASE, /* it has ended: tell it, let go of it; the next is due in `in_us` */
 	ACTION_RETIRE,	/* free the worker's slots */
 	ACTION_TELL,	/* say that `why` */

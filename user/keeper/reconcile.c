@@ -95,16 +95,18 @@ static void step_stopping(struct pass *pass, uint32_t w)
 {
 	struct plan *plan = pass->plan;
 	struct worker *worker = &plan->workers[w];
+	bool may_end = plan->unsteered || plan->stop == PLAN_STOPS_AT_ONCE;
 
-	if (worker->in_use)
+	if (worker->in_use && may_end) {
 		pass_emit(pass, ACTION_CLOSE, w, NULL);
-	worker->in_use = false;
+		worker->in_use = false;
+	}
 	for (int role = 0; role < ROLES; role++) {
 		struct process *process = &worker->at[role];
 
 		if (!runs(process))
 			pass_forget(pass, w, role);
-		else if (plan->unsteered || plan->stop == PLAN_STOPS_AT_ONCE)
+		else if (may_end)
 			pass_terminate(pass, w, process, SIGTERM, WHY_STOP);
 		if (runs(process) && plan->stop == PLAN_STOPS_AT_ONCE &&
 		    process->signal != SIGKILL) {
@@ -188,13 +190,13 @@ static void finish_when_done(struct pass *pass)
 		return;
 	for (uint32_t w = first; w < end; w++) {
 		if (is_stuck(plan, w)) {
-			pass_fail(pass, WHY_TOO_LONG, w);
+			pass_fail(pass, WHY_TOO_LONG, w, NULL);
 			return;
 		}
 		if (!is_settled(plan, w))
 			return;
 	}
-	pass_finish(pass, WHY_DONE, 0);
+	pass_finish(pass, WHY_DONE, 0, NULL);
 }
 
 static void stop_when_all_failed(struct pass *pass)
@@ -259,9 +261,10 @@ size_t reconcile(struct plan *plan, uint64_t now_us, struct action *actions, siz
 	if (!plan->stop && has_room(&pass)) {
 		renew(&pass);
 		stop_when_all_failed(&pass);
-		finish_when_done(&pass);
+		if (!pass.count && !plan->changing)
+			finish_when_done(&pass);
 	} else if (plan->stop && has_room(&pass)) {
-		pass_finish(&pass, WHY_STOP, 0);
+		pass_finish(&pass, WHY_STOP, 0, NULL);
 		end_when_empty(&pass);
 	}
 	plan->next_us = pass.next_us;

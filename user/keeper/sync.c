@@ -1,363 +1,382 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The service's side of a keeper: its own listening sockets, slots, and what goes to them. */
-#include <errno.h>
-#include <netinet/in.h>
+/* See sync.h. */
+#include "keeper/sync.h"
+
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/addr.h"
 #include "base/cleanup.h"
-#include "keeper/keeper.h"
-#include "lb_pick.h"
-#include "service/attach.h"
-#include "service/service.h"
-#include "service/steer.h"
+#include "host/cgroup.h"
+#include "host/inspect.h"
 
-#define BACKLOG 4096 /* cut to net.core.somaxconn by the kernel */
+/* Where a socket is registered, by its cookie. */
+struct entry {
+	uint64_t cookie;
+	uint32_t slot;
+	uint32_t listener;
+};
 
-static int make_listener(const struct keeper_listen *listen_at)
+struct sync {
+	struct sync_config config;
+	struct entry *entries; /* what is registered, by cookie; of this look */
+	size_t nr_entries;
+	bool *seen; /* of each entry: there is a socket */
+	bool listens[LB_MAX_SLOTS];
+	/* what is not as it should be: a hash of cookies, now and when it was last tried */
+	uint64_t wrong, tried;
+	bool foreign;			  /* another program, or none, is on a group */
+	int listen_slots[LB_MAX_WORKERS]; /* of --listen, -1 = not registered */
+};
+
+struct sync *sync_new(const struct sync_config *config)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(listen_at->port) };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(listen_at->port) };
-	bool six = listen_at->family == AF_INET6, udp = listen_at->proto == LB_PROTO_UDP;
-	_cleanup_close_ int fd = -1;
-	const int on = 1;
+	struct sync *sync = calloc(1, sizeof(*sync));
 
-	memcpy(&in6.sin6_addr, listen_at->addr, 16);
-	memcpy(&in.sin_addr, listen_at->addr, 4);
-	fd = socket(listen_at->family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	/* of UDP, SO_REUSEADDR would let others take the port over */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
-	    (!udp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on))) ||
-	    (six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))))
-		return -errno;
-	if (bind(fd, six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in,
-		 six ? sizeof(in6) : sizeof(in)) ||
-	    (!udp && listen(fd, BACKLOG)))
-		return -errno;
-	return fd_steal(&fd);
+	if (!sync)
+		return NULL;
+	sync->config = *config;
+	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++)
+		sync->listen_slots[w] = -1;
+	return sync;
 }
 
-int keeper_make_listeners(struct keeper *keeper, uint32_t worker)
+void sync_free(struct sync *sync)
 {
-	int *fds = keeper->workers[worker].listen_fds;
+	if (!sync)
+		return;
+	free(sync->entries);
+	free(sync->seen);
+	free(sync);
+}
 
-	for (uint32_t i = 0; i < keeper->options.nr_listens; i++) {
-		if (fds[i] < 0)
-			fds[i] = make_listener(&keeper->options.listens[i]);
-		if (fds[i] < 0)
-			return fds[i];
+bool sync_slot_listens(const struct sync *sync, uint32_t slot)
+{
+	return slot < LB_MAX_SLOTS && sync->listens[slot];
+}
+
+/* --- what is registered --- */
+
+static int compare_cookies(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+static void read_entries(struct sync *sync, const struct state *state)
+{
+	size_t most = state ? (size_t)state->nr_listeners * state->config->used_slots : 0;
+	uint64_t cookie;
+
+	sync->nr_entries = 0;
+	free(sync->entries);
+	free(sync->seen);
+	sync->entries = calloc(most + 1, sizeof(*sync->entries));
+	sync->seen = calloc(most + 1, sizeof(*sync->seen));
+	if (!sync->entries || !sync->seen)
+		return;
+	for (uint32_t i = 0; state && i < state->nr_listeners; i++) {
+		for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+			cookie = state_queue(state, i, slot)->cookie;
+			if (cookie)
+				sync->entries[sync->nr_entries++] =
+					(struct entry){ cookie, slot, i };
+		}
 	}
-	return 0;
+	if (sync->nr_entries)
+		qsort(sync->entries, sync->nr_entries, sizeof(*sync->entries), compare_cookies);
 }
 
-/* Whoever waits in their queues is handed on by the kernel. */
-void keeper_close_listeners(struct keeper *keeper, uint32_t worker)
+static struct entry *find_entry(const struct sync *sync, uint64_t cookie)
 {
-	for (uint32_t i = 0; i < LB_MAX_LISTENERS; i++)
-		close_fd(&keeper->workers[worker].listen_fds[i]);
+	const struct entry key = { .cookie = cookie };
+
+	if (!sync->nr_entries)
+		return NULL;
+	return bsearch(&key, sync->entries, sync->nr_entries, sizeof(key), compare_cookies);
+}
+
+/* FNV-1a: which cookies, in the order of their sockets, are not as they should be. */
+static void note_wrong(struct sync *sync, uint64_t cookie)
+{
+	sync->wrong =
+		((sync->wrong ? sync->wrong : 14695981039346656037ULL) ^ cookie) * 1099511628211ULL;
+}
+
+/* --- one socket --- */
+
+static void tell_listening(struct sync *sync, const struct runner *runner,
+			   const struct sockdiag_socket *socket)
+{
+	char address[ADDR_STRLEN] = "";
+	size_t len = 0;
+
+	if (socket->proto == LB_PROTO_UDP)
+		len = strlen(strcpy(address, "udp/"));
+	addr_format(socket->family, socket->addr, socket->port, address + len,
+		    sizeof(address) - len);
+	event_tell_worker(sync->config.log, "listening", runner->worker, runner->pid,
+			  json_pack("{s:s}", "addr", address), "listening on %s", address);
+}
+
+/* Told of the first socket of a protocol. */
+static void note_slot(struct sync *sync, struct runner *runner, uint32_t slot, uint8_t proto,
+		      const struct sockdiag_socket *socket)
+{
+	bool known = runner->slot == (int)slot && ((runner->had | runner->protos) & proto);
+
+	if (runner->slot != (int)slot)
+		sync->config.begun(sync->config.arg, slot);
+	runner->slot = slot;
+	runner->protos |= proto;
+	if (!known)
+		tell_listening(sync, runner, socket);
+}
+
+/*
+ * The sockets of --listen are there before the process and pass from one to the next, which is no
+ * news then.
+ */
+static void note_listen_slot(struct sync *sync, uint32_t worker, uint32_t slot, uint8_t proto,
+			     const struct sockdiag_socket *socket)
+{
+	bool is_new = sync->listen_slots[worker] != (int)slot;
+	struct runner *runner = sync->config.runners->of[worker];
+
+	sync->listen_slots[worker] = slot;
+	for (; runner; runner = runner->next) {
+		if (is_new) {
+			note_slot(sync, runner, slot, proto, socket);
+		} else {
+			runner->slot = slot;
+			runner->protos |= proto;
+		}
+	}
+}
+
+/*
+ * A process elsewhere has joined for one of a worker's. For which, the keeper knows that let it
+ * join; the next one gives it to the only one there is.
+ */
+static void note_joined(struct sync *sync, const struct state *state, uint32_t slot, uint8_t proto,
+			const struct sockdiag_socket *socket)
+{
+	uint32_t worker = state_worker(state, slot)->worker;
+	struct runner *runner = worker < LB_MAX_WORKERS ? sync->config.runners->of[worker] : NULL;
+
+	if (runner && runner->taken_over && !runner->next && runner->joined < 0)
+		runner->joined = slot;
+	for (; runner; runner = runner->next) {
+		if (runner->joined == (int)slot)
+			note_slot(sync, runner, slot, proto, socket);
+	}
+}
+
+static void see_socket(struct sync *sync, const struct state *state,
+		       const struct sockdiag_socket *socket)
+{
+	uint8_t proto = socket->proto == LB_PROTO_UDP ? OWN_UDP : OWN_TCP;
+	struct entry *entry = find_entry(sync, socket->cookie);
+	struct runner *runner;
+	int worker = own_worker_of(sync->config.own, socket, &runner);
+
+	if (entry) {
+		sync->seen[entry - sync->entries] = true;
+		sync->listens[entry->slot] = true;
+	}
+	if (entry && worker < 0)
+		note_joined(sync, state, entry->slot, proto, socket);
+	if (worker < 0 || socket->mptcp)
+		return;
+	if (entry && runner)
+		note_slot(sync, runner, entry->slot, proto, socket);
+	else if (entry)
+		note_listen_slot(sync, state_worker(state, entry->slot)->worker, entry->slot, proto,
+				 socket);
+	/* of UDP, one socket on an address is all that a process serves with */
+	else if (own_may_serve(sync->config.own, worker, runner) &&
+		 !(proto == OWN_UDP && runner && (runner->had & OWN_UDP)))
+		note_wrong(sync, socket->cookie);
+}
+
+static void see_port(struct sync *sync, const struct state *state, const struct own_port *port)
+{
+	struct sockdiag_list list;
+
+	if (sockdiag_listeners(port->proto, port->port, &list))
+		return;
+	for (size_t i = 0; i < list.count; i++) {
+		if (list.items[i].state != TCP_ESTABLISHED)
+			see_socket(sync, state, &list.items[i]);
+	}
+	sockdiag_free(&list);
+}
+
+/* Sockets that were registered and are gone. */
+static void note_closed(struct sync *sync)
+{
+	for (size_t i = 0; i < sync->nr_entries; i++) {
+		if (!sync->seen[i])
+			note_wrong(sync, sync->entries[i].cookie);
+	}
+}
+
+/* --- what the plan is told --- */
+
+static void forget_protos(const struct runners *runners, uint32_t used)
+{
+	for (uint32_t w = 0; w < used; w++) {
+		for (struct runner *runner = runners->of[w]; runner; runner = runner->next) {
+			runner->had = runner->protos;
+			runner->protos = 0;
+		}
+	}
+}
+
+static void tell_plan(const struct sync *sync)
+{
+	struct plan *plan = sync->config.plan;
+
+	for (uint32_t w = 0; w < plan->used; w++) {
+		struct runner *runner = sync->config.runners->of[w];
+
+		for (; runner; runner = runner->next) {
+			struct process *process = plan_process(plan, w, runner->generation);
+
+			if (process)
+				process->registered = runner->protos == sync->config.own->protos;
+		}
+	}
+}
+
+/*
+ * Whose program is on the groups? Of a service that had none of its sockets for a while there may
+ * be none to look at.
+ */
+static bool is_foreign(const struct sync *sync, const struct state *state)
+{
+	struct inspect_list list;
+	bool foreign = false;
+
+	if (inspect_listeners(sync->config.own->protos & OWN_UDP, &list)) {
+		inspect_free(&list);
+		return false;
+	}
+	for (size_t i = 0; i < list.count; i++) {
+		const struct entry *entry = find_entry(sync, list.items[i].cookie);
+
+		foreign |= entry && list.items[i].prog_id !=
+					    state->config->listeners[entry->listener].prog_id;
+	}
+	inspect_free(&list);
+	return foreign;
+}
+
+void sync_look(struct sync *sync, bool again)
+{
+	struct state *state = pins_state(sync->config.pins);
+	struct own_port ports[OWN_MOST_PORTS];
+	uint32_t count = own_ports(sync->config.own, ports);
+
+	sync->wrong = 0;
+	memset(sync->listens, 0, sizeof(sync->listens));
+	read_entries(sync, state);
+	forget_protos(sync->config.runners, sync->config.plan->used);
+	for (uint32_t i = 0; i < count; i++)
+		see_port(sync, state, &ports[i]);
+	note_closed(sync);
+	tell_plan(sync);
+	if (again && state)
+		sync->foreign = is_foreign(sync, state);
+	if (again)
+		sync->tried = 0;
+	if ((sync->wrong && sync->wrong != sync->tried) || (again && sync->foreign)) {
+		sync->tried = sync->wrong;
+		changes_refresh(sync->config.changes);
+	}
+}
+
+/* --- in the child --- */
+
+struct pids {
+	pid_t *items;
+	size_t count;
+};
+
+static void add_pids(struct pids *pids, const pid_t *more, int n)
+{
+	pid_t *grown = n > 0 ? reallocarray(pids->items, pids->count + n, sizeof(*grown)) : NULL;
+
+	if (!grown)
+		return;
+	pids->items = grown;
+	memcpy(grown + pids->count, more, n * sizeof(*more));
+	pids->count += n;
+}
+
+/*
+ * Who may hold a socket that is to be registered: those that are not all in, or, to put the program
+ * back, all; and the keeper itself those of --listen.
+ */
+static void find_pids(const struct sync *sync, struct pids *pids)
+{
+	const struct own *own = sync->config.own;
+	const pid_t keeper = getppid();
+
+	for (uint32_t w = 0; w < sync->config.plan->used; w++) {
+		const struct runner *runner = sync->config.runners->of[w];
+
+		for (; runner && !own->nr_listens; runner = runner->next) {
+			_cleanup_free_ pid_t *of_one = NULL;
+			int n;
+
+			if (!sync->foreign && runner->protos == own->protos)
+				continue;
+			n = cgroup_pids(runner->cgroup_fd, &of_one);
+			add_pids(pids, of_one, n);
+		}
+	}
+	if (own->nr_listens)
+		add_pids(pids, &keeper, 1);
 }
 
 static int worker_of(void *arg, const struct member *member)
 {
-	struct proc *proc = keeper_owner_of(arg, member);
+	struct runner *runner;
 
-	return proc ? (int)proc->worker : -1;
+	return own_worker_of(arg, &member->socket, &runner);
 }
 
-static void note_listening(struct keeper *keeper, const struct reuseport_group *group,
-			   const struct member *member, int slot)
+int sync_refresh(struct sync *sync, struct state *state, struct attach_result *result,
+		 struct trouble *trouble)
 {
-	uint8_t proto = group->proto == LB_PROTO_UDP ? KEEPER_UDP : KEEPER_TCP;
-	struct proc *proc = keeper_owner_of(keeper, member);
-	char address[ADDR_STRLEN];
-
-	if (!proc || slot < 0 || (proc->slot == slot && (proc->protos & proto)))
-		return;
-	if (proc->slot != slot)
-		keeper_books_begin(keeper, slot);
-	proc->slot = slot;
-	proc->protos |= proto;
-	group_address(group, address);
-	keeper_event(keeper, "listening",
-		     json_pack("{s:i, s:i, s:s}", "worker", proc->worker, "pid", proc->process.pid,
-			       "addr", address),
-		     "worker %u (pid %d) listening on %s", proc->worker, proc->process.pid,
-		     address);
-}
-
-/* Which slot each process got. */
-static void note_slots(struct keeper *keeper, const struct groups *groups)
-{
-	struct state state;
-
-	if (state_open(&state, keeper->options.name, STATE_READ))
-		return;
-	for (size_t g = 0; g < groups->count; g++) {
-		const struct reuseport_group *group = &groups->items[g];
-
-		for (size_t i = 0; i < group->nr_members; i++)
-			note_listening(keeper, group, &group->members[i],
-				       service_slot_of_cookie(&state,
-							      group->members[i].socket.cookie));
-	}
-	state_close(&state);
-}
-
-/* Once: what lasts, like a server that is down for a while, is no news every second. */
-static void say_trouble(struct keeper *keeper, const struct trouble *trouble)
-{
-	bool said = keeper->in_trouble && !strcmp(keeper->trouble, trouble->text);
-
-	keeper->in_trouble = true;
-	strcpy(keeper->trouble, trouble->text);
-	if (!said)
-		keeper_event(keeper, "trouble", NULL, "%s", trouble->text);
-}
-
-static void find_slot(struct keeper *keeper, const struct lb_worker *row, uint32_t slot)
-{
-	struct keeper_worker *seat = &keeper->workers[row->worker];
-	struct proc *proc = seat->current;
-
-	/* of two processes it may be the other one's */
-	if (!proc || proc->slot >= 0 || seat->next || seat->leaving)
-		return;
-	proc->slot = slot;
-	proc->protos = keeper->protos;
-}
-
-void keeper_find_slots(struct keeper *keeper)
-{
-	const struct lb_worker *row;
-	struct state state;
-
-	if (state_open(&state, keeper->options.name, STATE_READ))
-		return;
-	for (uint32_t slot = 0; slot < state.config->used_slots; slot++) {
-		row = state_worker(&state, slot);
-		if (row->worker < LB_MAX_WORKERS && lb_slot_is_open(row->state))
-			find_slot(keeper, row, slot);
-	}
-	state_close(&state);
-}
-
-/* lbctl watch: whatever listens there belongs to the service, whoever started it. */
-static void sync_watched(struct keeper *keeper)
-{
-	const struct attach_request request = {
-		.name = keeper->options.name,
-		.policy = keeper->options.policy,
-		.rescue = keeper->options.rescue,
-		.addrs = keeper->options.addrs,
-		.nr_addrs = keeper->options.nr_addrs,
-		.netns_fd = -1,
-		.group = keeper->options.group,
-		.replace = true,
-	};
-	struct attach_result result;
-	struct trouble trouble;
-
-	if (attach_run(&request, &result, &trouble)) {
-		say_trouble(keeper, &trouble);
-		keeper_status(keeper, "%s", trouble.text);
-		return;
-	}
-	if (keeper->in_trouble || result.made || result.added || result.gone)
-		keeper_event(keeper, "refresh",
-			     json_pack("{s:i, s:i, s:i}", "workers", result.workers, "added",
-				       result.added, "gone", result.gone),
-			     "%u worker%s of %s: %u socket%s joined, %u worker%s went down",
-			     result.workers, plural(result.workers), result.server, result.added,
-			     plural(result.added), result.gone, plural(result.gone));
-	keeper->in_trouble = false;
-	keeper->options.policy = 0;
-	keeper->options.rescue = false;
-	keeper_status(keeper, "%u workers of %s", result.workers, result.server);
-}
-
-/*
- * Goes on with FNV-1a over the cookies of sockets, which come sorted. 0: they can't be listed. Of
- * UDP, connected sockets don't count: they come and go with what the server asks of others.
- */
-static uint64_t hash_sockets(uint64_t hash, uint8_t proto, uint16_t port)
-{
-	struct sockdiag_list list;
-
-	if (!hash || sockdiag_listeners(proto, port, &list))
-		return 0;
-	for (size_t i = 0; i < list.count; i++) {
-		if (list.items[i].state != TCP_ESTABLISHED)
-			hash = (hash ^ list.items[i].cookie) * 1099511628211ULL;
-	}
-	sockdiag_free(&list);
-	return hash;
-}
-
-/* Of all TCP listeners, and of the UDP sockets that are watched or shared. */
-static uint64_t fingerprint(const struct keeper *keeper)
-{
-	uint64_t hash = hash_sockets(14695981039346656037ULL, LB_PROTO_TCP, 0);
-	struct keeper_shared shared;
-
-	for (size_t i = 0; i < keeper->options.nr_addrs; i++) {
-		const struct addr *addr = &keeper->options.addrs[i];
-
-		if (addr->proto == LB_PROTO_UDP)
-			hash = hash_sockets(hash, LB_PROTO_UDP, addr->port);
-	}
-	keeper_find_shared(keeper, &shared);
-	for (uint32_t i = 0; i < shared.count; i++) {
-		if (shared.items[i].proto == LB_PROTO_UDP)
-			hash = hash_sockets(hash, LB_PROTO_UDP, shared.items[i].port);
-	}
-	return hash;
-}
-
-void keeper_sync_if_changed(struct keeper *keeper)
-{
-	uint64_t sockets = fingerprint(keeper);
-
-	if (sockets && sockets == keeper->sockets_seen &&
-	    ++keeper->quiet_syncs < KEEPER_QUIET_SYNCS) {
-		keeper_look(keeper);
-		return;
-	}
-	keeper->sockets_seen = sockets;
-	keeper->quiet_syncs = 0;
-	keeper_sync(keeper);
-}
-
-/*
- * What fails before anything has worked (another service has the port) will go on failing. While
- * all end, sockets go in the middle of a look, and that is no trouble.
- */
-static void report_trouble(struct keeper *keeper, const struct trouble *trouble)
-{
-	if (keeper->stopping)
-		return;
-	say_trouble(keeper, trouble);
-	if (keeper->was_online)
-		return;
-	keeper->exit_status = trouble->status;
-	keeper_stop(keeper);
-}
-
-static void sync_own(struct keeper *keeper)
-{
-	const struct service_owner owner = { .worker = worker_of, .arg = keeper };
-	struct attach_request request = {
-		.name = keeper->options.name,
-		.policy = 0,
-		.netns_fd = -1,
-		.group = keeper->options.group,
-		.owner = &owner,
-	};
-	struct attach_result result;
-	struct strangers strangers = { 0 };
-	struct trouble trouble = { 0 };
-	struct groups groups;
-	struct state state;
-	bool is_new = state_open(&state, keeper->options.name, STATE_READ);
-	int err = keeper_find_own(keeper, is_new ? NULL : &state, &groups, &strangers);
-
-	if (!is_new)
-		state_close(&state);
-	if (err)
-		return;
+	const struct sync_config *config = &sync->config;
+	const struct service_owner owner = { .worker = worker_of, .arg = config->own };
 	/* what counts at the start only: later changes were made by someone on purpose */
-	if (is_new) {
-		request.policy = keeper->options.policy;
-		request.rescue = keeper->options.rescue;
-	}
-	if (attach_groups(&request, &groups, &result, &trouble))
-		report_trouble(keeper, &trouble);
-	else
-		note_slots(keeper, &groups);
-	keeper->in_trouble = trouble.status;
-	keeper_tell_strangers(keeper, &strangers);
-	strangers_free(&strangers);
+	const struct attach_request request = {
+		.name = config->name,
+		.policy = state ? 0 : config->policy,
+		.rescue = state ? false : config->rescue,
+		.netns_fd = -1,
+		.group = config->group,
+		/* once it is ours, no other program on it is anybody's wish */
+		.replace = state,
+		.owner = &owner,
+		.state = state,
+		.cgroup = config->cgroup,
+	};
+	struct pids pids = { 0 };
+	struct groups groups;
+	int err, status;
+
+	find_pids(sync, &pids);
+	err = own_find(config->own, state, pids.items, pids.count, &groups);
+	free(pids.items);
+	if (err)
+		return EXIT_DONE;
+	status = attach_groups(&request, &groups, result, trouble);
 	groups_free(&groups);
-}
-
-void keeper_sync(struct keeper *keeper)
-{
-	/* a service that was taken off is not to come back for a worker that takes its time */
-	if (keeper->stopping)
-		return;
-	if (keeper->options.nr_addrs)
-		sync_watched(keeper);
-	else
-		sync_own(keeper);
-	keeper_look(keeper);
-}
-
-/* Changes one worker's or slot's rows, then publishes the table. */
-static void change_service(struct keeper *keeper, void (*change)(struct state *, uint32_t),
-			   uint32_t which)
-{
-	struct state state;
-
-	if (state_open(&state, keeper->options.name, STATE_LOCK))
-		return;
-	change(&state, which);
-	steer_publish(&state, lb_word_policy(state.config->word));
-	state_close(&state);
-}
-
-static void drain_slot(struct state *state, uint32_t slot)
-{
-	if (state_worker(state, slot)->state == LB_SLOT_UP)
-		__atomic_store_n(&state_worker(state, slot)->state, LB_SLOT_DRAINING,
-				 __ATOMIC_RELEASE);
-}
-
-static void resume_slot(struct state *state, uint32_t slot)
-{
-	if (state_worker(state, slot)->state == LB_SLOT_DRAINING)
-		__atomic_store_n(&state_worker(state, slot)->state, LB_SLOT_UP, __ATOMIC_RELEASE);
-}
-
-static void retire_worker(struct state *state, uint32_t worker)
-{
-	service_retire(state, worker);
-}
-
-static void count_restart(struct state *state, uint32_t worker)
-{
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
-		if (state_worker(state, slot)->worker == worker)
-			state_worker(state, slot)->restarts++;
-	}
-}
-
-void keeper_drain(struct keeper *keeper, const struct proc *proc)
-{
-	if (proc->slot < 0)
-		return;
-	change_service(keeper, drain_slot, proc->slot);
-	keeper_books_note(keeper, proc->slot);
-}
-
-void keeper_resume(struct keeper *keeper, const struct proc *proc)
-{
-	if (proc->slot < 0)
-		return;
-	change_service(keeper, resume_slot, proc->slot);
-	keeper_books_note(keeper, proc->slot);
-}
-
-void keeper_retire(struct keeper *keeper, uint32_t worker)
-{
-	change_service(keeper, retire_worker, worker);
-}
-
-void keeper_note_restart(struct keeper *keeper, uint32_t worker)
-{
-	change_service(keeper, count_restart, worker);
+	return status;
 }

@@ -17,175 +17,29 @@
 #include "service/claim.h"
 #include "service/rescue.h"
 #include "service/service.h"
-#include "service/worker_pins.h"
 #include "service/steer.h"
 #include "service/track.h"
+#include "service/wanted.h"
+#include "service/worker_pins.h"
 
 struct attach {
 	const struct attach_request *request;
 	struct trouble *trouble;
-	struct groups found;
-	struct reuseport_group *wanted[LB_MAX_LISTENERS]; /* into found */
-	size_t nr_wanted;
+	struct wanted wanted;
 	struct state state;
 	bool state_open;
 	struct reuseport_group *by_listener[LB_MAX_LISTENERS];
 };
 
-/* A listener that is there but can't be steered as it is. */
-static int check_group(struct attach *attach, const struct reuseport_group *group)
-{
-	char at[ADDR_STRLEN];
-
-	group_address(group, at);
-	if (group->mptcp)
-		return trouble_set(attach->trouble, EXIT_NOT_ABLE,
-				   "%s listens with MPTCP, which the kernel can't steer; make the "
-				   "server listen with plain TCP (Go: GODEBUG=multipathtcp=0)",
-				   at);
-	if (!group->id && !attach->found.inspect_error)
-		return trouble_set(attach->trouble, EXIT_FAILED,
-				   "%s listens without SO_REUSEPORT; switch it on in the server "
-				   "(nginx: listen %u reuseport)",
-				   at, group->port);
-	if (group->nr_members == 1 && group->members[0].nr_holders > 1 &&
-	    !(group->members[0].holders[0].polls && !group->members[0].holders[1].polls))
-		return trouble_set(
-			attach->trouble, EXIT_FAILED,
-			"%s is one socket that %zu processes share: there is nothing to "
-			"choose from; give each worker a socket of its own (SO_REUSEPORT)",
-			at, group->members[0].nr_holders);
-	for (size_t i = 0; i < group->nr_members; i++) {
-		if (!group->members[i].nr_holders && !attach->found.holders.unreadable)
-			continue;
-		if (!group->members[i].nr_holders && !attach->request->pid)
-			return trouble_set(attach->trouble, EXIT_NOT_ABLE,
-					   "can't see which process holds %s; it takes "
-					   "CAP_SYS_PTRACE, or lbctl in the host's pid namespace",
-					   at);
-	}
-	return EXIT_DONE;
-}
-
-/* Every address that was written must mean at least one group. */
-static int no_listener(struct attach *attach, size_t which)
-{
-	const struct addr *addr = &attach->request->addrs[which];
-	char at[ADDR_STRLEN];
-
-	if (attach->request->pid)
-		return trouble_set(attach->trouble, EXIT_FAILED,
-				   "process %d polls no socket there; leave out --pid, or see "
-				   "lbctl scan",
-				   attach->request->pid);
-	for (size_t i = 0; i < attach->found.count; i++) {
-		if (attach->found.items[i].port != addr->port ||
-		    attach->found.items[i].proto != addr->proto)
-			continue;
-		group_address(&attach->found.items[i], at);
-		return trouble_set(attach->trouble, EXIT_FAILED,
-				   "nothing listens there, but on %s; try: lbctl attach %s", at,
-				   at);
-	}
-	return trouble_set(attach->trouble, EXIT_FAILED,
-			   "nothing listens on %s port %u%s; lbctl scan lists what can be attached",
-			   addr->proto == LB_PROTO_UDP ? "UDP" : "TCP", addr->port,
-			   attach->request->netns_fd >= 0 ? " in that network namespace" : "");
-}
-
-/* Sockets of --pid only. */
-static void keep_members_of(struct reuseport_group *group, pid_t pid)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < group->nr_members; i++) {
-		if (group->members[i].pid == pid)
-			group->members[kept++] = group->members[i];
-	}
-	group->nr_members = kept;
-}
-
-static int want_group(struct attach *attach, struct reuseport_group *group)
-{
-	for (size_t i = 0; i < attach->nr_wanted; i++) {
-		if (attach->wanted[i] == group)
-			return EXIT_DONE;
-	}
-	if (attach->nr_wanted == LB_MAX_LISTENERS)
-		return trouble_set(attach->trouble, EXIT_FAILED,
-				   "more than %d groups; name fewer addresses for one service",
-				   LB_MAX_LISTENERS);
-	attach->wanted[attach->nr_wanted++] = group;
-	return EXIT_DONE;
-}
-
-/*
- * The groups that an address means. A bare port means the wildcard groups, and those on single
- * addresses only where there is no wildcard one: they may be other servers.
- */
-static int want_address(struct attach *attach, size_t which)
-{
-	const struct addr *addr = &attach->request->addrs[which];
-	bool wildcard = false, found = false;
-	struct reuseport_group *group;
-	int status;
-
-	for (size_t i = 0; i < attach->found.count; i++) {
-		group = &attach->found.items[i];
-		if (group_matches(group, addr) && group_is_wildcard(group))
-			wildcard = true;
-	}
-	for (size_t i = 0; i < attach->found.count; i++) {
-		group = &attach->found.items[i];
-		if (!group_matches(group, addr))
-			continue;
-		if (addr->any && wildcard && !group_is_wildcard(group))
-			continue;
-		if (attach->request->pid)
-			keep_members_of(group, attach->request->pid);
-		if (!group->nr_members)
-			continue;
-		status = check_group(attach, group);
-		if (!status)
-			status = want_group(attach, group);
-		if (status)
-			return status;
-		found = true;
-	}
-	return found ? EXIT_DONE : no_listener(attach, which);
-}
-
-static int find_groups(struct attach *attach)
-{
-	const struct attach_request *request = attach->request;
-	uint16_t port = request->nr_addrs == 1 ? request->addrs[0].port : 0;
-	enum group_detail detail = 0;
-	int status = EXIT_DONE, err;
-
-	for (size_t i = 0; i < request->nr_addrs; i++) {
-		if (request->addrs[i].proto == LB_PROTO_UDP)
-			detail = GROUP_UDP;
-	}
-	err = groups_find(request->netns_fd, port, request->pid, detail, &attach->found);
-	if (err)
-		return trouble_set(attach->trouble, err == -EPERM ? EXIT_NOT_ABLE : EXIT_FAILED,
-				   "can't list listening sockets: %s", strerror(-err));
-	if (attach->found.inspect_error)
-		return trouble_set(
-			attach->trouble, EXIT_NOT_ABLE,
-			attach->found.inspect_error == -EPERM ?
-				"may not load BPF programs: CAP_BPF, CAP_NET_ADMIN and "
-				"CAP_PERFMON are needed; run as root (see lbctl doctor)" :
-				"this kernel's BPF can't list sockets (see lbctl doctor)");
-	for (size_t i = 0; i < request->nr_addrs && !status; i++)
-		status = want_address(attach, i);
-	return status;
-}
-
 static int open_service(struct attach *attach, const char *name, bool *made)
 {
 	int err;
 
+	if (attach->request->state) {
+		attach->state = *attach->request->state;
+		*made = false;
+		return EXIT_DONE;
+	}
 	err = state_open(&attach->state, name, STATE_LOCK);
 	*made = err == -ENOENT || (err == -ENODEV && geteuid() == 0);
 	if (*made)
@@ -207,9 +61,9 @@ static size_t most_members(const struct attach *attach)
 {
 	size_t most = 0;
 
-	for (size_t i = 0; i < attach->nr_wanted; i++) {
-		if (attach->wanted[i]->nr_members > most)
-			most = attach->wanted[i]->nr_members;
+	for (size_t i = 0; i < attach->wanted.count; i++) {
+		if (attach->wanted.items[i]->nr_members > most)
+			most = attach->wanted.items[i]->nr_members;
 	}
 	return most;
 }
@@ -263,15 +117,15 @@ static int match_listeners(struct attach *attach)
 {
 	int index, status;
 
-	for (size_t i = 0; i < attach->nr_wanted; i++) {
-		index = service_listener(&attach->state, attach->wanted[i]);
+	for (size_t i = 0; i < attach->wanted.count; i++) {
+		index = service_listener(&attach->state, attach->wanted.items[i]);
 		if (index < 0) {
-			status = add_listener(attach, attach->wanted[i]);
+			status = add_listener(attach, attach->wanted.items[i]);
 			if (status)
 				return status;
 			index = attach->state.nr_listeners - 1;
 		}
-		match_listener(attach, index, attach->wanted[i]);
+		match_listener(attach, index, attach->wanted.items[i]);
 	}
 	return EXIT_DONE;
 }
@@ -326,7 +180,11 @@ static int start_steering(struct attach *attach)
 			copy = member_duplicate(&group->members[j]);
 		if (copy >= 0)
 			err = steer_attach(&attach->state, i, copy);
-		if (err == -ESRCH && attach->found.holders.unreadable)
+		/* of processes that we started: it has ended, and who comes next brings us back */
+		if (err == -ESRCH && attach->request->owner &&
+		    !attach->wanted.found.holders.unreadable)
+			continue;
+		if (err == -ESRCH && attach->wanted.found.holders.unreadable)
 			return trouble_set(
 				attach->trouble, EXIT_NOT_ABLE,
 				"can't see which process holds a socket on port %u: "
@@ -343,7 +201,7 @@ static int start_steering(struct attach *attach)
 static void describe(const struct attach *attach, struct attach_result *result, bool made,
 		     const struct service_change *change)
 {
-	pid_t pid = attach->nr_wanted ? attach->wanted[0]->members[0].pid : 0;
+	pid_t pid = attach->wanted.count ? attach->wanted.items[0]->members[0].pid : 0;
 
 	result->made = made;
 	result->added = change->added;
@@ -364,8 +222,7 @@ static int start_tracking(struct attach *attach, struct attach_result *result)
 
 	if (!service_counts(&attach->state))
 		return EXIT_DONE;
-	err = track_start(&attach->state, attach->by_listener);
-
+	err = track_start(&attach->state, attach->by_listener, attach->request->cgroup);
 	if (!track_is_on(&attach->state))
 		result->untracked = track_error(err);
 	if (result->untracked && track_is_needed(attach->request->policy))
@@ -416,6 +273,10 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 	if (made)
 		worker_pins_remove(result->name);
 	status = start_steering(attach);
+	if (attach->request->state) {
+		describe(attach, result, made, &change);
+		return status;
+	}
 	/* counts that are a little off for now are no reason to fail */
 	recount_connections(state);
 	if (!status)
@@ -424,26 +285,54 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 	return status;
 }
 
+/* Of the service that the caller has: does its program steer the group, or nobody's? */
+static bool is_claimed(const struct attach *attach, const struct reuseport_group *group)
+{
+	const struct state *state = attach->request->state;
+	int index = state ? service_listener(state, group) : -ENOENT;
+
+	return index >= 0 &&
+	       (!group->prog_id || group->prog_id == state->config->listeners[index].prog_id);
+}
+
 static int claim_groups(struct attach *attach, char name[LB_NAME_MAX + 1])
 {
+	struct reuseport_group *others[LB_MAX_LISTENERS];
+	size_t n = 0;
 	const struct claim claim = {
 		.name = attach->request->name,
 		.addr = attach->request->addrs,
 		.replace = attach->request->replace,
 	};
 
-	return claim_name(&claim, attach->wanted, attach->nr_wanted, name, attach->trouble);
+	for (size_t i = 0; i < attach->wanted.count; i++) {
+		if (!is_claimed(attach, attach->wanted.items[i]))
+			others[n++] = attach->wanted.items[i];
+	}
+	if (!n && attach->request->state) {
+		strcpy(name, attach->request->name);
+		return EXIT_DONE;
+	}
+	return claim_name(&claim, others, n, name, attach->trouble);
 }
 
 int attach_run(const struct attach_request *request, struct attach_result *result,
 	       struct trouble *trouble)
 {
-	struct attach attach = { .request = request, .trouble = trouble };
+	struct attach attach = { .request = request,
+				 .trouble = trouble,
+				 .wanted = {
+					 .addrs = request->addrs,
+					 .nr_addrs = request->nr_addrs,
+					 .netns_fd = request->netns_fd,
+					 .pid = request->pid,
+					 .trouble = trouble,
+				 } };
 	struct service_change nothing = { 0 };
 	int status;
 
 	*result = (struct attach_result){ 0 };
-	status = find_groups(&attach);
+	status = wanted_find(&attach.wanted);
 	if (!status)
 		status = claim_groups(&attach, result->name);
 	if (!status && request->dry_run) {
@@ -454,7 +343,7 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	}
 	if (attach.state_open)
 		state_close(&attach.state);
-	groups_free(&attach.found);
+	groups_free(&attach.wanted.found);
 	return status;
 }
 
@@ -469,17 +358,19 @@ static bool service_exists(const char *name)
 int attach_groups(const struct attach_request *request, struct groups *found,
 		  struct attach_result *result, struct trouble *trouble)
 {
-	struct attach attach = { .request = request, .trouble = trouble, .found = *found };
+	struct attach attach = { .request = request,
+				 .trouble = trouble,
+				 .wanted = { .trouble = trouble, .found = *found } };
 	int status = EXIT_DONE;
 
 	*result = (struct attach_result){ 0 };
 	for (size_t i = 0; i < found->count && !status; i++) {
 		if (found->items[i].nr_members)
-			status = want_group(&attach, &attach.found.items[i]);
+			status = wanted_add(&attach.wanted, &attach.wanted.found.items[i]);
 	}
 	if (!status)
 		status = claim_groups(&attach, result->name);
-	if (!status && (attach.nr_wanted || service_exists(request->name)))
+	if (!status && (attach.wanted.count || service_exists(request->name)))
 		status = bring_up(&attach, result);
 	if (attach.state_open)
 		state_close(&attach.state);

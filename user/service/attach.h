@@ -28,6 +28,9 @@ struct attach_request {
 	bool replace;			   /* take over a group that another program steers */
 	bool dry_run;			   /* look and check, change nothing */
 	const struct service_owner *owner; /* whose sockets are whose, or NULL */
+	/* the service, open and locked by the caller, who keeps it; NULL: it is opened, or made */
+	struct state *state;
+	uint64_t cgroup; /* id of one that all the sockets are in, as far as owner knows; 0 = none */
 };
 
 struct attach_result {
@@ -48,8 +51,9 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 
 /*
  * The same for groups that the caller found, all of which it wants; those without members are
- * passed over. With none at all an existing service is brought up to date, and none is made. Of
- * the request it reads name (needed), policy, group, replace and owner.
+ * passed over. With none at all an existing service is brought up to date, and none is made. Of the
+ * request it reads name (needed), policy, group, replace, owner, state and cgroup. A process that
+ * vanishes meanwhile is no trouble: its sockets have gone with it.
  */
 int attach_groups(const struct attach_request *request, struct groups *found,
 		  struct attach_result *result, struct trouble *trouble);

@@ -385,12 +385,20 @@ pid_t rescue_start(const char *service, uint32_t slot, pid_t keeper, struct samp
 	_exit(rescue_run(service, slot, keeper, sampler));
 }
 
-enum rescue_result rescue_end(const char *service, int status)
+enum rescue_result rescue_result(int status)
 {
-	struct state state;
-
 	if (WIFEXITED(status) && WEXITSTATUS(status) < RESCUE_KILLED)
 		return WEXITSTATUS(status);
+	return RESCUE_KILLED;
+}
+
+enum rescue_result rescue_end(const char *service, int status)
+{
+	enum rescue_result result = rescue_result(status);
+	struct state state;
+
+	if (result != RESCUE_KILLED)
+		return result;
 	if (!state_open(&state, service, STATE_LOCK)) {
 		rescue_repair(&state);
 		state_close(&state);

@@ -46,7 +46,10 @@ enum rescue_result {
  */
 pid_t rescue_start(const char *service, uint32_t slot, pid_t keeper, struct sampler *sampler);
 
-/* What became of it: `status` as of waitpid(2). After a violent end the service is repaired. */
+/* What became of it: `status` as of waitpid(2). After RESCUE_KILLED a rescue_repair() is due. */
+enum rescue_result rescue_result(int status);
+
+/* The same, with the repair, for which it takes the service's lock. */
 enum rescue_result rescue_end(const char *service, int status);
 
 /* A sentence without capital and full stop. */

@@ -82,17 +82,19 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 
 	if (member && member->sock)
 		sock = member->sock;
+	if (queue->cookie == cookie && queue->sock == sock)
+		return;
 	if (queue->cookie != cookie)
 		forget_stall(state_stall(state, listener, slot));
 	if (queue->cookie && queue->cookie != cookie)
 		bpf_map_delete_elem(state->maps[MAP_COOKIES], &queue->cookie);
+	/* before the queue says so: then nothing is left to do, should we be killed */
+	if (cookie)
+		state_update(state, MAP_COOKIES, &cookie, &place, sizeof(place));
 	/* A pointer is believed only with its cookie: never show a new one with the old other. */
 	__atomic_store_n(&queue->sock, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&queue->cookie, cookie, __ATOMIC_SEQ_CST);
-	if (!cookie)
-		return;
-	__atomic_store_n(&queue->sock, sock, __ATOMIC_SEQ_CST);
-	state_update(state, MAP_COOKIES, &cookie, &place, sizeof(place));
+	__atomic_store_n(&queue->sock, cookie ? sock : 0, __ATOMIC_SEQ_CST);
 }
 
 /* What sits in the slot, and who polls it. Returns how many listeners have a socket there. */

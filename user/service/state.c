@@ -156,8 +156,8 @@ int state_open(struct state *state, const char *name, enum state_mode mode)
 	state->dir_fd = open(state->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = state->dir_fd < 0 ? -errno : 0;
 	if (!err && mode == STATE_LOCK)
-		err = lock_directory(state->dir_fd);
-	if (!err && !still_there(state))
+		err = state_lock(state);
+	else if (!err && !still_there(state))
 		err = -ENOENT;
 	if (!err)
 		err = state_maps_open(state);
@@ -174,6 +174,17 @@ void state_close(struct state *state)
 	close_fd(&state->dir_fd);
 	close_fd(&state->root_fd);
 	state_clear(state);
+}
+
+int state_lock(struct state *state)
+{
+	int err = lock_directory(state->dir_fd);
+
+	if (!err && !still_there(state)) {
+		state_unlock(state);
+		err = -ENOENT;
+	}
+	return err;
 }
 
 void state_unlock(struct state *state)

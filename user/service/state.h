@@ -171,6 +171,12 @@ int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count);
  */
 int state_open(struct state *state, const char *name, enum state_mode mode);
 void state_close(struct state *state);
+/*
+ * Locks a service that was opened with STATE_READ, as STATE_LOCK does. The lock is the open
+ * directory's: of a process and its children that have it, the first to unlock lets go of it.
+ * Returns 0, -ENOENT (the service is gone, or another one has its name), -EBUSY or -errno.
+ */
+int state_lock(struct state *state);
 /* Lets others change the service from here on; the state can still be read. */
 void state_unlock(struct state *state);
 

@@ -116,42 +116,54 @@ uint64_t track_cgroup(const struct state *state)
 	return info.cgroup.cgroup_id;
 }
 
+/* It was there when the cgroup was chosen. */
+static bool is_registered(const struct state *state, uint32_t listener, const struct member *member)
+{
+	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		if (state_queue(state, listener, slot)->cookie == member->socket.cookie)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The cgroup that all listeners are in. While the old one lives, connections that it has may too.
- * *fd stays as it is when there is no listener.
+ * *fd stays as it is when there is no new listener.
  */
 static int open_cgroup(const struct state *state, struct reuseport_group *const *groups, int *fd)
 {
-	_cleanup_close_ int old = -1;
+	uint64_t old_id = track_cgroup(state);
+	_cleanup_close_ int old = old_id ? cgroup_open(old_id) : -1;
 	_cleanup_free_ uint64_t *ids = NULL;
-	size_t n = 0, most = 0;
+	size_t n = 0, most = 1;
 
 	for (uint32_t i = 0; i < state->nr_listeners; i++)
 		most += groups[i] ? groups[i]->nr_members : 0;
-	if (!most)
-		return 0;
-	ids = calloc(most + 1, sizeof(*ids));
+	ids = calloc(most, sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		for (size_t j = 0; groups[i] && j < groups[i]->nr_members; j++)
-			ids[n++] = groups[i]->members[j].socket.cgroup_id;
+		for (size_t j = 0; groups[i] && j < groups[i]->nr_members; j++) {
+			if (old < 0 || !is_registered(state, i, &groups[i]->members[j]))
+				ids[n++] = groups[i]->members[j].socket.cgroup_id;
+		}
 	}
-	if (track_cgroup(state))
-		old = cgroup_open(track_cgroup(state));
+	if (!n)
+		return 0;
 	if (old >= 0)
-		ids[n++] = track_cgroup(state);
+		ids[n++] = old_id;
 	*fd = cgroup_open_common(ids, n);
 	return *fd < 0 ? *fd : 0;
 }
 
-static int follow(struct state *state, struct reuseport_group *const *groups)
+static int follow(struct state *state, struct reuseport_group *const *groups, uint64_t known)
 {
-	_cleanup_close_ int cgroup = -1;
+	_cleanup_close_ int cgroup = known ? cgroup_open(known) : -1;
 	_cleanup_close_ int link = -1;
-	int err;
+	int err = 0;
 
-	err = open_cgroup(state, groups, &cgroup);
+	if (cgroup < 0)
+		err = open_cgroup(state, groups, &cgroup);
 	if (err || cgroup < 0 || cgroup_id(cgroup) == track_cgroup(state))
 		return err;
 	link = bpf_link_create(state->track_prog_fd, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
@@ -165,15 +177,17 @@ static int follow(struct state *state, struct reuseport_group *const *groups)
 	return 0;
 }
 
-int track_start(struct state *state, struct reuseport_group *const *groups)
+int track_start(struct state *state, struct reuseport_group *const *groups, uint64_t cgroup)
 {
 	int err = 0;
 
+	if (cgroup && track_cgroup(state) == cgroup)
+		return 0;
 	if (track_obstacle())
 		return probe_features()->track ? -ENOENT : -EOPNOTSUPP;
 	if (state->maps[MAP_CONNS] < 0 || state->track_prog_fd < 0)
 		err = load_program(state);
-	return err ? err : follow(state, groups);
+	return err ? err : follow(state, groups, cgroup);
 }
 
 bool track_is_needed(uint32_t policy)

@@ -19,14 +19,15 @@ const char *track_error(int err);
 
 /*
  * Begins to count, or follows the listeners into another cgroup: a service that was restarted is
- * in a new one. groups[i] is listener i's, or NULL. Safe to repeat; the state must be locked. The
+ * in a new one. groups[i] is listener i's, or NULL; `cgroup` the id of one that all of them are in,
+ * or 0: it is found. Safe to repeat; the state must be locked. The
  * program is attached in the new place before it leaves the old one.
  *
  * Returns 0, -ENOENT (no cgroup v2 is mounted), -EPERM (not permitted, or a program above allows
  * no other), -EOPNOTSUPP (the kernel refused it) or -errno. After an error the service counts as
  * well or as badly as before.
  */
-int track_start(struct state *state, struct reuseport_group *const *groups);
+int track_start(struct state *state, struct reuseport_group *const *groups, uint64_t cgroup);
 
 /* Does the policy go by what is counted? */
 bool track_is_needed(uint32_t policy);

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The parts of a keeper: how they are made, and what each tells the others through it. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/trouble.h"
+#include "host/cgroup.h"
+#include "host/inspect.h"
+#include "keeper/parts.h"
+#include "keeper/run_files.h"
+#include "keeper/watch.h"
+
+#define RECOUNT_TICKS 30 /* from a change of sockets to a count of the connections */
+
+/* --- what its parts tell it --- */
+
+static void on_started(void *arg, const struct runner *runner)
+{
+	tell_started(arg, runner);
+}
+
+static void on_said(void *arg, struct runner *runner, const char *line, const json_t *message)
+{
+	struct keeper *keeper = arg;
+	struct process *process = plan_process(&keeper->plan, runner->worker, runner->generation);
+
+	if (process && json_is_string(message) && !strcmp(json_string_value(message), "ready")) {
+		process->said_ready = true;
+		turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
+	}
+	event_tell(keeper->log, "message",
+		   json_pack("{s:i, s:i, s:o}", "worker", runner->worker, "pid", runner->pid,
+			     "message", json_deep_copy(message)),
+		   "worker %u says: %s", runner->worker, line);
+}
+
+static void on_notify(void *arg, pid_t pid, const char *line)
+{
+	struct keeper *keeper = arg;
+	struct runner *runner = runner_of_pid(&keeper->runners, keeper->options.name, pid);
+	struct process *process =
+		runner ? plan_process(&keeper->plan, runner->worker, runner->generation) : NULL;
+
+	if (!process)
+		return;
+	if (!strcmp(line, "WATCHDOG=1")) {
+		process->pinged_us = turn_now(keeper->turn);
+		return;
+	}
+	if (!strcmp(line, "READY=1"))
+		process->said_ready = true;
+	else if (!strcmp(line, "STOPPING=1"))
+		process->said_stopping = true;
+	else if (!strcmp(line, "WATCHDOG=trigger"))
+		process->said_hangs = true;
+	else
+		return;
+	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
+}
+
+static int on_listen(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct keeper *keeper = arg;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	bindhook_drain(keeper->hooks);
+	turn_mark(keeper->turn, TURN_LOOK);
+	return 0;
+}
+
+static void on_begun(void *arg, uint32_t slot)
+{
+	struct keeper *keeper = arg;
+
+	losses_begin(keeper->losses, pins_state(keeper->pins), slot);
+}
+
+/* --- changes of the service --- */
+
+static int do_refresh(void *arg, struct state *state, struct attach_result *result,
+		      struct trouble *trouble)
+{
+	const struct keeper *keeper = arg;
+
+	return sync_refresh(keeper->sync, state, result, trouble);
+}
+
+static void on_changes_begin(void *arg)
+{
+	const struct keeper *keeper = arg;
+
+	listeners_close_all(keeper->listeners);
+}
+
+static void on_changes_delayed(void *arg, const char *why)
+{
+	struct keeper *keeper = arg;
+	char text[256];
+
+	snprintf(text, sizeof(text), "service %s can't be changed: %s; it is tried again",
+		 keeper->options.name, why);
+	tell_trouble(keeper, text);
+}
+
+/*
+ * What fails before anything has worked (another service has the port) will go on failing. While
+ * all end, sockets go in the middle of a look, and that is no trouble.
+ */
+static void report_refresh(struct keeper *keeper, const struct changes_result *result)
+{
+	if (!result->status) {
+		tell_trouble(keeper, NULL);
+		return;
+	}
+	if (keeper->plan.stop)
+		return;
+	tell_trouble(keeper, result->text);
+	if (!keeper->plan.ever_online)
+		keeper_stop(keeper, result->status);
+}
+
+static void on_changes_done(void *arg, const struct change *changes, size_t n,
+			    const struct changes_result *result)
+{
+	struct keeper *keeper = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		struct process *process =
+			plan_process(&keeper->plan, changes[i].worker, changes[i].generation);
+
+		if (process && changes[i].kind == CHANGE_DRAIN)
+			process->drained = true;
+	}
+	if (result->refreshed)
+		report_refresh(keeper, result);
+	if (result->made || result->attach.added)
+		stall_watch_check(keeper->stalls);
+	if ((result->attach.added || result->attach.gone) && !keeper->recount_ticks)
+		keeper->recount_ticks = RECOUNT_TICKS;
+	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
+}
+
+/* The TCP port that the workers of an earlier keeper share; they do not bind it again. */
+static uint16_t port_in_use(const struct keeper *keeper)
+{
+	const struct state *state = pins_state(keeper->pins);
+
+	for (uint32_t i = 0; state && i < state->nr_listeners; i++) {
+		if (state->config->listeners[i].proto == LB_PROTO_TCP)
+			return state->config->listeners[i].port;
+	}
+	return 0;
+}
+
+static int open_hooks(struct keeper *keeper, struct trouble *trouble)
+{
+	int err;
+
+	if (keeper->options.nr_listens)
+		return EXIT_DONE;
+	keeper->options.rules.first = port_in_use(keeper);
+	err = bindhook_open(keeper->instance.cgroup_fd, &keeper->options.rules, &keeper->hooks);
+	if (err == -EPERM)
+		return trouble_set(
+			trouble, EXIT_NOT_ABLE,
+			"may not load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are "
+			"needed; run as root (see lbctl doctor)");
+	if (err)
+		return trouble_set(
+			trouble, EXIT_NOT_ABLE,
+			"this kernel can't share a port between programs that do not ask for "
+			"it (%s); use --listen ADDR",
+			err == -EOPNOTSUPP ? "it refused the hooks" : strerror(-err));
+	err = sd_event_add_io(keeper->loop, NULL, bindhook_fd(keeper->hooks), EPOLLIN, on_listen,
+			      keeper);
+	return err < 0 ? trouble_set(trouble, EXIT_FAILED, "%s", strerror(-err)) : EXIT_DONE;
+}
+
+static uint8_t protos_of(const struct keeper_options *options)
+{
+	const struct lb_ports *shared = options->rules.shared;
+	uint8_t protos = 0;
+
+	for (uint32_t i = 0; i < options->nr_listens; i++)
+		protos |= options->listens[i].proto == LB_PROTO_UDP ? OWN_UDP : OWN_TCP;
+	for (size_t i = 0; i < options->nr_addrs; i++)
+		protos |= options->addrs[i].proto == LB_PROTO_UDP ? OWN_UDP : OWN_TCP;
+	if (protos)
+		return protos;
+	if (shared[LB_BIND_UDP].count)
+		protos = OWN_UDP;
+	return shared[LB_BIND_TCP].count ? protos | OWN_TCP : protos ? protos : OWN_TCP;
+}
+
+static uid_t user_of(const struct keeper_options *options)
+{
+	const struct passwd *entry = options->user ? getpwnam(options->user) : NULL;
+
+	return entry ? entry->pw_uid : (uid_t)-1;
+}
+
+static int open_parts(struct keeper *keeper)
+{
+	const struct keeper_options *options = &keeper->options;
+	const struct changes_config changes = {
+		.loop = keeper->loop,
+		.pins = keeper->pins,
+		.refresh = do_refresh,
+		.begin = on_changes_begin,
+		.done = on_changes_done,
+		.delayed = on_changes_delayed,
+		.arg = keeper,
+	};
+	const struct control_config control = {
+		.name = options->name,
+		.runs_workers = options->argv,
+		.worker_uid = options->user ? keeper->runners.user : getuid(),
+		.group = options->group,
+		.verbs = request_verbs,
+		.events = event_log_recent(keeper->log),
+		.arg = keeper,
+	};
+	int err;
+
+	/* where that can't be, what needs it says why */
+	inspect_prepare();
+	keeper->changes = changes_new(&changes);
+	keeper->losses = losses_new();
+	if (!keeper->changes || !keeper->losses)
+		return -ENOMEM;
+	err = signals_open(keeper);
+	if (!err)
+		err = control_open(keeper->loop, &control, &keeper->control);
+	if (!err)
+		err = stall_watch_new(keeper->loop, keeper->pins, keeper->changes, keeper->log,
+				      &keeper->stalls);
+	return err;
+}
+
+static void init_plan(struct keeper *keeper)
+{
+	const struct keeper_options *options = &keeper->options;
+	const struct plan_options plan = {
+		.ready_timeout_us = options->ready_timeout_ms * 1000,
+		.kill_timeout_us = options->kill_timeout_ms * 1000,
+		.watchdog_us = options->watchdog_ms * 1000,
+		.max_restarts = options->max_restarts,
+		.wait_ready = options->wait_ready,
+		.hands_on = options->nr_listens,
+		.reads_first = keeper->own.protos & OWN_UDP,
+	};
+
+	plan_init(&keeper->plan, &plan, keeper->workers, LB_MAX_WORKERS, options->workers);
+}
+
+/* What a run has on top. */
+static int open_run(struct keeper *keeper)
+{
+	const struct keeper_options *options = &keeper->options;
+	const struct sync_config sync = {
+		.name = options->name,
+		.policy = options->policy,
+		.group = options->group,
+		.rescue = options->rescue,
+		/* sockets of --listen are in our own */
+		.cgroup = options->nr_listens ? 0 : cgroup_id(keeper->instance.cgroup_fd),
+		.own = &keeper->own,
+		.plan = &keeper->plan,
+		.runners = &keeper->runners,
+		.pins = keeper->pins,
+		.changes = keeper->changes,
+		.log = keeper->log,
+		.begun = on_begun,
+		.arg = keeper,
+	};
+	char path[RUN_FILES_PATH_BYTES];
+
+	keeper->listeners = listeners_new(options->listens, options->nr_listens);
+	keeper->sync = sync_new(&sync);
+	if (!keeper->listeners || !keeper->sync)
+		return -ENOMEM;
+	keeper->own.listeners = keeper->listeners;
+	keeper->runners.hooks = keeper->hooks;
+	run_files_path(options->name, "notify", path);
+	return worker_notify_open(keeper->loop, path, keeper->runners.user, on_notify, keeper,
+				  &keeper->notify);
+}
+
+static void connect_parts(struct keeper *keeper)
+{
+	const struct keeper_options *options = &keeper->options;
+
+	keeper->own = (struct own){
+		.rules = &keeper->options.rules,
+		.listens = options->listens,
+		.nr_listens = options->nr_listens,
+		.wait_ready = options->wait_ready,
+		.protos = protos_of(options),
+		.plan = &keeper->plan,
+		.runners = &keeper->runners,
+	};
+	keeper->runners.loop = keeper->loop;
+	keeper->runners.turn = keeper->turn;
+	keeper->runners.plan = &keeper->plan;
+	keeper->runners.cgroup = keeper->instance.cgroup_path;
+	keeper->runners.user = user_of(options);
+	keeper->runners.started = on_started;
+	keeper->runners.said = on_said;
+	keeper->runners.arg = keeper;
+	init_plan(keeper);
+}
+
+static void on_event(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	if (keeper->control)
+		control_publish(keeper->control);
+}
+
+static int open_base(struct keeper *keeper, void (*turn)(void *arg, unsigned int work))
+{
+	int err = sd_event_new(&keeper->loop);
+
+	if (err < 0)
+		return err;
+	/* whoever set a WATCHDOG_USEC that is none waits for nothing */
+	sd_event_set_watchdog(keeper->loop, true);
+	keeper->turn = turn_new(keeper->loop, turn, keeper);
+	keeper->log = event_log_open(keeper->loop);
+	keeper->pins = pins_new(keeper->options.name);
+	if (!keeper->turn || !keeper->log || !keeper->pins)
+		return -ENOMEM;
+	event_log_follow(keeper->log, on_event, keeper);
+	connect_parts(keeper);
+	pins_check(keeper->pins);
+	return 0;
+}
+
+int assemble(struct keeper *keeper, void (*turn)(void *arg, unsigned int work),
+	     struct trouble *trouble)
+{
+	bool runs = keeper->options.argv;
+	int err = open_base(keeper, turn);
+
+	if (!err && runs && open_hooks(keeper, trouble))
+		return trouble->status;
+	if (!err)
+		err = open_parts(keeper);
+	if (!err)
+		err = runs ? open_run(keeper) : watch_open(keeper);
+	if (err)
+		return trouble_set(trouble, EXIT_FAILED, "%s", strerror(-err));
+	if (control_obstacle(keeper->control))
+		event_tell(keeper->log, "trouble", NULL, "%s", control_obstacle(keeper->control));
+	return EXIT_DONE;
+}
+
+/* --- and taken apart --- */
+
+/* Of workers that go on, the hooks still have to know which is which. */
+static void free_runners(struct keeper *keeper, bool ended)
+{
+	if (!ended)
+		keeper->runners.hooks = NULL;
+	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++) {
+		while (keeper->runners.of[w])
+			runner_free(keeper->runners.of[w]);
+	}
+}
+
+void disassemble(struct keeper *keeper, bool ended)
+{
+	free_runners(keeper, ended);
+	stall_watch_free(keeper->stalls);
+	changes_free(keeper->changes);
+	watch_close(keeper);
+	sync_free(keeper->sync);
+	losses_free(keeper->losses);
+	worker_notify_close(keeper->notify);
+	listeners_free(keeper->listeners);
+	bindhook_close(keeper->hooks);
+	pins_free(keeper->pins);
+	event_log_close(keeper->log);
+	turn_free(keeper->turn);
+	sd_event_unref(keeper->loop);
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See event_log.h. */
+#include "keeper/event_log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keeper/output.h"
+
+#define RECENT_EVENTS 256
+#define MOST_TEXT 1024
+
+struct event_log {
+	struct output *output;
+	json_t *recent;
+	json_int_t sequence;
+	void (*follow)(void *arg);
+	void *follow_arg;
+};
+
+struct event_log *event_log_open(sd_event *loop)
+{
+	struct event_log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return NULL;
+	log->recent = json_array();
+	log->output = output_open(loop, STDOUT_FILENO);
+	return log;
+}
+
+void event_log_close(struct event_log *log)
+{
+	if (!log)
+		return;
+	output_close(log->output);
+	json_decref(log->recent);
+	free(log);
+}
+
+void event_log_follow(struct event_log *log, void (*follow)(void *arg), void *arg)
+{
+	log->follow = follow;
+	log->follow_arg = arg;
+}
+
+const json_t *event_log_recent(const struct event_log *log)
+{
+	return log->recent;
+}
+
+void event_log_reopen(struct event_log *log)
+{
+	output_reopen(log->output);
+}
+
+static void remember(struct event_log *log, json_t *event)
+{
+	json_array_append(log->recent, event);
+	if (json_array_size(log->recent) > RECENT_EVENTS)
+		json_array_remove(log->recent, 0);
+}
+
+static void print_stamped(struct event_log *log, time_t now, const char *text)
+{
+	char line[MOST_TEXT + 16];
+	struct tm local;
+	size_t len;
+
+	len = strftime(line, sizeof(line), "%H:%M:%S ", localtime_r(&now, &local));
+	snprintf(line + len, sizeof(line) - len, "%s", text);
+	output_line(log->output, line);
+}
+
+/* `details` is taken over. */
+static void tell(struct event_log *log, const char *type, json_t *details, const char *text)
+{
+	json_t *event = details ? details : json_object();
+	time_t now = time(NULL);
+
+	print_stamped(log, now, text);
+	json_object_set_new(event, "event", json_string(type));
+	json_object_set_new(event, "seq", json_integer(++log->sequence));
+	json_object_set_new(event, "time", json_integer(now));
+	json_object_set_new(event, "text", json_string(text));
+	remember(log, event);
+	if (log->follow)
+		log->follow(log->follow_arg);
+	json_decref(event);
+}
+
+void event_tell(struct event_log *log, const char *type, json_t *details, const char *format, ...)
+{
+	char text[MOST_TEXT];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	tell(log, type, details, text);
+}
+
+void event_tell_worker(struct event_log *log, const char *type, uint32_t worker, pid_t pid,
+		       json_t *details, const char *format, ...)
+{
+	json_t *event = details ? details : json_object();
+	char text[MOST_TEXT];
+	va_list args;
+	int len;
+
+	len = snprintf(text, sizeof(text), "worker %u (pid %d) ", worker, pid);
+	va_start(args, format);
+	vsnprintf(text + len, sizeof(text) - len, format, args);
+	va_end(args);
+	json_object_set_new(event, "worker", json_integer(worker));
+	json_object_set_new(event, "pid", json_integer(pid));
+	tell(log, type, event, text);
+}
+
+void event_log_print(struct event_log *log, const char *format, ...)
+{
+	char text[MOST_TEXT];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	output_line(log->output, text);
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Does what the plan says. Nothing here decides, and nothing waits. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/trouble.h"
+#include "keeper/parts.h"
+#include "keeper/run_files.h"
+
+static struct runner *runner_of(const struct keeper *keeper, const struct action *action)
+{
+	return runner_find(&keeper->runners, action->worker, action->generation);
+}
+
+static struct process *process_of(struct keeper *keeper, const struct action *action)
+{
+	return plan_process(&keeper->plan, action->worker, action->generation);
+}
+
+static void fail_start(struct keeper *keeper, const struct action *action, int err)
+{
+	struct process *process = process_of(keeper, action);
+
+	if (process)
+		process->start_error = err;
+}
+
+/* Nobody else counts them, so it takes no lock. */
+static void count_restart(const struct keeper *keeper, uint32_t worker)
+{
+	const struct state *state = pins_state(keeper->pins);
+
+	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+		struct lb_worker *row = state_worker(state, slot);
+
+		if (row->worker == worker)
+			__atomic_fetch_add(&row->restarts, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void do_start(struct keeper *keeper, const struct action *action)
+{
+	const struct keeper_options *options = &keeper->options;
+	char notify[RUN_FILES_PATH_BYTES], log[PATH_MAX];
+	struct spawn_spec spec = {
+		.argv = options->argv,
+		.service = options->name,
+		.worker = action->worker,
+		.workers = keeper->plan.wanted,
+		.log_path = tell_log_path(keeper, action->worker, log),
+		.nr_listen_fds = options->nr_listens,
+		.user = options->user,
+		.watchdog_ms = options->watchdog_ms,
+		.die_with_parent = options->with_controller,
+	};
+	int err = listeners_make(keeper->listeners, action->worker);
+
+	run_files_path(options->name, "notify", notify);
+	spec.notify_path = keeper->notify ? notify : NULL;
+	spec.listen_fds = listeners_fds(keeper->listeners, action->worker);
+	if (!err && !runner_start(&keeper->runners, &spec, action->generation))
+		err = -ENOMEM;
+	if (err)
+		fail_start(keeper, action, err);
+	if (action->again)
+		count_restart(keeper, action->worker);
+	if (options->nr_listens)
+		turn_mark(keeper->turn, TURN_LOOK);
+}
+
+static void change_slot(struct keeper *keeper, enum change_kind kind, const struct runner *runner)
+{
+	const struct change change = {
+		.kind = kind,
+		.which = runner->slot,
+		.worker = runner->worker,
+		.generation = runner->generation,
+	};
+
+	changes_add(keeper->changes, &change);
+}
+
+static void do_admit(struct keeper *keeper, const struct action *action)
+{
+	const struct state *state = pins_state(keeper->pins);
+	const struct runner *runner = runner_of(keeper, action);
+
+	if (!runner)
+		return;
+	if (state && runner->slot >= 0 && !action->was_online &&
+	    state_worker(state, runner->slot)->state == LB_SLOT_DRAINING)
+		change_slot(keeper, CHANGE_RESUME, runner);
+	tell_online(keeper, runner);
+}
+
+/* What is in no slot gets nothing anyway. */
+static void do_drain(struct keeper *keeper, const struct action *action)
+{
+	struct process *process = process_of(keeper, action);
+	const struct runner *runner = runner_of(keeper, action);
+
+	if (!runner)
+		return;
+	tell_drain(keeper, runner, action->why);
+	if (action->handed_on)
+		return;
+	if (runner->slot >= 0 && pins_state(keeper->pins)) {
+		change_slot(keeper, CHANGE_DRAIN, runner);
+	} else if (process) {
+		process->drained = true;
+		turn_mark(keeper->turn, TURN_DECIDE);
+	}
+}
+
+static void do_signal(struct keeper *keeper, const struct action *action)
+{
+	const struct runner *runner = runner_of(keeper, action);
+
+	if (!runner)
+		return;
+	tell_signal(keeper, runner, action);
+	if (runner_signal(runner, action->signal) == -EPERM)
+		event_tell_worker(
+			keeper->log, "trouble", runner->worker, runner->pid, NULL,
+			"may not be sent SIG%s: CAP_KILL is missing; SIGKILL after %lu ms",
+			sigabbrev_np(action->signal),
+			(unsigned long)keeper->options.kill_timeout_ms);
+}
+
+/* What can't be killed would be waited for without end. */
+static void do_kill(struct keeper *keeper, const struct action *action, int told)
+{
+	const struct runner *runner = runner_of(keeper, action);
+	struct process *process = process_of(keeper, action);
+	int err;
+
+	if (!runner)
+		return;
+	if (action->why == WHY_TOO_LONG)
+		tell_kill(keeper, runner, told);
+	err = runner_kill(runner);
+	if (!err)
+		return;
+	event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+			  "can't be killed: %s%s", strerror(-err),
+			  err == -EPERM ? "; CAP_KILL is missing" : "");
+	if (process)
+		process->unkillable = true;
+	keeper->plan.end_status = EXIT_NOT_ABLE;
+	turn_mark(keeper->turn, TURN_DECIDE);
+}
+
+static void do_release(struct keeper *keeper, const struct action *action)
+{
+	struct runner *runner = runner_of(keeper, action);
+
+	tell_end(keeper, runner, action);
+	if (runner)
+		runner_free(runner);
+}
+
+void execute(struct keeper *keeper, const struct action *action)
+{
+	const struct runner *runner = runner_of(keeper, action);
+
+	switch (action->kind) {
+	case ACTION_START:
+		do_start(keeper, action);
+		break;
+	case ACTION_MARK:
+		if (runner)
+			runner_mark(runner, action->state);
+		break;
+	case ACTION_ADMIT:
+		do_admit(keeper, action);
+		break;
+	case ACTION_DRAIN:
+		do_drain(keeper, action);
+		break;
+	case ACTION_CLOSE:
+		listeners_close(keeper->listeners, action->worker);
+		break;
+	case ACTION_SIGNAL:
+		do_signal(keeper, action);
+		break;
+	case ACTION_KILL:
+		do_kill(keeper, action, action->signal);
+		break;
+	case ACTION_RELEASE:
+		do_release(keeper, action);
+		break;
+	case ACTION_RETIRE:
+		changes_add(keeper->changes,
+			    &(struct change){ .kind = CHANGE_RETIRE, .which = action->worker });
+		break;
+	case ACTION_TELL:
+		tell_why(keeper, action);
+		break;
+	case ACTION_FINISH:
+		tell_finish(keeper, action);
+		break;
+	case ACTION_END:
+		sd_event_exit(keeper->loop, keeper->plan.end_status);
+		break;
+	}
+}
+
+static void finish_replaced(struct keeper *keeper, const struct operation *operation)
+{
+	const struct action action = {
+		.kind = ACTION_FINISH,
+		.why = WHY_REPLACED,
+		.operation = *operation,
+	};
+
+	if (operation->verb != PLAN_NO_VERB)
+		tell_finish(keeper, &action);
+}
+
+void execute_begun(struct keeper *keeper, const struct operation *before)
+{
+	const char *verb = plan_verb_name(keeper->plan.operation.verb);
+
+	finish_replaced(keeper, before);
+	event_tell(keeper->log, "begin", json_pack("{s:s}", "verb", verb), "%s begins", verb);
+	turn_mark(keeper->turn, TURN_DECIDE);
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See join_request.h. */
+#include "keeper/join_request.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "keeper/watch.h"
+#include "service/join.h"
+
+#define DEADLINE_MS 15000
+
+struct request {
+	struct keeper *keeper;
+	uint64_t client;
+	pid_t pid; /* who sent it */
+	int fd;
+	uint32_t worker; /* for which, or JOIN_ANY_WORKER */
+	/* what the child found */
+	int status;
+	struct join_place place;
+	uint32_t generation; /* of the process that it is for, 0 = none of ours */
+	char text[sizeof(((struct trouble *)0)->text)];
+};
+
+/* --- in the child --- */
+
+/* For a reload's new process, while that is on its way. */
+static const struct process *newest(const struct plan *plan, uint32_t worker)
+{
+	const struct worker *seat = worker < plan->wanted ? &plan->workers[worker] : NULL;
+
+	if (seat && lifecycle_runs(seat->at[ROLE_NEXT].state))
+		return &seat->at[ROLE_NEXT];
+	return seat && lifecycle_runs(seat->at[ROLE_CURRENT].state) ? &seat->at[ROLE_CURRENT] :
+								      NULL;
+}
+
+/* Finds the process that it is for; *worker becomes its worker's number. */
+static int find_process(struct request *request, const struct joiner *joiner, uint32_t *worker,
+			struct trouble *trouble)
+{
+	const struct keeper *keeper = request->keeper;
+	const char *name = keeper->options.name;
+	struct runner *runner;
+	const struct process *process = NULL;
+	int owner = own_worker_of(&keeper->own, &joiner->member->socket, &runner);
+
+	if (owner >= 0 && runner)
+		process = plan_process((struct plan *)&keeper->plan, owner, runner->generation);
+	else if (owner >= 0 || *worker != JOIN_ANY_WORKER)
+		process = newest(&keeper->plan, owner >= 0 ? (uint32_t)owner : *worker);
+	if (owner >= 0)
+		*worker = owner;
+	if (process && process->state == LIFE_TERMINATING)
+		return trouble_set(trouble, EXIT_FAILED, "worker %u of %s was told to end", *worker,
+				   name);
+	if (process) {
+		request->generation = process->generation;
+		return EXIT_DONE;
+	}
+	if (*worker != JOIN_ANY_WORKER)
+		return trouble_set(trouble, EXIT_NOT_FOUND,
+				   "no worker %u of %s runs; LBCTL_WORKER must name one that does",
+				   *worker, name);
+	return trouble_set(trouble, EXIT_USAGE,
+			   "lbctl run starts the workers of %s itself, and this process is none of "
+			   "them; lbctl scale starts more",
+			   name);
+}
+
+/* One attempt; *refresh: it is worth another when the service was brought up to date. */
+static int attempt(struct request *request, struct joiner *joiner, bool *refresh,
+		   struct trouble *trouble)
+{
+	int status = join_find(joiner, request->fd, request->pid, trouble);
+	uint32_t worker = request->worker;
+
+	*refresh = false;
+	if (!status && request->keeper->options.argv)
+		status = find_process(request, joiner, &worker, trouble);
+	if (status)
+		return status;
+	request->keeper->own.joining_worker = worker;
+	return join_service(request->keeper->options.name, joiner, worker, &request->place, refresh,
+			    trouble);
+}
+
+/* With --wait-ready it is not looked at before; to join says that it is. */
+static void refresh_with(struct keeper *keeper, const struct joiner *joiner)
+{
+	struct attach_result result;
+	struct trouble trouble;
+
+	keeper->own.joining_cookie = joiner->member->socket.cookie;
+	if (keeper->options.argv)
+		sync_refresh(keeper->sync, NULL, &result, &trouble);
+	else
+		watch_refresh(keeper, &result, &trouble);
+	keeper->own.joining_cookie = 0;
+}
+
+static int join(struct request *request, struct trouble *trouble)
+{
+	struct keeper *keeper = request->keeper;
+	struct joiner joiner;
+	bool refresh;
+	int status;
+
+	/* many workers that start at once are found by one look of ours before all have asked */
+	if (!keeper->options.argv &&
+	    !join_known(keeper->options.name, request->fd, &request->place))
+		return EXIT_DONE;
+	status = attempt(request, &joiner, &refresh, trouble);
+	if (status && refresh) {
+		refresh_with(keeper, &joiner);
+		joiner_free(&joiner);
+		status = attempt(request, &joiner, &refresh, trouble);
+	}
+	joiner_free(&joiner);
+	return status;
+}
+
+static void answer(const struct request *request, const struct trouble *trouble)
+{
+	struct client *client = control_find(request->keeper->control, request->client);
+	const struct join_place *place = &request->place;
+	char text[128];
+
+	if (!client)
+		return;
+	if (request->status) {
+		control_reply(client, request->status, trouble->text);
+		return;
+	}
+	snprintf(text, sizeof(text), "worker %u, listening on %s", place->worker, place->address);
+	control_reply_with(client,
+			   json_pack("{s:i, s:s, s:i, s:i}", "status", EXIT_DONE, "text", text,
+				     "worker", place->worker, "slot", place->slot),
+			   place->load_fd);
+}
+
+static int run(void *shared)
+{
+	struct request *request = shared;
+	struct trouble trouble = { 0 };
+
+	listeners_close_all(request->keeper->listeners);
+	request->place.load_fd = -1;
+	request->status = join(request, &trouble);
+	answer(request, &trouble);
+	return 0;
+}
+
+/* --- in the loop --- */
+
+static void take_place(struct keeper *keeper, const struct request *request)
+{
+	struct runner *runner =
+		runner_find(&keeper->runners, request->place.worker, request->generation);
+	struct process *process =
+		plan_process(&keeper->plan, request->place.worker, request->generation);
+
+	if (runner)
+		runner->joined = request->place.slot;
+	if (process)
+		process->said_ready = true;
+}
+
+static void on_done(void *arg, int status, void *shared)
+{
+	const struct request *request = shared;
+	struct keeper *keeper = arg;
+	const struct join_place *place = &request->place;
+	struct client *client = control_find(keeper->control, request->client);
+
+	if (status && client)
+		control_reply(client, EXIT_FAILED,
+			      "the keeper could not look at the socket in time; try again");
+	if (status || request->status)
+		return;
+	if (!place->was_there)
+		event_tell_worker(keeper->log, "listening", place->worker, request->pid,
+				  json_pack("{s:s}", "addr", place->address),
+				  "joined, listening on %s", place->address);
+	pins_check(keeper->pins);
+	if (request->generation)
+		take_place(keeper, request);
+	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
+}
+
+void join_request(struct keeper *keeper, struct client *client, int fd, uint32_t worker)
+{
+	const struct request request = {
+		.keeper = keeper,
+		.client = control_client_id(client),
+		.pid = control_client_pid(client),
+		.fd = fd,
+		.worker = worker,
+	};
+	const struct task_spec spec = {
+		.run = run,
+		.shared = &request,
+		.shared_bytes = sizeof(request),
+		.deadline_ms = DEADLINE_MS,
+		.done = on_done,
+		.arg = keeper,
+	};
+	struct task *task;
+
+	if (task_start(keeper->loop, &spec, &task))
+		control_reply(client, EXIT_FAILED, "the keeper can't start a child; try again");
+}

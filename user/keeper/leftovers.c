@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See leftovers.h. */
+#include "keeper/leftovers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "host/cgroup.h"
+#include "keeper/run_files.h"
+#include "service/detach.h"
+
+#define NAP_MS 20
+#define KILLED_MS 2000 /* for the kernel to take apart what was killed */
+
+static bool has_file(const char *name, const char *ending)
+{
+	char path[RUN_FILES_PATH_BYTES];
+
+	run_files_path(name, ending, path);
+	return !access(path, F_OK);
+}
+
+bool leftovers_exist(const char *name)
+{
+	return has_file(name, "lock") || has_file(name, "cgroup") || has_file(name, "sock");
+}
+
+static bool is_empty_within(int cgroup_fd, unsigned int ms)
+{
+	const struct timespec nap = { .tv_nsec = NAP_MS * 1000 * 1000 };
+
+	for (unsigned int waited_ms = 0; cgroup_count(cgroup_fd); waited_ms += NAP_MS) {
+		if (waited_ms >= ms)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
+static int end_workers(int cgroup_fd, unsigned int kill_timeout_ms, struct trouble *trouble)
+{
+	int err = 0;
+
+	if (cgroup_signal(cgroup_fd, SIGTERM) || !is_empty_within(cgroup_fd, kill_timeout_ms))
+		err = cgroup_kill(cgroup_fd);
+	if (is_empty_within(cgroup_fd, KILLED_MS))
+		return EXIT_DONE;
+	return trouble_set(trouble, EXIT_NOT_ABLE, "can't end its workers: %s; run as root",
+			   strerror(err ? -err : EBUSY));
+}
+
+/* Takes the keeper's place. *cgroup is -1 for a service that no `lbctl run` had. */
+static int open_leftovers(const char *name, char parent[PATH_MAX], int *cgroup, pid_t *holder)
+{
+	char child[LB_NAME_MAX + 8];
+	int lock = run_files_lock(name, holder);
+
+	snprintf(child, sizeof(child), "lbctl-%s", name);
+	*cgroup = -1;
+	if (lock >= 0 && !run_files_read_cgroup(name, parent))
+		*cgroup = cgroup_make(parent, child);
+	return lock;
+}
+
+/* What was killed a moment ago may still be on its way out. */
+static int remove_cgroup(const char *name, const char *parent)
+{
+	const struct timespec nap = { .tv_nsec = NAP_MS * 1000 * 1000 };
+	char child[LB_NAME_MAX + 8];
+	int err = -EBUSY;
+
+	snprintf(child, sizeof(child), "lbctl-%s", name);
+	for (int waited_ms = 0; err == -EBUSY && waited_ms < KILLED_MS; waited_ms += NAP_MS) {
+		if (waited_ms)
+			nanosleep(&nap, NULL);
+		err = cgroup_remove(parent, child);
+	}
+	return err;
+}
+
+int leftovers_remove_files(const char *name, const char *parent, int cgroup,
+			   struct trouble *trouble)
+{
+	if (cgroup >= 0 && remove_cgroup(name, parent) == -EBUSY)
+		return trouble_set(trouble, EXIT_NOT_ABLE,
+				   "stopped, but processes of it live that can't be killed; as "
+				   "root: lbctl stop %s",
+				   name);
+	run_files_remove(name);
+	return EXIT_DONE;
+}
+
+int leftovers_remove(const char *name, const char *parent, int cgroup, struct trouble *trouble)
+{
+	int status = detach_run(name, trouble), left;
+
+	/* it was taken off when the stop began */
+	if (status == EXIT_NOT_FOUND)
+		status = EXIT_DONE;
+	left = leftovers_remove_files(name, parent, cgroup, trouble);
+	return left ? left : status;
+}
+
+void leftovers_sweep(const char *name)
+{
+	_cleanup_close_ int lock = -1;
+	_cleanup_close_ int cgroup = -1;
+	struct trouble trouble = { 0 };
+	char parent[PATH_MAX];
+	pid_t holder;
+
+	if (!leftovers_exist(name))
+		return;
+	lock = open_leftovers(name, parent, &cgroup, &holder);
+	if (lock >= 0 && (cgroup < 0 || !cgroup_count(cgroup)))
+		leftovers_remove_files(name, parent, cgroup, &trouble);
+}
+
+int leftovers_stop(const char *name, unsigned int kill_timeout_ms, unsigned int *workers,
+		   struct trouble *trouble)
+{
+	_cleanup_close_ int lock = -1;
+	_cleanup_close_ int cgroup = -1;
+	char parent[PATH_MAX];
+	int status = EXIT_DONE;
+	pid_t holder;
+
+	*workers = 0;
+	if (!leftovers_exist(name))
+		return trouble_set(trouble, EXIT_NOT_FOUND, "nothing is left of it");
+	lock = open_leftovers(name, parent, &cgroup, &holder);
+	if (lock == -EWOULDBLOCK)
+		return trouble_set(trouble, EXIT_FAILED,
+				   "lbctl (pid %d) keeps it and does not answer; end that one, "
+				   "then try again",
+				   holder);
+	if (lock < 0)
+		return trouble_set(trouble, EXIT_NOT_ABLE, RUN_FILES_DIR ": %s; run as root",
+				   strerror(-lock));
+	/* of a watched service the server's sockets are not ours to end */
+	if (cgroup >= 0) {
+		status = detach_run(name, trouble);
+		if (status && status != EXIT_NOT_FOUND)
+			return status;
+		*workers = cgroup_count(cgroup);
+		status = *workers ? end_workers(cgroup, kill_timeout_ms, trouble) : EXIT_DONE;
+	}
+	if (!status)
+		status = leftovers_remove_files(name, parent, cgroup, trouble);
+	return status;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a keeper leaves, or one that was killed: workers, cgroups, pins, files below /run/lbctl. */
+#ifndef LEFTOVERS_H
+#define LEFTOVERS_H
+
+#include <stdbool.h>
+
+#include "base/trouble.h"
+
+/* Is there anything of a service that `lbctl run` had, and no keeper? */
+bool leftovers_exist(const char *name);
+
+/*
+ * Does what its keeper would do on SIGTERM: takes the program off, ends the workers (SIGTERM, and
+ * SIGKILL after kill_timeout_ms), removes all there is. *workers says how many processes lived.
+ *
+ * Returns EXIT_DONE, or the status of *trouble: EXIT_NOT_FOUND when nothing remains, EXIT_FAILED
+ * when a keeper runs after all or something can't be removed.
+ */
+int leftovers_stop(const char *name, unsigned int kill_timeout_ms, unsigned int *workers,
+		   struct trouble *trouble);
+
+/*
+ * Removes all that a service of `lbctl run` has, once its workers have ended: for who has its lock.
+ * `cgroup` is the service's, in `parent`, or -1. Returns EXIT_DONE, or the status of *trouble;
+ * while processes live that can't be killed the files stay, so that the next lbctl finds them.
+ */
+int leftovers_remove(const char *name, const char *parent, int cgroup, struct trouble *trouble);
+/* The same where no service was made, or it is not ours. */
+int leftovers_remove_files(const char *name, const char *parent, int cgroup,
+			   struct trouble *trouble);
+
+/* Removes what is left if neither keeper nor worker lives, else nothing. */
+void leftovers_sweep(const char *name);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a keeper is to do, as the command line says. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/parse.h"
+#include "keeper/listeners.h"
+#include "lb_abi.h"
+#include "lb_bindhook.h"
+
+#define KEEPER_KILL_TIMEOUT_MS 5000 /* by default */
+
+struct keeper_options {
+	char name[LB_NAME_MAX + 1];
+	/* lbctl watch: the addresses of a server that someone else started; no argv, no workers */
+	const struct addr *addrs;
+	size_t nr_addrs;
+	uint32_t policy; /* 0 = the default */
+	uint32_t workers;
+	char *const *argv;
+	struct lb_bindhook rules;
+	struct listen_at listens[LB_MAX_LISTENERS];
+	uint32_t nr_listens;
+	uint64_t kill_timeout_ms;  /* from SIGTERM to SIGKILL */
+	uint64_t ready_timeout_ms; /* from start to ready */
+	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */
+	uint32_t max_restarts;	   /* in a row, before it is given up */
+	bool wait_ready;	   /* until READY=1 or process.send('ready') */
+	bool with_controller;
+	bool rescue; /* move what waits at workers that hang, when the service is made */
+	const char *user;
+	const char *log_dir;
+	uint32_t group;
+};
+
+#endif

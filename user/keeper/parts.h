@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a keeper consists of. For those files alone that put its parts together: keeper.c (its life
+ * and its turn), assemble.c, ending.c, execute.c (actions of the plan), tell.c (what is said of
+ * them), signals.c, requests.c and join_request.c (what is asked of it), log_files.c, watch.c
+ * (lbctl watch). The parts themselves know one another by their headers, and not this one.
+ */
+#ifndef PARTS_H
+#define PARTS_H
+
+#include <limits.h>
+
+#include "base/trouble.h"
+#include "keeper/bindhook.h"
+#include "keeper/changes.h"
+#include "keeper/control.h"
+#include "keeper/event_log.h"
+#include "keeper/instance.h"
+#include "keeper/listeners.h"
+#include "keeper/loss.h"
+#include "keeper/manager.h"
+#include "keeper/options.h"
+#include "keeper/own.h"
+#include "keeper/pins.h"
+#include "keeper/plan.h"
+#include "keeper/runner.h"
+#include "keeper/stall_watch.h"
+#include "keeper/sync.h"
+#include "keeper/task.h"
+#include "keeper/turn.h"
+#include "keeper/worker_notify.h"
+
+struct watch;
+
+struct keeper {
+	struct keeper_options options;
+	sd_event *loop;
+	struct turn *turn;
+	struct event_log *log;
+	struct control *control;
+	struct manager manager;
+	struct pins *pins;
+	struct changes *changes;
+	struct stall_watch *stalls;
+	uint8_t terminal; /* see terminal.h */
+
+	/* lbctl run */
+	struct plan plan;
+	struct worker workers[LB_MAX_WORKERS];
+	struct runners runners;
+	struct bindhooks *hooks;
+	struct listeners *listeners;
+	struct own own;
+	struct sync *sync;
+	struct losses *losses;
+	struct worker_notify *notify;
+	/* of the last process that ended, for the operation that this ends */
+	struct {
+		char how[600];
+		bool was_online;
+	} last_end;
+	bool port_explained; /* that one is not shared */
+
+	/* lbctl watch */
+	struct watch *watch;
+
+	/* what is there as long as the keeper is */
+	struct instance instance;
+	uint32_t recount_ticks; /* until the connections are counted anew; 0 = not needed */
+	bool is_leaving;	/* the loop ends, workers go on */
+	bool is_ending;		/* all ends: the program is taken off */
+	char trouble[512];	/* that was told last, as the same is told once; "" = none */
+};
+
+/* execute.c */
+void execute(struct keeper *keeper, const struct action *action);
+/* The plan has a new operation, in the place of `before` if there was one. */
+void execute_begun(struct keeper *keeper, const struct operation *before);
+
+/* ending.c: ends all, asked again at once; the loop ends with `status`. */
+void keeper_stop(struct keeper *keeper, int status);
+/* Ends the loop alone: workers and service go on, and the next keeper finds them. */
+void keeper_leave(struct keeper *keeper);
+/* In each turn of a keeper that is to stop. */
+void end_begin(struct keeper *keeper);
+
+/* signals.c; 0 or -errno */
+int signals_open(struct keeper *keeper);
+/* Workers outlive the terminal of lbctl: once a tick, has it gone? */
+void signals_check_terminal(struct keeper *keeper);
+
+/*
+ * assemble.c: makes all parts; `turn` is the keeper's. Returns EXIT_DONE or the trouble's status.
+ */
+int assemble(struct keeper *keeper, void (*turn)(void *arg, unsigned int work),
+	     struct trouble *trouble);
+/* Frees what there is, also after a failure. `ended`: no worker lives. */
+void disassemble(struct keeper *keeper, bool ended);
+
+/* tell.c */
+void tell_started(struct keeper *keeper, const struct runner *runner);
+void tell_online(struct keeper *keeper, const struct runner *runner);
+void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_why why);
+void tell_signal(struct keeper *keeper, const struct runner *runner, const struct action *action);
+void tell_kill(struct keeper *keeper, const struct runner *runner, int told);
+void tell_end(struct keeper *keeper, const struct runner *runner, const struct action *action);
+void tell_why(struct keeper *keeper, const struct action *action);
+void tell_finish(struct keeper *keeper, const struct action *action);
+/*
+ * Why a worker could not be started, as a sentence's end, by its error. Returns the exit status
+ * that goes with it.
+ */
+int tell_start_trouble(const struct keeper *keeper, int err, char *why, size_t len);
+/* Says what lasts once, and not every second; NULL: it is over. */
+void tell_trouble(struct keeper *keeper, const char *text);
+/* The file that a worker writes to, NULL without --log-dir. */
+const char *tell_log_path(const struct keeper *keeper, uint32_t worker, char out[PATH_MAX]);
+
+/* requests.c */
+extern const struct control_verb request_verbs[];
+
+#endif

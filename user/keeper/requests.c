@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What clients of the control socket ask the keeper for. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/trouble.h"
+#include "keeper/join_request.h"
+#include "service/join.h"
+
+/* Nothing new is begun while all ends. */
+static bool goes_on(const struct keeper *keeper, struct client *client)
+{
+	if (!keeper->plan.stop)
+		return true;
+	control_reply(client, EXIT_FAILED, "the service stops");
+	return false;
+}
+
+static void do_scale(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	json_int_t workers = json_integer_value(json_object_get(request, "workers"));
+	struct keeper *keeper = arg;
+	struct operation before;
+
+	(void)passed;
+	if (workers < 1 || workers > LB_MAX_WORKERS) {
+		control_reply(client, EXIT_USAGE, "a service has 1 to 1024 workers");
+		return;
+	}
+	if (!goes_on(keeper, client))
+		return;
+	before = plan_scale(&keeper->plan, workers, control_client_id(client));
+	execute_begun(keeper, &before);
+}
+
+static void do_reload(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	struct keeper *keeper = arg;
+	struct operation before;
+
+	(void)request;
+	(void)passed;
+	if (!goes_on(keeper, client))
+		return;
+	before = plan_reload(&keeper->plan, control_client_id(client));
+	execute_begun(keeper, &before);
+}
+
+static void do_restart(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	const json_t *which = json_object_get(request, "worker");
+	json_int_t worker = json_integer_value(which);
+	struct keeper *keeper = arg;
+	struct operation before;
+
+	(void)passed;
+	if (!json_is_integer(which) || worker < 0 || worker >= keeper->plan.wanted) {
+		control_reply(client, EXIT_NOT_FOUND, "no such worker");
+		return;
+	}
+	if (!goes_on(keeper, client))
+		return;
+	before = plan_restart(&keeper->plan, worker, control_client_id(client));
+	execute_begun(keeper, &before);
+}
+
+static void do_stop(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	(void)request;
+	(void)passed;
+	control_await_end(client);
+	keeper_stop(arg, EXIT_DONE);
+}
+
+static void do_events(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	(void)arg;
+	(void)request;
+	(void)passed;
+	control_reply(client, EXIT_DONE, "subscribed");
+	control_subscribe(client);
+}
+
+/* What commands change by themselves; who may ask us may say so. */
+static const char *const told_changes[] = { "policy", "weight", "limit",  "drain",
+					    "resume", "set",	"rescued" };
+
+static void tell_change(struct keeper *keeper, const json_t *change)
+{
+	const char *type = json_string_value(json_object_get(change, "type"));
+	const char *text = json_string_value(json_object_get(change, "text"));
+	const json_t *details = json_object_get(change, "details");
+
+	for (size_t i = 0; type && text && i < sizeof(told_changes) / sizeof(told_changes[0]);
+	     i++) {
+		if (!strcmp(type, told_changes[i]))
+			event_tell(keeper->log, type,
+				   json_is_object(details) ? json_deep_copy(details) : NULL, "%s",
+				   text);
+	}
+}
+
+static void do_changed(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	const json_t *changes = json_object_get(request, "changes");
+	struct keeper *keeper = arg;
+
+	(void)passed;
+	for (size_t i = 0; i < json_array_size(changes); i++)
+		tell_change(keeper, json_array_get(changes, i));
+	stall_watch_check(keeper->stalls);
+	control_reply(client, EXIT_DONE, "told");
+}
+
+static bool send_to(struct keeper *keeper, uint32_t worker, const char *line)
+{
+	const struct process *process = &keeper->plan.workers[worker].at[ROLE_CURRENT];
+	const struct runner *runner = runner_find(&keeper->runners, worker, process->generation);
+
+	return runner && !channel_send(runner->channel, line);
+}
+
+static void do_send(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	const json_t *which = json_object_get(request, "worker");
+	const json_t *message = json_object_get(request, "message");
+	_cleanup_free_ char *line = message ? json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY) :
+					      NULL;
+	struct keeper *keeper = arg;
+	uint32_t sent = 0, failed = 0;
+	char text[96];
+
+	(void)passed;
+	if (!line) {
+		control_reply(client, EXIT_USAGE, "there is no message to send");
+		return;
+	}
+	for (uint32_t w = 0; w < keeper->plan.wanted; w++) {
+		if (json_is_integer(which) && json_integer_value(which) != w)
+			continue;
+		if (send_to(keeper, w, line))
+			sent++;
+		else
+			failed++;
+	}
+	snprintf(text, sizeof(text), "sent to %u worker%s%s", sent, plural(sent),
+		 failed ? "; others do not read their messages" : "");
+	if (sent || failed)
+		control_reply(client, failed ? EXIT_FAILED : EXIT_DONE, text);
+	else
+		control_reply(client, EXIT_NOT_FOUND, "no such worker");
+}
+
+/* Is anybody there? */
+static void do_hello(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	(void)arg;
+	(void)request;
+	(void)passed;
+	control_reply(client, EXIT_DONE, "lbctl " LBCTL_VERSION);
+}
+
+static void do_join(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	const json_t *which = json_object_get(request, "worker");
+	json_int_t worker = json_is_integer(which) ? json_integer_value(which) : -1;
+	struct keeper *keeper = arg;
+
+	if (*passed < 0)
+		control_reply(client, EXIT_USAGE,
+			      "no socket came with the request; send one (SCM_RIGHTS)");
+	else if (which && (worker < 0 || worker >= LB_MAX_WORKERS))
+		control_reply(client, EXIT_USAGE, "a worker is a number from 0 to 1023");
+	else if (keeper->plan.stop)
+		control_reply(client, EXIT_FAILED, "the service is being stopped");
+	else
+		join_request(keeper, client, *passed, which ? (uint32_t)worker : JOIN_ANY_WORKER);
+}
+
+const struct control_verb request_verbs[] = {
+	{ "scale", false, ADMIT_OPERATOR, do_scale },
+	{ "reload", false, ADMIT_OPERATOR, do_reload },
+	{ "restart", false, ADMIT_OPERATOR, do_restart },
+	{ "stop", true, ADMIT_OPERATOR, do_stop },
+	{ "events", true, ADMIT_OPERATOR, do_events },
+	{ "send", false, ADMIT_OPERATOR, do_send },
+	{ "hello", true, ADMIT_WORKER, do_hello },
+	{ "join", true, ADMIT_WORKER, do_join },
+	{ "changed", true, ADMIT_OPERATOR, do_changed },
+	{ NULL, false, ADMIT_NOBODY, NULL },
+};

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See run_files.h. */
+#include "keeper/run_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PATH_BYTES])
+{
+	snprintf(out, RUN_FILES_PATH_BYTES, RUN_FILES_DIR "/%s.%s", name, ending);
+}
+
+void run_files_remove(const char *name)
+{
+	static const char *const endings[] = { "notify", "sock", "cgroup", "cgroup-new", "lock" };
+	char path[RUN_FILES_PATH_BYTES];
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		run_files_path(name, endings[i], path);
+		unlink(path);
+	}
+}
+
+/* Who held the lock before may have removed the file that we opened. */
+static bool is_at(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return !fstat(fd, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino &&
+	       ours.st_dev == there.st_dev;
+}
+
+/*
+ * A record lock, as it is the process's alone: a child that outlives a killed keeper for a moment
+ * must not keep the next one out.
+ */
+static int lock(int fd, pid_t *holder)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (!fcntl(fd, F_SETLK, &whole))
+		return 0;
+	if (errno != EACCES && errno != EAGAIN)
+		return -errno;
+	if (!fcntl(fd, F_GETLK, &whole) && whole.l_type != F_UNLCK)
+		*holder = whole.l_pid;
+	return -EWOULDBLOCK;
+}
+
+int run_files_lock(const char *name, pid_t *holder)
+{
+	char path[RUN_FILES_PATH_BYTES];
+	int err;
+
+	*holder = 0;
+	if (mkdir(RUN_FILES_DIR, 0755) && errno != EEXIST)
+		return -errno;
+	run_files_path(name, "lock", path);
+	for (;;) {
+		_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			return -errno;
+		err = lock(fd, holder);
+		if (err)
+			return err;
+		if (is_at(fd, path))
+			return fd_steal(&fd);
+	}
+}
+
+int run_files_read_cgroup(const char *name, char parent[PATH_MAX])
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[RUN_FILES_PATH_BYTES];
+	struct stat st;
+
+	run_files_path(name, "cgroup", path);
+	file = fopen(path, "re");
+	if (!file || !fgets(parent, PATH_MAX, file))
+		return -ENOENT;
+	parent[strcspn(parent, "\n")] = '\0';
+	return stat(parent, &st) ? -ENOENT : 0;
+}
+
+void run_files_write_cgroup(const char *name, const char *parent)
+{
+	char path[RUN_FILES_PATH_BYTES], fresh[RUN_FILES_PATH_BYTES];
+	FILE *file;
+	bool written;
+
+	run_files_path(name, "cgroup", path);
+	run_files_path(name, "cgroup-new", fresh);
+	file = fopen(fresh, "we");
+	if (!file)
+		return;
+	written = fprintf(file, "%s\n", parent) > 0;
+	/* the old one stays where there is no room for the new one */
+	if (fclose(file) || !written || rename(fresh, path))
+		unlink(fresh);
+}

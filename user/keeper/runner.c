@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See runner.h. */
+#include "keeper/runner.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "host/cgroup.h"
+#include "host/procs.h"
+#include "keeper/fetch.h"
+#include "service/state.h"
+
+#define STATE_NOTE "user.lbctl.state" /* attribute of a process's cgroup */
+#define CHILDREN_US 200000	      /* that killed children may take to go */
+#define TRACED_US 1000		      /* until who traces it has been told */
+/*
+ * A service of one listener is its maps and a program. The keeper has them open, its child that
+ * changes the service has, and libbpf has as many again while it loads a program for a listener.
+ */
+#define RESERVED_FILES (3 * (MAP_COUNT + 1))
+
+struct runner *runner_find(const struct runners *all, uint32_t worker, uint32_t generation)
+{
+	struct runner *runner = worker < LB_MAX_WORKERS ? all->of[worker] : NULL;
+
+	while (runner && runner->generation != generation)
+		runner = runner->next;
+	return runner;
+}
+
+struct runner *runner_of_cgroup(const struct runners *all, uint64_t cgroup)
+{
+	struct runner *runner = all->by_cgroup[cgroup % RUNNER_BUCKETS];
+
+	while (runner && runner->cgroup != cgroup)
+		runner = runner->next_in_bucket;
+	return cgroup ? runner : NULL;
+}
+
+static void add_to_bucket(struct runner *runner)
+{
+	struct runner **bucket = &runner->all->by_cgroup[runner->cgroup % RUNNER_BUCKETS];
+
+	runner->next_in_bucket = *bucket;
+	*bucket = runner;
+}
+
+static void take_from_bucket(struct runner *runner)
+{
+	struct runner **at = &runner->all->by_cgroup[runner->cgroup % RUNNER_BUCKETS];
+
+	while (*at && *at != runner)
+		at = &(*at)->next_in_bucket;
+	if (*at)
+		*at = runner->next_in_bucket;
+}
+
+static struct process *fact_of(const struct runner *runner)
+{
+	return plan_process(runner->all->plan, runner->worker, runner->generation);
+}
+
+static void cgroup_name_of(const struct runner *runner, char out[32])
+{
+	snprintf(out, 32, "w%u-%u", runner->worker, runner->generation);
+}
+
+/* --- its end --- */
+
+static void note_end(struct runner *runner)
+{
+	struct process *process = fact_of(runner);
+
+	sd_event_source_set_enabled(runner->empty_source, SD_EVENT_OFF);
+	sd_event_source_set_enabled(runner->timer, SD_EVENT_OFF);
+	turn_mark(runner->all->turn, TURN_DECIDE | TURN_LOOK);
+	if (!process)
+		runner_free(runner);
+	else if (runner->start_error)
+		process->start_error = runner->start_error;
+	else
+		process->exited = true;
+}
+
+static int on_empty(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct runner *runner = arg;
+	char text[128];
+
+	(void)source;
+	(void)events;
+	/* a read, so that the next change is told */
+	if (pread(fd, text, sizeof(text), 0) < 0 || !cgroup_is_populated(runner->cgroup_fd))
+		note_end(runner);
+	return 0;
+}
+
+static int on_children_timeout(sd_event_source *source, uint64_t usec, void *arg)
+{
+	(void)source;
+	(void)usec;
+	note_end(arg);
+	return 0;
+}
+
+/*
+ * Children that it left behind hold its sockets. Unasked they end with it, at once; what was told
+ * to end may take its time, until the plan says SIGKILL.
+ */
+static void await_children(struct runner *runner)
+{
+	const struct process *process = fact_of(runner);
+	bool asked = process && process->state == LIFE_TERMINATING;
+	sd_event *loop = runner->all->loop;
+	int events_fd = cgroup_events(runner->cgroup_fd);
+
+	if (!asked) {
+		runner->left_children = true;
+		cgroup_kill(runner->cgroup_fd);
+		sd_event_add_time_relative(loop, &runner->timer, CLOCK_MONOTONIC, CHILDREN_US, 0,
+					   on_children_timeout, runner);
+	}
+	if (sd_event_add_io(loop, &runner->empty_source, events_fd, EPOLLPRI, on_empty, runner) < 0)
+		close_fd(&events_fd);
+	else
+		sd_event_source_set_io_fd_own(runner->empty_source, true);
+	if (events_fd < 0 || !cgroup_is_populated(runner->cgroup_fd))
+		note_end(runner);
+}
+
+/* Does the program run? Asked once more when it has ended, as the two may be told in any order. */
+static void take_report(struct runner *runner)
+{
+	struct process *process = fact_of(runner);
+	int error = 0;
+	ssize_t n;
+
+	if (runner->report_fd < 0)
+		return;
+	n = read(runner->report_fd, &error, sizeof(error));
+	if (n < 0 && errno == EAGAIN)
+		return;
+	runner->report_source = sd_event_source_disable_unref(runner->report_source);
+	close_fd(&runner->report_fd);
+	/* the fact is told once it has ended, which it is about to */
+	if (n == sizeof(error)) {
+		runner->start_error = error ? error : -EIO;
+		return;
+	}
+	if (process)
+		process->executed = true;
+	runner->all->started(runner->all->arg, runner);
+	turn_mark(runner->all->turn, TURN_DECIDE);
+}
+
+static int on_traced_timeout(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct runner *runner = arg;
+
+	(void)source;
+	(void)usec;
+	sd_event_source_set_enabled(runner->exit_source, SD_EVENT_ON);
+	return 0;
+}
+
+static int on_process_exit(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct runner *runner = arg;
+
+	(void)events;
+	/* not our child: how it ended is not for us to know */
+	if (waitid(P_PIDFD, fd, &runner->how, WEXITED | WNOHANG)) {
+		runner->how.si_pid = 0;
+	} else if (!runner->how.si_pid) {
+		/* who traces it is told first, and then we are */
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		sd_event_source_disable_unref(runner->timer);
+		runner->timer = NULL;
+		sd_event_add_time_relative(runner->all->loop, &runner->timer, CLOCK_MONOTONIC,
+					   TRACED_US, 0, on_traced_timeout, runner);
+		return 0;
+	}
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	runner->timer = sd_event_source_disable_unref(runner->timer);
+	runner->ended = true;
+	take_report(runner);
+	if (cgroup_is_populated(runner->cgroup_fd) > 0)
+		await_children(runner);
+	else
+		note_end(runner);
+	return 0;
+}
+
+/* --- its start --- */
+
+static int on_report(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	take_report(arg);
+	return 0;
+}
+
+static void on_message(void *arg, const char *line, const json_t *message)
+{
+	struct runner *runner = arg;
+
+	runner->all->said(runner->all->arg, runner, line, message);
+}
+
+static int watch(struct runner *runner, int channel_fd)
+{
+	sd_event *loop = runner->all->loop;
+	int err = sd_event_add_io(loop, &runner->exit_source, runner->pidfd, EPOLLIN,
+				  on_process_exit, runner);
+
+	if (err >= 0 && runner->report_fd >= 0)
+		err = sd_event_add_io(loop, &runner->report_source, runner->report_fd, EPOLLIN,
+				      on_report, runner);
+	if (err >= 0 && channel_fd >= 0)
+		err = channel_open(loop, channel_fd, on_message, runner, &runner->channel);
+	if (err < 0 && !runner->channel)
+		close_fd(&channel_fd);
+	return err < 0 ? err : 0;
+}
+
+static struct runner *runner_new(struct runners *all, uint32_t worker, uint32_t generation)
+{
+	struct runner *runner = calloc(1, sizeof(*runner));
+	char name[32];
+
+	if (!runner)
+		return NULL;
+	*runner = (struct runner){
+		.all = all,
+		.next = all->of[worker],
+		.worker = worker,
+		.generation = generation,
+		.pidfd = -1,
+		.report_fd = -1,
+		.slot = -1,
+		.joined = -1,
+	};
+	all->of[worker] = runner;
+	cgroup_name_of(runner, name);
+	runner->cgroup_fd = cgroup_make(all->cgroup, name);
+	if (runner->cgroup_fd >= 0)
+		runner->cgroup = cgroup_id(runner->cgroup_fd);
+	add_to_bucket(runner);
+	return runner;
+}
+
+/*
+ * Descriptors are numbered from the lowest that is free: are few left above this one? The keeper
+ * keeps some for itself, as one that can't even be asked helps nobody.
+ */
+static bool is_among_last(int fd)
+{
+	struct rlimit files;
+
+	return !getrlimit(RLIMIT_NOFILE, &files) && fd + RESERVED_FILES >= (int64_t)files.rlim_cur;
+}
+
+static int start(struct runner *runner, struct spawn_spec *spec)
+{
+	struct runners *all = runner->all;
+	struct spawned spawned;
+	int err = runner->cgroup_fd < 0 ? runner->cgroup_fd : 0;
+
+	if (!err && is_among_last(runner->cgroup_fd))
+		err = -EMFILE;
+	if (!err && all->hooks)
+		err = bindhook_add_member(all->hooks, runner->cgroup, runner->worker);
+	spec->cgroup_fd = runner->cgroup_fd;
+	if (!err)
+		err = spawn_start(spec, &spawned);
+	if (err)
+		return err;
+	runner->pid = spawned.pid;
+	runner->pidfd = spawned.pidfd;
+	runner->report_fd = spawned.report_fd;
+	err = watch(runner, spawned.channel_fd);
+	if (err)
+		runner_kill(runner);
+	return err;
+}
+
+struct runner *runner_start(struct runners *all, struct spawn_spec *spec, uint32_t generation)
+{
+	struct runner *runner = runner_new(all, spec->worker, generation);
+	struct process *process = plan_process(all->plan, spec->worker, generation);
+	int err = runner ? start(runner, spec) : -ENOMEM;
+
+	if (err && runner)
+		runner->start_error = err;
+	if (err && process)
+		process->start_error = err;
+	if (err)
+		turn_mark(all->turn, TURN_DECIDE);
+	return runner;
+}
+
+void runner_free(struct runner *runner)
+{
+	struct runners *all = runner->all;
+	struct runner **at = &all->of[runner->worker];
+	char name[32];
+
+	while (*at && *at != runner)
+		at = &(*at)->next;
+	if (*at)
+		*at = runner->next;
+	take_from_bucket(runner);
+	sd_event_source_disable_unref(runner->report_source);
+	sd_event_source_disable_unref(runner->exit_source);
+	sd_event_source_disable_unref(runner->empty_source);
+	sd_event_source_disable_unref(runner->timer);
+	channel_close(runner->channel);
+	close_fd(&runner->report_fd);
+	close_fd(&runner->pidfd);
+	if (runner->cgroup_fd >= 0) {
+		cgroup_name_of(runner, name);
+		cgroup_remove(all->cgroup, name);
+	}
+	if (runner->cgroup && all->hooks)
+		bindhook_remove_member(all->hooks, runner->cgroup);
+	close_fd(&runner->cgroup_fd);
+	free(runner);
+}
+
+/* --- what is done to it --- */
+
+void runner_mark(const struct runner *runner, enum lifecycle state)
+{
+	cgroup_note(runner->cgroup_fd, STATE_NOTE, lifecycle_name(state));
+}
+
+int runner_signal(const struct runner *runner, int signal_number)
+{
+	return spawn_signal(runner->pid, runner->all->user, signal_number);
+}
+
+int runner_kill(const struct runner *runner)
+{
+	int err = cgroup_kill(runner->cgroup_fd);
+
+	if (err == -EPERM)
+		err = spawn_signal(runner->pid, runner->all->user, SIGKILL);
+	return err == -ESRCH ? 0 : err;
+}
+
+/* --- whose a process is --- */
+
+static bool is_member(const struct runner *runner, pid_t pid)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	int n = cgroup_pids(runner->cgroup_fd, &pids);
+
+	for (int i = 0; i < n; i++) {
+		if (pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * "0::/.../lbctl-web/w3-7" is the seventh process of all, and worker 3. Whoever may have called a
+ * cgroup so elsewhere in the path: the one that counts has the process in it.
+ */
+static struct runner *runner_in_path(const struct runners *all, const char *path,
+				     const char *service, pid_t pid)
+{
+	char part[LB_NAME_MAX + 16];
+	uint32_t worker, generation;
+	struct runner *runner;
+	size_t len;
+
+	len = snprintf(part, sizeof(part), "/lbctl-%s/w", service);
+	for (const char *at = strstr(path, part); at; at = strstr(at + 1, part)) {
+		if (sscanf(at + len, "%u-%u", &worker, &generation) != 2)
+			continue;
+		runner = runner_find(all, worker, generation);
+		if (runner && is_member(runner, pid))
+			return runner;
+	}
+	return NULL;
+}
+
+struct runner *runner_of_pid(const struct runners *all, const char *service, pid_t pid)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ char *line = NULL;
+	struct runner *found = NULL;
+	size_t room = 0;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	file = fopen(path, "re");
+	while (file && !found && getline(&line, &room, file) > 0) {
+		if (!strncmp(line, "0::", 3))
+			found = runner_in_path(all, line, service, pid);
+	}
+	return found;
+}
+
+/* --- taking over --- */
+
+/* The process that was started first, which is the one that lbctl started. */
+static pid_t find_leader(const pid_t *pids, int n)
+{
+	uint64_t start, earliest = UINT64_MAX;
+	pid_t leader = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (pids[i] > 0 && !procs_start_time(pids[i], &start) && start < earliest) {
+			earliest = start;
+			leader = pids[i];
+		}
+	}
+	return leader;
+}
+
+static enum lifecycle read_mark(const struct runner *runner)
+{
+	char note[16];
+	int state;
+
+	cgroup_read_note(runner->cgroup_fd, STATE_NOTE, note, sizeof(note));
+	state = lifecycle_parse(note);
+	return state >= LIFE_STARTING && state <= LIFE_TERMINATING ? state : LIFE_STARTING;
+}
+
+static int find_process(struct runner *runner)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	int n = runner->cgroup_fd < 0 ? -ENOENT : cgroup_pids(runner->cgroup_fd, &pids);
+
+	runner->pid = n > 0 ? find_leader(pids, n) : 0;
+	if (runner->pid)
+		runner->pidfd = syscall(__NR_pidfd_open, runner->pid, 0);
+	return runner->pidfd < 0 ? -ESRCH : 0;
+}
+
+static bool take_over(struct runners *all, uint32_t worker, uint32_t generation, uint64_t now_us)
+{
+	struct runner *runner = runner_new(all, worker, generation);
+	int channel_fd;
+
+	if (!runner || find_process(runner)) {
+		if (runner)
+			runner_free(runner);
+		return false;
+	}
+	runner->taken_over = true;
+	channel_fd = fetch_channel(runner->pid);
+	if (all->hooks)
+		bindhook_add_member(all->hooks, runner->cgroup, worker);
+	/* one too many has no place, and ends */
+	if (watch(runner, channel_fd) ||
+	    !plan_take_over(all->plan, worker, generation, read_mark(runner), now_us))
+		runner_kill(runner);
+	return true;
+}
+
+uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us)
+{
+	_cleanup_closedir_ DIR *dir = opendir_at(cgroup_fd, ".");
+	uint32_t worker, generation, found = 0;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "w%u-%u", &worker, &generation) != 2 ||
+		    worker >= LB_MAX_WORKERS)
+			continue;
+		if (generation > all->plan->generation)
+			all->plan->generation = generation;
+		found += take_over(all, worker, generation, now_us);
+	}
+	return found;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The living processes behind a plan: what the keeper holds of each, and how it is started, told to
+ * end, and let go. What it learns of one it writes into the plan as a fact.
+ */
+#ifndef RUNNER_H
+#define RUNNER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "keeper/bindhook.h"
+#include "keeper/channel.h"
+#include "keeper/plan.h"
+#include "keeper/spawn.h"
+#include "keeper/turn.h"
+
+#define RUNNER_BUCKETS 1024
+
+struct runners;
+
+struct runner {
+	struct runners *all;
+	struct runner *next;	       /* of the same worker */
+	struct runner *next_in_bucket; /* of runners.by_cgroup */
+	uint32_t worker, generation;
+	pid_t pid;
+	int pidfd;
+	int cgroup_fd;
+	uint64_t cgroup; /* its id */
+	bool taken_over; /* another lbctl started it: its exit status is not ours to know */
+	struct channel *channel;
+	int report_fd;
+	sd_event_source *report_source, *exit_source, *empty_source, *timer;
+	bool ended;	    /* it has; what it started may live on */
+	bool left_children; /* it did, and they were killed */
+	siginfo_t how;	    /* si_pid 0: not known */
+	int start_error;
+	/* What it serves with, as last seen. */
+	int slot;	       /* -1 = none yet */
+	uint8_t protos;	       /* of which it has registered sockets ... */
+	uint8_t had;	       /* ... and had, at the look before */
+	uint32_t unread_bytes; /* while it is drained: see unread.h */
+	int joined;	       /* slot of a socket from elsewhere that joined for it, -1 = none */
+};
+
+struct runners {
+	sd_event *loop;
+	struct turn *turn;
+	struct plan *plan;
+	struct bindhooks *hooks; /* NULL with --listen */
+	const char *cgroup;	 /* path of the service's; it stays the caller's */
+	uid_t user;		 /* of --user, (uid_t)-1 = none */
+	/* told of as it happens */
+	void (*started)(void *arg, const struct runner *runner);
+	void (*said)(void *arg, struct runner *runner, const char *line, const json_t *message);
+	void *arg;
+	struct runner *of[LB_MAX_WORKERS];
+	struct runner *by_cgroup[RUNNER_BUCKETS];
+};
+
+struct runner *runner_find(const struct runners *all, uint32_t worker, uint32_t generation);
+
+/* By the id of its cgroup. */
+struct runner *runner_of_cgroup(const struct runners *all, uint64_t cgroup);
+
+/* Of a process, or one that it started; NULL = nobody's. */
+struct runner *runner_of_pid(const struct runners *all, const char *service, pid_t pid);
+
+/*
+ * Starts one. spec->cgroup_fd is filled in. When it can't be started, or turns out not to, the plan
+ * has the fact; NULL is without memory.
+ */
+struct runner *runner_start(struct runners *all, struct spawn_spec *spec, uint32_t generation);
+
+/* Finds the living processes that an earlier keeper started. Returns their number. */
+uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us);
+
+/* What the next keeper has to know and can't see. */
+void runner_mark(const struct runner *runner, enum lifecycle state);
+
+/* To it and its process group. 0, -ESRCH or -EPERM. */
+int runner_signal(const struct runner *runner, int signal_number);
+
+/* SIGKILL for all that is in its cgroup. 0 or -errno. */
+int runner_kill(const struct runner *runner);
+
+/* Lets go of it, and of its cgroup if that is empty. */
+void runner_free(struct runner *runner);
+
+#endif

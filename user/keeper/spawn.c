@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See spawn.h. */
+#include "keeper/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "lb_abi.h"
+
+static struct rlimit files; /* as it was before we raised it; all zero = we did not */
+
+void spawn_raise_file_limit(void)
+{
+	struct rlimit raised;
+
+	if (getrlimit(RLIMIT_NOFILE, &raised))
+		return;
+	files = raised;
+	raised.rlim_cur = raised.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+static void set_number(const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lu", (unsigned long)value);
+	setenv(name, text, 1);
+}
+
+static void set_environment(const struct spawn_spec *spec)
+{
+	setenv("LBCTL_SERVICE", spec->service, 1);
+	set_number("LBCTL_WORKER", spec->worker);
+	set_number("LBCTL_WORKERS", spec->workers);
+	set_number("NODE_APP_INSTANCE", spec->worker);
+	set_number("NODE_CHANNEL_FD", SPAWN_FIRST_FD + spec->nr_listen_fds);
+	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	if (spec->watchdog_ms) {
+		set_number("WATCHDOG_USEC", spec->watchdog_ms * 1000);
+		set_number("WATCHDOG_PID", getpid());
+	}
+	if (spec->notify_path)
+		setenv("NOTIFY_SOCKET", spec->notify_path, 1);
+	if (spec->nr_listen_fds) {
+		set_number("LISTEN_FDS", spec->nr_listen_fds);
+		set_number("LISTEN_PID", getpid());
+	}
+}
+
+static int become_user(const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (!user)
+		return -ESRCH;
+	if (initgroups(name, user->pw_gid) || setgid(user->pw_gid) || setuid(user->pw_uid))
+		return -errno;
+	setenv("USER", name, 1);
+	setenv("HOME", user->pw_dir, 1);
+	return 0;
+}
+
+/*
+ * Who owns the directory may have put something else there, a way to another file or a pipe that
+ * nobody reads, and it is opened with lbctl's rights. -EMLINK: that is so.
+ */
+static int open_log(const char *path)
+{
+	_cleanup_close_ int fd = open(
+		path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0640);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENXIO ? -EMLINK : -errno;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return -EMLINK;
+	fcntl(fd, F_SETFL, O_APPEND);
+	return fd_steal(&fd);
+}
+
+static int redirect(const struct spawn_spec *spec)
+{
+	int null = open("/dev/null", O_RDONLY), log;
+
+	if (null < 0 || dup2(null, 0) < 0)
+		return -errno;
+	close(null);
+	if (!spec->log_path)
+		return 0;
+	log = open_log(spec->log_path);
+	if (log < 0) {
+		/* a full disk is no reason not to serve */
+		dprintf(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here\n",
+			spec->service, spec->worker, spec->log_path,
+			log == -EMLINK ? "not a plain file of one name" : strerror(-log));
+		return 0;
+	}
+	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
+		return -errno;
+	close(log);
+	return 0;
+}
+
+/*
+ * Moves descriptors to where the conventions want them; by way of higher ones, as they may cross.
+ * The pipe for reports moves first: whatever fails after that can still be told.
+ */
+static int place_descriptors(const struct spawn_spec *spec, const int channel[2], int *report)
+{
+	int moved[LB_MAX_LISTENERS + 2], safe, fd, n = spec->nr_listen_fds;
+
+	safe = SPAWN_FIRST_FD + n + 2;
+	fd = fcntl(*report, F_DUPFD_CLOEXEC, safe);
+	if (fd < 0)
+		return -errno;
+	*report = fd;
+	for (int i = 0; i < n + 2; i++) {
+		fd = i < n ? spec->listen_fds[i] : channel[n + 1 - i];
+		moved[i] = fcntl(fd, F_DUPFD_CLOEXEC, safe);
+		if (moved[i] < 0)
+			return -errno;
+	}
+	for (int i = 0; i < n + 2; i++) {
+		if (dup2(moved[i], SPAWN_FIRST_FD + i) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+__attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, const int channel[2],
+						int report)
+{
+	sigset_t none;
+	int err;
+
+	sigemptyset(&none);
+	/* a terminal may be set to stop who prints in the background, and workers are there */
+	signal(SIGTTOU, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpgid(0, 0);
+	err = redirect(spec);
+	if (!err)
+		err = place_descriptors(spec, channel, &report);
+	if (!err && spec->user)
+		err = become_user(spec->user);
+	/* after setuid(), which clears it */
+	if (!err && spec->die_with_parent)
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (!err) {
+		set_environment(spec);
+		if (files.rlim_max)
+			setrlimit(RLIMIT_NOFILE, &files);
+		execvp(spec->argv[0], spec->argv);
+		err = -errno;
+	}
+	if (write(report, &err, sizeof(err)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static pid_t clone_into(int cgroup_fd, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup_fd,
+	};
+
+	return syscall(__NR_clone3, &args, sizeof(args));
+}
+
+int spawn_start(const struct spawn_spec *spec, struct spawned *out)
+{
+	_cleanup_close_ int ours = -1;
+	_cleanup_close_ int theirs = -1;
+	_cleanup_close_ int report_read = -1;
+	_cleanup_close_ int report_write = -1;
+	int channel[2], report[2];
+	const int off = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel))
+		return -errno;
+	ours = channel[0];
+	theirs = channel[1];
+	if (pipe2(report, O_CLOEXEC))
+		return -errno;
+	report_read = report[0];
+	report_write = report[1];
+	out->pidfd = -1;
+	out->pid = clone_into(spec->cgroup_fd, &out->pidfd);
+	if (out->pid < 0)
+		return -errno;
+	if (!out->pid)
+		run_child(spec, channel, report[1]);
+	setpgid(out->pid, out->pid);
+	/* a descriptor that came with a message may hold up whoever drops it */
+	setsockopt(ours, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+	fcntl(ours, F_SETFL, O_NONBLOCK);
+	fcntl(report_read, F_SETFL, O_NONBLOCK);
+	out->channel_fd = fd_steal(&ours);
+	out->report_fd = fd_steal(&report_read);
+	return 0;
+}
+
+static int signal_group(pid_t pid, int signal_number)
+{
+	/* it may not lead a group yet, or any more */
+	if (!kill(-pid, signal_number) || !kill(pid, signal_number))
+		return 0;
+	return -errno;
+}
+
+int spawn_signal(pid_t pid, uid_t user, int signal_number)
+{
+	int err = signal_group(pid, signal_number);
+	uid_t ours = geteuid();
+
+	if (err != -EPERM || user == (uid_t)-1 || setresuid(-1, user, -1))
+		return err;
+	err = signal_group(pid, signal_number);
+	/* the real one, so it is ours to take; the change hid what /proc has of us */
+	if (setresuid(-1, ours, -1) || prctl(PR_SET_DUMPABLE, 1))
+		return -errno;
+	return err;
+}

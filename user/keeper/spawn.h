@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Start a worker process: its cgroup, environment, descriptors and output. */
+#ifndef SPAWN_H
+#define SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* <linux/socket.h>, Linux 6.16 */
+#endif
+
+/* Descriptors from here on are LISTEN_FDS; then the worker's end of the channel, then ours. */
+#define SPAWN_FIRST_FD 3
+
+struct spawn_spec {
+	char *const *argv;
+	const char *service;
+	uint32_t worker;       /* its number */
+	uint32_t workers;      /* of how many */
+	int cgroup_fd;	       /* where it is born */
+	const int *listen_fds; /* handed over by the socket-activation protocol */
+	size_t nr_listen_fds;
+	const char *notify_path; /* NOTIFY_SOCKET, or NULL */
+	/* append stdout and stderr here; NULL, and where that can't be opened: as lbctl's own */
+	const char *log_path;
+	const char *user;     /* become this user, or NULL */
+	uint64_t watchdog_ms; /* WATCHDOG_USEC; 0 = none */
+	bool die_with_parent; /* --with-controller */
+};
+
+struct spawned {
+	pid_t pid;
+	int pidfd;
+	int channel_fd; /* our end of NODE_CHANNEL_FD */
+	/*
+	 * Readable once it is known whether the program runs: end of file if so, else an int,
+	 * -errno: -ENOENT (command not found), -EACCES (not executable), -ESRCH (no such user) and
+	 * whatever else exec and what comes before it say.
+	 */
+	int report_fd;
+};
+
+/*
+ * Raises this process's limit of open files as far as it may go, as it holds a few per worker.
+ * Workers get the limit that was there before.
+ */
+void spawn_raise_file_limit(void);
+
+/*
+ * Starts the program in a process group of its own; waits for nothing that it does. Both ends of
+ * its message channel stay open in it, so that a dead lbctl is no closed channel; the next one
+ * fetches our end with fetch_channel().
+ *
+ * Returns 0, or -errno, and then nothing runs. The descriptors are the caller's.
+ */
+int spawn_start(const struct spawn_spec *spec, struct spawned *out);
+
+/*
+ * Sends a signal to the process and its group: a shell or npm in front of a server hands nothing
+ * on. Without CAP_KILL it is sent as `user` ((uid_t)-1 = none), whom we can become.
+ * Returns 0, -ESRCH, or -EPERM.
+ */
+int spawn_signal(pid_t pid, uid_t user, int signal_number);
+
+#endif

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See task.h. */
+#include "keeper/task.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+struct task {
+	struct task_spec spec;
+	void *shared;
+	pid_t parent, pid;
+	int pidfd;
+	sd_event_source *exit_source, *deadline;
+	bool over; /* it is only waited for to end */
+};
+
+static void task_free(struct task *task)
+{
+	sd_event_source_disable_unref(task->exit_source);
+	sd_event_source_disable_unref(task->deadline);
+	close_fd(&task->pidfd);
+	if (task->shared)
+		munmap(task->shared, task->spec.shared_bytes);
+	free(task);
+}
+
+static void finish(struct task *task, int status)
+{
+	if (task->over)
+		return;
+	task->over = true;
+	task->spec.done(task->spec.arg, status, task->shared);
+}
+
+static int on_child_exit(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct task *task = arg;
+	siginfo_t info = { 0 };
+
+	(void)source;
+	(void)events;
+	if (waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG) || !info.si_pid)
+		info.si_code = CLD_KILLED;
+	finish(task, info.si_code == CLD_EXITED ? info.si_status : -EINTR);
+	task_free(task);
+	return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct task *task = arg;
+
+	(void)source;
+	(void)usec;
+	kill(task->pid, SIGKILL);
+	/* it may be stuck in the kernel: nobody waits for that */
+	finish(task, -ETIMEDOUT);
+	return 0;
+}
+
+__attribute__((noreturn)) static void run_child(const struct task *task)
+{
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != task->parent)
+		_exit(1);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	_exit(task->spec.run(task->shared));
+}
+
+static int share(struct task *task)
+{
+	if (!task->spec.shared_bytes)
+		return 0;
+	task->shared = mmap(NULL, task->spec.shared_bytes, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (task->shared == MAP_FAILED) {
+		task->shared = NULL;
+		return -errno;
+	}
+	if (task->spec.shared)
+		memcpy(task->shared, task->spec.shared, task->spec.shared_bytes);
+	return 0;
+}
+
+static int watch(sd_event *loop, struct task *task)
+{
+	int err;
+
+	task->pidfd = syscall(__NR_pidfd_open, task->pid, 0);
+	if (task->pidfd < 0)
+		return -errno;
+	err = sd_event_add_io(loop, &task->exit_source, task->pidfd, EPOLLIN, on_child_exit, task);
+	if (err >= 0)
+		err = sd_event_add_time_relative(loop, &task->deadline, CLOCK_MONOTONIC,
+						 task->spec.deadline_ms * 1000, 0, on_deadline,
+						 task);
+	return err < 0 ? err : 0;
+}
+
+int task_start(sd_event *loop, const struct task_spec *spec, struct task **out)
+{
+	struct task *task = calloc(1, sizeof(*task));
+	int err;
+
+	if (!task)
+		return -ENOMEM;
+	task->spec = *spec;
+	task->pidfd = -1;
+	task->parent = getpid();
+	err = share(task);
+	if (!err) {
+		task->pid = fork();
+		if (!task->pid)
+			run_child(task);
+		err = task->pid < 0 ? -errno : watch(loop, task);
+		if (err && task->pid > 0) {
+			kill(task->pid, SIGKILL);
+			waitpid(task->pid, NULL, WNOHANG);
+		}
+	}
+	if (err) {
+		task_free(task);
+		return err;
+	}
+	*out = task;
+	return 0;
+}
+
+void task_cancel(struct task *task)
+{
+	if (!task)
+		return;
+	task->over = true;
+	kill(task->pid, SIGKILL);
+}
+
+void task_drop_fd(int *fd)
+{
+	int gate[2];
+	pid_t pid;
+	char byte;
+
+	if (*fd < 0 || pipe2(gate, O_CLOEXEC))
+		return;
+	/* twice, so that init waits for the one that may take its time */
+	pid = fork();
+	if (!pid) {
+		if (!fork()) {
+			close(gate[1]);
+			/*
+			 * until ours is closed: the last one is to be that of a process that ends
+			 */
+			if (read(gate[0], &byte, 1) < 0)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	if (pid > 0) {
+		waitpid(pid, NULL, 0);
+		close_fd(fd);
+	}
+	close(gate[0]);
+	close(gate[1]);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Work that may have to wait (for a lock, for the kernel, for what a worker does with its
+ * descriptors) runs in a child of its own with a deadline, so that the loop never does. A
+ * descriptor that a worker may have spoiled is closed by the end of that child: a socket that
+ * lingers holds up whoever closes it last, but not a process that ends.
+ *
+ * A child ends with its keeper: what that leaves is as whole as what any lbctl leaves that is
+ * killed, and nothing of the keeper (lock, control socket) lives on in it.
+ */
+#ifndef TASK_H
+#define TASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct task;
+
+struct task_spec {
+	/* In the child: its exit status. `shared` is memory that both see, of `shared_bytes`. */
+	int (*run)(void *shared);
+	const void *shared; /* what is in it at the beginning */
+	size_t shared_bytes;
+	uint64_t deadline_ms;
+	/*
+	 * In the loop, once: `status` is the exit status, -EINTR when the child was killed, or
+	 * -ETIMEDOUT. `shared` goes with the return.
+	 */
+	void (*done)(void *arg, int status, void *shared);
+	void *arg;
+};
+
+/* Returns 0 or -errno; *task is for task_cancel() until `done` is called. */
+int task_start(sd_event *loop, const struct task_spec *spec, struct task **task);
+
+/* Ends it; `done` is not called. NULL is fine. */
+void task_cancel(struct task *task);
+
+/*
+ * Closes a descriptor that a worker gave us, or may have, without ever waiting for it; -1 is fine.
+ * Where no child can be made it stays open.
+ */
+void task_drop_fd(int *fd);
+#define _cleanup_drop_ __attribute__((cleanup(task_drop_fd)))
+
+#endif

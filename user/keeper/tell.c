@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What is said of the workers: the events that go with the plan's actions, and their words. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/trouble.h"
+#include "host/cgroup.h"
+#include "host/probe.h"
+#include "keeper/parts.h"
+
+#define WHY_BYTES 160
+
+static unsigned long ms(uint64_t us)
+{
+	return us / 1000;
+}
+
+/* --- where a worker's output is --- */
+
+const char *tell_log_path(const struct keeper *keeper, uint32_t worker, char out[PATH_MAX])
+{
+	if (!keeper->options.log_dir)
+		return NULL;
+	snprintf(out, PATH_MAX, "%s/%s-%u.log", keeper->options.log_dir, keeper->options.name,
+		 worker);
+	return out;
+}
+
+/* The unit of systemd whose journal has our output; "" if that is not so. */
+static void find_unit(char *out, size_t len)
+{
+	char path[PATH_MAX], *last;
+
+	*out = '\0';
+	if (!getenv("JOURNAL_STREAM") || cgroup_own(path))
+		return;
+	last = strstr(path, ".service");
+	if (!last)
+		return;
+	last[strlen(".service")] = '\0';
+	last = strrchr(path, '/');
+	snprintf(out, len, "%.*s", (int)len - 1, last ? last + 1 : path);
+}
+
+/* How to see what a worker said before it ended, in brackets. */
+static void where_to_look(const struct keeper *keeper, uint32_t worker, char *out, size_t len)
+{
+	char path[PATH_MAX], unit[128];
+
+	find_unit(unit, sizeof(unit));
+	if (tell_log_path(keeper, worker, path))
+		snprintf(out, len, " (see %.400s)", path);
+	else if (*unit)
+		snprintf(out, len, " (see journalctl -u %s)", unit);
+	else
+		snprintf(out, len, " (see the output of lbctl run)");
+}
+
+/* --- from start to online --- */
+
+void tell_started(struct keeper *keeper, const struct runner *runner)
+{
+	event_tell_worker(keeper->log, "start", runner->worker, runner->pid, NULL, "started");
+}
+
+void tell_online(struct keeper *keeper, const struct runner *runner)
+{
+	event_tell_worker(keeper->log, "online", runner->worker, runner->pid,
+			  json_pack("{s:i}", "slot", runner->slot), "is online");
+}
+
+int tell_start_trouble(const struct keeper *keeper, int err, char *why, size_t len)
+{
+	const char *command = keeper->options.argv[0];
+
+	if (err == -ENOENT) {
+		snprintf(why, len, "%s: command not found", command);
+		return 127;
+	}
+	if (err == -EACCES || err == -ENOEXEC) {
+		snprintf(why, len, "%s: not executable", command);
+		return 126;
+	}
+	if (err == -EADDRINUSE)
+		snprintf(why, len,
+			 "the address of --listen is taken by a socket of another user or without "
+			 "SO_REUSEPORT; lbctl scan and ss -ltnp show whose it is");
+	else if (err == -EMFILE)
+		snprintf(why, len, "too many open files; raise the limit (ulimit -n) of lbctl");
+	else
+		snprintf(why, len, "can't start %s: %s", command, strerror(-err));
+	return EXIT_FAILED;
+}
+
+static uint16_t unshared_port(const struct keeper *keeper, enum lb_bind_proto proto)
+{
+	return keeper->hooks ? bindhook_unshared_port(keeper->hooks, proto) : 0;
+}
+
+static void why_not_ready(const struct keeper *keeper, const struct runner *runner,
+			  char out[WHY_BYTES])
+{
+	uint8_t missing = keeper->own.protos & ~runner->protos;
+	const char *old = keeper->hooks && !probe_features()->bind_setsockopt ?
+				  " (before Linux 6.1 a program must set SO_REUSEADDR; else use "
+				  "--listen ADDR)" :
+				  "";
+
+	if (missing & OWN_TCP)
+		snprintf(out, WHY_BYTES, "not listening on a shared TCP port%s", old);
+	else if (missing)
+		snprintf(out, WHY_BYTES, "without a socket on a shared UDP port%s", old);
+	else
+		snprintf(out, WHY_BYTES, "not ready");
+}
+
+/* After how long, in words: "10 s", "250 ms". */
+static const char *in_words(uint64_t limit_ms, char out[32])
+{
+	if (limit_ms % 1000)
+		snprintf(out, 32, "%lu ms", (unsigned long)limit_ms);
+	else
+		snprintf(out, 32, "%lu s", (unsigned long)limit_ms / 1000);
+	return out;
+}
+
+static void tell_not_ready(struct keeper *keeper, const struct runner *runner)
+{
+	uint16_t port = unshared_port(keeper, LB_BIND_UDP);
+	char why[WHY_BYTES], advice[64] = "", time[32];
+
+	why_not_ready(keeper, runner, why);
+	if (port && runner->protos != keeper->own.protos)
+		snprintf(advice, sizeof(advice), "; --port udp/%u shares the UDP port that it has",
+			 port);
+	event_tell_worker(keeper->log, "timeout", runner->worker, runner->pid, NULL,
+			  "is %s after %s%s", why, in_words(keeper->options.ready_timeout_ms, time),
+			  advice);
+}
+
+/* --- towards its end --- */
+
+void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_why why)
+{
+	const char *traffic = own_traffic(keeper->own.protos);
+	bool reads = keeper->plan.options.reads_first && !keeper->options.nr_listens;
+
+	if (why == WHY_SAID_STOPPING)
+		event_tell_worker(keeper->log, "stopping", runner->worker, runner->pid, NULL,
+				  "says that it stops: it gets no more %s", traffic);
+	if (why == WHY_RENEWED || why == WHY_UNWANTED)
+		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid, NULL,
+				  "gets no more %s, then SIGTERM%s", traffic,
+				  reads ? " when it has read what waits" : "");
+}
+
+void tell_signal(struct keeper *keeper, const struct runner *runner, const struct action *action)
+{
+	if (action->why == WHY_NO_PING)
+		event_tell_worker(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
+				  "sent no WATCHDOG=1 for %lu ms: SIGABRT",
+				  (unsigned long)keeper->options.watchdog_ms);
+	if (action->why == WHY_SAID_HANGS)
+		event_tell_worker(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
+				  "sent WATCHDOG=trigger: SIGABRT");
+	if (action->why == WHY_UNREAD)
+		event_tell_worker(
+			keeper->log, "unread", runner->worker, runner->pid,
+			json_pack("{s:i}", "bytes", runner->unread_bytes),
+			"did not read %u bytes within %lu ms: SIGTERM, and they are lost unless it "
+			"reads them now",
+			runner->unread_bytes, (unsigned long)keeper->options.kill_timeout_ms);
+}
+
+void tell_kill(struct keeper *keeper, const struct runner *runner, int told)
+{
+	/* of one that was taken over it is not known */
+	const char *name = told > 0 ? sigabbrev_np(told) : "TERM";
+
+	event_tell_worker(keeper->log, "kill", runner->worker, runner->pid, NULL,
+			  "did not end within %lu ms of SIG%s: SIGKILL",
+			  (unsigned long)keeper->options.kill_timeout_ms, name);
+}
+
+/* --- its end --- */
+
+static void describe_end(const siginfo_t *info, char *out, size_t len)
+{
+	if (!info->si_pid)
+		snprintf(out, len, "ended");
+	else if (info->si_code == CLD_EXITED)
+		snprintf(out, len, "exited with status %d", info->si_status);
+	else
+		snprintf(out, len, "killed by SIG%s",
+			 sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
+}
+
+/* The status or the signal; neither of a process that another lbctl started. */
+static json_t *end_json(const struct runner *runner, const char *how)
+{
+	bool known = runner->how.si_pid, exited = runner->how.si_code == CLD_EXITED;
+
+	return json_pack("{s:s, s:o, s:o}", "how", how, "status",
+			 known && exited ? json_integer(runner->how.si_status) : json_null(),
+			 "signal",
+			 known && !exited ? json_string(how + strlen("killed by ")) : json_null());
+}
+
+static void tell_exit(struct keeper *keeper, const struct runner *runner,
+		      const struct action *action, const char *how)
+{
+	uint64_t waiting = listeners_waiting(keeper->listeners, runner->worker);
+	bool unasked = !action->asked, restart = unasked && action->in_us != PLAN_NEVER;
+	json_t *details = end_json(runner, how);
+	char cost[160], next[48] = "";
+	struct loss loss;
+
+	losses_take(keeper->losses, pins_state(keeper->pins), runner->slot, waiting, &loss);
+	loss_text(&loss, unasked, cost, sizeof(cost));
+	loss_json(&loss, details);
+	loss_free(&loss);
+	if (restart)
+		snprintf(next, sizeof(next), "; restart in %lu ms", ms(action->in_us));
+	json_object_set_new(details, "unasked", json_boolean(unasked));
+	json_object_set_new(details, "restart_ms",
+			    restart ? json_integer(ms(action->in_us)) : json_null());
+	event_tell_worker(keeper->log, "exit", runner->worker, runner->pid, details, "%s%s%s%s",
+			  how, *cost ? ": " : "", cost, next);
+}
+
+/* What a program may do that lbctl can't serve, said at its first end in a row. */
+static void explain_end(struct keeper *keeper, const struct runner *runner,
+			const struct action *action)
+{
+	uint16_t port = unshared_port(keeper, LB_BIND_TCP);
+	const char *udp = "";
+
+	/* one that got online can do without the port: a client's, say */
+	if (!port && !keeper->last_end.was_online) {
+		port = unshared_port(keeper, LB_BIND_UDP);
+		udp = "udp/";
+	}
+	if (runner->how.si_pid && runner->how.si_code == CLD_EXITED && !runner->how.si_status &&
+	    runner->left_children)
+		event_tell(keeper->log, "background", json_pack("{s:i}", "worker", action->worker),
+			   "worker %u went to the background, where it can't be kept and is ended: "
+			   "tell it to stay in the foreground",
+			   action->worker);
+	if (!port || keeper->plan.wanted == 1 || keeper->port_explained)
+		return;
+	keeper->port_explained = true;
+	event_tell(keeper->log, "unshared", json_pack("{s:i, s:b}", "port", port, "udp", *udp != 0),
+		   "port %s%u is not shared, so one worker can have it: --port lists all that are "
+		   "to be shared (%s%u, say), --offset-port %s%u gives worker w port %u+w",
+		   udp, port, udp, port, udp, port, port);
+}
+
+static void tell_no_start(struct keeper *keeper, const struct action *action, int err)
+{
+	const char *is_new = action->next ? "new " : "";
+	char why[512];
+
+	tell_start_trouble(keeper, err, why, sizeof(why));
+	snprintf(keeper->last_end.how, sizeof(keeper->last_end.how), "can't be started: %s", why);
+	/* what fails from the start is said once, by keeper_run() */
+	if (keeper->plan.ever_ran)
+		event_tell(keeper->log, "no-start", json_pack("{s:i}", "worker", action->worker),
+			   "%sworker %u can't be started: %s", is_new, action->worker, why);
+}
+
+void tell_end(struct keeper *keeper, const struct runner *runner, const struct action *action)
+{
+	if (!runner || runner->start_error) {
+		tell_no_start(keeper, action, runner ? runner->start_error : -ENOMEM);
+		return;
+	}
+	keeper->last_end.was_online = runner->protos == keeper->own.protos;
+	describe_end(&runner->how, keeper->last_end.how, sizeof(keeper->last_end.how));
+	tell_exit(keeper, runner, action, keeper->last_end.how);
+	if (!action->asked && !action->next && keeper->plan.workers[action->worker].failures == 1)
+		explain_end(keeper, runner, action);
+}
+
+/* --- what the plan says of a worker, or of all --- */
+
+void tell_why(struct keeper *keeper, const struct action *action)
+{
+	const struct runner *runner =
+		runner_find(&keeper->runners, action->worker, action->generation);
+	uint32_t failures = keeper->plan.workers[action->worker].failures;
+	char where[512];
+
+	where_to_look(keeper, action->worker, where, sizeof(where));
+	if (action->why == WHY_NOT_READY && runner)
+		tell_not_ready(keeper, runner);
+	if (action->why == WHY_GAVE_UP)
+		event_tell(keeper->log, "gave-up",
+			   json_pack("{s:i, s:i}", "worker", action->worker, "failures", failures),
+			   "worker %u ended %u time%s in a row: given up; lbctl restart %s %u "
+			   "tries again",
+			   action->worker, failures, plural(failures), keeper->options.name,
+			   action->worker);
+	if (action->why == WHY_ALL_FAILED)
+		event_tell(keeper->log, "failed", NULL,
+			   "no worker stays up: the command ends as soon as it is started%s",
+			   where);
+}
+
+/* --- the end of an operation --- */
+
+/* Of a new version that failed: how far it has got. */
+static void failed_text(const struct keeper *keeper, const struct action *action, char *out,
+			size_t len)
+{
+	bool never_ran = action->why == WHY_NO_START;
+	const char *when = keeper->last_end.was_online || never_ran ? "" : " before it was ready";
+	bool renews = action->operation.verb != PLAN_SCALE;
+	struct plan_summary now;
+	char where[512];
+
+	plan_summarise(&keeper->plan, &now);
+	where_to_look(keeper, action->worker, where, sizeof(where));
+	if (never_ran)
+		*where = '\0';
+	if (renews)
+		snprintf(out, len,
+			 "new worker %u %s%s; %u of %u workers still run the old version%s",
+			 action->worker, keeper->last_end.how, when, action->old,
+			 keeper->plan.wanted, where);
+	else
+		snprintf(out, len, "worker %u %s%s; %u of %u workers are online%s", action->worker,
+			 keeper->last_end.how, when, now.online, keeper->plan.wanted, where);
+}
+
+static void late_text(const struct keeper *keeper, const struct action *action, char *out,
+		      size_t len)
+{
+	const struct process *current = &keeper->plan.workers[action->worker].at[ROLE_CURRENT];
+	const struct runner *runner =
+		runner_find(&keeper->runners, action->worker, action->generation);
+	bool goes_on = current->generation == action->generation;
+	char why[WHY_BYTES] = "not ready", time[32];
+
+	if (runner)
+		why_not_ready(keeper, runner, why);
+	in_words(keeper->options.ready_timeout_ms, time);
+	if (goes_on)
+		snprintf(out, len, "worker %u is %s after %s; it goes on", action->worker, why,
+			 time);
+	else
+		snprintf(
+			out, len,
+			"new worker %u is %s after %s, and ends; %u of %u workers still run the old "
+			"version",
+			action->worker, why, time, action->old, keeper->plan.wanted);
+}
+
+static int finish_text(const struct keeper *keeper, const struct action *action, char *out,
+		       size_t len)
+{
+	struct plan_summary now;
+
+	plan_summarise(&keeper->plan, &now);
+	switch (action->why) {
+	case WHY_DONE:
+		snprintf(out, len, "%u worker%s online", now.online,
+			 now.online == 1 ? " is" : "s are");
+		return EXIT_DONE;
+	case WHY_NOT_READY:
+		late_text(keeper, action, out, len);
+		break;
+	case WHY_GAVE_UP:
+		snprintf(out, len, "worker %u does not stay up and was given up", action->worker);
+		break;
+	case WHY_REPLACED:
+		snprintf(out, len, "another operation takes its place");
+		break;
+	case WHY_STOP:
+		snprintf(out, len, "the service stops");
+		break;
+	case WHY_TOO_LONG:
+		snprintf(out, len, "a process of worker %u can't be killed", action->worker);
+		break;
+	default:
+		failed_text(keeper, action, out, len);
+	}
+	return EXIT_FAILED;
+}
+
+void tell_finish(struct keeper *keeper, const struct action *action)
+{
+	const char *verb = plan_verb_name(action->operation.verb);
+	char text[1536], log[PATH_MAX];
+	struct client *client;
+	int status = finish_text(keeper, action, text, sizeof(text));
+
+	event_tell(keeper->log, verb, json_pack("{s:i}", "status", status), "%s %s: %s", verb,
+		   status ? "failed" : "done", text);
+	client = control_find(keeper->control, action->operation.client);
+	if (client)
+		control_reply_with(
+			client,
+			json_pack("{s:i, s:s, s:s*}", "status", status, "text", text, "log",
+				  status ? tell_log_path(keeper, action->worker, log) : NULL),
+			-1);
+}
+
+void tell_trouble(struct keeper *keeper, const char *text)
+{
+	bool again = text && !strcmp(keeper->trouble, text);
+
+	snprintf(keeper->trouble, sizeof(keeper->trouble), "%s", text ? text : "");
+	if (text && !again)
+		event_tell(keeper->log, "trouble", NULL, "%s", text);
+}

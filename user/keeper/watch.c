@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * See watch.h. Of a server that someone else started no event tells what its sockets do: they are
+ * listed once a second, and looked at more closely, in a child, when the list has changed, when
+ * another program is on a group, and now and then, as their owners may have.
+ */
+#include "keeper/watch.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "host/inspect.h"
+#include "lb_pick.h"
+#include "host/procs.h"
+
+#define QUIET_TICKS 10 /* after which it looks more closely anyway */
+#define DEADLINE_MS 20000
+
+struct watch {
+	struct task *task;
+	uint64_t sockets; /* a hash of their cookies */
+	uint32_t ticks;	  /* since the last close look */
+	uint32_t policy;
+	bool rescue;
+	struct lb_worker rows[LB_MAX_SLOTS]; /* as they were told of */
+	uint64_t created_ns;		     /* of the service that they are of */
+};
+
+struct shared {
+	struct keeper *keeper;
+	int status;
+	struct attach_result result;
+	struct trouble trouble;
+};
+
+int watch_open(struct keeper *keeper)
+{
+	keeper->watch = calloc(1, sizeof(*keeper->watch));
+	if (!keeper->watch)
+		return -ENOMEM;
+	keeper->watch->policy = keeper->options.policy;
+	keeper->watch->rescue = keeper->options.rescue;
+	return 0;
+}
+
+void watch_close(struct keeper *keeper)
+{
+	if (keeper->watch)
+		task_cancel(keeper->watch->task);
+	free(keeper->watch);
+	keeper->watch = NULL;
+}
+
+/* --- in the child --- */
+
+int watch_refresh(const struct keeper *keeper, struct attach_result *result,
+		  struct trouble *trouble)
+{
+	const struct attach_request request = {
+		.name = keeper->options.name,
+		.policy = keeper->watch->policy,
+		.rescue = keeper->watch->rescue,
+		.addrs = keeper->options.addrs,
+		.nr_addrs = keeper->options.nr_addrs,
+		.netns_fd = -1,
+		.group = keeper->options.group,
+		.replace = true,
+	};
+
+	return attach_run(&request, result, trouble);
+}
+
+static int run(void *arg)
+{
+	struct shared *shared = arg;
+
+	shared->status = watch_refresh(shared->keeper, &shared->result, &shared->trouble);
+	return 0;
+}
+
+/* --- who came and who went --- */
+
+static void tell_joined(struct keeper *keeper, const struct lb_worker *row)
+{
+	char name[PROCS_NAME_BYTES];
+
+	if (!row->pid || procs_name(row->pid, name, sizeof(name)))
+		strcpy(name, "?");
+	event_tell_worker(keeper->log, "joined", row->worker, row->pid,
+			  json_pack("{s:s}", "server", name), "of %s joined", name);
+}
+
+static void tell_left(struct keeper *keeper, const struct state *state, uint32_t slot,
+		      const struct lb_worker *before)
+{
+	json_t *details = json_object();
+	struct loss loss;
+	char cost[160];
+
+	losses_take(keeper->losses, state, slot, 0, &loss);
+	loss_text(&loss, true, cost, sizeof(cost));
+	loss_json(&loss, details);
+	loss_free(&loss);
+	event_tell_worker(keeper->log, "left", before->worker, before->pid, details,
+			  "closed its socket%s%s", *cost ? ": " : "", cost);
+}
+
+static void tell_slot(struct keeper *keeper, const struct state *state, uint32_t slot)
+{
+	const struct lb_worker before = keeper->watch->rows[slot];
+	const struct lb_worker now = *state_worker(state, slot);
+	bool known = before.state != LB_SLOT_FREE && before.worker == now.worker;
+
+	if (lb_slot_is_open(now.state) && !(known && lb_slot_is_open(before.state))) {
+		losses_begin(keeper->losses, state, slot);
+		tell_joined(keeper, &now);
+	}
+	if (known && lb_slot_is_open(before.state) && !lb_slot_is_open(now.state))
+		tell_left(keeper, state, slot, &before);
+	keeper->watch->rows[slot] = now;
+}
+
+static bool slot_is_open(const void *arg, uint32_t slot)
+{
+	return lb_slot_is_open(state_worker(arg, slot)->state);
+}
+
+/* The first look at a service tells nothing. */
+static void tell_changes(struct keeper *keeper)
+{
+	const struct state *state = pins_state(keeper->pins);
+	struct watch *watch = keeper->watch;
+	bool first = state && watch->created_ns != state->config->created_ns;
+
+	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+		if (first) {
+			watch->rows[slot] = *state_worker(state, slot);
+			losses_begin(keeper->losses, state, slot);
+		} else {
+			tell_slot(keeper, state, slot);
+		}
+	}
+	if (!state)
+		return;
+	watch->created_ns = state->config->created_ns;
+	losses_settle(keeper->losses, state, slot_is_open, state);
+}
+
+static void on_done(void *arg, int status, void *memory)
+{
+	struct keeper *keeper = arg;
+	const struct shared *shared = memory;
+	const struct attach_result *result = &shared->result;
+	struct watch *watch = keeper->watch;
+	bool was_trouble = *keeper->trouble;
+
+	watch->task = NULL;
+	if (status || shared->status) {
+		tell_trouble(keeper, status ? "the sockets could not be looked at in time" :
+					      shared->trouble.text);
+		manager_status(&keeper->manager, "%s", keeper->trouble);
+		return;
+	}
+	tell_trouble(keeper, NULL);
+	if (pins_check(keeper->pins) || result->made || result->added)
+		stall_watch_check(keeper->stalls);
+	if (was_trouble || result->made || result->added || result->gone)
+		event_tell(keeper->log, "refresh",
+			   json_pack("{s:i, s:i, s:i}", "workers", result->workers, "added",
+				     result->added, "gone", result->gone),
+			   "%u worker%s of %s: %u socket%s joined, %u worker%s went down",
+			   result->workers, plural(result->workers), result->server, result->added,
+			   plural(result->added), result->gone, plural(result->gone));
+	tell_changes(keeper);
+	watch->policy = 0;
+	watch->rescue = false;
+	manager_status(&keeper->manager, "%u workers of %s", result->workers, result->server);
+}
+
+/* --- the turn --- */
+
+/*
+ * Goes on with FNV-1a over the cookies of sockets, which come sorted. Of UDP, connected sockets
+ * don't count: they come and go with what the server asks of others.
+ */
+static uint64_t hash_sockets(uint64_t hash, uint8_t proto, uint16_t port)
+{
+	struct sockdiag_list list;
+
+	if (sockdiag_listeners(proto, port, &list))
+		return hash;
+	for (size_t i = 0; i < list.count; i++) {
+		if (list.items[i].state != TCP_ESTABLISHED)
+			hash = (hash ^ list.items[i].cookie) * 1099511628211ULL;
+	}
+	sockdiag_free(&list);
+	return hash;
+}
+
+static uint64_t list_sockets(const struct keeper *keeper)
+{
+	uint64_t hash = 14695981039346656037ULL;
+
+	for (size_t i = 0; i < keeper->options.nr_addrs; i++)
+		hash = hash_sockets(hash, keeper->options.addrs[i].proto,
+				    keeper->options.addrs[i].port);
+	return hash;
+}
+
+/* Is another program, or none, on a group of ours? */
+static bool is_foreign(const struct keeper *keeper)
+{
+	const struct state *state = pins_state(keeper->pins);
+	struct inspect_list list;
+	bool foreign = false;
+
+	if (!state || inspect_listeners(keeper->own.protos & OWN_UDP, &list))
+		return false;
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		for (uint32_t slot = 0; slot < state->config->used_slots && !foreign; slot++) {
+			const struct lb_listening *one =
+				inspect_find(&list, state_queue(state, i, slot)->cookie);
+
+			foreign = one && one->prog_id != state->config->listeners[i].prog_id;
+		}
+	}
+	inspect_free(&list);
+	return foreign;
+}
+
+static void look_closely(struct keeper *keeper)
+{
+	const struct shared shared = { .keeper = keeper };
+	const struct task_spec spec = {
+		.run = run,
+		.shared = &shared,
+		.shared_bytes = sizeof(shared),
+		.deadline_ms = DEADLINE_MS,
+		.done = on_done,
+		.arg = keeper,
+	};
+
+	keeper->watch->ticks = 0;
+	if (task_start(keeper->loop, &spec, &keeper->watch->task))
+		keeper->watch->task = NULL;
+}
+
+void watch_turn(struct keeper *keeper, unsigned int work)
+{
+	struct watch *watch = keeper->watch;
+	uint64_t sockets;
+
+	if (keeper->plan.stop) {
+		sd_event_exit(keeper->loop, keeper->plan.end_status);
+		return;
+	}
+	if (watch->task || !(work & (TURN_TICK | TURN_LOOK)))
+		return;
+	if (work & TURN_TICK)
+		pins_check(keeper->pins);
+	sockets = list_sockets(keeper);
+	if (sockets == watch->sockets && ++watch->ticks < QUIET_TICKS && !is_foreign(keeper))
+		return;
+	watch->sockets = sockets;
+	look_closely(keeper);
+}
