@@ -15,7 +15,7 @@ static void test_drift(void **state)
 	} rows[] = {
 		{ "right", { .opened = 9, .live = 4 }, { .opened = 9, .live = 4 }, 4, 0 },
 		{ "none at all", { .live = 0 }, { .live = 0 }, 0, 0 },
-		{ "too many in the books", { .live = 7 }, { .live = 7 }, 4, -3 },
+		{ "too many in the counters", { .live = 7 }, { .live = 7 }, 4, -3 },
 		{ "too few", { .live = 1 }, { .live = 1 }, 4, 3 },
 		{ "below 0", { .live = -2 }, { .live = -2 }, 4, 6 },
 		{ "one ended", { .live = 5 }, { .live = 4 }, 5, 0 },

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # suite.sh TEST...: runs these integration tests on this kernel, and tells run in lines that begin with
-# "vmtest:" which kernel it is, what `lbctl doctor` finds amiss there, and what did not pass. Called
+# "vmtest:" which kernel it is, what `lbctl doctor` finds wrong there, and what did not pass. Called
 # by a guest's init, and by run for the host's own column. Exit status: 0 none failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1

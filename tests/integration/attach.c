@@ -3,7 +3,7 @@
  * Taking over a running nginx: exact round-robin over its four workers, on every kind of listener,
  * held against nginx's own log and the kernel's counters; refresh; bpftool; giving it back.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/kernel.h"
@@ -25,15 +25,15 @@ static void expect_exact_siege(struct nginx *nginx, const char *url)
 	uint64_t passive_opens = kernel_counter("TcpPassiveOpens");
 	unsigned int counts[NGINX_WORKERS];
 	pid_t pids[NGINX_WORKERS];
-	struct books before;
+	struct counters before;
 	struct siege siege;
 
-	books_read("web", &before);
+	counters_read("web", &before);
 	nginx_log_mark(nginx);
 	siege_run(&siege, url, "100", "2");
 	assert_int_equal(siege.transactions, 200);
 	assert_float_equal(siege.availability, 100, 0);
-	books_expect("web", &before, .cursor = 200, .selected = { 50, 50, 50, 50 });
+	counters_expect("web", &before, .cursor = 200, .selected = { 50, 50, 50, 50 });
 	/* two CPUs with a connection's first two segments make it twice, and one of them goes */
 	assert_in_range(kernel_counter("TcpPassiveOpens") - passive_opens, 200, 204);
 
@@ -130,7 +130,7 @@ static void test_order_and_pids(void **state)
 static void test_second_attach_changes_nothing(void **state)
 {
 	char *pins_before, *pins_after;
-	struct books before;
+	struct counters before;
 	struct nginx nginx;
 
 	(void)state;
@@ -138,12 +138,12 @@ static void test_second_attach_changes_nothing(void **state)
 	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 101 });
 	pins_before = pins_list();
-	books_read("web", &before);
+	counters_read("web", &before);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	lbctl_ok("attach", "--name", "web", "0.0.0.0:8080", NULL);
 	pins_after = pins_list();
 	assert_string_equal(pins_after, pins_before);
-	books_expect("web", &before, .cursor = 0);
+	counters_expect("web", &before, .cursor = 0);
 	show_read("web", &show);
 	assert_string_equal(show.policy, "rr");
 	clients_run(&clients, (struct client_plan){ .connections = 4 });

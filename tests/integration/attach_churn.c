@@ -3,7 +3,7 @@
  * Every setting changes all the time while wrk makes one connection per request: not one
  * connection may fail. LB_TEST_CHURN_SECONDS (environment) is the seconds that each run takes.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/kernel.h"
 #include "harness/load.h"
@@ -54,7 +54,7 @@ static void change_something(unsigned int turn)
 static void test_settings(void **state)
 {
 	uint64_t passive_opens, decisions;
-	struct books before, after;
+	struct counters before, after;
 	unsigned int turns = 0;
 	struct nginx nginx;
 	struct wrk wrk;
@@ -63,7 +63,7 @@ static void test_settings(void **state)
 	(void)state;
 	nginx_start(&nginx, "listen 8080 reuseport;", "127.0.0.1", 8080);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	passive_opens = kernel_counter("TcpPassiveOpens");
 	wrk_start(&job, "http://127.0.0.1:8080/", "64", churn_seconds());
 	while (turns < scaled_load(POLICY_CHANGES) || job_is_running(&job))
@@ -71,9 +71,9 @@ static void test_settings(void **state)
 	wrk_wait(&job, &wrk);
 	print_message("%u changes of policy, %lu requests\n", turns, wrk.requests);
 	wrk_expect_no_failure(&wrk);
-	books_read("web", &after);
+	counters_read("web", &after);
 	passive_opens = kernel_counter("TcpPassiveOpens") - passive_opens;
-	decisions = books_selected(&after) + after.kernel_policy - books_selected(&before);
+	decisions = counters_selected(&after) + after.kernel_policy - counters_selected(&before);
 	/* two CPUs with a connection's first two segments make it twice, and one of them goes */
 	assert_in_range(passive_opens, decisions, decisions + decisions / 50);
 	assert_int_equal(after.fallback_empty + after.fallback_none + after.fallback_config, 0);

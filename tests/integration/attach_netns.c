@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Steering a server in another network namespace, from outside of it. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/netns.h"
@@ -32,18 +32,18 @@ static void start_both(void)
 static void expect_steered_inside(void)
 {
 	static const unsigned int want[] = { 25, 25, 25, 25 };
-	struct books before;
+	struct counters before;
 	int back;
 
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
-	books_expect("web", &before, .cursor = 0);
+	counters_expect("web", &before, .cursor = 0);
 
 	back = netns_join(OTHER);
 	clients_run(&clients, (struct client_plan){ .connections = 100, .at_once = 10 });
 	netns_leave(back);
 	clients_expect(&clients, 4, want);
-	books_expect("web", &before, .cursor = 100, .selected = { 25, 25, 25, 25 });
+	counters_expect("web", &before, .cursor = 100, .selected = { 25, 25, 25, 25 });
 }
 
 /* 1. attach by name or pid  2. exact inside, untouched outside  3. refresh, detach from outside */

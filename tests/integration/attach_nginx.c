@@ -3,7 +3,7 @@
  * nginx keeps its listening sockets while worker processes change: steering goes on without lbctl,
  * and a second attach names the new pids.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/servers.h"
@@ -17,17 +17,17 @@ static struct show show;
 
 static void expect_exact_answers(void)
 {
-	struct books before;
+	struct counters before;
 
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 200, .at_once = 10 });
-	books_expect("web", &before, .cursor = 200, .selected = { 50, 50, 50, 50 });
+	counters_expect("web", &before, .cursor = 200, .selected = { 50, 50, 50, 50 });
 }
 
 /* Exact, and by the processes that show names, in its order. */
 static void expect_exact_and_right_pids(void)
 {
-	struct books before;
+	struct counters before;
 
 	expect_exact_answers();
 	show_read("web", &show);
@@ -38,11 +38,11 @@ static void expect_exact_and_right_pids(void)
 		assert_string_equal(show.worker[i].state, "up");
 		assert_int_equal(clients_of(&clients, show.worker[i].pid), 50);
 	}
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 4 });
 	for (int i = 0; i < NGINX_WORKERS; i++)
 		assert_int_equal(clients.worker[i], show.worker[i].pid);
-	books_expect("web", &before, .cursor = 4, .selected = { 1, 1, 1, 1 });
+	counters_expect("web", &before, .cursor = 4, .selected = { 1, 1, 1, 1 });
 }
 
 /*

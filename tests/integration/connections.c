@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The kernel's own books of connections: `live` of every worker must be what sock_diag says
+ * The kernel's own counters of connections: `live` of every worker must be what sock_diag says
  * whenever nothing moves, after whatever happened. LB_TEST_STORM (environment) is how many steps
  * the storm has.
  */
@@ -109,14 +109,14 @@ static void test_storm(void **state)
 		if (i % 500 == 450)
 			old = 0;
 		if (!old && i % 100 == 0)
-			wait_until(books_are_right(), QUIET_MS);
+			wait_until(counters_are_right(), QUIET_MS);
 	}
 	if (old)
 		worker_kill(old);
 	assert_true(opened_sum() > (uint64_t)steps / 3);
 	print_message("%llu connections\n", (unsigned long long)opened_sum());
 	close_all();
-	wait_until(books_are_right(), QUIET_MS);
+	wait_until(counters_are_right(), QUIET_MS);
 	for (int i = 0; i < WORKERS; i++)
 		worker_kill(pids[i]);
 	wait_until(live_sum() == 0, QUIET_MS);
@@ -132,7 +132,7 @@ static void test_syn_cookies(void **state)
 	workers_start(pids);
 	attach("least-conn");
 	open_many(100);
-	wait_until(books_are_right(), QUIET_MS);
+	wait_until(counters_are_right(), QUIET_MS);
 	expect_live(25, 25, 25, 25);
 	assert_int_equal(opened_sum(), 100);
 	close_all();
@@ -169,7 +169,7 @@ static void test_fast_open(void **state)
 	fast = kernel_counter("TcpExtTCPFastOpenPassive");
 	for (int i = 0; i < 40; i++)
 		open_fds[nr_open++] = open_fast();
-	wait_until(books_are_right() && live_sum() == 40, QUIET_MS);
+	wait_until(counters_are_right() && live_sum() == 40, QUIET_MS);
 	/* each worker gives cookies of its own key, unless the host sets one for all */
 	if (kernel_counter("TcpExtTCPFastOpenPassive") == fast)
 		print_message("no connection was opened fast here\n");
@@ -211,12 +211,12 @@ static void test_open_before_attach(void **state)
 	for (int i = 0; i < 10; i++)
 		shutdown(open_fds[i], SHUT_WR);
 	attach("least-conn");
-	assert_true(books_are_right());
+	assert_true(counters_are_right());
 	assert_in_range(live_sum(), 1, 59);
 	kill(pids[0], SIGCONT);
 	wait_until(!waiting(), QUIET_MS);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	assert_true(books_are_right());
+	assert_true(counters_are_right());
 	assert_int_equal(live_sum(), 60);
 	assert_int_equal(opened_sum(), 0);
 	open_many(140);
@@ -272,7 +272,7 @@ static void test_attach_amid_clients_of_this_host(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
 		worker_kill(clients[i]);
-	expect_right_books(QUIET_MS);
+	expect_right_counters(QUIET_MS);
 	for (int i = 0; i < WORKERS; i++)
 		worker_kill(pids[i]);
 	wait_until(live_sum() == 0, QUIET_MS);
@@ -282,8 +282,8 @@ static void test_attach_amid_clients_of_this_host(void **state)
 
 /*
  * 1. worker 3 hangs with 10 of 40 connections in its queue, and is killed
- * 2. the 10 are the others' now, in the books as well
- * 3. one of these is killed in turn with everything, and again the books follow
+ * 2. the 10 are the others' now, in the counters as well
+ * 3. one of these is killed in turn with everything, and again the counters follow
  * 4. nothing is left when the clients end
  */
 static void test_migrated_connections(void **state)
@@ -309,7 +309,7 @@ static void test_migrated_connections(void **state)
 	assert_in_range(stats[2].live, 13, 14);
 	worker_kill(pids[2]);
 	wait_until(live_sum() == 30, QUIET_MS);
-	wait_until(books_are_right(), QUIET_MS);
+	wait_until(counters_are_right(), QUIET_MS);
 	expect_live(15, 15, 0, 0);
 	for (int i = 0; i < 40; i++)
 		tell(open_fds[i], CLOSE);
@@ -319,9 +319,9 @@ static void test_migrated_connections(void **state)
 
 /*
  * 1. worker 0 closes its listener and serves its connections on
- * 2. its successor has the same number, and none of them in its books: first in a slot of its own,
+ * 2. its successor has the same number, and none of them in its counters: first in a slot of its own,
  *    then, with both slots of the worker still in use, in the place of the last but one
- * 3. an old process ends: its successor's books stay right
+ * 3. an old process ends: its successor's counters stay right
  */
 static void test_successor_starts_at_zero(void **state)
 {
@@ -332,7 +332,7 @@ static void test_successor_starts_at_zero(void **state)
 	workers_start(pids);
 	attach("least-conn");
 	open_many(40);
-	wait_until(books_are_right() && live_sum() == 40, QUIET_MS);
+	wait_until(counters_are_right() && live_sum() == 40, QUIET_MS);
 	for (int generation = 0; generation < 4; generation++) {
 		old[generation] = pids[0];
 		kill(pids[0], SIGUSR1);

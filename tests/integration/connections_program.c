@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The program that keeps the books of connections: it comes back, follows the workers' cgroup, lets
+ * The program that keeps the counters of connections: it comes back, follows the workers' cgroup, lets
  * others' programs live, and is missed where there is no cgroup v2.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/obey.h"
 #include "harness/pins.h"
@@ -37,7 +37,7 @@ static bool opening_is_seen(void)
  */
 static void test_drift_is_mended(void **state)
 {
-	struct books before;
+	struct counters before;
 	pid_t pids[WORKERS];
 	uint64_t cgroup;
 	int64_t live;
@@ -49,7 +49,7 @@ static void test_drift_is_mended(void **state)
 	cgroup = tracked_cgroup();
 	assert_int_equal(links_on(cgroup), 1);
 	open_many(40);
-	wait_until(books_are_right() && live_sum() == 40, QUIET_MS);
+	wait_until(counters_are_right() && live_sum() == 40, QUIET_MS);
 	__atomic_fetch_add(&stats[0].live, 7, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&stats[1].live, -7, __ATOMIC_SEQ_CST);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
@@ -57,7 +57,7 @@ static void test_drift_is_mended(void **state)
 
 	assert_int_equal(unlink(HARNESS_PINS "/web/lb_track_link"), 0);
 	wait_until(links_on(cgroup) == 0 && !opening_is_seen(), QUIET_MS);
-	books_read("web", &before);
+	counters_read("web", &before);
 	live = live_sum();
 	for (int i = 0; i < 20; i++)
 		reset_one(nr_open - 1);
@@ -65,12 +65,12 @@ static void test_drift_is_mended(void **state)
 	assert_int_equal(live_sum(), live);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	assert_int_equal(live_sum(), 50);
-	assert_true(books_are_right());
-	books_expect("web", &before, .cursor = 30, .unseen = 30,
-		     .selected = { stats[0].selected - before.selected[0],
-				   stats[1].selected - before.selected[1],
-				   stats[2].selected - before.selected[2],
-				   stats[3].selected - before.selected[3] });
+	assert_true(counters_are_right());
+	counters_expect("web", &before, .cursor = 30, .unseen = 30,
+			.selected = { stats[0].selected - before.selected[0],
+				      stats[1].selected - before.selected[1],
+				      stats[2].selected - before.selected[2],
+				      stats[3].selected - before.selected[3] });
 	while (nr_open)
 		reset_one(nr_open - 1);
 	wait_until(live_sum() == 0, QUIET_MS);
@@ -107,7 +107,7 @@ static void test_cgroup_is_followed(void **state)
 	assert_int_equal(tracked_cgroup(), id_of_cgroup(child_cgroup("second")));
 	assert_int_equal(links_on(first), 0);
 	open_many(40);
-	wait_until(books_are_right() && live_sum() == 40, QUIET_MS);
+	wait_until(counters_are_right() && live_sum() == 40, QUIET_MS);
 	expect_live(10, 10, 10, 10);
 
 	child_make("third");
@@ -115,7 +115,7 @@ static void test_cgroup_is_followed(void **state)
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	assert_int_equal(tracked_cgroup(), id_of_cgroup(own_cgroup));
 	open_many(10);
-	wait_until(books_are_right() && live_sum() == 50, QUIET_MS);
+	wait_until(counters_are_right() && live_sum() == 50, QUIET_MS);
 	assert_int_equal(stats[4].live, 10);
 	close_all();
 	worker_kill(more);
@@ -189,7 +189,7 @@ static void test_without_cgroups(void **state)
 	assert_true(policy_is_available("least-conn"));
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	needs(late_count);
-	assert_true(books_are_right());
+	assert_true(counters_are_right());
 	expect_live(10, 10, 10, 10);
 	lbctl_ok("set-policy", "web", "least-conn", NULL);
 	open_many(40);
@@ -263,7 +263,7 @@ static bool was_told(int map_fd)
 	return value;
 }
 
-/* All connections end: the books and the other program know. */
+/* All connections end: the counters and the other program know. */
 static void end_and_be_told(int map)
 {
 	was_told(map);
@@ -355,14 +355,14 @@ static void test_detach_and_attach(void **state)
 	attach("least-conn");
 	cgroup = tracked_cgroup();
 	open_many(40);
-	wait_until(books_are_right() && live_sum() == 40, QUIET_MS);
+	wait_until(counters_are_right() && live_sum() == 40, QUIET_MS);
 	for (int i = 0; i < 5; i++) {
 		lbctl_ok("detach", "web", NULL);
 		assert_true(pins_are_gone());
 		wait_until(links_on(cgroup) == 0, QUIET_MS);
 		attach("least-conn");
 		assert_int_equal(live_sum(), 40);
-		assert_true(books_are_right());
+		assert_true(counters_are_right());
 	}
 	lbctl_ok("detach", "web", NULL);
 	unmap_stats();

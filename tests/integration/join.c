@@ -3,7 +3,7 @@
  * Workers that hand their socket to the keeper: without privileges, unseen, again, by the wrong
  * user; and when worker or keeper die.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
@@ -32,7 +32,7 @@ static struct demo demos[WORKERS];
 static struct run run;
 static struct show show;
 static struct clients clients;
-static struct books before;
+static struct counters before;
 
 /* --- parts --- */
 
@@ -83,10 +83,10 @@ static void test_unprivileged_workers(void **state)
 	/* now, not when the keeper looks next: the policy would send it one, to see what it does */
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	assert_true(is_worker(0, "down"));
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 10 });
 	clients_expect(&clients, WORKERS, (const unsigned int[]){ 0, 10, 0, 0 });
-	books_expect("web", &before, .cursor = 10, .selected = { 0, 10 });
+	counters_expect("web", &before, .cursor = 10, .selected = { 0, 10 });
 	joins_end_watch(&run);
 }
 
@@ -134,11 +134,11 @@ static void test_unseen_workers(void **state)
 	for (int i = 1; i < WORKERS; i++)
 		run_expect_events(&run, 1, "listening", "{s:i, s:i, s:s}", "worker", i, "pid", 0,
 				  "addr", "0.0.0.0:8080");
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, (const unsigned int[]){ 10, 10, 10, 10 });
 	/* slots were given out in another order than numbers */
-	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 
 	setenv("LBCTL_WORKER", "3", 1);
 	one = joins_listen("0.0.0.0", 8080, NULL);

@@ -4,7 +4,7 @@
  * it does where it can let nobody in.
  * LB_TEST_FUZZ_ROUNDS (environment) is how many random messages are sent.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/joins.h"
 #include "harness/netns.h"
@@ -28,7 +28,7 @@ static struct demo demos[2];
 static struct run run;
 static struct show show;
 static struct clients clients;
-static struct books before;
+static struct counters before;
 
 static size_t descriptors(pid_t pid)
 {
@@ -100,7 +100,7 @@ static void test_wrong_sockets(void **state)
 	joins_watch(&run, &demos[0], "rr");
 	had = keeper_descriptors();
 	show_read("web", &show);
-	books_read("web", &before);
+	counters_read("web", &before);
 	{
 		const struct {
 			const char *name;
@@ -131,7 +131,7 @@ static void test_wrong_sockets(void **state)
 	show_read("web", &after);
 	assert_int_equal(after.nr_workers, show.nr_workers);
 	assert_int_equal(after.unregistered, 0);
-	books_expect("web", &before, .cursor = 0);
+	counters_expect("web", &before, .cursor = 0);
 	clients_run(&clients, (struct client_plan){ .connections = 10 });
 	clients_expect(&clients, 1, (const unsigned int[]){ 10 });
 	joins_end_watch(&run);

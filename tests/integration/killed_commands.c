@@ -3,7 +3,7 @@
  * lbctl is killed at any moment, or runs twice at once: traffic does not notice, and the next
  * command finds a service it can work with.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/load.h"
@@ -93,13 +93,13 @@ static bool kill_one(unsigned int turn)
 static void expect_exact(unsigned int each)
 {
 	const unsigned int want[] = { each, each, each, each };
-	struct books before;
+	struct counters before;
 
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = WORKERS * each, .at_once = 8 });
 	clients_expect(&clients, WORKERS, want);
-	books_expect("web", &before, .cursor = WORKERS * each,
-		     .selected = { each, each, each, each });
+	counters_expect("web", &before, .cursor = WORKERS * each,
+			.selected = { each, each, each, each });
 }
 
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* limit: as many connections as a worker may have, of all workers or of one. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/obey.h"
 #include "harness/show.h"
@@ -39,32 +39,32 @@ static void end_all(void)
 static void test_limit_under_rr(void **state)
 {
 	const uint64_t tries = 1 + LB_DRAWS + WORKERS;
-	struct books before, after;
+	struct counters before, after;
 	pid_t pids[WORKERS];
 
 	(void)state;
 	start_limited(pids, "rr", "limit=5");
-	books_read("web", &before);
+	counters_read("web", &before);
 	open_many(20);
 	expect_quiet_live(5, 5, 5, 5);
-	books_expect("web", &before, .cursor = 20, .selected = { 5, 5, 5, 5 });
-	books_read("web", &before);
+	counters_expect("web", &before, .cursor = 20, .selected = { 5, 5, 5, 5 });
+	counters_read("web", &before);
 	open_many(4);
 	expect_quiet_live(6, 6, 6, 6);
-	books_expect("web", &before, .cursor = 4 * (1 + LB_DRAWS), .all_limited = 4,
-		     .redraws = 4 * LB_DRAWS, .selected = { 1, 1, 1, 1 },
-		     .skipped = { tries, tries, tries, tries });
+	counters_expect("web", &before, .cursor = 4 * (1 + LB_DRAWS), .all_limited = 4,
+			.redraws = 4 * LB_DRAWS, .selected = { 1, 1, 1, 1 },
+			.skipped = { tries, tries, tries, tries });
 	reset_one(6);
 	reset_one(2);
 	expect_quiet_live(6, 6, 4, 6);
 	open_many(1);
 	expect_quiet_live(6, 6, 5, 6);
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_int_equal(after.all_limited, before.all_limited + 4);
 	lbctl_ok("set", "web", "limit=0", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	open_many(4);
-	books_expect("web", &before, .cursor = 4, .selected = { 1, 1, 1, 1 });
+	counters_expect("web", &before, .cursor = 4, .selected = { 1, 1, 1, 1 });
 }
 
 /*
@@ -100,23 +100,23 @@ static void test_limit_beside_a_stall(void **state)
 static void test_limit_under_each_policy(void **state)
 {
 	static const char *const policies[] = { "random", "hash", "least-conn", "least-load" };
-	struct books before, after;
+	struct counters before, after;
 	pid_t pids[WORKERS];
 
 	(void)state;
 	start_limited(pids, "rr", "limit=10");
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
 		lbctl_ok("set-policy", "web", policies[i], NULL);
-		books_read("web", &before);
+		counters_read("web", &before);
 		open_many(40);
 		expect_quiet_live(10, 10, 10, 10);
-		books_read("web", &after);
+		counters_read("web", &after);
 		assert_int_equal(after.all_limited, before.all_limited);
 		open_many(8);
 		wait_until(live_sum() == 48, QUIET_MS);
-		books_read("web", &after);
+		counters_read("web", &after);
 		assert_int_equal(after.all_limited, before.all_limited + 8);
-		assert_int_equal(books_selected(&after), books_selected(&before) + 48);
+		assert_int_equal(counters_selected(&after), counters_selected(&before) + 48);
 		end_all();
 	}
 }

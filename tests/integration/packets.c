@@ -4,7 +4,7 @@
  * another header, and anybody may send a stray segment. None of them may move a counter of the
  * policy.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/kernel.h"
@@ -35,20 +35,20 @@ static void start_service(void)
  * What was accepted counts, not only what was selected. A SYN whose port pair lingers in TIME-WAIT
  * goes on from there, with a half-open request as ever and no cookie. Where two CPUs take a
  * client's ACK and its request at once, both are the end of the handshake, for the kernel and in
- * the books.
+ * the counters.
  */
 static void expect_exact_with_cookies(const char *to)
 {
 	uint64_t cookies = kernel_counter("TcpExtSyncookiesRecv");
-	struct books before;
+	struct counters before;
 
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .to = to, .connections = 400 });
 	clients_expect(&clients, WORKERS, hundreds);
 	cookies = kernel_counter("TcpExtSyncookiesRecv") - cookies;
 	assert_true(cookies >= 300);
-	books_expect("web", &before, .cursor = 400, .selected = { 100, 100, 100, 100 },
-		     .ack_recent = cookies);
+	counters_expect("web", &before, .cursor = 400, .selected = { 100, 100, 100, 100 },
+			.ack_recent = cookies);
 }
 
 static void test_syn_cookies(void **state)
@@ -76,7 +76,7 @@ static void test_syn_cookies_ipv4(void **state)
  */
 static void test_netfilter_socket_match(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start_service();
@@ -84,15 +84,15 @@ static void test_netfilter_socket_match(void **state)
 	command_ok("nft", "add chain inet lb pre { type filter hook prerouting priority -150; }",
 		   NULL);
 	command_ok("nft", "add rule inet lb pre socket wildcard 0 counter accept", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 400, .from = "127.2.0.1" });
 	command_ok("nft", "delete", "table", "inet", "lb", NULL);
 	clients_expect(&clients, WORKERS, hundreds);
-	books_read("web", &after);
+	counters_read("web", &after);
 	/* a SYN whose port pair lingers in TIME-WAIT finds that, and no listener */
 	assert_in_range(after.not_header - before.not_header, 300, 400);
-	books_expect("web", &before, .cursor = 400, .selected = { 100, 100, 100, 100 },
-		     .not_header = after.not_header - before.not_header);
+	counters_expect("web", &before, .cursor = 400, .selected = { 100, 100, 100, 100 },
+			.not_header = after.not_header - before.not_header);
 }
 
 static uint16_t checksum(const void *data, size_t bytes, uint32_t sum)
@@ -128,11 +128,11 @@ static void send_stray(int fd, uint16_t from_port, uint8_t flags)
 			 sizeof(tcp));
 }
 
-static uint64_t strays_since(const struct books *before)
+static uint64_t strays_since(const struct counters *before)
 {
-	struct books after;
+	struct counters after;
 
-	books_read("web", &after);
+	counters_read("web", &after);
 	return after.ack_stray - before->ack_stray;
 }
 
@@ -147,19 +147,19 @@ static void test_stray_segments(void **state)
 	};
 	static const unsigned int one[] = { 1, 1, 1, 1 };
 	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	assert_true(fd >= 0);
 	start_service();
-	books_read("web", &before);
+	counters_read("web", &before);
 	for (int i = 0; i < 100; i++) {
 		for (size_t f = 0; f < sizeof(flags); f++)
 			send_stray(fd, FIRST_STRAY_PORT + 10 * i + f, flags[f]);
 	}
 	close(fd);
 	wait_until(strays_since(&before) >= 100 * sizeof(flags), 5000);
-	books_expect("web", &before, .ack_stray = 100 * sizeof(flags));
+	counters_expect("web", &before, .ack_stray = 100 * sizeof(flags));
 	clients_run(&clients, (struct client_plan){ .connections = 4 });
 	clients_expect(&clients, WORKERS, one);
 	for (int i = 0; i < 4; i++)
@@ -173,21 +173,21 @@ static void test_stray_segments(void **state)
 static void test_clients_that_leave(void **state)
 {
 	static const unsigned int one[] = { 1, 1, 1, 1 };
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start_service();
-	books_read("web", &before);
+	counters_read("web", &before);
 	for (int i = 0; i < 40; i++) {
 		clients_begin(&clients, (struct client_plan){ .connections = 1 });
 		clients_abandon(&clients);
 	}
 	clients_run(&clients, (struct client_plan){ .connections = 4 });
 	clients_expect(&clients, WORKERS, one);
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_in_range(after.ack_recent - before.ack_recent, 0, 40);
-	books_expect("web", &before, .cursor = 44, .selected = { 11, 11, 11, 11 },
-		     .ack_recent = after.ack_recent - before.ack_recent);
+	counters_expect("web", &before, .cursor = 44, .selected = { 11, 11, 11, 11 },
+			.ack_recent = after.ack_recent - before.ack_recent);
 }
 
 int main(int argc, char **argv)

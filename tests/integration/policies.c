@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Changing a service while it runs: policies, weights, drain and resume, live settings. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
@@ -35,14 +35,14 @@ static void test_weights(void **state)
 {
 	static const unsigned int want[] = { 300, 100, 100, 100 };
 	unsigned int in_a_row = 1, most = 1;
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	start_service();
 	lbctl_ok("set-weight", "web", "0", "3", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	expect_counts(600, want);
-	books_expect("web", &before, .cursor = 600, .selected = { 300, 100, 100, 100 });
+	counters_expect("web", &before, .cursor = 600, .selected = { 300, 100, 100, 100 });
 	for (int i = 1; i < 600; i++) {
 		in_a_row = clients.worker[i] == clients.worker[i - 1] ? in_a_row + 1 : 1;
 		if (in_a_row > most)
@@ -74,20 +74,20 @@ static void test_weights_of_all(void **state)
 static void test_set_policy_live(void **state)
 {
 	static const unsigned int equal[] = { 100, 100, 100, 100 };
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start_service();
-	books_read("web", &before);
+	counters_read("web", &before);
 	lbctl_ok("set-policy", "web", "kernel", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 400 });
-	books_expect("web", &before, .kernel_policy = 400);
+	counters_expect("web", &before, .kernel_policy = 400);
 
 	lbctl_ok("set-policy", "random", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 400 });
-	books_read("web", &after);
-	assert_int_equal(books_selected(&after) - books_selected(&before), 400);
+	counters_read("web", &after);
+	assert_int_equal(counters_selected(&after) - counters_selected(&before), 400);
 	for (int i = 0; i < WORKERS; i++) {
 		/* six standard deviations around 100 */
 		assert_in_range(after.selected[i] - before.selected[i], 48, 152);
@@ -108,19 +108,19 @@ static void test_drain_and_resume(void **state)
 {
 	static const char *const policies[] = { "rr", "random", "least-load" };
 	static const unsigned int without_1[] = { 40, 0, 40, 40 }, equal[] = { 30, 30, 30, 30 };
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start_service();
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
 		lbctl_ok("set-policy", "web", policies[i], NULL);
 		lbctl_ok("drain", "web", "1", NULL);
-		books_read("web", &before);
+		counters_read("web", &before);
 		clients_run(&clients, (struct client_plan){ .connections = 120, .at_once = 20 });
 		assert_int_equal(clients_of(&clients, 1), 0);
-		books_read("web", &after);
+		counters_read("web", &after);
 		assert_int_equal(after.selected[1], before.selected[1]);
-		assert_int_equal(books_selected(&after) - books_selected(&before), 120);
+		assert_int_equal(counters_selected(&after) - counters_selected(&before), 120);
 		show_read("web", &show);
 		assert_string_equal(show.worker[1].state, "draining");
 		assert_int_equal(show.fallback, 0);
@@ -129,9 +129,9 @@ static void test_drain_and_resume(void **state)
 	lbctl_ok("set-policy", "web", "rr", NULL);
 	expect_counts(120, equal);
 	lbctl_ok("drain", "web", "1", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	expect_counts(120, without_1);
-	books_expect("web", &before, .cursor = 120, .selected = { 40, 0, 40, 40 });
+	counters_expect("web", &before, .cursor = 120, .selected = { 40, 0, 40, 40 });
 }
 
 /* A refresh forgets neither drain nor weight. */
@@ -151,14 +151,14 @@ static void test_attach_keeps_settings(void **state)
 static void test_all_drained(void **state)
 {
 	static const unsigned int equal[] = { 10, 10, 10, 10 };
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	start_service();
 	lbctl_ok("drain", "web", "all", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
-	books_expect("web", &before, .fallback_empty = 40);
+	counters_expect("web", &before, .fallback_empty = 40);
 	show_read("web", &show);
 	assert_int_equal(show.fallback, 40);
 	assert_int_equal(show.decisions, 40);

@@ -5,7 +5,7 @@
  *
  * What the program did is held against the table in the map, walked here by the same arithmetic.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/kernel.h"
@@ -106,19 +106,19 @@ static unsigned int moved(const int *before, const int *after, int but)
 static void test_same_worker(void **state)
 {
 	int first[ADDRESSES], again[ADDRESSES];
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	start_service();
-	books_read("web", &before);
+	counters_read("web", &before);
 	ask_all(first);
 	for (unsigned int i = 0; i < ADDRESSES; i++)
 		assert_int_equal(first[i], table_slot(lb_hash_ipv4(address_of(i), 32), 0));
 	for (int i = 0; i < WORKERS; i++)
 		assert_in_range(count_of(first, i), 30, 90); /* of 60, give or take 4.5 sigma */
-	books_expect("web", &before,
-		     .selected = { count_of(first, 0), count_of(first, 1), count_of(first, 2),
-				   count_of(first, 3) });
+	counters_expect("web", &before,
+			.selected = { count_of(first, 0), count_of(first, 1), count_of(first, 2),
+				      count_of(first, 3) });
 	ask_all(again);
 	assert_int_equal(moved(first, again, -1), 0);
 	lbctl_ok("detach", "web", NULL);
@@ -164,14 +164,14 @@ static int heir(uint64_t hash, int dead)
 static void test_dead_worker_moves_its_own(void **state)
 {
 	int first[ADDRESSES], after[ADDRESSES];
-	struct books before;
+	struct counters before;
 	uint64_t draws = 0;
 
 	(void)state;
 	start_service();
 	ask_all(first);
 	demo_kill(&demos[2], SIGKILL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	ask_all(after);
 	for (unsigned int i = 0; i < ADDRESSES; i++) {
 		uint64_t hash = lb_hash_ipv4(address_of(i), 32);
@@ -181,8 +181,9 @@ static void test_dead_worker_moves_its_own(void **state)
 			draws++;
 	}
 	assert_int_equal(moved(first, after, 2), 0);
-	books_expect("web", &before, .redraws = draws, .skipped = { 0, 0, draws, 0 },
-		     .selected = { count_of(after, 0), count_of(after, 1), 0, count_of(after, 3) });
+	counters_expect("web", &before, .redraws = draws, .skipped = { 0, 0, draws, 0 },
+			.selected = { count_of(after, 0), count_of(after, 1), 0,
+				      count_of(after, 3) });
 }
 
 static int ask_later(uint32_t address)
@@ -219,7 +220,7 @@ static void test_migration_by_address(void **state)
 {
 	unsigned int by[WORKERS] = { 0 }, n = 0;
 	int fds[ADDRESSES], who[ADDRESSES];
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	needs(migrate);
@@ -234,7 +235,7 @@ static void test_migration_by_address(void **state)
 		who[n++] = i;
 	}
 	assert_in_range(n, 30, 90);
-	books_read("web", &before);
+	counters_read("web", &before);
 	demo_kill(&demos[0], SIGKILL);
 	for (unsigned int i = 0; i < n; i++) {
 		int worker = hear(fds[i]);
@@ -242,7 +243,7 @@ static void test_migration_by_address(void **state)
 		assert_int_equal(worker, heir(lb_hash_ipv4(address_of(who[i]), 32), 0));
 		by[worker]++;
 	}
-	books_read("web", &after);
+	counters_read("web", &after);
 	for (int i = 0; i < WORKERS; i++) {
 		assert_true(i == 0 || by[i] > 0);
 		assert_int_equal(after.migrated_in[i] - before.migrated_in[i], by[i]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* least-conn, which picks by the kernel's own books of connections. */
-#include "harness/books.h"
+/* least-conn, which picks by the kernel's own counters of connections. */
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/obey.h"
@@ -127,19 +127,19 @@ static void test_slow_worker_gets_less(void **state)
  */
 static void test_dead_and_full_workers(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 	pid_t pids[WORKERS];
 
 	(void)state;
 	workers_start(pids);
 	attach("least-conn");
 	worker_kill(pids[3]);
-	books_read("web", &before);
+	counters_read("web", &before);
 	open_many(30);
 	wait_until(live_sum() == 30, QUIET_MS);
 	expect_live(10, 10, 10, 0);
 	/* its redraws are at random, and may name the dead one again */
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_int_equal(after.cursor - before.cursor, 30);
 	assert_in_range(after.skipped[3] - before.skipped[3], 1, LB_DRAWS);
 	assert_int_equal(after.redraws - before.redraws, after.skipped[3] - before.skipped[3]);

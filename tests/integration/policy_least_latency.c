@@ -4,7 +4,7 @@
  * when to close. So a worker is slow because the test lets it be; the fast ones take a time, too,
  * so that what a busy machine adds to it does not make one slow.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
@@ -88,17 +88,17 @@ static void start(const char *policy)
  */
 static void test_slow_worker_gets_few(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start("least-latency");
 	lbctl_ok("set", "web", "stale_ms=3600000", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	serve(120, SLOW_MS);
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_true(is_slow(SLOW_WORKER));
 	assert_in_range(after.selected[SLOW_WORKER] - before.selected[SLOW_WORKER], 1, 10);
-	assert_int_equal(books_selected(&after) - books_selected(&before), 120);
+	assert_int_equal(counters_selected(&after) - counters_selected(&before), 120);
 	assert_int_equal(after.cursor - before.cursor, 120);
 	assert_int_equal(after.slow_probes, before.slow_probes);
 	for (int i = 0; i < WORKERS; i++)
@@ -122,7 +122,7 @@ static bool probe_is_fast(void)
  */
 static void test_probe(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start("least-latency");
@@ -130,7 +130,7 @@ static void test_probe(void **state)
 	serve(60, SLOW_MS);
 	assert_true(is_slow(SLOW_WORKER));
 	for (int round = 0; round < 2; round++) {
-		books_read("web", &before);
+		counters_read("web", &before);
 		nap_ms(20);
 		lbctl_ok("set", "web", "stale_ms=20", NULL);
 		assert_int_equal(open_somewhere(), SLOW_WORKER);
@@ -139,23 +139,23 @@ static void test_probe(void **state)
 		end_newest();
 		assert_true(is_slow(SLOW_WORKER));
 		serve(8, SLOW_MS);
-		books_read("web", &after);
+		counters_read("web", &after);
 		assert_int_equal(after.slow_probes - before.slow_probes, 1);
 		assert_int_equal(after.selected[SLOW_WORKER] - before.selected[SLOW_WORKER], 1);
 	}
 	lbctl_ok("set", "web", "stale_ms=20", NULL);
 	wait_until(probe_is_fast(), QUIET_MS);
-	books_read("web", &before);
+	counters_read("web", &before);
 	for (int i = 0; i < 40; i++)
 		open_somewhere();
 	expect_live(10, 10, 10, 10);
-	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 }
 
 /* Each connection comes later than stale_ms after the one before: the slow one gets few still. */
 static void test_few_come(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start("least-latency");
@@ -163,9 +163,9 @@ static void test_few_come(void **state)
 	serve(60, SLOW_MS);
 	assert_true(is_slow(SLOW_WORKER));
 	lbctl_ok("set", "web", "stale_ms=1", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	serve(40, SLOW_MS);
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_in_range(after.slow_probes - before.slow_probes, 1, 40 / LB_PROBE_EVERY + 1);
 	assert_in_range(after.selected[SLOW_WORKER] - before.selected[SLOW_WORKER], 1,
 			40 / LB_PROBE_EVERY + 1);
@@ -174,15 +174,15 @@ static void test_few_come(void **state)
 /* Nothing was ever completed, so nobody is slow: least-conn. */
 static void test_unknown_is_not_slow(void **state)
 {
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	start("least-latency");
-	books_read("web", &before);
+	counters_read("web", &before);
 	open_many(40);
 	wait_until(live_sum() == 40, QUIET_MS);
 	expect_live(10, 10, 10, 10);
-	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 }
 
 static uint64_t shown_pace_us(size_t worker)
@@ -198,7 +198,7 @@ static uint64_t shown_pace_us(size_t worker)
 /*
  * A slow connection is no slow worker: one has a connection open that nothing happens on, while
  * short ones come and go with pauses. Its busy time is theirs. (Under rr: all policies keep the
- * books.)
+ * counters.)
  */
 static void test_idle_connection_is_no_work(void **state)
 {

@@ -3,7 +3,7 @@
  * least-load: who reports the least gets the connection, plus what was sent since; what is too
  * old is not believed. Reports are stores into a mapped page, by anybody in the service's group.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
@@ -69,15 +69,15 @@ static void expect_answers(unsigned int connections, unsigned int a, unsigned in
  */
 static void test_least_until_no_longer(void **state)
 {
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	start_service("stale_ms=60000");
-	books_read("web", &before);
+	counters_read("web", &before);
 	report_now(10, 20, 30, 40);
 	expect_answers(10, 10, 0, 0, 0);
 	expect_answers(20, 10, 10, 0, 0);
-	books_expect("web", &before, .cursor = 30, .selected = { 20, 10 });
+	counters_expect("web", &before, .cursor = 30, .selected = { 20, 10 });
 	report_now(10, 20, 30, 40);
 	expect_answers(10, 10, 0, 0, 0);
 	report_now(40, 30, 20, 10);
@@ -121,17 +121,17 @@ static void test_burst_spreads(void **state)
  */
 static void test_silent_worker_is_probed(void **state)
 {
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	start_service("stale_ms=60000");
-	books_read("web", &before);
+	counters_read("web", &before);
 	for (int i = 0; i < WORKERS - 1; i++)
 		report(i, 0, now_ns());
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	clients_expect(&clients, WORKERS, (const unsigned int[]){ 13, 13, 13, 1 });
-	books_expect("web", &before, .cursor = 40, .stale_probes = 1,
-		     .selected = { 13, 13, 13, 1 });
+	counters_expect("web", &before, .cursor = 40, .stale_probes = 1,
+			.selected = { 13, 13, 13, 1 });
 	report(3, 0, now_ns());
 	expect_answers(10, 0, 0, 0, 10);
 	end_service();
@@ -145,20 +145,22 @@ static bool is_past(uint64_t time_ns)
 /* 1. all reports have gone stale: the table is walked  2. so it is when nobody ever reported */
 static void test_all_stale(void **state)
 {
-	struct books before;
+	struct counters before;
 	uint64_t reported_ns;
 
 	(void)state;
 	start_service("stale_ms=20");
-	books_read("web", &before);
+	counters_read("web", &before);
 	expect_answers(40, 10, 10, 10, 10);
-	books_expect("web", &before, .cursor = 40, .all_stale = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("web", &before, .cursor = 40, .all_stale = 40,
+			.selected = { 10, 10, 10, 10 });
 	report_now(10, 0, 0, 0);
 	reported_ns = now_ns();
 	wait_until(is_past(reported_ns + 25000000), 1000);
-	books_read("web", &before);
+	counters_read("web", &before);
 	expect_answers(40, 10, 10, 10, 10);
-	books_expect("web", &before, .cursor = 40, .all_stale = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("web", &before, .cursor = 40, .all_stale = 40,
+			.selected = { 10, 10, 10, 10 });
 	end_service();
 }
 
@@ -168,21 +170,22 @@ static void test_all_stale(void **state)
  */
 static void test_future_times_are_cut(void **state)
 {
-	struct books before;
+	struct counters before;
 	uint64_t seen_ns;
 
 	(void)state;
 	start_service("stale_ms=400");
-	books_read("web", &before);
+	counters_read("web", &before);
 	for (int i = 0; i < WORKERS; i++)
 		report(i, 10 * i, now_ns() + HOUR_NS);
 	expect_answers(4, 4, 0, 0, 0);
 	seen_ns = now_ns();
-	books_expect("web", &before, .cursor = 4, .selected = { 4 });
+	counters_expect("web", &before, .cursor = 4, .selected = { 4 });
 	wait_until(is_past(seen_ns + 450000000), 2000);
-	books_read("web", &before);
+	counters_read("web", &before);
 	expect_answers(40, 10, 10, 10, 10);
-	books_expect("web", &before, .cursor = 40, .all_stale = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("web", &before, .cursor = 40, .all_stale = 40,
+			.selected = { 10, 10, 10, 10 });
 	end_service();
 }
 

@@ -3,7 +3,7 @@
  * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_STOPS
  * (environment) is how often test_answered_meanwhile stops a worker.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
@@ -72,7 +72,7 @@ static bool takes_part(int worker)
 }
 
 /*
- * 1. worker 1 is stopped, 40 connections come: all are answered, its 10 by others; books follow
+ * 1. worker 1 is stopped, 40 connections come: all are answered, its 10 by others; counters follow
  * 2. show and events say so; the operator's stop is an operator's stop still
  * 3. more come while it is stopped: all are answered
  * 4. it goes on and takes part again, exactly
@@ -80,12 +80,12 @@ static bool takes_part(int worker)
 static void test_stopped_worker(void **state)
 {
 	static const unsigned int quarter[] = { 10, 10, 10, 10 };
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	needs(migrate);
 	start_run();
-	books_read("web", &before);
+	counters_read("web", &before);
 	kill(pids[1], SIGSTOP);
 	expect_moved(40, 1);
 	run_expect_events(&run, 1, "rescued", "{s:i, s:i}", "worker", 1, "moved", 10);
@@ -237,14 +237,14 @@ static int ask(const char *text)
 static uint64_t last_probe_ns(void)
 {
 	struct lb_stall *stalls =
-		map_mmap("web", "listener0/lb_stalls", BOOKS_SLOTS * sizeof(*stalls));
+		map_mmap("web", "listener0/lb_stalls", COUNTERS_SLOTS * sizeof(*stalls));
 	uint64_t last_ns = 0;
 
-	for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
+	for (int slot = 0; slot < COUNTERS_SLOTS; slot++) {
 		if (stalls[slot].probed_ns > last_ns)
 			last_ns = stalls[slot].probed_ns;
 	}
-	munmap(stalls, BOOKS_SLOTS * sizeof(*stalls));
+	munmap(stalls, COUNTERS_SLOTS * sizeof(*stalls));
 	return last_ns;
 }
 

@@ -3,7 +3,7 @@
  * Rescues at random moments, of Node.js, nginx and demo workers under load that are stopped, or
  * block in a request, or run. LB_TEST_RESCUES (environment) is how many of each server.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/events.h"
 #include "harness/kept.h"
@@ -265,12 +265,12 @@ static void wake_due(uint64_t now)
 static uint64_t rescued(void)
 {
 	struct lb_stall *stalls =
-		map_mmap("web", "listener0/lb_stalls", BOOKS_SLOTS * sizeof(*stalls));
+		map_mmap("web", "listener0/lb_stalls", COUNTERS_SLOTS * sizeof(*stalls));
 	uint64_t n = 0;
 
 	for (int slot = 0; slot < WORKERS; slot++)
 		n += stalls[slot].rescues;
-	munmap(stalls, BOOKS_SLOTS * sizeof(*stalls));
+	munmap(stalls, COUNTERS_SLOTS * sizeof(*stalls));
 	return n;
 }
 
@@ -313,12 +313,12 @@ static void step(struct sampler *sampler)
 	harness_nap();
 }
 
-/* Nothing is stopped, asked or on its way, and connections are open: the books are right. */
+/* Nothing is stopped, asked or on its way, and connections are open: the counters are right. */
 static void expect_quiet(void)
 {
 	wake_due(UINT64_MAX);
 	kept_expect_answers();
-	expect_right_books(RUN_MS);
+	expect_right_counters(RUN_MS);
 	sums.quiet++;
 }
 
@@ -366,10 +366,10 @@ static void start_server(void)
 static void tell_sums(void)
 {
 	uint64_t in = 0, out = 0;
-	struct books books;
+	struct counters counters;
 
 	show_read("web", &show);
-	books_read("web", &books);
+	counters_read("web", &counters);
 	for (int i = 0; i < WORKERS; i++) {
 		in += show.worker[i].migrated_in;
 		out += show.worker[i].migrated_out;
@@ -377,13 +377,13 @@ static void tell_sums(void)
 	}
 	print_message("%llu rescues (%u by hand of %u tries, %u refused), %llu "
 		      "connections moved; %u stops, %u blocks; %lu requests and %u of connections "
-		      "kept, the slowest %lu and %llu ms; books right %u times, %llu not noted; "
+		      "kept, the slowest %lu and %llu ms; counters right %u times, %llu not noted; "
 		      "%llu left to the kernel\n",
 		      (unsigned long long)rescued(), sums.by_hand, sums.tried, sums.refused,
 		      (unsigned long long)in, sums.stops, sums.blocks, sums.requests,
 		      kept_sums.answered, sums.longest_us / 1000,
 		      (unsigned long long)kept_sums.slowest_ns / 1000000, sums.quiet,
-		      (unsigned long long)books.unnoted, (unsigned long long)show.fallback);
+		      (unsigned long long)counters.unnoted, (unsigned long long)show.fallback);
 	assert_int_equal(in, out);
 	assert_true(in > 0);
 	/* a slot can't be selected in the moment between its listener's end and its registration */
@@ -392,7 +392,7 @@ static void tell_sums(void)
 
 /*
  * 1. rounds of load, stalls and rescues: no request fails, no connection is lost
- * 2. between them, with connections open, the books are what sock_diag says
+ * 2. between them, with connections open, the counters are what sock_diag says
  * 3. in the end nothing is open; no worker ended; nobody complained of anything
  */
 static void soak(const struct server *which)
@@ -416,7 +416,7 @@ static void soak(const struct server *which)
 			   by_hand ? sampler : NULL);
 	}
 	kept_end();
-	expect_right_books(RUN_MS);
+	expect_right_counters(RUN_MS);
 	wait_until(!live_sum(), RUN_MS);
 	sampler_close(sampler);
 	state_close(&service);

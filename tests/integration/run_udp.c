@@ -3,7 +3,7 @@
  * lbctl run for servers of UDP that know nothing of each other: they share a port, their other
  * sockets are left alone, and what came to one that is to end is read first.
  */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/datagrams.h"
@@ -96,7 +96,7 @@ static pid_t ask(bool v6)
 	return ask_for("x", v6, answer);
 }
 
-/* Exact to the datagram, by what they answer and by the books; pids[] are the workers'. */
+/* Exact to the datagram, by what they answer and by the counters; pids[] are the workers'. */
 static void expect_even(const pid_t *pids, unsigned int n, bool v6)
 {
 	unsigned int got[LB_MAX_WORKERS] = { 0 };
@@ -130,16 +130,16 @@ static void expect_even(const pid_t *pids, unsigned int n, bool v6)
 
 static void share(const char *address, const char *listening, bool v6)
 {
-	struct books before;
+	struct counters before;
 	pid_t pids[WORKERS];
 
 	start("4", "0", address);
 	run_expect_events(&run, WORKERS, "listening", "{s:s}", "addr", listening);
 	run_expect_events(&run, WORKERS, "online", NULL);
 	run_pids(&run, pids, WORKERS);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	expect_even(pids, WORKERS, false);
-	books_expect("dns", &before, .cursor = 100, .selected = { EACH, EACH, EACH, EACH });
+	counters_expect("dns", &before, .cursor = 100, .selected = { EACH, EACH, EACH, EACH });
 	if (v6)
 		expect_even(pids, WORKERS, true);
 	run_stop(&run);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Workers that stop accepting get nothing until they accept again, under every policy. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
@@ -69,17 +69,17 @@ static void test_rr(void **state)
 {
 	static const unsigned int third[] = { 20, 20, 20, 0 }, quarter[] = { 20, 20, 20, 20 };
 	char *text;
-	struct books before;
+	struct counters before;
 	struct output output;
 
 	(void)state;
 	start("rr");
 	stop_worker_3();
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&more, (struct client_plan){ .connections = 60 });
 	clients_expect(&more, WORKERS, third);
-	books_expect("web", &before, .cursor = 79, .redraws = 19, .selected = { 20, 20, 20 },
-		     .skipped = { 0, 0, 0, 19 });
+	counters_expect("web", &before, .cursor = 79, .redraws = 19, .selected = { 20, 20, 20 },
+			.skipped = { 0, 0, 0, 19 });
 	show_read("web", &show);
 	assert_string_equal(show.worker[3].state, "stalled");
 	assert_string_equal(show.worker[2].state, "up");
@@ -130,16 +130,16 @@ static void test_each_policy(void **state)
 /* A worker that accepts slowly, here for two seconds, is never stalled: its queue moves. */
 static void test_slow_is_not_stalled(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	demo_start(&demos[0], 0, "--listen", ":8080", NULL);
 	demo_start(&demos[1], 1, "--listen", ":8080", "--sleep-us", "60000", NULL);
 	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	lbctl_ok("set", "web", "stall_ms=1000", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 60, .at_once = 10 });
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_int_equal(after.skipped[1] - before.skipped[1], 0);
 	assert_int_equal(clients_of(&clients, 1), 30);
 }
@@ -151,7 +151,7 @@ static void test_slow_is_not_stalled(void **state)
  */
 static void test_all_stalled(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start("rr");
@@ -159,9 +159,9 @@ static void test_all_stalled(void **state)
 		kill(demos[i].pid, SIGSTOP);
 	clients_begin(&clients, (struct client_plan){ .connections = 12, .at_once = 12 });
 	nap_ms(STALL_MS + 50);
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_begin(&more, (struct client_plan){ .connections = 12, .at_once = 12 });
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_int_equal(after.all_stalled - before.all_stalled, 12);
 	assert_int_equal(after.fallback_none - before.fallback_none, 0);
 	assert_int_equal(after.overloaded - before.overloaded, 0);
@@ -178,17 +178,17 @@ static void test_all_stalled(void **state)
 /* stall_ms=0: a worker that does not accept gets its share all the same. */
 static void test_off(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start("rr");
 	lbctl_ok("set", "web", "stall_ms=0", NULL);
 	stop_worker_3();
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_abandon(&clients);
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_int_equal(after.selected[3] - before.selected[3], 10);
 	show_read("web", &show);
 	assert_string_equal(show.worker[3].state, "up");

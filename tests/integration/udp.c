@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* UDP: each datagram is a decision, flows stay where they are, what can't read is passed by. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/datagrams.h"
 #include "harness/maps.h"
@@ -26,15 +26,15 @@ static const unsigned int even[] = { 25, 25, 25, 25 };
 static void expect_even(int kind, bool v4, bool v6)
 {
 	const unsigned int each = 25 * (v4 + v6);
-	struct books before;
+	struct counters before;
 
 	udp_start(kind, "rr");
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	if (v4)
 		udp_expect(100, false, even);
 	if (v6)
 		udp_expect(100, true, even);
-	books_expect("dns", &before, .cursor = 4 * each, .selected = { each, each, each, each });
+	counters_expect("dns", &before, .cursor = 4 * each, .selected = { each, each, each, each });
 	for (int i = 0; i < WORKERS; i++)
 		udp_worker_end(i, SIGKILL);
 	wait_until(udp_unconnected() == 0, 5000);
@@ -57,18 +57,18 @@ static void test_rr(void **state)
 static void test_weights_and_drain(void **state)
 {
 	static const unsigned int heavy[] = { 60, 20, 20, 20 }, drained[] = { 60, 0, 20, 20 };
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	udp_start(ONLY4, "rr");
 	lbctl_ok("set-weight", "dns", "0", "3", NULL);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	udp_expect(120, false, heavy);
-	books_expect("dns", &before, .cursor = 120, .selected = { 60, 20, 20, 20 });
+	counters_expect("dns", &before, .cursor = 120, .selected = { 60, 20, 20, 20 });
 	lbctl_ok("drain", "dns", "1", "--wait", "5", NULL);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	udp_expect(100, false, drained);
-	books_expect("dns", &before, .cursor = 100, .selected = { 60, 0, 20, 20 });
+	counters_expect("dns", &before, .cursor = 100, .selected = { 60, 0, 20, 20 });
 	lbctl_ok("detach", "dns", NULL);
 	assert_true(pins_are_gone());
 	for (int i = 0; i < 20; i++)
@@ -96,15 +96,15 @@ static void test_hash(void **state)
 {
 	unsigned int count[WORKERS] = { 0 }, moved = 0;
 	int first[CLIENTS], then[CLIENTS];
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	udp_start(ONLY4, "hash");
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	assert_int_equal(ask_clients(first), 0);
 	for (int i = 0; i < CLIENTS; i++)
 		count[first[i]] += 3;
-	books_expect("dns", &before, .selected = { count[0], count[1], count[2], count[3] });
+	counters_expect("dns", &before, .selected = { count[0], count[1], count[2], count[3] });
 	lbctl_ok("drain", "dns", "1", NULL);
 	assert_int_equal(ask_clients(then), 0);
 	for (int i = 0; i < CLIENTS; i++) {
@@ -137,24 +137,24 @@ static unsigned int ask_flows(void)
  */
 static void test_flows(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	udp_start(ONLY4, "rr");
 	lbctl_ok("set", "dns", "flow_ms=600000", NULL);
 	for (int i = 0; i < 8; i++)
 		flow_fds[i] = udp_client(INADDR_LOOPBACK, 0);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	ask_flows();
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(ask_flows(), 8);
-	books_expect("dns", &before, .cursor = 8, .kept = 32, .selected = { 10, 10, 10, 10 });
+	counters_expect("dns", &before, .cursor = 8, .kept = 32, .selected = { 10, 10, 10, 10 });
 
 	lbctl_ok("drain", "dns", "1", NULL);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	assert_int_equal(ask_flows(), 6);
 	assert_int_equal(ask_flows(), 8);
-	books_read("dns", &after);
+	counters_read("dns", &after);
 	assert_int_equal(after.kept - before.kept, 14);
 	lbctl_ok("resume", "dns", "1", NULL);
 	udp_worker_end(2, SIGKILL);
@@ -162,12 +162,12 @@ static void test_flows(void **state)
 	assert_int_equal(ask_flows(), 8);
 
 	lbctl_ok("set", "dns", "flow_ms=1", NULL);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	harness_nap();
 	ask_flows();
-	books_read("dns", &after);
+	counters_read("dns", &after);
 	assert_int_equal(after.kept, before.kept);
-	assert_int_equal(books_selected(&after) - books_selected(&before), 8);
+	assert_int_equal(counters_selected(&after) - counters_selected(&before), 8);
 	for (int i = 0; i < 8; i++)
 		close(flow_fds[i]);
 }
@@ -175,7 +175,7 @@ static void test_flows(void **state)
 /* More flows than the table holds: some are picked again, and every datagram is answered. */
 static void test_more_flows_than_room(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 	static int fds[400];
 
 	(void)state;
@@ -183,13 +183,13 @@ static void test_more_flows_than_room(void **state)
 		udp_worker_start(i, ONLY4);
 	lbctl_ok("attach", "--name", "dns", "--flows", "16", "udp/:8080", NULL);
 	lbctl_ok("set", "dns", "flow_ms=600000", NULL);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	for (int i = 0; i < 400; i++)
 		fds[i] = udp_client(INADDR_LOOPBACK, 0);
 	for (int i = 0; i < 800; i++)
 		udp_ask_on(fds[i % 400]);
-	books_read("dns", &after);
-	assert_int_equal(books_selected(&after) - books_selected(&before), 800);
+	counters_read("dns", &after);
+	assert_int_equal(counters_selected(&after) - counters_selected(&before), 800);
 	assert_int_equal(after.cursor - before.cursor + after.kept - before.kept, 800);
 	assert_in_range(after.kept - before.kept, 0, 100);
 	for (int i = 0; i < 400; i++)
@@ -203,7 +203,7 @@ static void test_connected_socket(void **state)
 {
 	struct sockaddr_in peer = { 0 };
 	socklen_t len = sizeof(peer);
-	struct books before;
+	struct counters before;
 	int mine, client;
 	char byte;
 
@@ -225,9 +225,9 @@ static void test_connected_socket(void **state)
 		assert_int_equal(poll(&ready, 1, scaled_ms(ANSWER_MS)), 1);
 		assert_int_equal(recv(mine, &byte, 1, 0), 1);
 	}
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	udp_expect(100, false, even);
-	books_expect("dns", &before, .cursor = 100, .selected = { 25, 25, 25, 25 });
+	counters_expect("dns", &before, .cursor = 100, .selected = { 25, 25, 25, 25 });
 	close(client);
 	close(mine);
 }
@@ -262,7 +262,7 @@ static bool has_read(int number)
 static void test_full_buffer(void **state)
 {
 	static const unsigned int three[] = { 30, 30, 30, 0 }, again[] = { 10, 10, 10, 10 };
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	udp_start(ONLY4 | SHORT, "rr");
@@ -273,10 +273,10 @@ static void test_full_buffer(void **state)
 		udp_ask(false);
 	while (udp_ask(false) != 2)
 		;
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	udp_expect(90, false, three);
-	books_expect("dns", &before, .cursor = 120, .redraws = 30, .selected = { 30, 30, 30 },
-		     .skipped = { 0, 0, 0, 30 });
+	counters_expect("dns", &before, .cursor = 120, .redraws = 30, .selected = { 30, 30, 30 },
+			.skipped = { 0, 0, 0, 30 });
 	kill(udp_pids[3], SIGCONT);
 	wait_until(has_read(3), 5000);
 	lbctl_ok("drain", "dns", "3", "--wait", "5", NULL);
@@ -287,12 +287,12 @@ static void test_full_buffer(void **state)
 static bool is_skipped(int number)
 {
 	int fd = udp_client(INADDR_LOOPBACK, 0);
-	struct books books;
+	struct counters counters;
 
 	udp_say(fd, false, 1);
 	close(fd);
-	books_read("dns", &books);
-	return books.skipped[number];
+	counters_read("dns", &counters);
+	return counters.skipped[number];
 }
 
 /*
@@ -321,11 +321,11 @@ static void test_odd_datagrams(void **state)
 	static const size_t bytes[] = { PORT - 8, PORT - 8 + 40, PORT - 8 + 20, 0, 1, 9000 };
 	static const uint16_t ports[] = { 0x4500, 20000, 0x4fff, 0x6000, 0x6f00 };
 	const unsigned int n = ARRAY_SIZE(bytes) * ARRAY_SIZE(ports);
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	udp_start(ONLY4, "rr");
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	for (unsigned int i = 0; i < n; i++) {
 		int fd = udp_client(INADDR_LOOPBACK, ports[i / ARRAY_SIZE(bytes)]);
 
@@ -333,7 +333,7 @@ static void test_odd_datagrams(void **state)
 		assert_int_equal(udp_hear(fd), i % WORKERS);
 		close(fd);
 	}
-	books_read("dns", &after);
+	counters_read("dns", &after);
 	assert_int_equal(after.not_header, before.not_header);
 	assert_int_equal(after.cursor - before.cursor, n);
 }
@@ -344,7 +344,7 @@ static void test_with_tcp(void **state)
 	const struct sockaddr_in to = { .sin_family = AF_INET,
 					.sin_port = htons(PORT),
 					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct books before;
+	struct counters before;
 	int fds[20];
 
 	(void)state;
@@ -354,13 +354,13 @@ static void test_with_tcp(void **state)
 	show_read("dns", &show);
 	assert_int_equal(show.nr_workers, WORKERS);
 	assert_int_equal(show.nr_listeners, 2);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	for (int i = 0; i < 20; i++) {
 		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		assert_return_code(connect(fds[i], (void *)&to, sizeof(to)), errno);
 		assert_int_equal(udp_ask(false), (2 * i + 1) % WORKERS);
 	}
-	books_expect("dns", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
+	counters_expect("dns", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
 	for (int i = 0; i < 20; i++)
 		close(fds[i]);
 }

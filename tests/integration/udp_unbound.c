@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* unbound under dnsperf: with threads that have a UDP socket each, and as N processes. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
@@ -91,22 +91,23 @@ static void query(const char *clients)
 static void test_dnsperf(void **state)
 {
 	struct job unbound;
-	struct books before;
+	struct counters before;
 	struct output output;
 
 	(void)state;
 	unbound_start(&unbound);
 	show_read("dns", &show);
 	assert_int_equal(show.nr_workers, THREADS);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	query("1");
 	query("8");
-	books_expect("dns", &before, .cursor = 4000, .selected = { 1000, 1000, 1000, 1000 });
+	counters_expect("dns", &before, .cursor = 4000, .selected = { 1000, 1000, 1000, 1000 });
 
 	lbctl_ok("set", "dns", "flow_ms=600000", NULL);
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	query("8");
-	books_expect("dns", &before, .cursor = 8, .kept = 1992, .selected = { 500, 500, 500, 500 });
+	counters_expect("dns", &before, .cursor = 8, .kept = 1992,
+			.selected = { 500, 500, 500, 500 });
 	kill(unbound.pid, SIGTERM);
 	job_wait(&unbound, &output);
 	output_free(&output);
@@ -131,7 +132,7 @@ static void stream_start(struct job *job)
 static void test_run(void **state)
 {
 	static struct run run;
-	struct books before;
+	struct counters before;
 	struct output output;
 	struct job stream;
 
@@ -142,10 +143,10 @@ static void test_run(void **state)
 		  NULL);
 	run_expect_up(&run, 4);
 	stalls_forgive();
-	books_read("dns", &before);
+	counters_read("dns", &before);
 	query("1");
 	query("8");
-	books_expect("dns", &before, .cursor = 4000, .selected = { 1000, 1000, 1000, 1000 });
+	counters_expect("dns", &before, .cursor = 4000, .selected = { 1000, 1000, 1000, 1000 });
 
 	stream_start(&stream);
 	lbctl_ok("reload", "dns", NULL);

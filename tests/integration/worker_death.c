@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Workers that die or do not accept: what waits is served by the others. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/kernel.h"
@@ -39,16 +39,16 @@ static void start_accepting(void)
 static void test_killed_with_connections_waiting(void **state)
 {
 	static const unsigned int third[] = { 10, 10, 10, 0 }, quarter[] = { 10, 10, 10, 10 };
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	needs(migrate);
 	start_with_a_stuck_worker("511");
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
-	books_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
-	books_read("web", &before);
+	counters_expect("web", &before, .cursor = 40, .selected = { 10, 10, 10, 10 });
+	counters_read("web", &before);
 	demo_kill(&demos[3], SIGKILL);
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 40);
@@ -74,24 +74,24 @@ static void test_killed_with_connections_waiting(void **state)
 }
 
 /* The same counted to the last: one dead slot of four, every fourth draw is drawn again. */
-static void test_books_of_a_death(void **state)
+static void test_counters_of_a_death(void **state)
 {
-	struct books before;
+	struct counters before;
 
 	(void)state;
 	needs(migrate);
 	start_with_a_stuck_worker("511");
 	clients_begin(&clients, (struct client_plan){ .connections = 4, .at_once = 4 });
 	clients_collect(&clients, 1);
-	books_read("web", &before);
+	counters_read("web", &before);
 	demo_kill(&demos[3], SIGKILL);
 	clients_finish(&clients);
-	books_expect("web", &before, .cursor = 1, .migrated_in = { 1 },
-		     .migrated_out = { 0, 0, 0, 1 });
-	books_read("web", &before);
+	counters_expect("web", &before, .cursor = 1, .migrated_in = { 1 },
+			.migrated_out = { 0, 0, 0, 1 });
+	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 30 });
-	books_expect("web", &before, .cursor = 40, .redraws = 10, .selected = { 10, 10, 10 },
-		     .skipped = { 0, 0, 0, 10 });
+	counters_expect("web", &before, .cursor = 40, .redraws = 10, .selected = { 10, 10, 10 },
+			.skipped = { 0, 0, 0, 10 });
 }
 
 /* A graceful end: the worker takes its queue itself, then leaves; nothing fails. */
@@ -120,18 +120,18 @@ static void test_full_queue_is_passed_by(void **state)
 {
 	uint64_t overflows = kernel_counter("TcpExtListenOverflows");
 	uint64_t drops = kernel_counter("TcpExtListenDrops");
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	start_with_a_stuck_worker("3");
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 1000, .at_once = 20 });
 	clients_collect(&clients, 4);
 	assert_int_equal(clients.answered, 996);
 	assert_int_equal(kernel_counter("TcpExtListenOverflows"), overflows);
 	assert_int_equal(kernel_counter("TcpExtListenDrops"), drops);
-	books_read("web", &after);
-	assert_int_equal(books_selected(&after) - books_selected(&before), 1000);
+	counters_read("web", &after);
+	assert_int_equal(counters_selected(&after) - counters_selected(&before), 1000);
 	assert_int_equal(after.selected[3], 4);
 	assert_true(after.skipped[3] > 300);
 	assert_int_equal(after.overloaded, 0);
@@ -150,22 +150,22 @@ static void test_full_queue_is_passed_by(void **state)
  */
 static void test_all_queues_full(void **state)
 {
-	struct books before, after;
+	struct counters before, after;
 
 	(void)state;
 	for (int i = 0; i < WORKERS; i++)
 		demo_start(&demos[i], i, "--listen", ":8080", "--no-accept", "--backlog", "1",
 			   NULL);
 	lbctl_ok("attach", "--policy", "rr", "--name", "web", ":8080", NULL);
-	books_read("web", &before);
+	counters_read("web", &before);
 	clients_begin(&clients, (struct client_plan){ .connections = 8, .at_once = 8 });
-	books_expect("web", &before, .cursor = 8, .selected = { 2, 2, 2, 2 });
+	counters_expect("web", &before, .cursor = 8, .selected = { 2, 2, 2, 2 });
 	clients_abandon(&clients);
 	clients_begin(&clients, (struct client_plan){ .connections = 1, .deadline_ms = 200 });
-	books_read("web", &after);
+	counters_read("web", &after);
 	assert_in_range(after.overloaded, 1, 2);
 	assert_int_equal(after.fallback_none, 0);
-	assert_int_equal(books_selected(&after), 8 + after.overloaded);
+	assert_int_equal(counters_selected(&after), 8 + after.overloaded);
 	start_accepting();
 	clients.plan.deadline_ms = 10000;
 	clients_finish(&clients);
@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		harness_test(test_killed_with_connections_waiting),
-		harness_test(test_books_of_a_death),
+		harness_test(test_counters_of_a_death),
 		harness_test(test_terminated),
 		harness_test(test_full_queue_is_passed_by),
 		harness_test(test_all_queues_full),

@@ -194,7 +194,7 @@ static void print_program(FILE *out, const struct comparison *comparison, const 
 	}
 }
 
-/* Over all rounds: what failed, and what its own books say died with its workers. */
+/* Over all rounds: what failed, and what by its own counts died with its workers. */
 static void print_failures(FILE *out, const struct comparison *comparison,
 			   const struct entry *entry)
 {

@@ -87,7 +87,7 @@ int peer_call(const struct peer_run *run, const char *function, const char *arg)
 uint64_t peer_cpu_us(const struct peer_run *run);
 
 /*
- * How many accepted connections were open in workers when these died, by the peer's own books; -1
+ * How many accepted connections were open in workers when these died, by the peer's own count; -1
  * if it keeps none.
  */
 int64_t peer_ask_lost(const struct peer_run *run);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* See obey.h. */
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/obey.h"
 
 #include <arpa/inet.h>
@@ -90,7 +90,7 @@ uint64_t tracked_cgroup(void)
 void unmap_stats(void)
 {
 	if (stats)
-		munmap(stats, BOOKS_SLOTS * sizeof(*stats));
+		munmap(stats, COUNTERS_SLOTS * sizeof(*stats));
 	stats = NULL;
 }
 
@@ -251,7 +251,7 @@ void workers_start(pid_t pids[WORKERS])
 void map_stats(void)
 {
 	unmap_stats();
-	stats = map_mmap("web", "lb_stats", BOOKS_SLOTS * sizeof(*stats));
+	stats = map_mmap("web", "lb_stats", COUNTERS_SLOTS * sizeof(*stats));
 }
 
 void attach(const char *policy)

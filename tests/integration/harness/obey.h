@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What tests of the kernel's books share: workers that do with a connection what its first byte
- * says, clients that hold many open, and the books beside what sock_diag says. All runs in a cgroup
+ * What tests of the kernel's counts share: workers that do with a connection what its first byte
+ * says, clients that hold many open, and the counters beside what sock_diag says. All runs in a cgroup
  * of its own, so that the tracking program sees nobody else's connections.
  */
 #ifndef HARNESS_OBEY_H
@@ -80,11 +80,11 @@ void close_all(void);
 /* What the worker is to do with its end. */
 void tell(int fd, enum order order);
 
-/* --- books --- */
+/* --- counters --- */
 
 extern struct lb_stats *stats; /* of service web */
 
-/* Attaches PORT as service web and maps its books. */
+/* Attaches PORT as service web and maps its counters. */
 void attach(const char *policy);
 /* Of a service web that is there. */
 void map_stats(void);
@@ -93,10 +93,10 @@ void unmap_stats(void);
 int64_t live_sum(void);
 uint64_t opened_sum(void);
 /* Whether `live` is what sock_diag and /proc say: of every slot, of one. */
-bool books_are_right(void);
+bool counters_are_right(void);
 bool slot_is_right(int slot);
-/* Fails the test with what differs unless the books are right within ms. */
-void expect_right_books(int ms);
+/* Fails the test with what differs unless the counters are right within ms. */
+void expect_right_counters(int ms);
 int slot_of_process(pid_t pid);
 /* `live` of the first four slots. */
 void expect_live(int64_t a, int64_t b, int64_t c, int64_t d);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/world.h"
 
 static pid_t parent_of(pid_t pid)

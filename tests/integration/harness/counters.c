@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See books.h. */
-#include "harness/books.h"
+/* See counters.h. */
+#include "harness/counters.h"
 
 #include <bpf/bpf.h>
 #include <stdio.h>
@@ -11,24 +11,24 @@
 #include "harness/maps.h"
 #include "harness/world.h"
 
-void books_read(const char *service, struct books *books)
+void counters_read(const char *service, struct counters *counters)
 {
 	int counters_fd = map_open(service, "lb_counters"),
 	    stats_fd = map_open(service, "lb_stats");
-	struct lb_counters counters;
+	struct lb_counters values;
 	struct lb_stats stats;
 	uint32_t zero = 0;
 
-	memset(books, 0, sizeof(*books));
-	books->sent_again = kernel_counter("TcpRetransSegs");
-	assert_int_equal(bpf_map_lookup_elem(counters_fd, &zero, &counters), 0);
-	books->cursor = counters.cursor;
-#define X(field, help) books->field = counters.field;
+	memset(counters, 0, sizeof(*counters));
+	counters->sent_again = kernel_counter("TcpRetransSegs");
+	assert_int_equal(bpf_map_lookup_elem(counters_fd, &zero, &values), 0);
+	counters->cursor = values.cursor;
+#define X(field, help) counters->field = values.field;
 	LB_COUNTERS(X)
 #undef X
-	for (uint32_t slot = 0; slot < BOOKS_SLOTS; slot++) {
+	for (uint32_t slot = 0; slot < COUNTERS_SLOTS; slot++) {
 		assert_int_equal(bpf_map_lookup_elem(stats_fd, &slot, &stats), 0);
-#define X(field, help) books->field[slot] = stats.field;
+#define X(field, help) counters->field[slot] = stats.field;
 		LB_SLOT_COUNTERS(X)
 #undef X
 	}
@@ -68,14 +68,14 @@ static void forgive(uint64_t *counter, uint64_t expected, uint64_t *most)
 	*counter = expected;
 }
 
-void books_compare(const char *service, const struct books *before, const struct books *want,
-		   const char *file, int line)
+void counters_compare(const char *service, const struct counters *before,
+		      const struct counters *want, const char *file, int line)
 {
 	unsigned int wrong = 0;
-	struct books after;
+	struct counters after;
 	uint64_t strays;
 
-	books_read(service, &after);
+	counters_read(service, &after);
 	strays = after.sent_again - before->sent_again + (scaled_load(100) < 100 ? MOST_RACES : 0);
 	forgive(&after.ack_recent, before->ack_recent + want->ack_recent, &strays);
 	forgive(&after.ack_stray, before->ack_stray + want->ack_stray, &strays);
@@ -83,7 +83,7 @@ void books_compare(const char *service, const struct books *before, const struct
 #define X(field, help) wrong += compare_field(#field, -1, before->field, after.field, want->field);
 	LB_COUNTERS(X)
 #undef X
-	for (int i = 0; i < BOOKS_SLOTS; i++) {
+	for (int i = 0; i < COUNTERS_SLOTS; i++) {
 #define X(field, help)                                                                             \
 	wrong += compare_field(#field, i, before->field[i], after.field[i], want->field[i]);
 		LB_SLOT_COUNTERS(X)
@@ -96,11 +96,11 @@ void books_compare(const char *service, const struct books *before, const struct
 	}
 }
 
-uint64_t books_selected(const struct books *books)
+uint64_t counters_selected(const struct counters *counters)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < BOOKS_SLOTS; i++)
-		sum += books->selected[i];
+	for (int i = 0; i < COUNTERS_SLOTS; i++)
+		sum += counters->selected[i];
 	return sum;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The books of obey.h's service, held against what sock_diag, /proc and ss say. */
+/* The counters of obey.h's service, held against what sock_diag, /proc and ss say. */
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "harness/books.h"
+#include "harness/counters.h"
 #include "harness/commands.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
@@ -17,7 +17,7 @@ int64_t live_sum(void)
 {
 	int64_t sum = 0;
 
-	for (int i = 0; i < BOOKS_SLOTS; i++) {
+	for (int i = 0; i < COUNTERS_SLOTS; i++) {
 		if (stats[i].live < 0)
 			fail_msg("live of slot %d is %lld", i, (long long)stats[i].live);
 		sum += stats[i].live;
@@ -29,39 +29,39 @@ uint64_t opened_sum(void)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < BOOKS_SLOTS; i++)
+	for (int i = 0; i < COUNTERS_SLOTS; i++)
 		sum += stats[i].opened;
 	return sum;
 }
 
 /* What sock_diag and /proc say of the connections that each slot's process has accepted. */
-static void ask_sock_diag(int64_t said[BOOKS_SLOTS])
+static void ask_sock_diag(int64_t said[COUNTERS_SLOTS])
 {
-	struct lb_worker *rows = map_mmap("web", "lb_workers", BOOKS_SLOTS * sizeof(*rows));
+	struct lb_worker *rows = map_mmap("web", "lb_workers", COUNTERS_SLOTS * sizeof(*rows));
 	struct groups groups;
 
-	memset(said, 0, BOOKS_SLOTS * sizeof(*said));
+	memset(said, 0, COUNTERS_SLOTS * sizeof(*said));
 	assert_int_equal(groups_find(-1, PORT, 0, GROUP_LIVE | GROUP_QUICK, &groups), 0);
 	for (size_t g = 0; g < groups.count; g++) {
 		for (size_t i = 0; i < groups.items[g].nr_members; i++) {
 			const struct member *member = &groups.items[g].members[i];
 
-			for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
+			for (int slot = 0; slot < COUNTERS_SLOTS; slot++) {
 				if (rows[slot].pid && rows[slot].pid == (uint32_t)member->pid)
 					said[slot] += member->live;
 			}
 		}
 	}
 	groups_free(&groups);
-	munmap(rows, BOOKS_SLOTS * sizeof(*rows));
+	munmap(rows, COUNTERS_SLOTS * sizeof(*rows));
 }
 
-bool books_are_right(void)
+bool counters_are_right(void)
 {
-	int64_t said[BOOKS_SLOTS];
+	int64_t said[COUNTERS_SLOTS];
 
 	ask_sock_diag(said);
-	for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
+	for (int slot = 0; slot < COUNTERS_SLOTS; slot++) {
 		if (stats[slot].live != said[slot])
 			return false;
 	}
@@ -69,14 +69,14 @@ bool books_are_right(void)
 }
 
 /* To stderr: cmocka cuts what is longer than a kilobyte. */
-static void show_books(void)
+static void show_counters(void)
 {
 	const char *const ask_ss[] = { "ss", "-tanpe", "sport = :8080", NULL };
-	int64_t said[BOOKS_SLOTS];
+	int64_t said[COUNTERS_SLOTS];
 	struct output show, sockets;
 
 	ask_sock_diag(said);
-	for (int slot = 0; slot < BOOKS_SLOTS; slot++) {
+	for (int slot = 0; slot < COUNTERS_SLOTS; slot++) {
 		if (stats[slot].live || said[slot])
 			fprintf(stderr, "slot %d: live is %lld, and by sock_diag %lld\n", slot,
 				(long long)stats[slot].live, (long long)said[slot]);
@@ -88,14 +88,14 @@ static void show_books(void)
 	output_free(&sockets);
 }
 
-void expect_right_books(int ms)
+void expect_right_counters(int ms)
 {
 	uint64_t end_ns = now_ns() + scaled_ms(ms) * 1000000;
 
-	while (!books_are_right()) {
+	while (!counters_are_right()) {
 		if (now_ns() > end_ns) {
-			show_books();
-			fail_msg("the books are wrong");
+			show_counters();
+			fail_msg("the counters are wrong");
 		}
 		harness_nap();
 	}
@@ -103,7 +103,7 @@ void expect_right_books(int ms)
 
 bool slot_is_right(int slot)
 {
-	int64_t said[BOOKS_SLOTS];
+	int64_t said[COUNTERS_SLOTS];
 
 	ask_sock_diag(said);
 	return stats[slot].live == said[slot];
@@ -111,13 +111,13 @@ bool slot_is_right(int slot)
 
 int slot_of_process(pid_t pid)
 {
-	struct lb_worker *rows = map_mmap("web", "lb_workers", BOOKS_SLOTS * sizeof(*rows));
+	struct lb_worker *rows = map_mmap("web", "lb_workers", COUNTERS_SLOTS * sizeof(*rows));
 	int slot = 0;
 
-	while (slot < BOOKS_SLOTS && rows[slot].pid != (uint32_t)pid)
+	while (slot < COUNTERS_SLOTS && rows[slot].pid != (uint32_t)pid)
 		slot++;
-	munmap(rows, BOOKS_SLOTS * sizeof(*rows));
-	assert_true(slot < BOOKS_SLOTS);
+	munmap(rows, COUNTERS_SLOTS * sizeof(*rows));
+	assert_true(slot < COUNTERS_SLOTS);
 	return slot;
 }
 
