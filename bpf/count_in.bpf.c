@@ -84,7 +84,7 @@ static __always_inline void count_in(struct bpf_sock *sk, const struct tcp_sock 
 		return;
 	conn->counted = 1;
 	/* moved, as another program had asked for its states: then it is counted where it is now */
-	if (bpf_map_lookup_elem(&lb_moved, &cookie))
+	if (bpf_map_lookup_elem(&lb_migrated, &cookie))
 		return;
 	add(&stats->live, 1);
 	if (!is_new)

@@ -42,14 +42,14 @@ struct {
 	__type(value, struct lb_counters);
 } lb_counters SEC(".maps");
 
-/* Cookie of a connection that was moved while it waited -> where it is now. */
+/* Cookie of a connection that migrated while it waited -> where it is now. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, LB_MAX_MOVED);
+	__uint(max_entries, LB_MAX_MIGRATED);
 	__type(key, __u64);
 	__type(value, struct lb_conn);
-} lb_moved SEC(".maps");
+} lb_migrated SEC(".maps");
 
 static __always_inline void add(__s64 *live, __s64 what)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Counting a waiting connection that is moved from a closing listener to another one. A
+ * Counting a waiting connection that migrates from a closing listener to another one. A
  * half-open one needs nothing: what it becomes inherits from the listener that completes it. An
- * open one keeps what it inherited from the old listener for good, so lb_moved names its new slot,
+ * open one keeps what it inherited from the old listener for good, so lb_migrated names its new slot,
  * and whoever counts looks there first. The kernel holds the connection's lock meanwhile.
  */
 #ifndef LB_MIGRATE_BPF_H
@@ -53,7 +53,7 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 	now.conn.counted = 1;
 	now.conn.opened_ns = bpf_ktime_get_ns();
 	/* with no room there, the old slot keeps it until it ends */
-	if (bpf_map_update_elem(&lb_moved, &cookie, &now, BPF_ANY)) {
+	if (bpf_map_update_elem(&lb_migrated, &cookie, &now, BPF_ANY)) {
 		counters = bpf_map_lookup_elem(&lb_counters, &zero);
 		if (counters)
 			count(&counters->unnoted);

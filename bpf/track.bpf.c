@@ -115,7 +115,7 @@ static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_st
 	if (lb_can_see_task) {
 		task = (struct task_struct *)bpf_get_current_task();
 		if (BPF_CORE_READ(task, flags) & PF_EXITING) {
-			count(&stats->cut);
+			count(&stats->lost);
 			return;
 		}
 	}
@@ -124,7 +124,7 @@ static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_st
 
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
 {
-	struct lb_conn *conn = conn_of(ops), *moved;
+	struct lb_conn *conn = conn_of(ops), *migrated;
 	struct lb_stats *stats;
 	__u64 cookie;
 
@@ -132,15 +132,15 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 		return;
 	conn->counted = 0;
 	cookie = bpf_get_socket_cookie(ops);
-	moved = bpf_map_lookup_elem(&lb_moved, &cookie);
-	stats = counters_of(moved ? moved : conn);
+	migrated = bpf_map_lookup_elem(&lb_migrated, &cookie);
+	stats = counters_of(migrated ? migrated : conn);
 	if (stats) {
 		add(&stats->live, -1);
-		note_served(stats, moved ? moved->opened_ns : conn->opened_ns);
+		note_served(stats, migrated ? migrated->opened_ns : conn->opened_ns);
 		note_who_ends(ops, stats);
 	}
-	if (moved)
-		bpf_map_delete_elem(&lb_moved, &cookie);
+	if (migrated)
+		bpf_map_delete_elem(&lb_migrated, &cookie);
 }
 
 SEC("sockops")

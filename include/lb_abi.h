@@ -48,7 +48,7 @@
 #define LB_RECENT_ENTRIES 4096
 #define LB_DEFAULT_FLOWS 65536
 #define LB_MAX_FLOWS (1 << 22)
-#define LB_MAX_MOVED 32768 /* moved connections that are open; more count for the old slot */
+#define LB_MAX_MIGRATED 32768 /* migrated connections that are open; more count for the old slot */
 #define LB_NO_SLOT 0xffffffffU
 
 #define LB_MAX_LIMIT 1000000
@@ -195,8 +195,8 @@ struct lb_place {
 /*
  * lb_conns: sk_storage. lbctl sets it on each listener that it registers, the connections that the
  * listener accepts inherit a copy, and the tracking program marks that copy: one writer, the
- * holder of the socket's lock. Also the value of lb_moved, a hash by cookie of the connections
- * that were moved while they waited: there the steering program says where they are now.
+ * holder of the socket's lock. Also the value of lb_migrated, a hash by cookie of the connections
+ * that migrated while they waited: there the steering program says where they are now.
  */
 struct lb_conn {
 	__u32 slot;
@@ -252,7 +252,7 @@ struct lb_stats {
 	__u64 began_ns; /* the busy time that the next completion ends */
 	struct lb_pace pace;
 	__u64 ended_ns; /* of the tick clock: when the worker itself last ended a connection */
-	__u64 cut;	/* accepted connections that were open when their process ended */
+	__u64 lost;	/* accepted connections that were open when their process ended */
 	LB_APPENDED
 };
 

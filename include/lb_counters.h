@@ -29,7 +29,7 @@
 	X(slow_probes, "least-latency decisions that gave a slow worker one connection, to see")   \
 	X(kept, "datagrams that went where their flow had gone before")                            \
 	X(unseen, "open connections that attach found uncounted, and counted then")                \
-	X(unnoted, "moved connections that still count for the slot that they came from")
+	X(unnoted, "migrated connections that still count for the slot that they came from")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
 
@@ -37,7 +37,7 @@
 #define LB_SLOT_COUNTERS(X)                                                                        \
 	X(selected, "new connections decided for this worker")                                     \
 	X(skipped, "times this worker was picked and could not take the connection")               \
-	X(migrated_in, "waiting connections moved here from a closed listener")                    \
-	X(migrated_out, "waiting connections moved away when this listener closed")
+	X(migrated_in, "waiting connections migrated here from a closed listener")                 \
+	X(migrated_out, "waiting connections migrated away when this listener closed")
 
 #endif

@@ -127,7 +127,7 @@ static void test_sizes(void **unused)
 	(void)unused;
 	state.arrays[MAP_STATS].value_bytes = LB_FIRST_stats + 8;
 	state.arrays[MAP_CONNS].value_bytes = LB_FIRST_conn;
-	state.arrays[MAP_MOVED].value_bytes = LB_FIRST_conn + 8;
+	state.arrays[MAP_MIGRATED].value_bytes = LB_FIRST_conn + 8;
 	state_sizes(&state, &none, &sizes);
 	check("stats", "the map's", sizes.stats, LB_FIRST_stats + 8);
 	check("conn", "the lesser", sizes.conn, LB_FIRST_conn);

@@ -127,7 +127,7 @@ static size_t service_bytes(const char *service)
 		"lb_stats",
 		"lb_counters",
 		"lb_recent",
-		"lb_moved",
+		"lb_migrated",
 		"listener0/lb_sockets",
 		"listener0/lb_queues",
 		"listener0/lb_stalls",

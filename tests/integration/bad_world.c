@@ -206,7 +206,7 @@ static void test_wrong_maps(void **state)
 		{ "lb_counters", BPF_MAP_TYPE_ARRAY, 4, 4104, 1, 0 },
 		{ "lb_cookies", BPF_MAP_TYPE_HASH, 4, 8, 64, 0 },
 		{ "lb_cookies", BPF_MAP_TYPE_HASH, 8, LB_MOST_COPIED + 8, 64, 0 },
-		{ "lb_moved", BPF_MAP_TYPE_HASH, 8, 16, 64, 0 },
+		{ "lb_migrated", BPF_MAP_TYPE_HASH, 8, 16, 64, 0 },
 		{ "lb_recent", BPF_MAP_TYPE_ARRAY, 4, 8, 16, 0 },
 		{ "lb_wake", BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 },
 		{ "listener0/lb_sockets", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, 0 },

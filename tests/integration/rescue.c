@@ -88,7 +88,7 @@ static void test_stopped_worker(void **state)
 	counters_read("web", &before);
 	kill(pids[1], SIGSTOP);
 	expect_moved(40, 1);
-	run_expect_events(&run, 1, "rescued", "{s:i, s:i}", "worker", 1, "moved", 10);
+	run_expect_events(&run, 1, "rescued", "{s:i, s:i}", "worker", 1, "migrated", 10);
 	run_expect_events(&run, 1, "stalled", "{s:i}", "worker", 1);
 	assert_int_equal(rescues(), 1);
 	show_read("web", &show);

@@ -57,7 +57,7 @@ static void test_by_hand(void **state)
 	start_by_hand();
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	clients_collect(&clients, 10);
-	lbctl_expect(0, "web: 10 waiting connections of worker 3 moved to others", "rescue", "3",
+	lbctl_expect(0, "web: 10 waiting connections of worker 3 migrated to others", "rescue", "3",
 		     NULL);
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 40);

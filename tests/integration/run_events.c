@@ -100,9 +100,10 @@ static void test_killed(void **state)
 	run_expect_events(&run, 1, "exit",
 			  "{s:i, s:i, s:s, s:n, s:b, s:i, s:i, s:[i,i,i], s:i, s:i}", "worker", 2,
 			  "pid", pids[2], "signal", "SIGKILL", "status", "unasked", 1, "lost", 1,
-			  "moved", 3, "moved_to", 0, 1, 3, "waiting", 0, "restart_ms", 100);
-	expect_sentence("exit", "killed by SIGKILL: 1 accepted connection lost, 3 waiting moved to "
-				"0 1 3; restart in 100 ms");
+			  "migrated", 3, "migrated_to", 0, 1, 3, "waiting", 0, "restart_ms", 100);
+	expect_sentence("exit",
+			"killed by SIGKILL: 1 accepted connection lost, 3 waiting migrated to "
+			"0 1 3; restart in 100 ms");
 	close_many(accepted, WORKERS);
 	close_many(waiting, 3 * WORKERS);
 	run_stop(&run);
@@ -120,7 +121,7 @@ static void test_killed_with_listen(void **state)
 	fill_queue(pids, accepted, waiting);
 	kill(pids[2], SIGKILL);
 	run_expect_events(&run, 1, "exit", "{s:i, s:s, s:i, s:i, s:i, s:i}", "worker", 2, "signal",
-			  "SIGKILL", "lost", 1, "moved", 0, "waiting", 3, "restart_ms", 100);
+			  "SIGKILL", "lost", 1, "migrated", 0, "waiting", 3, "restart_ms", 100);
 	expect_sentence("exit", "killed by SIGKILL: 1 accepted connection lost, 3 waiting in its "
 				"queue; restart in 100 ms");
 	close_many(accepted, WORKERS);

@@ -281,7 +281,7 @@ static void take_turns(const char *maker, const char *other)
 	stalls_forgive();
 	assert_int_equal(value_bytes("lb_stats"), LB_FIRST_stats + more);
 	assert_int_equal(value_bytes("lb_config"), LB_FIRST_config + more);
-	assert_int_equal(value_bytes("lb_moved"), LB_FIRST_conn + more);
+	assert_int_equal(value_bytes("lb_migrated"), LB_FIRST_conn + more);
 	wrk_start(&load, "http://127.0.0.1:8080/", "8", WRK_UNTIL_STOPPED);
 	use(other);
 	assert_int_equal(value_bytes("listener1/lb_stalls"),

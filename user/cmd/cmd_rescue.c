@@ -53,12 +53,12 @@ static bool is_open(const struct state *state, uint32_t slot, uint32_t worker)
 
 /* A worker has two open slots while it is reloaded. */
 static int rescue_worker(const struct cmd *cmd, const struct state *state, uint32_t worker,
-			 uint64_t *moved)
+			 uint64_t *migrated)
 {
 	enum rescue_result result;
 	uint32_t slots = 0;
 
-	*moved = 0;
+	*migrated = 0;
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		uint64_t before = state_stats(state, slot)->migrated_out;
 
@@ -68,7 +68,7 @@ static int rescue_worker(const struct cmd *cmd, const struct state *state, uint3
 		if (cmd->dry_run)
 			continue;
 		result = rescue_slot(state, slot);
-		*moved += state_stats(state, slot)->migrated_out - before;
+		*migrated += state_stats(state, slot)->migrated_out - before;
 		if (status_of(result))
 			return cmd_fail(cmd, status_of(result), "%s", rescue_text(result));
 	}
@@ -83,7 +83,7 @@ static int run(struct cmd *cmd)
 {
 	struct state state;
 	uint32_t worker;
-	uint64_t moved;
+	uint64_t migrated;
 	int status;
 
 	status = parse_which(cmd, &worker);
@@ -91,16 +91,16 @@ static int run(struct cmd *cmd)
 		status = cmd_open_service(cmd, 1, STATE_READ, &state);
 	if (status)
 		return status;
-	status = rescue_worker(cmd, &state, worker, &moved);
+	status = rescue_worker(cmd, &state, worker, &migrated);
 	if (!status && cmd->json)
 		status = cmd_print_json(json_pack("{s:s, s:i, s:I, s:b}", "service", state.name,
-						  "worker", worker, "moved", (json_int_t)moved,
-						  "dry_run", cmd->dry_run));
+						  "worker", worker, "migrated",
+						  (json_int_t)migrated, "dry_run", cmd->dry_run));
 	else if (!status && cmd->dry_run)
 		printf("would move what waits at worker %u of %s\n", worker, state.name);
 	else if (!status)
-		printf("%s: %lu waiting connections of worker %u moved to others\n", state.name,
-		       (unsigned long)moved, worker);
+		printf("%s: %lu waiting connections of worker %u migrated to others\n", state.name,
+		       (unsigned long)migrated, worker);
 	state_close(&state);
 	return status;
 }

@@ -30,8 +30,8 @@ static json_t *workers_json(const struct view *view)
 			"worker", w->worker, "pid", w->pid, "state", w->state, "stalled_ms",
 			(json_int_t)(w->stalled_ns / 1000000), "weight", w->weight, "live", w->live,
 			"half_open", w->half_open, "queued", w->queued, "queue_max", w->queue_max,
-			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "cut",
-			(json_int_t)w->cut, "restarts", (json_int_t)w->restarts);
+			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "lost",
+			(json_int_t)w->lost, "restarts", (json_int_t)w->restarts);
 
 		json_object_set_new(row, "limit", json_integer(w->limit));
 		json_object_set_new(row, "pace_us", json_integer(w->pace_us));
@@ -134,17 +134,17 @@ static void note_of(const struct view *view, const struct view_worker *w, char n
 
 static void print_worker(const struct view *view, const struct view_worker *w)
 {
-	char pid[16] = "-", queue[32], moved[48], note[96];
+	char pid[16] = "-", queue[32], migrated[48], note[96];
 
 	if (w->pid)
 		snprintf(pid, sizeof(pid), "%d", w->pid);
 	snprintf(queue, sizeof(queue), "%u/%u", w->queued, w->queue_max);
-	snprintf(moved, sizeof(moved), "%lu/%lu", (unsigned long)w->migrated_in,
+	snprintf(migrated, sizeof(migrated), "%lu/%lu", (unsigned long)w->migrated_in,
 		 (unsigned long)w->migrated_out);
 	note_of(view, w, note);
-	printf("%-6u  %-8s %-9s %6u %5u %5u %*s %9lu %8lu  %-12s %8lu %lu%s\n", w->worker, pid,
+	printf("%-6u  %-8s %-9s %6u %5u %5u %*s %9lu %8lu  %-15s %8lu %lu%s\n", w->worker, pid,
 	       w->state, w->weight, w->live, w->half_open, queue_width(view), queue,
-	       (unsigned long)w->selected, (unsigned long)w->skipped, moved,
+	       (unsigned long)w->selected, (unsigned long)w->skipped, migrated,
 	       (unsigned long)w->restarts, (unsigned long)w->load, note);
 }
 
@@ -163,13 +163,13 @@ static void print_strangers(const struct view *view)
 static void print_view(const struct view *view)
 {
 	print_head(view);
-	printf("%-6s  %-8s %-9s %6s %5s %5s %*s %9s %8s  %-12s %8s %s\n", "WORKER", "PID", "STATE",
+	printf("%-6s  %-8s %-9s %6s %5s %5s %*s %9s %8s  %-15s %8s %s\n", "WORKER", "PID", "STATE",
 	       "WEIGHT", "LIVE", "HALF", queue_width(view),
-	       view->datagrams ? "QUEUE BYTES" : "QUEUE", "SELECTED", "SKIPPED", "MOVED IN/OUT",
+	       view->datagrams ? "QUEUE BYTES" : "QUEUE", "SELECTED", "SKIPPED", "MIGRATED IN/OUT",
 	       "RESTARTS", "LOAD");
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		print_worker(view, &view->workers[i]);
-	printf("%lu decisions, %lu fallback, %lu moved, ", (unsigned long)view->decisions,
+	printf("%lu decisions, %lu fallback, %lu migrated, ", (unsigned long)view->decisions,
 	       (unsigned long)view->fallback, (unsigned long)view->migrated);
 	if (view->rescued)
 		printf("%lu rescue%s, ", (unsigned long)view->rescued,

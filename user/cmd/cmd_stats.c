@@ -50,8 +50,8 @@ static void print_stats(const struct view *view)
 {
 	printf("%s  policy %s  %lu decisions\n", view->name, policy_name(view->policy),
 	       (unsigned long)view->decisions);
-	printf("%-6s %12s %12s %12s %12s\n", "WORKER", "selected", "skipped", "moved in",
-	       "moved out");
+	printf("%-6s %12s %12s %12s %12s\n", "WORKER", "selected", "skipped", "migrated in",
+	       "migrated out");
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
 		const struct view_worker *w = &view->workers[i];
 
@@ -155,7 +155,7 @@ static void print_rates(const struct view *now, const struct view *before, doubl
 		       i < before->nr_workers ?
 			       (now->workers[i].selected - before->workers[i].selected) / seconds :
 			       0.0);
-	printf("  fallback %lu  moved %lu\n", (unsigned long)(now->fallback - before->fallback),
+	printf("  fallback %lu  migrated %lu\n", (unsigned long)(now->fallback - before->fallback),
 	       (unsigned long)(now->migrated - before->migrated));
 	fflush(stdout);
 }

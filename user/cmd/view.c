@@ -47,7 +47,7 @@ static void add_slot(const struct state *state, uint32_t slot, struct view *view
 	LB_SLOT_COUNTERS(X)
 #undef X
 	to->opened += stats.opened;
-	to->cut += stats.cut;
+	to->lost += stats.lost;
 	if (view->counted && stats.live > 0)
 		to->live += stats.live;
 	view->selected += stats.selected;

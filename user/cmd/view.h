@@ -28,7 +28,7 @@ struct view_worker {
 	uint64_t pace_us; /* what it takes per connection, see lb_pace.h; 0 = unknown */
 	uint64_t restarts;
 	uint64_t opened;
-	uint64_t cut; /* accepted connections that were open when their process ended */
+	uint64_t lost; /* accepted connections that were open when their process ended */
 #define X(field, help) uint64_t field;
 	LB_SLOT_COUNTERS(X)
 #undef X

@@ -3,8 +3,8 @@
  * The programs of bpf/bindhook.bpf.c on a service's cgroup. They stay with the cgroup when lbctl
  * dies; the next lbctl puts its own there first and then takes the old ones off.
  */
-#ifndef ADOPT_H
-#define ADOPT_H
+#ifndef BINDHOOK_H
+#define BINDHOOK_H
 
 #include <stdint.h>
 

@@ -16,7 +16,7 @@
 struct losses {
 	struct {
 		bool open; /* it had a socket */
-		uint64_t cut, moved_out, moved_in;
+		uint64_t lost, migrated_out, migrated_in;
 	} slots[LB_MAX_SLOTS];
 };
 
@@ -34,9 +34,9 @@ void losses_begin(struct losses *losses, const struct state *state, uint32_t slo
 {
 	const struct lb_stats *stats = state_stats(state, slot);
 
-	losses->slots[slot].cut = stats->cut;
-	losses->slots[slot].moved_out = stats->migrated_out;
-	losses->slots[slot].moved_in = stats->migrated_in;
+	losses->slots[slot].lost = stats->lost;
+	losses->slots[slot].migrated_out = stats->migrated_out;
+	losses->slots[slot].migrated_in = stats->migrated_in;
 	losses->slots[slot].open = true;
 }
 
@@ -47,13 +47,13 @@ void losses_settle(struct losses *losses, const struct state *state,
 
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		if (listens(arg, slot)) {
-			losses->slots[slot].moved_out = state_stats(state, slot)->migrated_out;
+			losses->slots[slot].migrated_out = state_stats(state, slot)->migrated_out;
 			losses->slots[slot].open = true;
 		}
 		leaving |= losses->slots[slot].open && !listens(arg, slot);
 	}
 	for (uint32_t slot = 0; slot < state->config->used_slots && !leaving; slot++)
-		losses->slots[slot].moved_in = state_stats(state, slot)->migrated_in;
+		losses->slots[slot].migrated_in = state_stats(state, slot)->migrated_in;
 }
 
 static void find_targets(struct losses *losses, const struct state *state, struct loss *out)
@@ -64,9 +64,9 @@ static void find_targets(struct losses *losses, const struct state *state, struc
 		uint64_t in = state_stats(state, slot)->migrated_in;
 		uint32_t worker = state_worker(state, slot)->worker;
 
-		if (in != losses->slots[slot].moved_in && worker < LB_MAX_WORKERS)
+		if (in != losses->slots[slot].migrated_in && worker < LB_MAX_WORKERS)
 			named[worker] = true;
-		losses->slots[slot].moved_in = in;
+		losses->slots[slot].migrated_in = in;
 	}
 	for (uint32_t i = 0; i < LB_MAX_WORKERS; i++) {
 		if (named[i])
@@ -85,13 +85,13 @@ void losses_take(struct losses *losses, const struct state *state, int slot, uin
 	stats = state_stats(state, slot);
 	out->known = true;
 	out->counted = track_is_on(state);
-	out->lost = stats->cut - losses->slots[slot].cut;
-	out->moved = stats->migrated_out - losses->slots[slot].moved_out;
+	out->lost = stats->lost - losses->slots[slot].lost;
+	out->migrated = stats->migrated_out - losses->slots[slot].migrated_out;
 	out->waiting = waiting;
-	if (out->moved)
+	if (out->migrated)
 		find_targets(losses, state, out);
-	losses->slots[slot].cut = stats->cut;
-	losses->slots[slot].moved_out = stats->migrated_out;
+	losses->slots[slot].lost = stats->lost;
+	losses->slots[slot].migrated_out = stats->migrated_out;
 	losses->slots[slot].open = false;
 }
 
@@ -138,9 +138,9 @@ void loss_text(const struct loss *loss, bool always, char *out, size_t len)
 	if (loss->waiting)
 		append(out, len, "%s%lu waiting in its queue", *out ? ", " : "",
 		       (unsigned long)loss->waiting);
-	if (loss->moved) {
-		append(out, len, "%s%lu waiting moved", *out ? ", " : "",
-		       (unsigned long)loss->moved);
+	if (loss->migrated) {
+		append(out, len, "%s%lu waiting migrated", *out ? ", " : "",
+		       (unsigned long)loss->migrated);
 		append_targets(loss->to, out, len);
 	}
 }
@@ -151,7 +151,7 @@ void loss_json(const struct loss *loss, json_t *event)
 
 	json_object_set_new(event, "lost",
 			    known && loss->counted ? json_integer(loss->lost) : json_null());
-	json_object_set_new(event, "moved", known ? json_integer(loss->moved) : json_null());
-	json_object_set(event, "moved_to", loss->to);
+	json_object_set_new(event, "migrated", known ? json_integer(loss->migrated) : json_null());
+	json_object_set(event, "migrated_to", loss->to);
 	json_object_set_new(event, "waiting", known ? json_integer(loss->waiting) : json_null());
 }

@@ -46,7 +46,7 @@ struct stall_watch {
 	int child_fd;
 	sd_event_source *child_source;
 	uint32_t slot;
-	uint64_t moved_before;
+	uint64_t migrated_before;
 };
 
 static void look_in(struct stall_watch *watch, uint64_t ns)
@@ -106,13 +106,13 @@ static void tell_rescue(struct stall_watch *watch, const struct state *state,
 			enum rescue_result result)
 {
 	const struct lb_worker *row = state_worker(state, watch->slot);
-	uint64_t moved = state_stats(state, watch->slot)->migrated_out - watch->moved_before;
+	uint64_t migrated = state_stats(state, watch->slot)->migrated_out - watch->migrated_before;
 
 	if (result == RESCUE_DONE) {
 		event_tell_worker(watch->log, "rescued", row->worker, row->pid,
-				  json_pack("{s:I}", "moved", (json_int_t)moved),
-				  "had %lu waiting connections, which moved to others",
-				  (unsigned long)moved);
+				  json_pack("{s:I}", "migrated", (json_int_t)migrated),
+				  "had %lu waiting connections, which migrated to others",
+				  (unsigned long)migrated);
 		return;
 	}
 	if (watch->slots[watch->slot].complained || result == RESCUE_NOTHING_WAITS)
@@ -153,7 +153,7 @@ static void begin_rescue(struct stall_watch *watch, const struct state *state, u
 {
 	watch->slots[slot].tried_ns = now_ns;
 	watch->slot = slot;
-	watch->moved_before = state_stats(state, slot)->migrated_out;
+	watch->migrated_before = state_stats(state, slot)->migrated_out;
 	watch->child = rescue_start(state->name, slot, getpid(), watch->sampler);
 	if (watch->child <= 0) {
 		watch->child = 0;

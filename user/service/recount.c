@@ -34,7 +34,7 @@ struct mismatch {
 
 struct recount {
 	const struct state *state;
-	bool some_moved;	     /* so that lb_moved has to be asked */
+	bool some_migrated;	     /* so that lb_migrated has to be asked */
 	bool blind;		     /* some namespace could not be looked at */
 	uint64_t netns;		     /* the one that is being looked at */
 	struct mismatch *mismatches; /* by cookie */
@@ -112,13 +112,13 @@ static int note_connection(struct recount *recount, const struct sockdiag_socket
 	bool to_count = probe_features()->late_count && socket->state != TCP_SYN_RECV;
 	const struct lb_conn *mark = &socket->mark;
 	struct slot_recount *own;
-	struct lb_conn moved;
+	struct lb_conn migrated;
 
 	if (!socket->marked)
 		return to_count && is_ours(recount, socket) ? note_mismatch(recount, socket) : 0;
-	if (recount->some_moved &&
-	    !state_lookup(recount->state, MAP_MOVED, &socket->cookie, &moved, sizeof(moved)))
-		mark = &moved;
+	if (recount->some_migrated && !state_lookup(recount->state, MAP_MIGRATED, &socket->cookie,
+						    &migrated, sizeof(migrated)))
+		mark = &migrated;
 	/* of a slot that another socket has taken over: counts nowhere, for good */
 	if (!is_current(recount, mark))
 		return 0;
@@ -201,14 +201,14 @@ static int pass(struct recount *recount)
 	const struct state *state = recount->state;
 	int err;
 
-	recount->some_moved = false;
+	recount->some_migrated = false;
 	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
 		struct slot_recount *own = &recount->slots[slot];
 
 		own->before = state_stats_copy(state, slot);
 		own->last = own->found;
 		own->found = (struct found){ 0 };
-		recount->some_moved |= own->before.migrated_in != 0;
+		recount->some_migrated |= own->before.migrated_in != 0;
 	}
 	recount->nr_mismatches = 0;
 	recount->nr_waiting = 0;

@@ -35,7 +35,7 @@ enum state_map {
 	MAP_STATS,
 	MAP_COUNTERS,
 	MAP_RECENT,
-	MAP_MOVED,
+	MAP_MIGRATED,
 	MAP_WAKE,
 	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
 	MAP_CONNS,  /* only where connections are counted; see track.h */

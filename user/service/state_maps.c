@@ -14,12 +14,14 @@
 #include "service/state_check.h"
 
 static const char *const map_names[MAP_COUNT] = {
-	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers", [MAP_COOKIES] = "lb_cookies",
-	[MAP_SCHEDULE] = "lb_schedule", [MAP_LOAD] = "lb_load",	      [MAP_STATS] = "lb_stats",
-	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",   [MAP_CURSOR] = "lb_cursor",
-	[MAP_SOCKETS] = "lb_sockets",	[MAP_QUEUES] = "lb_queues",   [MAP_MOVED] = "lb_moved",
-	[MAP_CONNS] = "lb_conns",	[MAP_WAKE] = "lb_wake",	      [MAP_STALLS] = "lb_stalls",
-	[MAP_FLOWS] = "lb_flows",
+	[MAP_CONFIG] = "lb_config",	[MAP_WORKERS] = "lb_workers",
+	[MAP_COOKIES] = "lb_cookies",	[MAP_SCHEDULE] = "lb_schedule",
+	[MAP_LOAD] = "lb_load",		[MAP_STATS] = "lb_stats",
+	[MAP_COUNTERS] = "lb_counters", [MAP_RECENT] = "lb_recent",
+	[MAP_CURSOR] = "lb_cursor",	[MAP_SOCKETS] = "lb_sockets",
+	[MAP_QUEUES] = "lb_queues",	[MAP_MIGRATED] = "lb_migrated",
+	[MAP_CONNS] = "lb_conns",	[MAP_WAKE] = "lb_wake",
+	[MAP_STALLS] = "lb_stalls",	[MAP_FLOWS] = "lb_flows",
 };
 
 const char *state_map_name(enum state_map map)

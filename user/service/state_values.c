@@ -79,7 +79,7 @@ void state_sizes(const struct state *state, const struct state_listener *listene
 		.queue = OURS(&listener->queues, queue),
 		.stall = OURS(&listener->stalls, stall),
 		.place = OURS(&state->arrays[MAP_COOKIES], place),
-		.conn = OURS(&state->arrays[MAP_MOVED], conn),
+		.conn = OURS(&state->arrays[MAP_MIGRATED], conn),
 	};
 	/* a service may have got the one later than the other, by another lbctl */
 	if (sizes->conn > OURS(&state->arrays[MAP_CONNS], conn))

@@ -55,5 +55,5 @@ replace_demo_workers() {
 
 # of a peer that lbctl steers
 lost() {
-	"$BENCH_BUILD/lbctl" show bench --json | jq '[.workers[].cut] | add' >"$BENCH_DIR/lost"
+	"$BENCH_BUILD/lbctl" show bench --json | jq '[.workers[].lost] | add' >"$BENCH_DIR/lost"
 }
