@@ -236,7 +236,7 @@ static int run(struct cmd *cmd)
 					 doctor.checks, "ok", doctor.good, "fail", doctor.fails));
 	} else {
 		json_decref(doctor.rows);
-		printf("%d of %d checks are fine here; %d thing%s to mend\n", doctor.good,
+		printf("%d of %d checks are fine here; %d problem%s found\n", doctor.good,
 		       doctor.checks, doctor.fails, doctor.fails == 1 ? "" : "s");
 	}
 	return doctor.fails ? EXIT_FAILED : EXIT_DONE;
