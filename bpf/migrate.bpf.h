@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Counting a waiting connection that migrates from a closing listener to another one. A
- * half-open one needs nothing: what it becomes inherits from the listener that completes it. An
- * open one keeps what it inherited from the old listener for good, so lb_migrated names its new slot,
- * and whoever counts looks there first. The kernel holds the connection's lock meanwhile.
+ * Counting a waiting connection that migrates from a closing listener to another one. A half-open
+ * one needs nothing: what it becomes inherits from the listener that completes it. An open one
+ * keeps what it inherited from the old listener for good, so lb_migrated names its new slot, and
+ * whoever counts looks there first. The kernel holds the connection's lock meanwhile.
  */
 #ifndef LB_MIGRATE_BPF_H
 #define LB_MIGRATE_BPF_H
