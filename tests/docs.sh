@@ -72,6 +72,15 @@ exit_statuses() {
 	sed -n 's/^\tEXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' user/base/trouble.h
 }
 
+# What a keeper tells: the types of its events, of operations and of what commands have changed.
+event_types() {
+	{
+		cat user/keeper/*.c | tr -s '\n\t ' ' ' | grep -oE 'event_tell(_worker)?\([^,;{]*, "[a-z-]+"' | grep -oE '"[a-z-]+"'
+		sed -n '/told_changes\[\] = {/,/};/p' user/keeper/requests.c | grep -oE '"[a-z-]+"'
+		sed -n 's/.*\[PLAN_[A-Z]*\] = \("[a-z]*"\),.*/\1/p' user/keeper/plan.c
+	} | tr -d '"' | sort -u
+}
+
 capabilities() {
 	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/host/caps.h
 }
@@ -118,10 +127,11 @@ man_programs() { # PAGE
 # The lists above come out of other files by patterns: an empty list would pass everything.
 test_there_is_something_to_compare() {
 	local list
-	for list in commands policies counters maps settings environment exit_statuses capabilities prototypes packages; do
+	for list in commands policies counters maps settings environment event_types exit_statuses capabilities prototypes packages; do
 		[ "$("$list" | wc -l)" -ge 1 ] || echo "no $list found"
 	done
 	[ "$(commands | wc -l)" -ge 15 ] || echo "only $(commands | wc -l) commands found"
+	[ "$(event_types | wc -l)" -ge 30 ] || echo "only $(event_types | wc -l) types of events found"
 	[ "$(counters | wc -l)" -ge 16 ] || echo "only $(counters | wc -l) counters found"
 }
 
@@ -192,6 +202,12 @@ test_man_has_each_setting() {
 
 test_man_has_each_variable() {
 	environment | expect_each_in "$(man_section ENVIRONMENT)" '^\.[A-Z]* .*\b%\b'
+}
+
+test_man_has_each_event() {
+	diff <(event_types) <(man_source user/man/lbctl-json.5 |
+		awk '/^\.SH / { in_it = $2 == "EVENTS" } in_it && tag { print $2 } { tag = $1 == ".TP" }' | sort) |
+		sed -n 's/^</a keeper tells: /p; s/^>/the page has: /p'
 }
 
 test_man_has_each_exit_status() {
@@ -342,6 +358,15 @@ test_readme_has_each_file() {
 		esac
 		file=${file%/}
 		grep -qE "^   [ >]*${file##*/}/|^${file##*/}/|\(${file##*/}\)" <<<"$text" || echo "$file is in no README"
+	done
+}
+
+# By its name, or by that of its two files: `turn`, `tell.c`
+test_readme_has_each_file_of_the_keeper() {
+	local file name
+	for file in user/keeper/*.[ch]; do
+		name=${file##*/}
+		grep -qE "\`(${name%.*}|$name)\`" <(readme_section user/README.md 'The keeper') || echo "no $name"
 	done
 }
 
