@@ -58,8 +58,8 @@ static void begin_reload(struct job *job, const pid_t *pids)
 }
 
 /*
- * The old process of worker 0 is killed while the new one starts: the reload goes on. `unseen`: that
- * happens, and the new one listens, while lbctl is stopped.
+ * The old process of worker 0 is killed while the new one starts: the reload goes on. `unseen`:
+ * that happens, and the new one listens, while lbctl is stopped.
  */
 static void lose_the_old_one(bool unseen)
 {

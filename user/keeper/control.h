@@ -2,7 +2,8 @@
 /*
  * The keeper's side of its control socket: SOCK_SEQPACKET, one JSON object a packet, so a message
  * is whole or not there. Who is let in, and what each verb does, is told by the caller. Nothing
- * here waits for a client: one that does not read gets the rest when it does, as far as that is there.
+ * here waits for a client: one that does not read gets the rest when it does, as far as that is
+ * there.
  */
 #ifndef CONTROL_H
 #define CONTROL_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the end of a process cost. `lost` is exact: the kernel counts the accepted connections that
- * a process closes by ending. So is `migrated`, but for handshakes that were not complete: they move
- * at their next segment. `to` is who got waiting connections since the last look, so when two
+ * a process closes by ending. So is `migrated`, but for handshakes that were not complete: they
+ * move at their next segment. `to` is who got waiting connections since the last look, so when two
  * workers end within a moment, each is told with the targets of both.
  */
 #ifndef LOSS_H
