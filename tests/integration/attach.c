@@ -3,9 +3,9 @@
  * Taking over a running nginx: exact round-robin over its four workers, on every kind of listener,
  * held against nginx's own log and the kernel's counters; refresh; bpftool; giving it back.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/kernel.h"
 #include "harness/load.h"
 #include "harness/pins.h"

@@ -3,8 +3,8 @@
  * Every setting changes all the time while wrk makes one connection per request: not one
  * connection may fail. LB_TEST_CHURN_SECONDS (environment) is the seconds that each run takes.
  */
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/kernel.h"
 #include "harness/load.h"
 #include "harness/pins.h"

@@ -3,9 +3,9 @@
  * nginx keeps its listening sockets while worker processes change: steering goes on without lbctl,
  * and a second attach names the new pids.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/servers.h"
 #include "harness/show.h"
 #include "harness/world.h"

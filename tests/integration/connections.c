@@ -319,7 +319,7 @@ static void test_migrated_connections(void **state)
 
 /*
  * 1. worker 0 closes its listener and serves its connections on
- * 2. its successor has the same number, and none of them in its counters: first in a slot of its own,
+ * 2. its successor has the same number, and none of them in its counts: first in a slot of its own,
  *    then, with both slots of the worker still in use, in the place of the last but one
  * 3. an old process ends: its successor's counters stay right
  */

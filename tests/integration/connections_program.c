@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The program that keeps the counters of connections: it comes back, follows the workers' cgroup, lets
- * others' programs live, and is missed where there is no cgroup v2.
+ * The program that keeps the counters of connections: it comes back, follows the workers' cgroup,
+ * lets others' programs live, and is missed where there is no cgroup v2.
  */
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/obey.h"
 #include "harness/pins.h"
 #include "harness/show.h"

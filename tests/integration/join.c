@@ -3,9 +3,9 @@
  * Workers that hand their socket to the keeper: without privileges, unseen, again, by the wrong
  * user; and when worker or keeper die.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/events.h"
 #include "harness/joins.h"
 #include "harness/maps.h"

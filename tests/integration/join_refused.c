@@ -4,8 +4,8 @@
  * it does where it can let nobody in.
  * LB_TEST_FUZZ_ROUNDS (environment) is how many random messages are sent.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
+#include "harness/counters.h"
 #include "harness/joins.h"
 #include "harness/netns.h"
 #include "harness/servers.h"

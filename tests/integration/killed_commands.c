@@ -3,9 +3,9 @@
  * lbctl is killed at any moment, or runs twice at once: traffic does not notice, and the next
  * command finds a service it can work with.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/load.h"
 #include "harness/pins.h"
 #include "harness/servers.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* limit: as many connections as a worker may have, of all workers or of one. */
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/obey.h"
 #include "harness/show.h"
 #include "harness/world.h"

@@ -4,9 +4,9 @@
  * another header, and anybody may send a stray segment. None of them may move a counter of the
  * policy.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/kernel.h"
 #include "harness/servers.h"
 #include "harness/world.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Changing a service while it runs: policies, weights, drain and resume, live settings. */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/maps.h"
 #include "harness/pins.h"
 #include "harness/servers.h"

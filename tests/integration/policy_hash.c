@@ -5,9 +5,9 @@
  *
  * What the program did is held against the table in the map, walked here by the same arithmetic.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/kernel.h"
 #include "harness/maps.h"
 #include "harness/obey.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* least-conn, which picks by the kernel's own counters of connections. */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/obey.h"
 #include "harness/show.h"
 #include "harness/world.h"

@@ -4,8 +4,8 @@
  * when to close. So a worker is slow because the test lets it be; the fast ones take a time, too,
  * so that what a busy machine adds to it does not make one slow.
  */
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
 #include "harness/world.h"

@@ -3,9 +3,9 @@
  * least-load: who reports the least gets the connection, plus what was sent since; what is too
  * old is not believed. Reports are stores into a mapped page, by anybody in the service's group.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/maps.h"
 #include "harness/servers.h"
 #include "harness/world.h"

@@ -3,9 +3,9 @@
  * What waits at a worker that hangs is moved to the others by the keeper. LB_TEST_STOPS
  * (environment) is how often test_answered_meanwhile stops a worker.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/events.h"
 #include "harness/load.h"
 #include "harness/maps.h"

@@ -3,8 +3,8 @@
  * Rescues at random moments, of Node.js, nginx and demo workers under load that are stopped, or
  * block in a request, or run. LB_TEST_RESCUES (environment) is how many of each server.
  */
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/events.h"
 #include "harness/kept.h"
 #include "harness/load.h"

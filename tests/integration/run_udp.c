@@ -3,9 +3,9 @@
  * lbctl run for servers of UDP that know nothing of each other: they share a port, their other
  * sockets are left alone, and what came to one that is to end is read first.
  */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/datagrams.h"
 #include "harness/events.h"
 #include "harness/maps.h"

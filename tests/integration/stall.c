@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Workers that stop accepting get nothing until they accept again, under every policy. */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/maps.h"
 #include "harness/servers.h"
 #include "harness/show.h"

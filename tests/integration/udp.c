@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* UDP: each datagram is a decision, flows stay where they are, what can't read is passed by. */
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/datagrams.h"
 #include "harness/maps.h"
 #include "harness/pins.h"

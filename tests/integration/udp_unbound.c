@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* unbound under dnsperf: with threads that have a UDP socket each, and as N processes. */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/maps.h"
 #include "harness/runs.h"
 #include "harness/show.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Workers that die or do not accept: what waits is served by the others. */
-#include "harness/counters.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/kernel.h"
 #include "harness/servers.h"
 #include "harness/show.h"

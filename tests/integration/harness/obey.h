@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What tests of the kernel's counts share: workers that do with a connection what its first byte
- * says, clients that hold many open, and the counters beside what sock_diag says. All runs in a cgroup
- * of its own, so that the tracking program sees nobody else's connections.
+ * says, clients that hold many open, and the counters beside what sock_diag says. All runs in a
+ * cgroup of its own, so that the tracking program sees nobody else's connections.
  */
 #ifndef HARNESS_OBEY_H
 #define HARNESS_OBEY_H

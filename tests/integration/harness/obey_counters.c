@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "harness/counters.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
 #include "harness/show.h"
