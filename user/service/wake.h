@@ -39,8 +39,8 @@ void wake_arm(struct wake *wake);
 int wake_drain(struct wake *wake);
 
 /*
- * Connections, moved connections and datagrams that the service's programs have decided so far. A
- * decision that found no new wake_arm() is in it when that returns.
+ * Connections, migrated connections and datagrams that the service's programs have decided so far.
+ * A decision that found no new wake_arm() is in it when that returns.
  */
 uint64_t wake_decisions(const struct wake *wake);
 
