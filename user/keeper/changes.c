@@ -248,6 +248,21 @@ bool changes_pending(const struct changes *changes)
 	return changes->task || changes->timer || is_wanted(changes);
 }
 
+static bool drains(const struct change *all, size_t n, uint32_t slot)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].kind == CHANGE_DRAIN && all[i].which == slot)
+			return true;
+	}
+	return false;
+}
+
+bool changes_drain(const struct changes *changes, uint32_t slot)
+{
+	return drains(changes->under_way, changes->nr_under_way, slot) ||
+	       drains(changes->wanted, changes->nr_wanted, slot);
+}
+
 void changes_stop(struct changes *changes)
 {
 	changes->stopped = true;

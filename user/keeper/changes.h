@@ -67,8 +67,9 @@ void changes_refresh(struct changes *changes);
 void changes_recount(struct changes *changes);
 void changes_begin(struct changes *changes);
 
-/* Is one under way, or wanted? */
+/* Is one under way, or wanted? And one that drains this slot? */
 bool changes_pending(const struct changes *changes);
+bool changes_drain(const struct changes *changes, uint32_t slot);
 
 /* No more are begun. */
 void changes_stop(struct changes *changes);

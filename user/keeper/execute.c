@@ -88,8 +88,10 @@ static void do_admit(struct keeper *keeper, const struct action *action)
 
 	if (!runner)
 		return;
+	/* that the process before it leaves this slot may wait for the lock still */
 	if (state && runner->slot >= 0 && !action->was_online &&
-	    state_worker(state, runner->slot)->state == LB_SLOT_DRAINING)
+	    (state_worker(state, runner->slot)->state == LB_SLOT_DRAINING ||
+	     changes_drain(keeper->changes, runner->slot)))
 		change_slot(keeper, CHANGE_RESUME, runner);
 	tell_online(keeper, runner);
 }
