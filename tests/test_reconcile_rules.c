@@ -302,6 +302,48 @@ static void test_one_that_is_not_ready_goes_on(void **state)
 	world_expect_promised(&world, "in the end");
 }
 
+/* --- the states --- */
+
+#define OF(state) (1U << LIFE_##state)
+#define OF_RUNNING (OF(STARTING) | OF(READY) | OF(ONLINE) | OF(DRAINING) | OF(TERMINATING))
+
+/* Each event leads to one state, whatever was before, and means nothing in all other states. */
+static void test_states(void **state)
+{
+	static const struct {
+		const char *name;
+		enum life_event event;
+		unsigned int from;
+		enum lifecycle to;
+	} rows[] = {
+		{ "start", LIFE_START, OF(NONE) | OF(BACKING_OFF) | OF(FAILED), LIFE_STARTING },
+		{ "is ready", LIFE_IS_READY, OF(STARTING), LIFE_READY },
+		{ "is in", LIFE_IS_IN, OF(READY), LIFE_ONLINE },
+		{ "leave", LIFE_LEAVE, OF(STARTING) | OF(READY) | OF(ONLINE), LIFE_DRAINING },
+		{ "terminate", LIFE_TERMINATE, OF_RUNNING & ~OF(TERMINATING), LIFE_TERMINATING },
+		{ "end", LIFE_END, OF_RUNNING | OF(BACKING_OFF) | OF(FAILED), LIFE_NONE },
+		{ "retry", LIFE_RETRY, OF_RUNNING, LIFE_BACKING_OFF },
+		{ "give up", LIFE_GIVE_UP, OF_RUNNING, LIFE_FAILED },
+	};
+
+	(void)state;
+	assert_int_equal(ARRAY_SIZE(rows), LIFE_EVENTS);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int from = 0; from < LIFE_STATES; from++) {
+			int want = rows[i].from & (1U << from) ? (int)rows[i].to : -1;
+
+			check(rows[i].name, lifecycle_name(from),
+			      lifecycle_next(from, rows[i].event), want);
+		}
+	}
+	for (int from = 0; from < LIFE_STATES; from++) {
+		check("runs", lifecycle_name(from), lifecycle_runs(from),
+		      !!(OF_RUNNING & (1U << from)));
+		check("parse", lifecycle_name(from), lifecycle_parse(lifecycle_name(from)), from);
+	}
+	check("parse", "another word", lifecycle_parse("asleep"), -1);
+}
+
 /* --- a new keeper --- */
 
 static void test_take_over(void **state)
@@ -368,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_stop_waits_for_the_program),
 		cmocka_unit_test(test_drain_is_not_waited_for_without_end),
 		cmocka_unit_test(test_one_that_is_not_ready_goes_on),
+		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_take_over),
 	};
 
