@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Both ends of the control socket, and the lock beside it, in a /run of their own: who follows the
+ * events and is slow, who asks for what is no request, who comes when there is no room.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/trouble.h"
+#include "check.h"
+#include "keeper/control.h"
+#include "keeper/control_client.h"
+#include "keeper/run_files.h"
+#include "lb_abi.h"
+#include "send_fds.h"
+
+#define RECENT 256
+
+static sd_event *loop;
+static struct control *control;
+static json_t *events;
+static json_int_t last_seq;
+static int passed_now, arg;
+static struct client *waits;
+
+/* --- a world --- */
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0)
+		print_message("%s: %s\n", path, strerror(errno));
+	close(fd);
+}
+
+/* A /run that nobody else sees; where that can't be had, false. */
+static bool enter_own_run(void)
+{
+	const bool root = !getuid();
+	char map[64];
+
+	snprintf(map, sizeof(map), "%u %u 1", getuid(), getuid());
+	if (unshare(CLONE_NEWNS | (root ? 0 : CLONE_NEWUSER)))
+		return false;
+	if (!root)
+		write_text("/proc/self/uid_map", map);
+	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount("tmpfs", "/run", "tmpfs", 0, NULL) && !mkdir(RUN_FILES_DIR, 0755);
+}
+
+static void do_hello(void *with, struct client *client, const json_t *request, int *passed)
+{
+	assert_ptr_equal(with, &arg);
+	assert_non_null(request);
+	passed_now = *passed >= 0;
+	control_reply(client, EXIT_DONE, "hello");
+}
+
+static void do_follow(void *with, struct client *client, const json_t *request, int *passed)
+{
+	(void)with;
+	(void)request;
+	(void)passed;
+	control_subscribe(client);
+}
+
+static void do_wait(void *with, struct client *client, const json_t *request, int *passed)
+{
+	(void)with;
+	(void)request;
+	(void)passed;
+	waits = client;
+	control_await_end(client);
+}
+
+static void do_work(void *with, struct client *client, const json_t *request, int *passed)
+{
+	(void)with;
+	(void)request;
+	(void)passed;
+	control_reply(client, EXIT_DONE, "done");
+}
+
+static const struct control_verb verbs[] = {
+	{ "hello", true, ADMIT_WORKER, do_hello }, { "events", true, ADMIT_OPERATOR, do_follow },
+	{ "stop", true, ADMIT_OPERATOR, do_wait }, { "scale", false, ADMIT_OPERATOR, do_work },
+	{ NULL, false, ADMIT_NOBODY, NULL },
+};
+
+static int open_as(bool runs_workers)
+{
+	const struct control_config config = {
+		.name = "web",
+		.runs_workers = runs_workers,
+		.worker_uid = getuid(),
+		.group = LB_NO_GROUP,
+		.verbs = verbs,
+		.events = events = json_array(),
+		.arg = &arg,
+	};
+
+	last_seq = 0;
+	return sd_event_new(&loop) < 0 || control_open(loop, &config, &control);
+}
+
+static int begin(void **state)
+{
+	static bool entered, able;
+
+	(void)state;
+	if (!entered)
+		able = enter_own_run();
+	entered = true;
+	if (!able)
+		skip();
+	return open_as(true);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	control_close(control, EXIT_DONE, "ended");
+	loop = sd_event_unref(loop);
+	json_decref(events);
+	control = NULL;
+	return 0;
+}
+
+static void run_all(void)
+{
+	while (sd_event_run(loop, 0) > 0)
+		continue;
+}
+
+static int connect_client(void)
+{
+	int fd = control_connect("web");
+
+	assert_true(fd >= 0);
+	run_all();
+	return fd;
+}
+
+/* The status of what has come, -1 = nothing, -2 = the connection is closed. */
+static int status_of(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	json_t *answer;
+	int status;
+
+	run_all();
+	if (poll(&ready, 1, 0) != 1)
+		return -1;
+	if (control_receive(fd, &answer))
+		return -2;
+	status = json_integer_value(json_object_get(answer, "status"));
+	json_decref(answer);
+	return status;
+}
+
+static int ask(int fd, const char *text)
+{
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		return -3;
+	return status_of(fd);
+}
+
+/* --- requests --- */
+
+static const struct {
+	const char *text;
+	int status;
+} requests[] = {
+	{ "{\"verb\":\"hello\"}", EXIT_DONE },
+	{ "{\"verb\":\"scale\"}", EXIT_DONE },
+	{ "{\"verb\":\"sca\"}", EXIT_USAGE },
+	{ "{\"verb\":\"\"}", EXIT_USAGE },
+	{ "{\"verb\":null}", EXIT_USAGE },
+	{ "{\"verb\":[\"hello\"]}", EXIT_USAGE },
+	{ "[\"verb\",\"hello\"]", EXIT_USAGE },
+	{ "\"hello\"", EXIT_USAGE },
+	{ "{\"verb\":\"hello\"", EXIT_USAGE },
+	{ "{\"verb\":\"hello\"} and more", EXIT_USAGE },
+	{ "\xff\xfe", EXIT_USAGE },
+};
+
+static void test_requests(void **state)
+{
+	int fd = connect_client();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
+		check("status", requests[i].text, ask(fd, requests[i].text), requests[i].status);
+	close(fd);
+}
+
+/* Of a watched service lbctl has not started the workers. */
+static void test_requests_to_a_watch(void **state)
+{
+	int fd;
+
+	end(state);
+	assert_int_equal(open_as(false), 0);
+	fd = connect_client();
+	check("status", "scale", ask(fd, "{\"verb\":\"scale\"}"), EXIT_FAILED);
+	check("status", "hello", ask(fd, "{\"verb\":\"hello\"}"), EXIT_DONE);
+	close(fd);
+}
+
+static void test_descriptors(void **state)
+{
+	static const char hello[] = "{\"verb\":\"hello\"}";
+	int fd = connect_client(), fds[2] = { STDERR_FILENO, STDERR_FILENO };
+
+	(void)state;
+	for (size_t n = 0; n <= 2; n++) {
+		assert_int_equal(send_fds(fd, hello, strlen(hello), fds, n), strlen(hello));
+		check("status", "with descriptors", status_of(fd), n == 2 ? EXIT_USAGE : EXIT_DONE);
+		check("passed", "a descriptor", passed_now, n > 0);
+	}
+	close(fd);
+}
+
+static void test_client_is_found_again(void **state)
+{
+	int fd = connect_client();
+	uint64_t id;
+
+	(void)state;
+	assert_int_equal(ask(fd, "{\"verb\":\"stop\"}"), -1);
+	id = control_client_id(waits);
+	assert_true(id);
+	assert_ptr_equal(control_find(control, id), waits);
+	assert_int_equal(control_client_pid(waits), getpid());
+	assert_int_equal(control_keeper("web"), getpid());
+	close(fd);
+	run_all();
+	assert_null(control_find(control, id));
+	assert_null(control_find(NULL, id));
+}
+
+static void test_end_is_told(void **state)
+{
+	int fd = connect_client(), other = connect_client();
+
+	(void)state;
+	assert_int_equal(ask(fd, "{\"verb\":\"stop\"}"), -1);
+	control_close(control, 5, "it went badly");
+	control = NULL;
+	assert_int_equal(status_of(fd), 5);
+	assert_int_equal(status_of(fd), -2);
+	assert_int_equal(status_of(other), -2);
+	close(fd);
+	close(other);
+}
+
+/* Who is too much is told so, and to try again; when one goes there is room. */
+static void test_room(void **state)
+{
+	int fds[CONTROL_MOST_CLIENTS], more;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = connect_client();
+		assert_int_equal(ask(fds[i], "{\"verb\":\"hello\"}"), EXIT_DONE);
+	}
+	more = connect_client();
+	assert_int_equal(status_of(more), EXIT_FAILED);
+	assert_int_equal(status_of(more), -2);
+	close(more);
+	close(fds[7]);
+	run_all();
+	fds[7] = connect_client();
+	assert_int_equal(ask(fds[7], "{\"verb\":\"hello\"}"), EXIT_DONE);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+/* --- events --- */
+
+/* As the log does. */
+static void tell(size_t bytes)
+{
+	char words[4096];
+
+	assert_true(bytes < sizeof(words));
+	memset(words, 'x', bytes);
+	words[bytes] = '\0';
+	json_array_append_new(events, json_pack("{s:s, s:I, s:s}", "event", "x", "seq", ++last_seq,
+						"text", words));
+	if (json_array_size(events) > RECENT)
+		json_array_remove(events, 0);
+	control_publish(control);
+}
+
+/* Takes what is there; returns the number of the last, and counts gaps. */
+static json_int_t take_events(int fd, json_int_t seq, unsigned int *missed)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	json_int_t got;
+	json_t *event;
+
+	*missed = 0;
+	while (run_all(), poll(&ready, 1, 0) == 1) {
+		assert_int_equal(control_receive(fd, &event), 0);
+		got = json_integer_value(json_object_get(event, "seq"));
+		assert_true(got > seq);
+		*missed += got - seq - 1;
+		seq = got;
+		json_decref(event);
+	}
+	return seq;
+}
+
+static void test_slow_follower_gets_all(void **state)
+{
+	unsigned int missed;
+	int fd = connect_client();
+
+	(void)state;
+	tell(10);
+	assert_int_equal(ask(fd, "{\"verb\":\"events\"}"), 0);
+	/* more than the socket holds, fewer than are kept */
+	for (int i = 1; i < RECENT; i++)
+		tell(4000);
+	assert_int_equal(take_events(fd, 1, &missed), RECENT);
+	check("missed", "fewer than are kept", missed, 0);
+	tell(10);
+	assert_int_equal(take_events(fd, RECENT, &missed), RECENT + 1);
+	close(fd);
+}
+
+/* What is gone is gone, and the numbers say so; who reads is not held up. */
+static void test_follower_that_is_too_slow(void **state)
+{
+	unsigned int missed, none;
+	int slow = connect_client(), quick = connect_client();
+	json_int_t seq = 1;
+
+	(void)state;
+	tell(10);
+	assert_int_equal(ask(slow, "{\"verb\":\"events\"}"), 0);
+	assert_int_equal(ask(quick, "{\"verb\":\"events\"}"), 0);
+	for (int i = 0; i < 4 * RECENT; i++) {
+		tell(4000);
+		seq = take_events(quick, seq, &none);
+		check("missed", "who reads", none, 0);
+	}
+	check("seq", "who reads", seq, last_seq);
+	assert_int_equal(take_events(slow, 1, &missed), last_seq);
+	assert_in_range(missed, 1, 3 * RECENT);
+	close(slow);
+	close(quick);
+}
+
+/* Who comes later gets the last ones. */
+static void test_last_events_come_first(void **state)
+{
+	unsigned int missed;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < RECENT + 44; i++)
+		tell(10);
+	fd = connect_client();
+	assert_int_equal(send(fd, "{\"verb\":\"events\"}", 17, 0), 17);
+	assert_int_equal(take_events(fd, 0, &missed), RECENT + 44);
+	check("missed", "before the last ones", missed, 44);
+	close(fd);
+}
+
+/* --- changes that commands tell --- */
+
+static void test_changes_go_in_packets(void **state)
+{
+	int server = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), fd;
+	json_t *changes = json_array(), *request;
+	struct sockaddr_un at;
+	size_t got = 0;
+
+	(void)state;
+	assert_int_equal(control_address("other", &at), 0);
+	assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(server, 1), 0);
+	for (int i = 0; i < 300; i++)
+		control_add_change(changes, "weight", json_pack("{s:i}", "worker", i), "%d", i);
+	control_tell("other", changes);
+	fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	while (!control_receive(fd, &request)) {
+		assert_string_equal(json_string_value(json_object_get(request, "verb")), "changed");
+		got += json_array_size(json_object_get(request, "changes"));
+		json_decref(request);
+	}
+	check("changes", "all of them", got, 300);
+	close(fd);
+	close(server);
+	/* nobody listens there */
+	control_tell("nobody", json_pack("[{}]"));
+	control_tell("web", json_array());
+}
+
+/* --- the lock --- */
+
+/* In another process: what run_files_lock() returns there, as an exit status, 99 = it has it. */
+static int lock_elsewhere(pid_t want_holder)
+{
+	pid_t child = fork(), holder;
+	int status;
+
+	if (!child) {
+		int fd = run_files_lock("web", &holder);
+
+		if (fd < 0 && holder != want_holder)
+			_exit(98);
+		_exit(fd < 0 ? -fd : 99);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WEXITSTATUS(status);
+}
+
+static void test_one_keeper_a_service(void **state)
+{
+	char path[RUN_FILES_PATH_BYTES];
+	pid_t holder;
+	int fd = run_files_lock("web", &holder);
+
+	(void)state;
+	assert_true(fd >= 0);
+	check("lock", "held", lock_elsewhere(getpid()), EWOULDBLOCK);
+	run_files_path("web", "lock", path);
+	assert_string_equal(path, RUN_FILES_DIR "/web.lock");
+	/* the file of one who has ended is another's to make */
+	run_files_remove("web");
+	assert_int_equal(access(path, F_OK), -1);
+	check("lock", "another file", lock_elsewhere(0), 99);
+	close(fd);
+	check("lock", "free", lock_elsewhere(0), 99);
+}
+
+static void test_cgroup_is_found_again(void **state)
+{
+	char parent[PATH_MAX];
+
+	(void)state;
+	assert_int_equal(run_files_read_cgroup("web", parent), -ENOENT);
+	run_files_write_cgroup("web", "/run");
+	assert_int_equal(run_files_read_cgroup("web", parent), 0);
+	assert_string_equal(parent, "/run");
+	run_files_write_cgroup("web", "/no/such");
+	assert_int_equal(run_files_read_cgroup("web", parent), -ENOENT);
+	run_files_remove("web");
+	assert_int_equal(access(RUN_FILES_DIR "/web.cgroup", F_OK), -1);
+}
+
+#define with_control(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_control(test_requests),
+		with_control(test_requests_to_a_watch),
+		with_control(test_descriptors),
+		with_control(test_client_is_found_again),
+		with_control(test_end_is_told),
+		with_control(test_room),
+		with_control(test_slow_follower_gets_all),
+		with_control(test_follower_that_is_too_slow),
+		with_control(test_last_events_come_first),
+		with_control(test_changes_go_in_packets),
+		with_control(test_one_keeper_a_service),
+		with_control(test_cgroup_is_found_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
