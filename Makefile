@@ -87,7 +87,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
 .PHONY: all deps demo bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
-	install uninstall clean help systemdtest test-programs soak vmtest FORCE
+	install uninstall clean help systemdtest test-programs mutate soak vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -272,6 +272,9 @@ test-full: ## the tests that take long, which make test leaves out or cuts short
 
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs
+
+mutate: ## does a test notice each wrong decision of the keeper? some 400 of them, minutes (no root)
+	$(Q)tests/mutate.sh $(JOBS:%=-j %)
 
 soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (root; vmtests/README.md)
 	$(Q)tools/deps.sh build test

@@ -80,6 +80,31 @@ static void begin(const struct plan_options *options, uint32_t wanted)
 		check("state", "at the beginning", current(w)->state, LIFE_ONLINE);
 }
 
+/* --- room --- */
+
+/* With as little room as there must be a pass does one worker, and the next pass another. */
+static void test_pass_keeps_to_its_room(void **state)
+{
+	(void)state;
+	now_us = SEC;
+	plan_init(&plan, &plain, workers, MOST, MOST);
+	for (uint32_t w = 0; w < MOST; w++) {
+		nr_actions = reconcile(&plan, now_us, actions, PLAN_LEAST_ACTIONS);
+		check("starts", "with little room", nr_actions, 1);
+		assert_non_null(asked(ACTION_START, w));
+	}
+	plan_scale(&plan, MOST, 1);
+	plan_stop(&plan, 0);
+	plan.unsteered = true;
+	for (uint32_t w = 0; w < MOST; w++) {
+		nr_actions = reconcile(&plan, now_us, actions, PLAN_LEAST_ACTIONS);
+		assert_non_null(asked(ACTION_SIGNAL, w));
+		assert_null(asked(ACTION_FINISH, 0));
+	}
+	nr_actions = reconcile(&plan, now_us, actions, PLAN_LEAST_ACTIONS);
+	assert_non_null(asked(ACTION_FINISH, 0));
+}
+
 /* --- starts and ends --- */
 
 static void test_start_says_what_for(void **state)
@@ -449,6 +474,7 @@ static void test_our_own_sleep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pass_keeps_to_its_room),
 		cmocka_unit_test(test_start_says_what_for),
 		cmocka_unit_test(test_end_that_was_asked_for),
 		cmocka_unit_test(test_crash_without_listen),
