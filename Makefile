@@ -87,7 +87,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
 .PHONY: all deps demo bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
-	install uninstall clean help systemdtest test-programs mutate soak vmtest FORCE
+	install uninstall clean help systemdtest test-programs fuzz mutate soak vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -272,6 +272,31 @@ test-full: ## the tests that take long, which make test leaves out or cuts short
 
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs
+
+# Drivers of libFuzzer, which comes with clang, and all that they link, which is instrumented.
+FUZZ       := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_SECONDS ?= 60
+
+$(B)/fuzz/%.o: %.c $(B)/flags | $(SKELS)
+	$(say) 'CC fuzz' $@
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(LB_CFLAGS) $(CPPFLAGS) -Itests -O1 -g $(FUZZ_FLAGS) -c $< -o $@
+
+$(B)/fuzz/libkeeper.a: $(USER_SRCS:%.c=$(B)/fuzz/%.o) $(LIB_SRCS:%.c=$(B)/fuzz/%.o)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(FUZZ): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libkeeper.a
+	$(say) LINK $@
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
+
+fuzz: $(FUZZ) ## what workers and clients send to a keeper, made up, FUZZ_SECONDS each; corpus below build/fuzz (root)
+	$(Q)set -e; for driver in $(FUZZ); do \
+		mkdir -p $$driver.corpus; \
+		$$driver -max_total_time=$(FUZZ_SECONDS) -max_len=70000 -dict=tests/fuzz/keeper.dict -print_final_stats=1 \
+			-verbosity=0 -artifact_prefix=$$driver- $$driver.corpus; \
+	done
 
 mutate: ## does a test notice each wrong decision of the keeper? some 400 of them, minutes (no root)
 	$(Q)tests/mutate.sh $(JOBS:%=-j %)
