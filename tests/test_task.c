@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Work in children of the keeper's, and the one entry to its own: when, how often, with which end. */
+/* Work in children of the keeper, and the one entry to its own: when, how often, to which end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -24,7 +24,7 @@ static void take(void *arg, const char *line, const json_t *message)
 		abort();
 }
 
-/* One channel for all inputs, each of which ends its last line: to close one takes two processes. */
+/* One channel for all inputs, each of which ends its last line: to close one takes two forks. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	int ends[2];

@@ -39,7 +39,7 @@ static int hold_lock(void)
 	return fd;
 }
 
-/* A change by hand: it waits for the lock, and gives up in the end. Nobody else may wait so long. */
+/* A change by hand waits for the lock, and gives up in the end. Nobody else may wait so long. */
 static void begin_waiting(struct job *waiter)
 {
 	lbctl_start(waiter, "set-weight", "web", "1", "2", NULL);
