@@ -193,6 +193,7 @@ struct keeper_script {
 	int busy;		      /* connections that are sent away before */
 	int err;
 	const char *words;
+	int gone; /* calls that are hung up on before */
 };
 
 static const struct keeper_script *script;
@@ -222,9 +223,19 @@ static bool answer(int fd, const char *bytes, size_t fds)
 	return true;
 }
 
+static void take_call(void)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	char byte;
+
+	if (answer(fd, script->hello, script->with_hello) &&
+	    answer(fd, script->join, script->with_join) && read(fd, &byte, 1) < 0)
+		perror("read");
+	close(fd);
+}
+
 static void *keep(void *arg)
 {
-	char byte;
 	int fd;
 
 	for (int i = 0; i < script->busy; i++) {
@@ -232,11 +243,11 @@ static void *keep(void *arg)
 		send_with(fd, "{\"status\":1,\"text\":\"busy\",\"again\":true}", NULL, 0);
 		close(fd);
 	}
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (answer(fd, script->hello, script->with_hello) &&
-	    answer(fd, script->join, script->with_join) && read(fd, &byte, 1) < 0)
-		perror("read");
-	close(fd);
+	for (int i = 0; i < script->gone; i++)
+		close(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	/* who is hung up on calls once more */
+	for (int i = script->gone; i < (script->join ? 1 + script->gone : 2); i++)
+		take_call();
 	return arg;
 }
 
@@ -271,11 +282,12 @@ static const struct keeper_script scripts[] = {
 	{ "has no service", HELLO, "{\"status\":3,\"text\":\"none\"}", 0, 0, 0, -ENOENT, "none" },
 	{ "can't", HELLO, "{\"status\":1,\"text\":\"full\"}", 0, 0, 0, -EBUSY, "full" },
 	{ "refuses and sends", HELLO, "{\"status\":1,\"text\":\"full\"}", 0, 1, 0, -EBUSY, "full" },
-	{ "hangs up", NULL, NULL, 0, 0, 0, -EPROTO, "went away" },
+	{ "hangs up", NULL, NULL, 0, 0, 0, -EPROTO, "went away", 1 },
 	{ "hangs up later", HELLO, NULL, 0, 0, 0, -EPROTO, "went away" },
+	{ "hung up when it died", HELLO, PLACE, 0, 1, 0, 0, "", 1 },
 	{ "is stopped", "", "", 0, 0, 0, -ETIMEDOUT, "did not answer" },
 	{ "is stopped later", HELLO, "", 0, 0, 0, -ETIMEDOUT, "did not answer" },
-	{ "garbage", "hello yourself", NULL, 0, 0, 0, -EPROTO, "no sense" },
+	{ "garbage", "hello yourself", "", 0, 0, 0, -EPROTO, "no sense" },
 	{ "garbage later", HELLO, "{\"status\":0", 0, 1, 0, -EPROTO, "no sense" },
 	{ "no page", HELLO, PLACE, 0, 0, 0, -EPROTO, "no place" },
 	{ "two pages", HELLO, PLACE, 0, 2, 0, -EPROTO, "went away" },

@@ -23,6 +23,7 @@ struct call {
 	uint64_t deadline_ms;
 	int fd;	    /* to the keeper */
 	int passed; /* the descriptor that came with the answer, -1 = none */
+	unsigned int hung_up;
 	struct lbctl_answer answer;
 };
 
@@ -134,6 +135,18 @@ static ssize_t await_packet(struct call *call, void *bytes, size_t size)
 }
 
 /*
+ * It died, or a child of a dead one took the call with it: the next call tells whether one lives.
+ * More than one hang-up is its will.
+ */
+static int gone(struct call *call, int err)
+{
+	if (err == ECONNRESET || err == EPIPE)
+		call->answer.again = !call->hung_up++;
+	return fail(call, -EPROTO, "the keeper of %s went away: %s", call->joining->service,
+		    strerror(err));
+}
+
+/*
  * A keeper that sends one away says why and hangs up, maybe before the question was sent: so a
  * question that can't be sent may have an answer.
  */
@@ -148,10 +161,7 @@ static int ask(struct call *call, const char *question, int passed)
 	if (n == -ETIMEDOUT)
 		return timed_out(call);
 	if (n <= 0)
-		return fail(call, -EPROTO, "the keeper of %s went away: %s", call->joining->service,
-			    strerror(n	  ? -n :
-				     sent ? -sent :
-					    ECONNRESET));
+		return gone(call, n ? -n : sent ? -sent : ECONNRESET);
 	if (lbctl_answer_parse(bytes, n, &call->answer))
 		return fail(call, -EPROTO, "the keeper of %s gave an answer that makes no sense",
 			    call->joining->service);
