@@ -18,9 +18,11 @@
 
 static const unsigned int workers[] = { 2, 4, 16, 64, 256, 1024 };
 static const unsigned int services[] = { 1, 8, 64 };
+static const unsigned int runs[] = { 4, 128, 1024 };
 
 #define NR_WORKERS (sizeof(workers) / sizeof(workers[0]))
 #define NR_SERVICES (sizeof(services) / sizeof(services[0]))
+#define NR_RUNS (2 * sizeof(runs) / sizeof(runs[0])) /* each bound, and with --listen */
 
 struct growth_options {
 	const char *out;
@@ -31,13 +33,15 @@ struct growth_options {
 struct growth {
 	struct growth_workers workers[NR_WORKERS];
 	struct growth_services services[NR_SERVICES];
+	struct growth_run runs[NR_RUNS];
 	json_t *decisions; /* steercost's */
 };
 
 static const char help_text[] =
 	"usage: lb-bench growth [OPTION]...\n"
-	"What more workers and services cost: attach and detach of 2 to 1,024 workers, attach and a\n"
-	"decision with 1 to 64 services, and by steercost a decision with 2 to 1,024 workers (root).\n"
+	"What more workers and services cost: attach and detach of 2 to 1,024 workers; start, reload\n"
+	"and stop of 4 to 1,024 by lbctl run, once each; attach and a decision with 1 to 64 services,\n"
+	"and by steercost a decision with 2 to 1,024 workers (root).\n"
 	"\n"
 	"      --rounds N   attaches of each number of workers, 1 to 100 (default 5)\n"
 	"      --batches N  of steercost, 1 to 1000 (default 20)\n"
@@ -81,6 +85,10 @@ static int measure(const struct growth_options *options, const struct world *wor
 	for (size_t i = 0; i < NR_WORKERS && !status && !cmd_stop; i++)
 		status = growth_attach(world, workers[i], options->rounds, &growth->workers[i],
 				       trouble);
+	for (size_t i = 0; i < NR_RUNS && !status && !cmd_stop; i++) {
+		growth->runs[i] = (struct growth_run){ .workers = runs[i / 2], .listen = i % 2 };
+		status = growth_run(world, &growth->runs[i], trouble);
+	}
 	if (!status && !cmd_stop)
 		status = growth_services(world, services, NR_SERVICES, growth->services, trouble);
 	if (!status && !cmd_stop)
@@ -119,6 +127,17 @@ static void print_interval(const struct interval *interval)
 	printf("  %-24s", text);
 }
 
+static void print_runs(const struct growth_run *rows)
+{
+	printf("\nlbctl run, once; CPU of lbctl alone\n%7s  %-8s  %8s  %8s  %8s  %8s  %8s  %8s\n",
+	       "workers", "port", "online s", "CPU s", "reload s", "CPU s", "stop s", "MB");
+	for (size_t i = 0; i < NR_RUNS; i++)
+		printf("%7u  %-8s  %8.2f  %8.2f  %8.2f  %8.2f  %8.2f  %8.0f\n", rows[i].workers,
+		       rows[i].listen ? "--listen" : "bound", rows[i].online_s,
+		       rows[i].online_cpu_s, rows[i].reload_s, rows[i].reload_cpu_s, rows[i].stop_s,
+		       rows[i].memory_mb);
+}
+
 static void print_tables(const struct growth_options *options, const struct growth *growth)
 {
 	printf("growth: medians of %llu attaches (smallest-largest), ms\n\n%7s  %-24s  %-24s\n",
@@ -131,6 +150,7 @@ static void print_tables(const struct growth_options *options, const struct grow
 		print_interval(&row->detach_ms);
 		putchar('\n');
 	}
+	print_runs(growth->runs);
 	printf("\n%8s  %9s  %-24s  %-24s  %s\n", "services", "attach ms", "one: ns per decision",
 	       "in turn: ns per decision", "connect() to the one: us");
 	for (size_t i = 0; i < NR_SERVICES; i++) {
@@ -143,6 +163,21 @@ static void print_tables(const struct growth_options *options, const struct grow
 		putchar('\n');
 	}
 	print_decisions(json_object_get(growth->decisions, "results"));
+}
+
+static json_t *runs_json(const struct growth_run *rows)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < NR_RUNS; i++)
+		json_array_append_new(out, json_pack("{s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f}",
+						     "workers", (int)rows[i].workers, "listen",
+						     rows[i].listen, "online_s", rows[i].online_s,
+						     "online_cpu_s", rows[i].online_cpu_s,
+						     "reload_s", rows[i].reload_s, "reload_cpu_s",
+						     rows[i].reload_cpu_s, "stop_s", rows[i].stop_s,
+						     "memory_mb", rows[i].memory_mb));
+	return out;
 }
 
 static json_t *growth_json(const struct growth_options *options, const struct growth *growth,
@@ -168,10 +203,11 @@ static json_t *growth_json(const struct growth_options *options, const struct gr
 						"in_turn_ns", cmd_interval_json(&row->in_turn_ns),
 						"connect_us", cmd_interval_json(&row->connect_us)));
 	}
-	return json_pack("{s:i, s:s, s:o, s:s, s:o, s:i, s:o, s:o, s:O}", "schema", 1, "kind",
+	return json_pack("{s:i, s:s, s:o, s:s, s:o, s:i, s:o, s:o, s:o, s:O}", "schema", 1, "kind",
 			 "growth", "machine", machine, "command", command, "began",
 			 cmd_time_json(began), "rounds", (int)options->rounds, "workers",
-			 by_workers, "services", by_services, "decisions", growth->decisions);
+			 by_workers, "runs", runs_json(growth->runs), "services", by_services,
+			 "decisions", growth->decisions);
 }
 
 static int run(const struct growth_options *options, const char *command, struct trouble *trouble)

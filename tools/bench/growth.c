@@ -66,8 +66,7 @@ static void close_listeners(struct listeners *listeners)
 		close(listeners->fds[--listeners->count]);
 }
 
-/* Returns the milliseconds that it took, or a negative number. */
-static double run_lbctl(const struct world *world, const char *const args[])
+double growth_lbctl_ms(const struct world *world, const char *const args[])
 {
 	const uint64_t begin_ns = client_now_ns();
 	const char *argv[8] = { "lbctl" };
@@ -100,12 +99,13 @@ static double attach(const struct world *world, const char *name, uint16_t port)
 	char text[16];
 
 	snprintf(text, sizeof(text), ":%u", port);
-	return run_lbctl(world, (const char *const[]){ "attach", "--name", name, text, NULL });
+	return growth_lbctl_ms(world,
+			       (const char *const[]){ "attach", "--name", name, text, NULL });
 }
 
 static double detach(const struct world *world, const char *name)
 {
-	return run_lbctl(world, (const char *const[]){ "detach", name, NULL });
+	return growth_lbctl_ms(world, (const char *const[]){ "detach", name, NULL });
 }
 
 /* median() sorts: the ends are the bounds. */
@@ -166,7 +166,7 @@ static double add_service(const struct world *world, struct services *services)
 
 static void remove_services(const struct world *world, struct services *services)
 {
-	run_lbctl(world, (const char *const[]){ "detach", "--all", NULL });
+	growth_lbctl_ms(world, (const char *const[]){ "detach", "--all", NULL });
 	for (unsigned int i = 0; i < services->attached; i++)
 		close(services->programs[i]);
 	close_listeners(&services->listeners);

@@ -161,13 +161,14 @@ def scenario_section(scenario, artist):
 
 
 def growth_section(growth, artist):
-    workers, services, decisions = map(html_table, data.growth_tables(growth))
+    workers, runs, services, decisions = map(html_table, data.growth_tables(growth))
     return "".join([
         "<h2>Growth</h2>\n<h3>A decision, by workers and policy</h3>\n", decisions,
         figure(artist(pictures.draw_decisions, "growth-decisions", growth["decisions"]),
                "What a decision takes inside the kernel, by its own count."),
         "<h3>attach and detach, by workers</h3>\n", workers,
         figure(artist(pictures.draw_attach, "growth-attach", growth), "The whole command."),
+        "<h3>lbctl run, by workers</h3>\n", runs,
         "<h3>By services on the host</h3>\n", services,
     ])
 

@@ -221,6 +221,12 @@ def growth_tables(growth):
                     [[f"{row['workers']:,}", interval(row["attach_ms"], 0),
                       interval(row["detach_ms"], 0)] for row in growth["workers"]], left=0,
                     note=f"medians of {growth['rounds']} (smallest-largest)")
+    runs = Table(["workers", "port", "online s", "CPU s", "reload s", "CPU s", "stop s", "MB"],
+                 [[f"{row['workers']:,}", "--listen" if row["listen"] else "bound",
+                   *(number(row[key], 2) for key in ("online_s", "online_cpu_s", "reload_s",
+                                                     "reload_cpu_s", "stop_s")),
+                   number(row["memory_mb"], 0)] for row in growth["runs"]], left=2,
+                 note="one run each; CPU time and memory are those of lbctl alone")
     services = Table(["services", "attach ms", "decision, all for one: ns",
                       "decision, all in turn: ns", "connect() to one: us"],
                      [[str(row["services"]), number(row["attach_ms"], 0), interval(row["one_ns"], 0),
@@ -236,7 +242,7 @@ def growth_tables(growth):
                       [[f"{n:,}"] + [number(row[v], 0) if v in row else "-" for v in variants]
                        for n, row in by_workers.items()], left=0,
                       note="ns per decision; empty and fixed are the least that a program costs")
-    return [workers, services, decisions]
+    return [workers, runs, services, decisions]
 
 
 SIEGE_COLUMNS = [
