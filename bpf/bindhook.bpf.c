@@ -37,7 +37,7 @@ struct {
 } lb_bindhook SEC(".maps");
 
 /*
- * 0 -> the first port that was bound. A hash, because the first to add an entry wins: before 5.12
+ * 0 -> the first port that was bound, under whichever lbctl that was. A hash, because the first to add an entry wins: before 5.12
  * there is no compare-and-swap, and a program that holds one isn't loaded.
  */
 struct {
@@ -94,8 +94,6 @@ static __always_inline bool is_shared(const struct lb_bindhook *rules, int proto
 		return in_list(&rules->shared[LB_BIND_UDP], port);
 	if (!is_by_default(rules))
 		return in_list(&rules->shared[LB_BIND_TCP], port);
-	if (rules->first)
-		return rules->first == port;
 	bpf_map_update_elem(&lb_first, &zero, &mine, BPF_NOEXIST);
 	first = bpf_map_lookup_elem(&lb_first, &zero);
 	return first && *first == port;

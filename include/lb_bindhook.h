@@ -26,11 +26,10 @@ struct lb_bindhook {
 	/* of --port; with none at all the first TCP port that is bound is shared */
 	struct lb_ports shared[LB_BIND_PROTOS];
 	struct lb_ports offsets[LB_BIND_PROTOS]; /* worker w gets port + w instead */
-	__u32 first; /* that first port, if workers of an earlier lbctl have bound it; else 0 */
 	/* a port that a worker bound and that only one can have; 0 = none */
 	__u32 unshared[LB_BIND_PROTOS];
 };
-_Static_assert(sizeof(struct lb_bindhook) == 92, "lb_bindhook");
+_Static_assert(sizeof(struct lb_bindhook) == 88, "lb_bindhook");
 
 /*
  * One listen(2) in the service's cgroup, or bind(2) to a UDP port that is shared; through the ring

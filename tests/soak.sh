@@ -28,6 +28,9 @@ mkdir -p build/tests
 soak connections test_storm LB_TEST_STORM 280000
 soak rescue test_answered_meanwhile LB_TEST_STOPS 40
 soak run_reload test_killed_workers LB_TEST_KILLS 100
+for test in test_under_load test_under_load_with_listen test_stop_and_start; do
+	soak keeper_killed $test LB_TEST_KEEPER_KILLS 100
+done
 for server in demo nginx node; do
 	soak rescue_soak test_$server LB_TEST_RESCUES 3400
 done

@@ -165,8 +165,8 @@ static int open_hooks(struct keeper *keeper, struct trouble *trouble)
 
 	if (keeper->options.nr_listens)
 		return EXIT_DONE;
-	keeper->options.rules.first = port_in_use(keeper);
-	err = bindhook_open(keeper->instance.cgroup_fd, &keeper->options.rules, &keeper->hooks);
+	err = bindhook_open(keeper->instance.cgroup_fd, &keeper->options.rules, port_in_use(keeper),
+			    &keeper->hooks);
 	if (err == -EPERM)
 		return trouble_set(
 			trouble, EXIT_NOT_ABLE,

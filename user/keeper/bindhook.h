@@ -13,12 +13,15 @@
 struct bindhooks;
 
 /*
- * Loads the programs with these rules and attaches them to a cgroup. Returns 0 with *hooks for
+ * Loads the programs with these rules and attaches them to a cgroup. `first_port` is the port that
+ * the workers share by default where a service has it, else 0; what the hooks of a keeper before
+ * this one have noted of it goes on to count. Returns 0 with *hooks for
  * bindhook_close(), -EPERM, -EOPNOTSUPP (the kernel refused one of them) or -errno. Before 6.1
  * (features.bind_setsockopt) only programs that set SO_REUSEADDR share ports, and then all that
  * they bind, of UDP if any port of it is to be shared.
  */
-int bindhook_open(int cgroup_fd, const struct lb_bindhook *rules, struct bindhooks **hooks);
+int bindhook_open(int cgroup_fd, const struct lb_bindhook *rules, uint16_t first_port,
+		  struct bindhooks **hooks);
 
 /* Lets go of the programs; they stay on the cgroup. */
 void bindhook_close(struct bindhooks *hooks);
