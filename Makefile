@@ -306,7 +306,7 @@ soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh
 
-systemdtest: all ## units of lbctl unit under a systemd of their own, in a container (root)
+systemdtest: all $(APPENDED)/lbctl ## units of lbctl unit under a systemd of their own, in a container (root)
 	$(Q)vmtests/systemd.sh
 
 # The guest has no libraries but those of the programs that it needs.

@@ -231,7 +231,16 @@ kill_it() {
 	until_true is_back "$2"
 }
 
+# As the update of a package does it: to the other lbctl, back, and to it again.
+exchange_it() {
+	mv /usr/local/sbin/lbctl /tmp/lbctl
+	mv /usr/local/sbin/lbctl-other /usr/local/sbin/lbctl
+	mv /tmp/lbctl /usr/local/sbin/lbctl-other
+	restart_it "$@"
+}
+
 test_restart() { new_keepers restart_it; }
+test_upgrade_and_downgrade() { new_keepers exchange_it; }
 test_kill() { new_keepers kill_it; }
 
 # Workers inherit their stream to the journal from the first lbctl; it outlives that one.

@@ -5,12 +5,15 @@
 # kept in memory; with --kernel in QEMU, on a kernel that lib.sh knows, where systemd has cgroup
 # controllers to delegate (slow). The tests are in systemd-guest.sh; without names all run. Needs
 # root; changes nothing outside.
+# LB_OTHER_LBCTL (environment) is the lbctl that takes this one's place and gives it back, by default
+# the one that make builds for such tests: it has a field more in every map value.
 # Prints PASS and FAIL lines; the last line is the totals. Exit status: 0 all passed, 1 not,
 # 77 this host can't.
 set -eu
 cd "$(dirname "$0")/.."
 
 build=$PWD/${LBCTL_BUILD:-build}
+other=${LB_OTHER_LBCTL:-$build/tests/appended/lbctl}
 seconds=${LB_SYSTEMD_SECONDS:-600}
 systemd=/lib/systemd/systemd
 
@@ -85,6 +88,7 @@ enter_container() {
 	mkdir "$work/upper" "$work/work" "$work/root"
 	mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
 	install -D -m 755 -t "$work/root/usr/local/sbin" "$build/lbctl" "$build/lbctl-demo-worker"
+	install -m 755 "$other" "$work/root/usr/local/sbin/lbctl-other"
 	install -D vmtests/systemd-guest.sh "$work/root/out/guest"
 	write_units "$work/root" append:/out/log '--force exit 0' "$@"
 	cd "$work/root"
@@ -121,7 +125,7 @@ run_container() {
 
 # --- in QEMU ------------------------------------------------------------------------------------
 
-programs=(bash systemctl journalctl systemd-analyze systemd-tmpfiles jq wrk pgrep mount umount cat cp
+programs=(bash systemctl journalctl systemd-analyze systemd-tmpfiles jq wrk pgrep mount umount cat cp mv
 	date head tail tr cut sort ls wc rm mkdir chmod readlink sleep cmp grep sed awk find uname)
 
 build_root() {
@@ -135,10 +139,11 @@ build_root() {
 	cp -a /usr/lib/tmpfiles.d "$root/usr/lib/"
 	rm -rf "$root"/usr/lib/systemd/system-generators
 	for file in "$systemd" "${systemd%/*}"/systemd-{journald,executor,sysctl,shutdown} \
-		"$build"/lbctl{,-demo-worker}; do
+		"$build"/lbctl{,-demo-worker} "$other"; do
 		[ ! -e "$file" ] || vm_root_libraries "$root" "$file"
 	done
 	cp "$build/lbctl" "$build/lbctl-demo-worker" "$root/usr/local/sbin/"
+	cp "$other" "$root/usr/local/sbin/lbctl-other"
 	vm_root_add "$root" /etc/passwd /etc/group
 	install vmtests/systemd-guest.sh "$root/out/guest"
 	ln -s /usr/lib/systemd/systemd "$root/init"
@@ -183,6 +188,7 @@ main() {
 	[ -x $systemd ] || skip "no systemd on this host; apt-get install systemd"
 	command -v wrk jq >/dev/null || skip "no wrk or jq; make deps installs them"
 	[ -x "$build/lbctl" ] || skip "$build/lbctl is not there; make builds it"
+	[ -x "$other" ] || skip "$other is not there; make $other builds it"
 	work=$(mktemp -d)
 	: >"$work.log"
 	trap clean_up EXIT
