@@ -37,8 +37,9 @@ struct {
 } lb_bindhook SEC(".maps");
 
 /*
- * 0 -> the first port that was bound, under whichever lbctl that was. A hash, because the first to add an entry wins: before 5.12
- * there is no compare-and-swap, and a program that holds one isn't loaded.
+ * 0 -> the first port that was bound, under whichever lbctl that was. A hash, because the first to
+ * add an entry wins: before 5.12 there is no compare-and-swap, and a program that holds one isn't
+ * loaded.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
