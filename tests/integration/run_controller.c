@@ -6,6 +6,7 @@
 #include "harness/commands.h"
 #include "harness/events.h"
 #include "harness/load.h"
+#include "harness/maps.h"
 #include "harness/pins.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
@@ -16,7 +17,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
@@ -100,6 +103,68 @@ static void test_killed_often(void **state)
 	run_expect_no_failure(&run, &wrk);
 	run_stop(&run);
 }
+
+/* --- a service that the next one can't read --- */
+
+static void of_another_version(void)
+{
+	struct lb_config *config = map_mmap("web", "lb_config", sizeof(*config));
+
+	config->abi_version = LB_ABI_VERSION + 1;
+	munmap(config, sizeof(*config));
+}
+
+static void damaged(void)
+{
+	assert_int_equal(unlink(HARNESS_PINS "/web/lb_stats"), 0);
+}
+
+/*
+ * 1. wrk runs; the controller is killed, and what it has pinned becomes unreadable
+ * 2. the next one makes it again, for the same workers
+ */
+static void spoil(void (*how)(void))
+{
+	pid_t pids[WORKERS];
+	struct wrk wrk;
+	struct job job;
+
+	run_pids(&run, pids, WORKERS);
+	wrk_start(&job, URL, "16", WRK_UNTIL_STOPPED);
+	run_kill(&run);
+	how();
+	run_start_again(&run);
+	run_expect_keeper(&run);
+	run_expect_same(&run, pids, WORKERS);
+	run_expect_events(&run, 1, "trouble", NULL);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
+}
+
+static void test_service_of_another_version(void **state)
+{
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	spoil(of_another_version);
+}
+
+static void test_service_of_another_version_with_listen(void **state)
+{
+	(void)state;
+	run_start_with_listen(&run, WORKERS, ":8080");
+	spoil(of_another_version);
+}
+
+static void test_damaged_service(void **state)
+{
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	spoil(damaged);
+}
+
+/* --- and meanwhile --- */
 
 /* Ten connections wait in worker 3's queue when it dies: the others answer them. */
 static void crash_with_a_queue(const pid_t *pids)
@@ -327,6 +392,9 @@ int main(int argc, char **argv)
 		runs_test(test_killed),
 		runs_test(test_killed_with_listen),
 		runs_test(test_killed_often),
+		runs_test(test_service_of_another_version),
+		runs_test(test_service_of_another_version_with_listen),
+		runs_test(test_damaged_service),
 		runs_test(test_worker_dies_without_controller),
 		runs_test(test_worker_dies_while_controller_is_stopped),
 		runs_test(test_with_controller_ends_the_workers),

@@ -2,6 +2,7 @@
 /* See keeper.h: a keeper from its start to its end, and the turn of its loop. */
 #include "keeper/keeper.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "keeper/terminal.h"
 #include "keeper/unread.h"
 #include "keeper/watch.h"
+#include "service/detach.h"
+#include "service/state.h"
 
 #define TICK_US 1000000ULL
 #define MOST_ACTIONS (4 * PLAN_LEAST_ACTIONS) /* a turn: others want to be heard meanwhile */
@@ -200,6 +203,27 @@ static uint32_t take_over(struct keeper *keeper)
 	return found;
 }
 
+/*
+ * What another version of lbctl has made of the service, or somebody has damaged, is made again: the
+ * workers are ours, and the kernel's hash serves meanwhile. Where it can't be taken off, the next
+ * change of the service says why.
+ */
+static void replace_unreadable(struct keeper *keeper)
+{
+	const char *name = keeper->options.name;
+	struct trouble trouble = { 0 };
+	struct state state;
+	int err = state_open(&state, name, STATE_READ);
+
+	if (!err)
+		state_close(&state);
+	if ((err != -ESTALE && err != -EUCLEAN) || detach_run(name, &trouble))
+		return;
+	event_tell(keeper->log, "trouble", NULL,
+		   "service %s %s: it is made again, without the weights and limits that it had",
+		   name, err == -ESTALE ? "was made by another version of lbctl" : "was damaged");
+}
+
 /* --- what is left when it goes --- */
 
 static int say(const struct keeper *keeper, const struct trouble *trouble)
@@ -286,6 +310,8 @@ int keeper_run(const struct keeper_options *options)
 		return close_all(keeper, false, say(keeper, &trouble));
 	if (options->argv)
 		found = take_over(keeper);
+	if (found || options->nr_addrs)
+		replace_unreadable(keeper);
 	keeper->recount_ticks = found ? 1 : 0;
 	print_start(keeper, found);
 	if (!options->argv)
