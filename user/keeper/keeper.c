@@ -204,9 +204,9 @@ static uint32_t take_over(struct keeper *keeper)
 }
 
 /*
- * What another version of lbctl has made of the service, or somebody has damaged, is made again: the
- * workers are ours, and the kernel's hash serves meanwhile. Where it can't be taken off, the next
- * change of the service says why.
+ * What another version of lbctl has made of the service, or somebody has damaged, is made again:
+ * the workers are ours, and the kernel's hash serves meanwhile. Where it can't be taken off, the
+ * next change of the service says why.
  */
 static void replace_unreadable(struct keeper *keeper)
 {
