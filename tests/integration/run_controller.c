@@ -14,6 +14,9 @@
 #include "harness/show.h"
 #include "harness/world.h"
 
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +104,36 @@ static void test_killed_often(void **state)
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
+}
+
+/* --- what it leaves on the cgroup --- */
+
+static unsigned int bind_hooks(void)
+{
+	uint32_t ids[64], n = ARRAY_SIZE(ids);
+	int fd = open(CGROUPS "/lbctl-web", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_prog_query(fd, BPF_CGROUP_INET4_BIND, 0, NULL, ids, &n), 0);
+	close(fd);
+	return n;
+}
+
+/* A unit has no CAP_SYS_ADMIN, which it takes to reach a program by its id. */
+static void test_hooks_are_replaced(void **state)
+{
+	(void)state;
+	run_next_without(CAP_SYS_ADMIN);
+	run_start_shared(&run, WORKERS);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(bind_hooks(), 1);
+		run_kill(&run);
+		run_next_without(CAP_SYS_ADMIN);
+		run_start_again(&run);
+		run_expect_keeper(&run);
+	}
+	assert_int_equal(bind_hooks(), 1);
 	run_stop(&run);
 }
 
@@ -392,6 +425,7 @@ int main(int argc, char **argv)
 		runs_test(test_killed),
 		runs_test(test_killed_with_listen),
 		runs_test(test_killed_often),
+		runs_test(test_hooks_are_replaced),
 		runs_test(test_service_of_another_version),
 		runs_test(test_service_of_another_version_with_listen),
 		runs_test(test_damaged_service),

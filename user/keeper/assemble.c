@@ -165,8 +165,10 @@ static int open_hooks(struct keeper *keeper, struct trouble *trouble)
 
 	if (keeper->options.nr_listens)
 		return EXIT_DONE;
-	err = bindhook_open(keeper->instance.cgroup_fd, &keeper->options.rules, port_in_use(keeper),
-			    &keeper->hooks);
+	err = bindhook_open(keeper->options.name, keeper->instance.cgroup_fd,
+			    &keeper->options.rules, port_in_use(keeper), &keeper->hooks);
+	if (err == -ENODEV)
+		return state_trouble(trouble, keeper->options.name, err);
 	if (err == -EPERM)
 		return trouble_set(
 			trouble, EXIT_NOT_ABLE,

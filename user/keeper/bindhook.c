@@ -4,17 +4,24 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "host/cgroup.h"
 #include "host/probe.h"
+#include "service/state.h"
 #include "bindhook.skel.h"
 
-#define MOST_PROGRAMS 64
-#define MOST_MAPS 16
+#define ROOT STATE_BPFFS "/lbctl-run"
+#define DIR_BYTES (sizeof(ROOT) + 1 + LB_NAME_MAX)
+#define PATH_BYTES (DIR_BYTES + 24)
+#define FIRST_PORT "lb_first"
 
 struct bindhooks {
 	struct bindhook *skel;
@@ -29,88 +36,105 @@ static int note_listen(void *ctx, void *data, size_t len)
 	return 0;
 }
 
-/* Is this program one of ours, by name? */
-static bool is_named(uint32_t id, const char *name, int *fd)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	*fd = bpf_prog_get_fd_by_id(id);
-	if (*fd < 0 || bpf_obj_get_info_by_fd(*fd, &info, &len))
-		return false;
-	return !strcmp(info.name, name);
-}
-
-static bool is_first_port(uint32_t map_id, int *fd)
-{
-	struct bpf_map_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	*fd = bpf_map_get_fd_by_id(map_id);
-	if (*fd < 0 || bpf_obj_get_info_by_fd(*fd, &info, &len))
-		return false;
-	return !strcmp(info.name, "lb_first") && info.value_size == sizeof(uint32_t);
-}
-
-static int set_first_port(const struct bindhook *skel, uint32_t port, uint64_t flags)
-{
-	uint32_t zero = 0;
-
-	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_first), &zero, &port, flags) ? -errno :
-											    0;
-}
+/* --- pins --- */
 
 /*
- * The first port that the living workers bound stays the one they share. What ours has noted
- * meanwhile was bound later.
+ * Each hook is a link to the cgroup, pinned by the program's name: who has CAP_BPF and not
+ * CAP_SYS_ADMIN can reach what is attached by nothing but a pin.
  */
-static void inherit_first_port(int program_fd, const struct bindhook *skel)
+static void pin_path(const char *name, const char *pin, char path[PATH_BYTES])
 {
-	uint32_t maps[MOST_MAPS], zero = 0, port;
-	struct bpf_prog_info info = { .nr_map_ids = MOST_MAPS, .map_ids = (uintptr_t)maps };
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(program_fd, &info, &len))
-		return;
-	for (uint32_t i = 0; i < info.nr_map_ids && i < MOST_MAPS; i++) {
-		_cleanup_close_ int fd = -1;
-
-		if (is_first_port(maps[i], &fd) && !bpf_map_lookup_elem(fd, &zero, &port))
-			set_first_port(skel, port, BPF_ANY);
-	}
+	snprintf(path, PATH_BYTES, ROOT "/%s/%s", name, pin);
 }
 
-/* Takes what an earlier lbctl left off the cgroup; ours is there already, so nothing slips by. */
-static void detach_older(int cgroup_fd, enum bpf_attach_type type, const struct bpf_program *ours,
-			 const struct bindhook *skel)
+static int make_directory(const char *name)
 {
-	struct bpf_prog_info info = { 0 };
-	uint32_t ids[MOST_PROGRAMS], n = MOST_PROGRAMS, len = sizeof(info);
+	char dir[DIR_BYTES];
 
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(ours), &info, &len) ||
-	    bpf_prog_query(cgroup_fd, type, 0, NULL, ids, &n))
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		_cleanup_close_ int fd = -1;
-
-		if (ids[i] == info.id || !is_named(ids[i], bpf_program__name(ours), &fd))
-			continue;
-		if (type == BPF_CGROUP_INET4_BIND && cgroup_is_populated(cgroup_fd) > 0)
-			inherit_first_port(fd, skel);
-		bpf_prog_detach2(fd, cgroup_fd, type);
-	}
-}
-
-static int attach(int cgroup_fd, enum bpf_attach_type type, const struct bpf_program *program,
-		  const struct bindhook *skel)
-{
-	if (bpf_prog_attach(bpf_program__fd(program), cgroup_fd, type, BPF_F_ALLOW_MULTI))
+	snprintf(dir, sizeof(dir), ROOT "/%s", name);
+	if (state_mount_bpffs())
+		return -ENODEV;
+	if ((mkdir(ROOT, 0700) && errno != EEXIST) || (mkdir(dir, 0700) && errno != EEXIST))
 		return -errno;
-	detach_older(cgroup_fd, type, program, skel);
 	return 0;
 }
 
-static int attach_all(int cgroup_fd, const struct bindhook *skel)
+void bindhook_remove(const char *name)
+{
+	_cleanup_closedir_ DIR *pins = NULL;
+	struct dirent *entry;
+	char dir[DIR_BYTES];
+
+	snprintf(dir, sizeof(dir), ROOT "/%s", name);
+	pins = opendir(dir);
+	while (pins && (entry = readdir(pins)))
+		unlinkat(dirfd(pins), entry->d_name, 0);
+	rmdir(dir);
+	rmdir(ROOT);
+}
+
+static bool is_on(int link_fd, int cgroup_fd)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(link_fd, &info, &len) && info.type == BPF_LINK_TYPE_CGROUP &&
+	       info.cgroup.cgroup_id == cgroup_id(cgroup_fd);
+}
+
+/* In the place of the one that an earlier lbctl left there, with no moment without. */
+static int attach(const char *name, int cgroup_fd, enum bpf_attach_type type,
+		  const struct bpf_program *program)
+{
+	int program_fd = bpf_program__fd(program);
+	_cleanup_close_ int fd = -1;
+	char path[PATH_BYTES];
+
+	pin_path(name, bpf_program__name(program), path);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && is_on(fd, cgroup_fd) && !bpf_link_update(fd, program_fd, NULL))
+		return 0;
+	unlink(path);
+	close_fd(&fd);
+	fd = bpf_link_create(program_fd, cgroup_fd, type, NULL);
+	if (fd < 0 || bpf_obj_pin(fd, path))
+		return -errno;
+	return 0;
+}
+
+/* The first port that living workers bound stays the one they share. */
+static void reuse_first_port(const char *name, int cgroup_fd, struct bpf_map *map)
+{
+	struct bpf_map_info info = { 0 };
+	_cleanup_close_ int fd = -1;
+	uint32_t len = sizeof(info);
+	char path[PATH_BYTES];
+
+	pin_path(name, FIRST_PORT, path);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && cgroup_is_populated(cgroup_fd) > 0 &&
+	    !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(map) &&
+	    info.value_size == bpf_map__value_size(map) && !bpf_map__reuse_fd(map, fd))
+		return;
+	unlink(path);
+}
+
+/* `port` is what the service says, 0 = nothing. */
+static int note_first_port(const char *name, const struct bpf_map *map, uint32_t port)
+{
+	char path[PATH_BYTES];
+	uint32_t zero = 0;
+
+	if (port && bpf_map_update_elem(bpf_map__fd(map), &zero, &port, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		return -errno;
+	pin_path(name, FIRST_PORT, path);
+	return bpf_obj_pin(bpf_map__fd(map), path) && errno != EEXIST ? -errno : 0;
+}
+
+/* --- the programs --- */
+
+static int attach_all(const char *name, int cgroup_fd, const struct bindhook *skel)
 {
 	const struct {
 		enum bpf_attach_type type;
@@ -128,12 +152,12 @@ static int attach_all(int cgroup_fd, const struct bindhook *skel)
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !err; i++) {
 		if (bpf_program__autoload(all[i].program))
-			err = attach(cgroup_fd, all[i].type, all[i].program, skel);
+			err = attach(name, cgroup_fd, all[i].type, all[i].program);
 	}
 	return err;
 }
 
-static int load(struct bindhooks *hooks)
+static int load(const char *name, int cgroup_fd, struct bindhooks *hooks)
 {
 	bool can_setsockopt = probe_features()->bind_setsockopt;
 
@@ -142,6 +166,7 @@ static int load(struct bindhooks *hooks)
 		return -errno;
 	hooks->skel->rodata->lb_can_setsockopt = can_setsockopt;
 	bpf_program__set_autoload(hooks->skel->progs.lb_setsockopt, !can_setsockopt);
+	reuse_first_port(name, cgroup_fd, hooks->skel->maps.lb_first);
 	switch (bindhook__load(hooks->skel)) {
 	case 0:
 		return 0;
@@ -153,25 +178,24 @@ static int load(struct bindhooks *hooks)
 	}
 }
 
-int bindhook_open(int cgroup_fd, const struct lb_bindhook *rules, uint16_t first_port,
-		  struct bindhooks **out)
+int bindhook_open(const char *name, int cgroup_fd, const struct lb_bindhook *rules,
+		  uint16_t first_port, struct bindhooks **out)
 {
 	struct bindhooks *hooks = calloc(1, sizeof(*hooks));
+	int err = hooks ? make_directory(name) : -ENOMEM;
 	uint32_t zero = 0;
-	int err;
 
-	if (!hooks)
-		return -ENOMEM;
-	err = load(hooks);
+	if (!err)
+		err = load(name, cgroup_fd, hooks);
 	if (!err &&
 	    bpf_map_update_elem(bpf_map__fd(hooks->skel->maps.lb_bindhook), &zero, rules, 0))
 		err = -errno;
-	if (!err && first_port)
-		err = set_first_port(hooks->skel, first_port, BPF_NOEXIST);
+	if (!err)
+		err = note_first_port(name, hooks->skel->maps.lb_first, first_port);
 	if (!err) {
 		hooks->ring = ring_buffer__new(bpf_map__fd(hooks->skel->maps.lb_listens),
 					       note_listen, NULL, NULL);
-		err = hooks->ring ? attach_all(cgroup_fd, hooks->skel) : -errno;
+		err = hooks->ring ? attach_all(name, cgroup_fd, hooks->skel) : -errno;
 	}
 	if (err) {
 		bindhook_close(hooks);

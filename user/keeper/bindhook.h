@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The programs of bpf/bindhook.bpf.c on a service's cgroup. They stay with the cgroup when lbctl
- * dies; the next lbctl puts its own there first and then takes the old ones off.
+ * The programs of bpf/bindhook.bpf.c on a service's cgroup, pinned below /sys/fs/bpf/lbctl-run/NAME
+ * with the port that they found. So they stay when lbctl dies, and the next lbctl puts its own in
+ * their place.
  */
 #ifndef BINDHOOK_H
 #define BINDHOOK_H
@@ -13,18 +14,21 @@
 struct bindhooks;
 
 /*
- * Loads the programs with these rules and attaches them to a cgroup. `first_port` is the port that
- * the workers share by default where a service has it, else 0; what the hooks of a keeper before
- * this one have noted of it goes on to count. Returns 0 with *hooks for
- * bindhook_close(), -EPERM, -EOPNOTSUPP (the kernel refused one of them) or -errno. Before 6.1
- * (features.bind_setsockopt) only programs that set SO_REUSEADDR share ports, and then all that
- * they bind, of UDP if any port of it is to be shared.
+ * Loads the programs with these rules and attaches them to the cgroup of service `name`. Of the
+ * port that the workers share by default, what the hooks before these noted goes on to count while
+ * workers live, and else `first_port`, if the service has one (0 = none). Returns 0 with *hooks for
+ * bindhook_close(), -EPERM, -ENODEV (no bpffs), -EOPNOTSUPP (the kernel refused one of them) or
+ * -errno. Before 6.1 (features.bind_setsockopt) only programs that set SO_REUSEADDR share ports,
+ * and then all that they bind, of UDP if any port of it is to be shared.
  */
-int bindhook_open(int cgroup_fd, const struct lb_bindhook *rules, uint16_t first_port,
-		  struct bindhooks **hooks);
+int bindhook_open(const char *name, int cgroup_fd, const struct lb_bindhook *rules,
+		  uint16_t first_port, struct bindhooks **hooks);
 
 /* Lets go of the programs; they stay on the cgroup. */
 void bindhook_close(struct bindhooks *hooks);
+
+/* Takes the programs of a service off, whoever attached them. Only for who holds its lock. */
+void bindhook_remove(const char *name);
 
 /* Tells the bind hook which worker a cgroup is; for --offset-port. Returns 0 or -errno. */
 int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t worker);

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "host/cgroup.h"
+#include "keeper/bindhook.h"
 #include "keeper/run_files.h"
 #include "service/detach.h"
 
@@ -92,6 +93,7 @@ int leftovers_remove_files(const char *name, const char *parent, int cgroup,
 				   "stopped, but processes of it live that can't be killed; as "
 				   "root: lbctl stop %s",
 				   name);
+	bindhook_remove(name);
 	run_files_remove(name);
 	return EXIT_DONE;
 }

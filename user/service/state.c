@@ -31,13 +31,18 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &fs) && fs.f_type == BPF_FS_MAGIC;
 }
 
+int state_mount_bpffs(void)
+{
+	if (is_bpffs(STATE_BPFFS) || !mount("bpf", STATE_BPFFS, "bpf", 0, "mode=0700"))
+		return 0;
+	return -ENODEV;
+}
+
 /* Opens the directory of all services. With `make` it is made, and bpffs mounted, if missing. */
 static int open_root(bool make, int *fd)
 {
-	if (!is_bpffs(STATE_BPFFS)) {
-		if (!make || mount("bpf", STATE_BPFFS, "bpf", 0, "mode=0700"))
-			return -ENODEV;
-	}
+	if (make ? state_mount_bpffs() : !is_bpffs(STATE_BPFFS))
+		return -ENODEV;
 	if (make && mkdir(STATE_ROOT, 0755) && errno != EEXIST)
 		return -errno;
 	*fd = open(STATE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

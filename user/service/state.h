@@ -157,6 +157,9 @@ enum state_mode {
 
 const char *state_map_name(enum state_map map);
 
+/* Mounts a bpffs where lbctl pins, if there is none. Returns 0 or -ENODEV. */
+int state_mount_bpffs(void);
+
 /*
  * Names of all services, sorted. Returns 0, -ENODEV (no bpffs), -EACCES or -errno. The caller
  * frees *names and nothing in it.
