@@ -26,6 +26,7 @@
 struct bindhooks {
 	struct bindhook *skel;
 	struct ring_buffer *ring;
+	uint32_t first_port; /* 0 until it is known; it never changes then */
 };
 
 static int note_listen(void *ctx, void *data, size_t len)
@@ -238,11 +239,12 @@ static struct lb_bindhook read_rules(const struct bindhooks *hooks)
 
 uint16_t bindhook_first_port(struct bindhooks *hooks)
 {
-	uint32_t zero = 0, first;
+	uint32_t zero = 0;
 
-	if (bpf_map_lookup_elem(bpf_map__fd(hooks->skel->maps.lb_first), &zero, &first))
-		return 0;
-	return first;
+	if (!hooks->first_port)
+		bpf_map_lookup_elem(bpf_map__fd(hooks->skel->maps.lb_first), &zero,
+				    &hooks->first_port);
+	return hooks->first_port;
 }
 
 uint16_t bindhook_unshared_port(struct bindhooks *hooks, enum lb_bind_proto proto)
