@@ -147,27 +147,42 @@ static void show_counts(struct counts *counts)
 
 /* --- a crash --- */
 
-/* The aim is 300 and 60. What is above leaves room for a tick, and for a refresh that meets it. */
-#define MOST_CALLS 450
-#define MOST_BPF 80
+/* With a tick among it, that none of the tries may be without. */
+#define MOST_CALLS 330
+#define MOST_BPF 60
+#define TRIES 5
 
-/* What a worker's crash and restart cost: nothing that grows with what happened before. */
-static void crash(void)
+static void crash_once(struct counts *counts, unsigned int times)
 {
-	struct counts counts;
 	pid_t pids[WORKERS];
 
 	run_pids(&run, pids, WORKERS);
 	trace_begin(run.pid, "trace=all");
 	kill(pids[1], SIGKILL);
-	wait_until(run_events(&run, "online", "{s:i}", "worker", 1) == 2, RUN_MS);
+	wait_until(run_events(&run, "online", "{s:i}", "worker", 1) == times, RUN_MS);
 	trace_end();
-	trace_count(run.pid, &counts);
-	show_counts(&counts);
-	print_message("%u system calls, %u bpf\n", counts.all, calls_of(&counts, "bpf"));
-	assert_true(counts.all > 20);
-	if (counts.all > MOST_CALLS || calls_of(&counts, "bpf") > MOST_BPF)
+	trace_count(run.pid, counts);
+	print_message("%u system calls, %u bpf\n", counts->all, calls_of(counts, "bpf"));
+	assert_true(counts->all > 20);
+}
+
+/*
+ * What a worker's crash and restart cost: nothing that grows with what happened before. On a busy
+ * machine it takes longer, and more is to be done meanwhile: one try of some has to be without.
+ */
+static void crash(void)
+{
+	struct counts counts;
+	bool enough = false;
+
+	for (unsigned int i = 0; i < TRIES && !enough; i++) {
+		crash_once(&counts, 2 + i);
+		enough = counts.all <= MOST_CALLS && calls_of(&counts, "bpf") <= MOST_BPF;
+	}
+	if (!enough) {
+		show_counts(&counts);
 		fail_msg("%u system calls, %u bpf", counts.all, calls_of(&counts, "bpf"));
+	}
 	run_stop(&run);
 }
 

@@ -109,8 +109,12 @@ void joins_refuse(const char *name, int fd, int err, const char *words)
 
 struct lbctl_worker *joins_take(int fd)
 {
+	uint64_t end_ns = now_ns() + scaled_ms(RUN_MS) * 1000000;
 	struct lbctl_worker *handle = lbctl_worker_join(NULL, fd);
 
+	/* the library's patience is for machines that are not that busy */
+	while (!handle && errno == ETIMEDOUT && now_ns() < end_ns)
+		handle = lbctl_worker_join(NULL, fd);
 	if (!handle)
 		fail_msg("join: %s", lbctl_join_error());
 	return handle;
