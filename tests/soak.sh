@@ -31,6 +31,10 @@ soak run_reload test_killed_workers LB_TEST_KILLS 100
 for test in test_under_load test_under_load_with_listen test_stop_and_start; do
 	soak keeper_killed $test LB_TEST_KEEPER_KILLS 100
 done
+export LB_TEST_REQUESTS=${LB_TEST_REQUESTS:-150000}
+for test in test_each_policy test_each_policy_with_listen; do
+	soak reload_policies $test LB_TEST_RELOADS 100
+done
 for server in demo nginx node; do
 	soak rescue_soak test_$server LB_TEST_RESCUES 3400
 done
