@@ -107,6 +107,12 @@ static void do_drain(struct world *world, const struct action *action)
 	fake->drained_us = world->now_us;
 }
 
+static bool is_at_work(const struct world *world, const struct fake *fake)
+{
+	return fake->asked_us && (fake->habit.works_us == PLAN_NEVER ||
+				  world->now_us < fake->asked_us + fake->habit.works_us);
+}
+
 static void do_signal(struct world *world, const struct action *action)
 {
 	struct fake *fake = world_fake(world, action->worker, action->generation);
@@ -114,6 +120,12 @@ static void do_signal(struct world *world, const struct action *action)
 	assert_non_null(fake);
 	if (action->why == WHY_DRAINED || action->why == WHY_UNREAD)
 		assert_true(!fake->in_table || world->options.hands_on);
+	if (action->why == WHY_DRAINED ||
+	    (action->why == WHY_STOP && world->plan.stop != PLAN_STOPS_AT_ONCE))
+		assert_false(is_at_work(world, fake));
+	if (action->why == WHY_AT_WORK)
+		assert_true(world->now_us >= fake->asked_us + world->options.drain_timeout_us);
+	world->last_signal = action->why;
 	if (fake->habit.ends_us != PLAN_NEVER)
 		fake->ends_us = world->now_us + fake->habit.ends_us;
 }
@@ -231,6 +243,22 @@ static void die(struct fake *fake)
 	fake->in_table = false;
 }
 
+/* As the keeper does: of those that are drained, and of all once the program is off. */
+static void look_at_work(struct world *world, struct fake *fake, struct process *process,
+			 uint64_t *next_us)
+{
+	bool drained = process->drained &&
+		       process == &world->workers[fake->worker].at[ROLE_LEAVING];
+
+	if (!world->options.drain_timeout_us || !fake->alive)
+		return;
+	if (!fake->asked_us && (drained || world->plan.unsteered))
+		fake->asked_us = world->now_us;
+	if (fake->asked_us)
+		is_due(world, later(fake->asked_us, fake->habit.works_us), next_us);
+	process->at_work = is_at_work(world, fake);
+}
+
 /* Brings one process up to the present and tells the plan what it sees of that. */
 static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 {
@@ -262,6 +290,7 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 		if (is_due(world, later(fake->drained_us, habit->reads_us), next_us))
 			process->read_us = fake->drained_us + habit->reads_us;
 	}
+	look_at_work(world, fake, process, next_us);
 	if (!fake->alive && habit->start_error && !fake->executed)
 		process->start_error = habit->start_error;
 	else if (!fake->alive)
@@ -273,8 +302,6 @@ static bool step(struct world *world)
 	struct action actions[2 * PLAN_LEAST_ACTIONS];
 	size_t n;
 
-	if (world->plan.stop)
-		world->plan.unsteered = true;
 	n = reconcile(&world->plan, world->now_us, actions, ARRAY_SIZE(actions));
 
 	for (size_t i = 0; i < n; i++)
@@ -296,6 +323,8 @@ void world_run_until(struct world *world, uint64_t until_us)
 		/* nothing goes on for ever */
 		assert_true(turns < 200000);
 		next_us = PLAN_NEVER;
+		if (world->plan.stop)
+			world->plan.unsteered = true;
 		for (size_t i = 0; i < FAKES; i++) {
 			if (world->fakes[i].generation)
 				live(world, &world->fakes[i], &next_us);

@@ -20,6 +20,7 @@ struct habit {
 	uint64_t dies_us;  /* from its start to its end, unasked */
 	uint64_t ends_us;  /* from SIGTERM to its end; PLAN_NEVER: it ignores it */
 	uint64_t reads_us; /* until it has read all, once drained */
+	uint64_t works_us; /* until it has answered all, from then or from the stop on */
 	int start_error;   /* it can't be executed */
 	bool cant_be_killed;
 };
@@ -31,6 +32,7 @@ struct fake {
 	enum lifecycle mark;
 	struct habit habit;
 	uint64_t start_us, drained_us, ends_us;
+	uint64_t asked_us; /* since when it is seen to be at work */
 };
 
 struct world {
@@ -48,6 +50,7 @@ struct world {
 	unsigned int steps, starts, kills, retired, finished, told[WHY_DONE + 1];
 	enum plan_why finish; /* of the last operation */
 	struct action last_finish;
+	enum plan_why last_signal;
 	uint64_t last_backoff_us;
 	unsigned int stop_after; /* steps; then world_run() returns */
 };

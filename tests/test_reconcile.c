@@ -66,10 +66,11 @@ static struct plan_options options_of(unsigned int kind)
 	options.wait_ready = kind & 1;
 	options.hands_on = kind & 2;
 	options.reads_first = kind & 4;
+	options.drain_timeout_us = kind & 8 ? 40 * WORLD_MS : 0;
 	options.watchdog_us = 0;
 	return options;
 }
-#define KINDS 8
+#define KINDS 16
 
 static void test_operations(void **state)
 {
@@ -245,6 +246,7 @@ static struct habit random_habit(void)
 	habit.in_us = random_us(5000, 20);
 	habit.ends_us = random_us(50000, 10);
 	habit.reads_us = random_us(50000, 10);
+	habit.works_us = random_us(80000, 10);
 	if (!(rand() % 10))
 		habit.dies_us = rand() % 100000;
 	if (!(rand() % 30))

@@ -222,6 +222,87 @@ static void test_reads_first(void **state)
 	}
 }
 
+/* What it has to answer is waited for, for drain_timeout_us and no longer. */
+static void test_answers_first(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t works_us, gone_us;
+		enum plan_why why;
+	} rows[] = {
+		{ "nothing to answer", 0, PLAN_HANDSHAKES_US, WHY_DRAINED },
+		{ "answers within the handshakes", 30 * WORLD_MS, PLAN_HANDSHAKES_US, WHY_DRAINED },
+		{ "answers", SEC, SEC, WHY_DRAINED },
+		{ "answers at the last moment", 2 * SEC, 2 * SEC, WHY_DRAINED },
+		{ "never answers", PLAN_NEVER, 2 * SEC, WHY_AT_WORK },
+	};
+	struct plan_options options = plain;
+
+	(void)state;
+	options.drain_timeout_us = 2 * SEC;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t drained_us;
+
+		begin(&options, 1);
+		world_role(&world, 0, ROLE_CURRENT)->habit.works_us = rows[i].works_us;
+		plan_reload(&world.plan, 1);
+		while (!world_role(&world, 0, ROLE_LEAVING)) {
+			world.stop_after = 1;
+			world_run(&world);
+		}
+		world.stop_after = UINT32_MAX;
+		drained_us = world.now_us;
+		world_run_until(&world, drained_us + rows[i].gone_us - 1);
+		check("state", rows[i].name, world.workers[0].at[ROLE_LEAVING].state,
+		      LIFE_DRAINING);
+		world_run_until(&world, drained_us + rows[i].gone_us);
+		check("state", rows[i].name, world.workers[0].at[ROLE_LEAVING].state,
+		      LIFE_TERMINATING);
+		check("why", rows[i].name, world.last_signal, rows[i].why);
+		world_run(&world);
+		world_expect_promised(&world, rows[i].name);
+	}
+}
+
+/* Also when all ends, once the program is off; asked twice, it waits for nothing. */
+static void test_stop_answers_first(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t works_us, gone_us;
+		bool twice;
+	} rows[] = {
+		{ "nothing to answer", 0, 0, false },
+		{ "answers", SEC, SEC, false },
+		{ "never answers", PLAN_NEVER, 2 * SEC, false },
+		{ "asked twice", PLAN_NEVER, 0, true },
+	};
+	struct plan_options options = plain;
+
+	(void)state;
+	options.drain_timeout_us = 2 * SEC;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t end_us;
+
+		begin(&options, 2);
+		world_role(&world, 0, ROLE_CURRENT)->habit.works_us = rows[i].works_us;
+		end_us = world.now_us + rows[i].gone_us + good_habit.ends_us;
+		plan_stop(&world.plan, 0);
+		world_run_until(&world, world.now_us + 1);
+		check("state", rows[i].name, world.workers[0].at[ROLE_CURRENT].state,
+		      rows[i].works_us ? LIFE_DRAINING : LIFE_TERMINATING);
+		check("state of the other", rows[i].name, world.workers[1].at[ROLE_CURRENT].state,
+		      LIFE_TERMINATING);
+		if (rows[i].twice)
+			plan_stop(&world.plan, 0);
+		world_run(&world);
+		check("ended", rows[i].name, world.ended, 1);
+		if (!rows[i].twice)
+			check("ms", rows[i].name, world.now_us / WORLD_MS, end_us / WORLD_MS);
+		check("kills", rows[i].name, world.kills, rows[i].twice ? 2 : 0);
+	}
+}
+
 /* SIGTERM is ignored: SIGKILL after kill_timeout_us, and at once when stop is asked for twice. */
 static void test_kill(void **state)
 {
@@ -406,6 +487,8 @@ int main(void)
 		cmocka_unit_test(test_watchdog),
 		cmocka_unit_test(test_drained_before_it_ends),
 		cmocka_unit_test(test_reads_first),
+		cmocka_unit_test(test_answers_first),
+		cmocka_unit_test(test_stop_answers_first),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_stop_waits_for_the_program),
 		cmocka_unit_test(test_drain_is_not_waited_for_without_end),

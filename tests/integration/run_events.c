@@ -300,7 +300,7 @@ static const struct {
 	{ "resume", ") takes its share again" },
 	{ "begin", "reload begins" },
 	{ "drain", ") gets no more connections, then SIGTERM" },
-	{ "reload", "reload done: 2 workers are online" },
+	{ "reload", "reload done: 2 workers replaced, 0 connections lost" },
 	{ "exit", ") exited with status 0" },
 	{ "exit", ") killed by SIGKILL: 0 accepted connections lost; restart in 100 ms" },
 	{ "logs", "0 of 2 log files were renamed" },

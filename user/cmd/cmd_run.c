@@ -161,8 +161,11 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 	uint64_t restarts;
 	int status;
 
-	status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, KEEPER_KILL_TIMEOUT_MS,
-			     &options->kill_timeout_ms);
+	status = parse_limit(cmd, "drain-timeout", PARSE_MAX_MS, KEEPER_DRAIN_TIMEOUT_MS,
+			     &options->drain_timeout_ms);
+	if (!status)
+		status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, KEEPER_KILL_TIMEOUT_MS,
+				     &options->kill_timeout_ms);
 	if (!status)
 		status = parse_limit(cmd, "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
 				     &options->ready_timeout_ms);

@@ -105,6 +105,19 @@ static void parse_mark(const void *data, size_t len, struct sockdiag_socket *out
 		       len < sizeof(out->mark) ? len : sizeof(out->mark));
 }
 
+/* The kernel's struct tcp_info grows at its end. */
+static void parse_activity(const void *data, size_t len, struct sockdiag_socket *out)
+{
+	const struct nlattr *attr = attr_find(data, len, INET_DIAG_INFO, &len);
+	struct tcp_info info = { 0 };
+
+	if (!attr)
+		return;
+	memcpy(&info, attr_data(attr), len < sizeof(info) ? len : sizeof(info));
+	out->sent_ms = info.tcpi_last_data_sent;
+	out->received_ms = info.tcpi_last_data_recv;
+}
+
 static void parse_attributes(const void *data, size_t len, struct sockdiag_socket *out)
 {
 	const struct nlattr *attr;
@@ -120,6 +133,7 @@ static void parse_attributes(const void *data, size_t len, struct sockdiag_socke
 	if (attr && size >= sizeof(out->cgroup_id))
 		memcpy(&out->cgroup_id, attr_data(attr), sizeof(out->cgroup_id));
 	out->mptcp = ulp_is_mptcp(data, len);
+	parse_activity(data, len, out);
 	parse_mark(data, len, out);
 }
 
@@ -341,26 +355,23 @@ static void list_sort(struct sockdiag_list *list)
 }
 
 /*
- * Who asks for INET_DIAG_INFO also learns of MPTCP. Of listeners only: it makes each connection
- * five times as dear, because the kernel locks it and copies its tcp_info. Of UDP sockets the
- * memory, which tells the room for what is unread.
+ * Who asks for INET_DIAG_INFO also learns of MPTCP. Of connections only where that is asked for: it
+ * makes each five times as dear, because the kernel locks it and copies its tcp_info.
  */
-static uint8_t wanted_extensions(uint8_t proto, uint32_t states)
-{
-	if (proto == IPPROTO_UDP)
-		return 1U << (INET_DIAG_SKMEMINFO - 1);
-	return states == 1U << TCP_LISTEN ? 1U << (INET_DIAG_INFO - 1) : 0;
-}
+#define WITH_INFO (1U << (INET_DIAG_INFO - 1))
+/* Of UDP sockets the memory tells the room for what is unread. */
+#define WITH_MEMORY (1U << (INET_DIAG_SKMEMINFO - 1))
+#define CONNECTED (1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
 
-static int dump_sockets(uint8_t proto, uint32_t states, uint16_t port, int map_fd,
-			struct sockdiag_list *out)
+static int dump_sockets(uint8_t proto, uint32_t states, uint8_t extensions, uint16_t port,
+			int map_fd, struct sockdiag_list *out)
 {
 	_cleanup_free_ char *buffer = malloc(BUFFER_BYTES);
 	struct dump dump = {
 		.fd = -1,
 		.buffer = buffer,
 		.proto = proto,
-		.extensions = wanted_extensions(proto, states),
+		.extensions = extensions,
 		.map_fd = map_fd,
 	};
 	int err = -EAGAIN;
@@ -383,9 +394,10 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out)
 {
 	switch (proto) {
 	case IPPROTO_TCP:
-		return dump_sockets(proto, 1U << TCP_LISTEN, port, -1, out);
+		return dump_sockets(proto, 1U << TCP_LISTEN, WITH_INFO, port, -1, out);
 	case IPPROTO_UDP:
-		return dump_sockets(proto, 1U << TCP_CLOSE | 1U << TCP_ESTABLISHED, port, -1, out);
+		return dump_sockets(proto, 1U << TCP_CLOSE | 1U << TCP_ESTABLISHED, WITH_MEMORY,
+				    port, -1, out);
 	default:
 		*out = (struct sockdiag_list){};
 		return -EINVAL;
@@ -394,16 +406,18 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out)
 
 int sockdiag_connections(uint16_t port, struct sockdiag_list *out)
 {
-	return dump_sockets(IPPROTO_TCP, 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT, port, -1,
-			    out);
+	return dump_sockets(IPPROTO_TCP, CONNECTED, 0, port, -1, out);
+}
+
+int sockdiag_activity(uint16_t port, struct sockdiag_list *out)
+{
+	return dump_sockets(IPPROTO_TCP, CONNECTED, WITH_INFO, port, -1, out);
 }
 
 int sockdiag_marks(int map_fd, struct sockdiag_list *out)
 {
-	return dump_sockets(IPPROTO_TCP,
-			    1U << TCP_LISTEN | 1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT |
-				    1U << TCP_SYN_RECV,
-			    0, map_fd, out);
+	return dump_sockets(IPPROTO_TCP, CONNECTED | 1U << TCP_LISTEN | 1U << TCP_SYN_RECV, 0, 0,
+			    map_fd, out);
 }
 
 void sockdiag_free(struct sockdiag_list *list)

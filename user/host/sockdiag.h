@@ -29,7 +29,9 @@ struct sockdiag_socket {
 	uint64_t inode;	    /* as in /proc/PID/fd; 0 while no process has accepted it */
 	uint64_t cookie;    /* SO_COOKIE, except of MPTCP sockets */
 	uint64_t cgroup_id; /* of the cgroup it was made in; 0 if the kernel does not say */
-	bool marked;	    /* it has a mark, of sockdiag_marks() only */
+	/* of sockdiag_activity() only: since when it has sent, and received, no data */
+	uint32_t sent_ms, received_ms;
+	bool marked; /* it has a mark, of sockdiag_marks() only */
 	struct lb_conn mark;
 };
 
@@ -64,6 +66,9 @@ int sockdiag_listeners(uint8_t proto, uint16_t port, struct sockdiag_list *out);
  * Returns and ownership as of sockdiag_listeners().
  */
 int sockdiag_connections(uint16_t port, struct sockdiag_list *out);
+
+/* The same, dearer, with what each has done last. */
+int sockdiag_activity(uint16_t port, struct sockdiag_list *out);
 
 /*
  * Lists the TCP listeners, connections and handshakes (state TCP_SYN_RECV, as TCP Fast Open's

@@ -225,6 +225,8 @@ void execute_begun(struct keeper *keeper, const struct operation *before)
 	const char *verb = plan_verb_name(keeper->plan.operation.verb);
 
 	finish_replaced(keeper, before);
+	memset(&keeper->toll, 0, sizeof(keeper->toll));
+	keeper->toll.counted = true;
 	event_tell(keeper->log, "begin", json_pack("{s:s}", "verb", verb), "%s begins", verb);
 	turn_mark(keeper->turn, TURN_DECIDE);
 }

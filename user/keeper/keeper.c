@@ -32,7 +32,10 @@ static bool decide(struct keeper *keeper)
 {
 	struct action actions[MOST_ACTIONS];
 	uint64_t now_us = turn_now(keeper->turn);
-	bool reads = unread_look(&keeper->plan, &keeper->runners, pins_state(keeper->pins), now_us);
+	const struct state *state = pins_state(keeper->pins);
+	bool reads = unread_look(&keeper->plan, &keeper->runners, state, now_us);
+	uint64_t look_us =
+		at_work_look(&keeper->at_work, &keeper->plan, &keeper->own, state, now_us);
 	size_t n;
 	struct plan_summary summary;
 
@@ -45,8 +48,10 @@ static bool decide(struct keeper *keeper)
 		manager_tell(&keeper->manager, &summary, keeper->plan.wanted);
 	else
 		manager_status(&keeper->manager, "stopping");
-	if (reads && keeper->plan.next_us > now_us + UNREAD_LOOK_US)
-		keeper->plan.next_us = now_us + UNREAD_LOOK_US;
+	if (reads && look_us > now_us + UNREAD_LOOK_US)
+		look_us = now_us + UNREAD_LOOK_US;
+	if (keeper->plan.next_us > look_us)
+		keeper->plan.next_us = look_us;
 	turn_at(keeper->turn, keeper->plan.next_us);
 	return n;
 }

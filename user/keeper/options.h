@@ -13,7 +13,9 @@
 #include "lb_abi.h"
 #include "lb_bindhook.h"
 
-#define KEEPER_KILL_TIMEOUT_MS 5000 /* by default */
+/* by default */
+#define KEEPER_DRAIN_TIMEOUT_MS 5000
+#define KEEPER_KILL_TIMEOUT_MS 5000
 
 struct keeper_options {
 	char name[LB_NAME_MAX + 1];
@@ -26,6 +28,7 @@ struct keeper_options {
 	struct lb_bindhook rules;
 	struct listen_at listens[LB_MAX_LISTENERS];
 	uint32_t nr_listens;
+	uint64_t drain_timeout_ms; /* for open connections, before SIGTERM; 0 = none */
 	uint64_t kill_timeout_ms;  /* from SIGTERM to SIGKILL */
 	uint64_t ready_timeout_ms; /* from start to ready */
 	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */

@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "base/trouble.h"
+#include "keeper/at_work.h"
 #include "keeper/bindhook.h"
 #include "keeper/changes.h"
 #include "keeper/control.h"
@@ -51,6 +52,7 @@ struct keeper {
 	struct bindhooks *hooks;
 	struct listeners *listeners;
 	struct own own;
+	struct at_work at_work;
 	struct sync *sync;
 	struct losses *losses;
 	struct worker_notify *notify;
@@ -59,6 +61,12 @@ struct keeper {
 		char how[600];
 		bool was_online;
 	} last_end;
+	/* of those that ended as the operation wanted it */
+	struct {
+		uint32_t ended;
+		bool counted; /* `lost` is known of all */
+		uint64_t lost;
+	} toll;
 	bool port_explained; /* that one is not shared */
 
 	/* lbctl watch */

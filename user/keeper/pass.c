@@ -68,6 +68,12 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 	pass_mark(pass, w, process);
 }
 
+bool pass_awaits_answers(struct pass *pass, const struct process *process)
+{
+	return process->at_work &&
+	       !pass_is_due(pass, process->drained_us + pass->plan->options.drain_timeout_us);
+}
+
 void pass_finish(struct pass *pass, enum plan_why why, uint32_t w, const struct process *process)
 {
 	struct plan *plan = pass->plan;

@@ -32,6 +32,9 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 		    enum plan_why why);
 void pass_mark(struct pass *pass, uint32_t w, const struct process *process);
 
+/* Drained: is it waited for, as it has something to answer? From drained_us on, for so long. */
+bool pass_awaits_answers(struct pass *pass, const struct process *process);
+
 /*
  * Ends the operation, if there is one; the first failure of a new process does: no more are tried.
  * `process` is to blame, or NULL.

@@ -203,6 +203,19 @@ static void note_drained(struct pass *pass, uint32_t w, struct process *process)
 		pass_emit(pass, ACTION_CLOSE, w, NULL);
 }
 
+/* Of UDP: has it read all, and answered? */
+static bool has_read(struct pass *pass, const struct process *process, enum plan_why *why)
+{
+	uint64_t most_us = pass->plan->options.kill_timeout_us;
+
+	if (process->read_us && pass_is_due(pass, process->read_us + PLAN_ANSWER_US))
+		return true;
+	if (!pass_is_due(pass, process->drained_us + most_us))
+		return false;
+	*why = WHY_UNREAD;
+	return true;
+}
+
 /* Its service can't be changed for so long? Then it ends as it is. */
 static void check_drained(struct pass *pass, uint32_t w, struct process *process)
 {
@@ -211,21 +224,19 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 	bool over;
 
 	note_drained(pass, w, process);
-	if (is_handed_on(pass->plan, w)) {
+	if (process->drained_us && pass_awaits_answers(pass, process))
+		over = false;
+	else if (is_handed_on(pass->plan, w))
 		over = true;
-	} else if (!process->drained_us) {
+	else if (!process->drained_us)
 		over = pass_is_due(pass, process->since_us + options->kill_timeout_us);
-	} else if (!options->reads_first) {
+	else if (!options->reads_first)
 		over = pass_is_due(pass, process->drained_us + PLAN_HANDSHAKES_US);
-	} else {
-		over = process->read_us && pass_is_due(pass, process->read_us + PLAN_ANSWER_US);
-		if (!over && pass_is_due(pass, process->drained_us + options->kill_timeout_us)) {
-			over = true;
-			why = WHY_UNREAD;
-		}
-	}
+	else
+		over = has_read(pass, process, &why);
 	if (over)
-		pass_terminate(pass, w, process, SIGTERM, why);
+		pass_terminate(pass, w, process, SIGTERM,
+			       process->at_work && why == WHY_DRAINED ? WHY_AT_WORK : why);
 }
 
 static void check_kill_timeout(struct pass *pass, uint32_t w, struct process *process)
@@ -263,7 +274,7 @@ void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
 		check_stopping(pass, w, process);
 		check_watchdog(pass, w, process);
 	}
-	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING)
+	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING && !pass->plan->stop)
 		check_drained(pass, w, process);
 	if (process->state == LIFE_TERMINATING)
 		check_kill_timeout(pass, w, process);

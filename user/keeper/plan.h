@@ -56,6 +56,7 @@ struct process {
 	bool unkillable;    /* SIGKILL was refused, or does nothing */
 	uint64_t pinged_us; /* WATCHDOG=1 */
 	uint64_t read_us;   /* since when it has nothing to read; 0 = it has, or is not drained */
+	uint32_t at_work;   /* of one that is to end, connections that it has to answer */
 };
 
 /* One worker: the number that users see. */
@@ -84,6 +85,7 @@ struct operation {
 
 struct plan_options {
 	uint64_t ready_timeout_us; /* from start to online */
+	uint64_t drain_timeout_us; /* that its open connections may take before the signal */
 	uint64_t kill_timeout_us;  /* from the signal to SIGKILL */
 	uint64_t watchdog_us;	   /* between two WATCHDOG=1; 0 = none is asked for */
 	uint32_t max_restarts;	   /* in a row */
@@ -118,7 +120,8 @@ enum plan_why {
 	WHY_NOT_READY,	   /* not online within ready_timeout_us */
 	WHY_NO_PING,	   /* no WATCHDOG=1 within watchdog_us */
 	WHY_SAID_HANGS,	   /* it sent WATCHDOG=trigger */
-	WHY_DRAINED,	   /* nothing more comes to it */
+	WHY_DRAINED,	   /* nothing more comes to it, and it has answered all there was */
+	WHY_AT_WORK,	   /* it did not answer all within drain_timeout_us */
 	WHY_UNREAD,	   /* it did not read all within kill_timeout_us */
 	WHY_TOO_LONG,	   /* it did not end within kill_timeout_us */
 	WHY_ENDED,	   /* a new process ended */

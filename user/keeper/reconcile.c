@@ -91,6 +91,20 @@ static void step_unwanted(struct pass *pass, uint32_t w)
 	worker->in_use = false;
 }
 
+/* While it has something to answer it is drained first, as far as that goes without a service. */
+static void end_stopping(struct pass *pass, uint32_t w, struct process *process)
+{
+	bool at_once = pass->plan->stop == PLAN_STOPS_AT_ONCE;
+
+	if (process->at_work && !at_once && pass_move(pass, process, LIFE_LEAVE))
+		pass_mark(pass, w, process);
+	if (process->state == LIFE_DRAINING && !process->drained_us)
+		process->drained_us = pass->now_us;
+	if (at_once || process->state != LIFE_DRAINING || !pass_awaits_answers(pass, process))
+		pass_terminate(pass, w, process, SIGTERM,
+			       process->at_work && !at_once ? WHY_AT_WORK : WHY_STOP);
+}
+
 static void step_stopping(struct pass *pass, uint32_t w)
 {
 	struct plan *plan = pass->plan;
@@ -107,7 +121,7 @@ static void step_stopping(struct pass *pass, uint32_t w)
 		if (!runs(process))
 			pass_forget(pass, w, role);
 		else if (may_end)
-			pass_terminate(pass, w, process, SIGTERM, WHY_STOP);
+			end_stopping(pass, w, process);
 		if (runs(process) && plan->stop == PLAN_STOPS_AT_ONCE &&
 		    process->signal != SIGKILL) {
 			pass_emit(pass, ACTION_KILL, w, process)->why = WHY_STOP;

@@ -158,6 +158,10 @@ void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_wh
 
 void tell_signal(struct keeper *keeper, const struct runner *runner, const struct action *action)
 {
+	const struct process *process =
+		plan_process(&keeper->plan, action->worker, action->generation);
+	char time[32];
+
 	if (action->why == WHY_NO_PING)
 		event_tell_worker(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
 				  "sent no WATCHDOG=1 for %lu ms: SIGABRT",
@@ -165,6 +169,12 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 	if (action->why == WHY_SAID_HANGS)
 		event_tell_worker(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
 				  "sent WATCHDOG=trigger: SIGABRT");
+	if (action->why == WHY_AT_WORK && process)
+		event_tell_worker(keeper->log, "busy", runner->worker, runner->pid,
+				  json_pack("{s:i}", "connections", process->at_work),
+				  "has %u connection%s to answer after %s: SIGTERM",
+				  process->at_work, plural(process->at_work),
+				  in_words(keeper->options.drain_timeout_ms, time));
 	if (action->why == WHY_UNREAD)
 		event_tell_worker(
 			keeper->log, "unread", runner->worker, runner->pid,
@@ -208,6 +218,13 @@ static json_t *end_json(const struct runner *runner, const char *how)
 			 known && !exited ? json_string(how + strlen("killed by ")) : json_null());
 }
 
+static void add_toll(struct keeper *keeper, const struct loss *loss)
+{
+	keeper->toll.ended++;
+	keeper->toll.counted &= loss->known && loss->counted;
+	keeper->toll.lost += loss->lost;
+}
+
 static void tell_exit(struct keeper *keeper, const struct runner *runner,
 		      const struct action *action, const char *how)
 {
@@ -218,6 +235,8 @@ static void tell_exit(struct keeper *keeper, const struct runner *runner,
 	struct loss loss;
 
 	losses_take(keeper->losses, pins_state(keeper->pins), runner->slot, waiting, &loss);
+	if (!unasked)
+		add_toll(keeper, &loss);
 	loss_text(&loss, unasked, cost, sizeof(cost));
 	loss_json(&loss, details);
 	loss_free(&loss);
@@ -357,16 +376,31 @@ static void late_text(const struct keeper *keeper, const struct action *action, 
 			action->worker, why, time, action->old, keeper->plan.wanted);
 }
 
+/* How many there are, or were replaced, and what that cost. */
+static void done_text(const struct keeper *keeper, const struct operation *operation, char *out,
+		      size_t len)
+{
+	uint32_t replaced = operation->verb == PLAN_RESTART ? 1 : keeper->plan.wanted;
+	struct plan_summary now;
+	char cost[64] = "";
+
+	plan_summarise(&keeper->plan, &now);
+	if (keeper->toll.ended && keeper->toll.counted)
+		snprintf(cost, sizeof(cost), ", %lu connection%s lost",
+			 (unsigned long)keeper->toll.lost, plural(keeper->toll.lost));
+	if (operation->verb == PLAN_SCALE || now.online < keeper->plan.wanted)
+		snprintf(out, len, "%u worker%s online%s", now.online,
+			 now.online == 1 ? " is" : "s are", cost);
+	else
+		snprintf(out, len, "%u worker%s replaced%s", replaced, plural(replaced), cost);
+}
+
 static int finish_text(const struct keeper *keeper, const struct action *action, char *out,
 		       size_t len)
 {
-	struct plan_summary now;
-
-	plan_summarise(&keeper->plan, &now);
 	switch (action->why) {
 	case WHY_DONE:
-		snprintf(out, len, "%u worker%s online", now.online,
-			 now.online == 1 ? " is" : "s are");
+		done_text(keeper, &action->operation, out, len);
 		return EXIT_DONE;
 	case WHY_NOT_READY:
 		late_text(keeper, action, out, len);
@@ -389,6 +423,11 @@ static int finish_text(const struct keeper *keeper, const struct action *action,
 	return EXIT_FAILED;
 }
 
+static json_t *toll_json(const struct keeper *keeper)
+{
+	return keeper->toll.counted ? json_integer(keeper->toll.lost) : json_null();
+}
+
 void tell_finish(struct keeper *keeper, const struct action *action)
 {
 	const char *verb = plan_verb_name(action->operation.verb);
@@ -396,15 +435,17 @@ void tell_finish(struct keeper *keeper, const struct action *action)
 	struct client *client;
 	int status = finish_text(keeper, action, text, sizeof(text));
 
-	event_tell(keeper->log, verb, json_pack("{s:i}", "status", status), "%s %s: %s", verb,
-		   status ? "failed" : "done", text);
+	event_tell(keeper->log, verb,
+		   json_pack("{s:i, s:o}", "status", status, "lost", toll_json(keeper)),
+		   "%s %s: %s", verb, status ? "failed" : "done", text);
 	client = control_find(keeper->control, action->operation.client);
 	if (client)
-		control_reply_with(
-			client,
-			json_pack("{s:i, s:s, s:s*}", "status", status, "text", text, "log",
-				  status ? tell_log_path(keeper, action->worker, log) : NULL),
-			-1);
+		control_reply_with(client,
+				   json_pack("{s:i, s:s, s:o, s:s*}", "status", status, "text",
+					     text, "lost", toll_json(keeper), "log",
+					     status ? tell_log_path(keeper, action->worker, log) :
+						      NULL),
+				   -1);
 }
 
 void tell_trouble(struct keeper *keeper, const char *text)
