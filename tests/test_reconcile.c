@@ -67,6 +67,7 @@ static struct plan_options options_of(unsigned int kind)
 	options.hands_on = kind & 2;
 	options.reads_first = kind & 4;
 	options.drain_timeout_us = kind & 8 ? 40 * WORLD_MS : 0;
+	options.ready_after_us = kind & 8 ? 30 * WORLD_MS : 0;
 	options.watchdog_us = 0;
 	return options;
 }

@@ -216,6 +216,36 @@ static void test_broken_program(void **state)
 	run_expect_nothing_left();
 }
 
+/*
+ * 1. one that listens and dies at once is a worker that died, however far it was looked at: it is
+ *    started again, then given up; nobody says that lbctl lacks a right
+ * 2. with a log directory, the end of its log is shown
+ */
+static void test_listens_and_dies(void **state)
+{
+	static const char *const workers[] = { "1", "4" };
+	static const char program[] = "require('http').createServer(() => {}).listen(8084, () =>\n"
+				      "  setTimeout(() => { throw new Error('no table users') },\n"
+				      "             10 * process.env.LBCTL_WORKER));\n";
+
+	(void)state;
+	file_write(HARNESS_DIR "/dies.js", program);
+	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
+		run_start(&run, "web", "-n", workers[i], "--max-restarts", "2", "--", "node",
+			  HARNESS_DIR "/dies.js", NULL);
+		assert_int_equal(run_wait(&run), 1);
+		run_expect_events(&run, 1, "failed", NULL);
+		run_expect_events(&run, 0, "trouble", NULL);
+		run_expect_lines(&run, "CAP_", 0);
+		run_expect_nothing_left();
+	}
+	run_start(&run, "web", "-n", "1", "--max-restarts", "0", "--log-dir", HARNESS_DIR, "--",
+		  "node", HARNESS_DIR "/dies.js", NULL);
+	assert_int_equal(run_wait(&run), 1);
+	run_expect_lines(&run, "| Error: no table users", 1);
+	run_expect_nothing_left();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +258,7 @@ int main(int argc, char **argv)
 		runs_test(test_killed_while_it_stops),
 		runs_test(test_sent_to_one_worker),
 		runs_test(test_broken_program),
+		runs_test(test_listens_and_dies),
 	};
 
 	(void)argc;

@@ -116,6 +116,49 @@ static void test_old_one_dies_first_with_listen(void **state)
 	lose_the_old_one(false);
 }
 
+/* --- an operation that is called off --- */
+
+static void expect_cancelled(struct job *job, const char *words)
+{
+	struct output output;
+
+	lbctl_expect(0, words, "cancel", "web", NULL);
+	job_wait(job, &output);
+	assert_int_equal(output.status, 1);
+	assert_non_null(strstr(output.err, "cancelled; "));
+	output_free(&output);
+}
+
+/*
+ * 1. new processes never listen: a reload, then a scale, are called off; the four that serve stay,
+ *    and the others end
+ * 2. there is nothing to call off any more; the next reload works
+ */
+static void test_cancel(void **state)
+{
+	pid_t before[WORKERS], after[WORKERS];
+	struct job job;
+
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--", "sh", "-c",
+		  program("[ ! -e " FLAG " ] || exec sleep 1000", SHARED), NULL);
+	run_pids(&run, before, WORKERS);
+	file_write(FLAG, "");
+	begin_reload(&job, before);
+	expect_cancelled(&job, "reload cancelled; 4 of 4 workers still run the old version");
+	run_expect_events(&run, 1, "exit", "{s:b}", "unasked", 0);
+	lbctl_start(&job, "scale", "web", "6", NULL);
+	run_expect_events(&run, 1, "start", "{s:i}", "worker", 5);
+	expect_cancelled(&job, "scale cancelled; 4 of 4 workers are online");
+	run_expect_events(&run, 3, "exit", "{s:b}", "unasked", 0);
+	lbctl_expect(0, "no scale, reload or restart is going on", "cancel", "web", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	unlink(FLAG);
+	lbctl_expect(0, "4 workers replaced", "reload", "web", NULL);
+	run_stop(&run);
+}
+
 /* --- lbctl is killed in a reload --- */
 
 /*
@@ -403,6 +446,7 @@ int main(int argc, char **argv)
 		runs_test(test_old_one_dies_first),
 		runs_test(test_old_one_dies_unseen),
 		runs_test(test_old_one_dies_first_with_listen),
+		runs_test(test_cancel),
 		runs_test(test_successor_that_fails_without_lbctl),
 		runs_test(test_successor_that_fails_without_lbctl_with_listen),
 		runs_test(test_end_goes_on_without_lbctl),

@@ -231,6 +231,49 @@ static void test_reload_that_is_never_ready(void **state)
 }
 
 /*
+ * 1. a new version dies 150 ms after it listens: nobody has given his place up for it, no request
+ *    failed, and that is said
+ * 2. one that dies later stops what is going on, and is the only one of its kind
+ */
+static void test_reload_to_one_that_dies(void **state)
+{
+	static const char program[] = "require('http').createServer((request, answer) =>"
+				      " answer.end('hello')).listen(8080);\n";
+	pid_t before[WORKERS], after[WORKERS];
+	char broken[sizeof(program) + 96];
+	struct wrk wrk;
+	struct job job;
+
+	(void)state;
+	file_write(HARNESS_DIR "/app.js", program);
+	/* so long that no busy machine makes it too short */
+	run_start(&run, "web", "-n", "4", "--ready-after", "10000", "--", "node",
+		  HARNESS_DIR "/app.js", NULL);
+	run_pids(&run, before, WORKERS);
+	wrk_start(&job, URL, "16", WRK_UNTIL_STOPPED);
+	snprintf(broken, sizeof(broken), "%ssetTimeout(() => process.exit(7), 150);\n", program);
+	file_write(HARNESS_DIR "/app.js", broken);
+	lbctl_expect(1, "4 of 4 workers still run the old version", "reload", "web", NULL);
+	lbctl_expect(1, "worker 2 goes on with its old process", "restart", "web", "2", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	snprintf(broken, sizeof(broken),
+		 "%sif (process.env.LBCTL_WORKER == 5) setTimeout(() => process.exit(7), 150);\n",
+		 program);
+	file_write(HARNESS_DIR "/app.js", broken);
+	lbctl_expect(1, "worker 5 exited with status 7; 6 of 7 workers are online", "scale", "web",
+		     "7", NULL);
+	lbctl_ok("scale", "web", "4", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_memory_equal(before, after, sizeof(before));
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	assert_int_equal(wrk.bad_answers, 0);
+	run_expect_events(&run, 3, "exit", "{s:b, s:i}", "unasked", 1, "status", 7);
+	run_stop(&run);
+}
+
+/*
  * 1. worker 4 and up end at once: scale to 5 fails and says so; the four go on
  * 2. what comes after is not held up by it
  */
@@ -332,6 +375,7 @@ int main(int argc, char **argv)
 		runs_test(test_reload_that_fails),
 		runs_test(test_reload_that_fails_with_listen),
 		runs_test(test_reload_that_is_never_ready),
+		runs_test(test_reload_to_one_that_dies),
 		runs_test(test_scale_that_fails),
 		runs_test(test_killed_workers),
 		runs_test(test_killed_workers_with_listen),

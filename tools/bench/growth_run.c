@@ -63,8 +63,9 @@ __attribute__((noreturn)) static void run_child(const struct world *world,
 	static const char *const bound[] = { "--port", PORT, NULL };
 	static const char *const binds[] = { "--no-reuseport", "-l", "127.0.0.1:" PORT, NULL };
 	char lbctl[PATH_MAX + 8], worker[PATH_MAX + 24], number[16];
-	const char *argv[MOST_ARGS] = { "lbctl", "run", "--name", NAME, "-n", number };
-	size_t n = 6;
+	const char *argv[MOST_ARGS] = { "lbctl", "run",	 "--name",	  NAME,
+					"-n",	 number, "--ready-after", "0" };
+	size_t n = 8;
 
 	snprintf(lbctl, sizeof(lbctl), "%s/lbctl", world->build);
 	snprintf(worker, sizeof(worker), "%s/lbctl-demo-worker", world->build);

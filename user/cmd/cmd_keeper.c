@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* lbctl scale, reload, restart, stop, send, events: what a running `lbctl run` is asked to do. */
+/* lbctl scale, reload, restart, cancel, stop, send, events: what a keeper is asked to do. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "keeper/control_client.h"
 #include "keeper/keeper.h"
 #include "keeper/leftovers.h"
+#include "keeper/log_end.h"
 
 static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 {
@@ -54,22 +53,13 @@ static int no_answer(const struct cmd *cmd, const char *name, int err)
 	}
 }
 
-/*
- * The last line of a worker's log that is not blank, for the message about its end: "" where there
- * is none to be read.
- */
+/* The last line of a worker's log that is not blank, for the message about its end; or "". */
 static void last_line(const char *path, char *out, size_t len)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char text[4097], *line;
-	struct stat st;
-	ssize_t n;
+	char text[LOG_END_BYTES], *line;
 
 	*out = '\0';
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return;
-	n = pread(fd, text, sizeof(text) - 1, st.st_size > 4096 ? st.st_size - 4096 : 0);
-	text[n > 0 ? n : 0] = '\0';
+	log_end_read(path, text);
 	for (char *at = text; (line = strsep(&at, "\n"));) {
 		if (line[strspn(line, " \t\r")])
 			snprintf(out, len, "%s", line);
@@ -163,6 +153,14 @@ static int run_restart(struct cmd *cmd)
 	if (worker == LB_ALL_WORKERS)
 		return ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
 	return ask(cmd, name, json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
+}
+
+static int run_cancel(struct cmd *cmd)
+{
+	char name[LB_NAME_MAX + 1];
+	int status = cmd_take_name(cmd, 0, name);
+
+	return status ? status : ask(cmd, name, json_pack("{s:s}", "verb", "cancel"));
 }
 
 /* Its controller was killed, so we do what it would have done. */
@@ -328,8 +326,9 @@ const struct command cmd_reload = {
 	.args = "[NAME]",
 	.summary = "a new process for each worker, one after the other, no connection lost",
 	.details =
-		"The new process is online before the old one drains and gets SIGTERM. The first "
-		"one that\nends before it is ready stops the reload; all others go on.",
+		"The new process is online before the old one drains, answers what was asked and "
+		"gets\nSIGTERM. The first new one that ends meanwhile stops the reload; all others "
+		"go on.",
 	.max_args = 1,
 	.kind = VERB,
 	.run = run_reload,
@@ -343,6 +342,15 @@ const struct command cmd_restart = {
 	.max_args = 2,
 	.kind = VERB,
 	.run = run_restart,
+};
+
+const struct command cmd_cancel = {
+	.name = "cancel",
+	.args = "[NAME]",
+	.summary = "call off the scale, reload or restart that is going on; what serves stays",
+	.max_args = 1,
+	.kind = VERB,
+	.run = run_cancel,
 };
 
 const struct command cmd_stop = {

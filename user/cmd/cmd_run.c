@@ -170,6 +170,9 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_limit(cmd, "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
 				     &options->ready_timeout_ms);
 	if (!status)
+		status = parse_limit(cmd, "ready-after", PARSE_MAX_MS, KEEPER_READY_AFTER_MS,
+				     &options->ready_after_ms);
+	if (!status)
 		status = parse_limit(cmd, "watchdog-ms", PARSE_MAX_MS, 0, &options->watchdog_ms);
 	if (!status)
 		status = parse_limit(cmd, "max-restarts", 1000000, DEFAULT_MAX_RESTARTS, &restarts);

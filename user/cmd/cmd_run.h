@@ -17,6 +17,7 @@
 	{ "listen", "ADDR[,ADDR]", "make the sockets (:8080, udp/:53), hand them over (LISTEN_FDS)" }, \
 	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" }, \
 	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
+	{ "ready-after", "MS", "a new process takes an old one's place after so long online (300)" }, \
 	{ "drain-timeout", "MS", "time for open connections, before SIGTERM (default 5000)" }, \
 	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" }, \
 	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \

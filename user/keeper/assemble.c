@@ -251,6 +251,7 @@ static void init_plan(struct keeper *keeper)
 	const struct keeper_options *options = &keeper->options;
 	const struct plan_options plan = {
 		.ready_timeout_us = options->ready_timeout_ms * 1000,
+		.ready_after_us = options->ready_after_ms * 1000,
 		.drain_timeout_us = options->drain_timeout_ms * 1000,
 		.kill_timeout_us = options->kill_timeout_ms * 1000,
 		.watchdog_us = options->watchdog_ms * 1000,

@@ -84,10 +84,11 @@ static void change_slot(struct keeper *keeper, enum change_kind kind, const stru
 static void do_admit(struct keeper *keeper, const struct action *action)
 {
 	const struct state *state = pins_state(keeper->pins);
-	const struct runner *runner = runner_of(keeper, action);
+	struct runner *runner = runner_of(keeper, action);
 
 	if (!runner)
 		return;
+	runner->was_online = true;
 	/* that the process before it leaves this slot may wait for the lock still */
 	if (state && runner->slot >= 0 && !action->was_online &&
 	    (state_worker(state, runner->slot)->state == LB_SLOT_DRAINING ||

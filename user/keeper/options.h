@@ -14,6 +14,7 @@
 #include "lb_bindhook.h"
 
 /* by default */
+#define KEEPER_READY_AFTER_MS 300
 #define KEEPER_DRAIN_TIMEOUT_MS 5000
 #define KEEPER_KILL_TIMEOUT_MS 5000
 
@@ -31,6 +32,7 @@ struct keeper_options {
 	uint64_t drain_timeout_ms; /* for open connections, before SIGTERM; 0 = none */
 	uint64_t kill_timeout_ms;  /* from SIGTERM to SIGKILL */
 	uint64_t ready_timeout_ms; /* from start to ready */
+	uint64_t ready_after_ms;   /* online, before it takes another one's place */
 	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */
 	uint32_t max_restarts;	   /* in a row, before it is given up */
 	bool wait_ready;	   /* until READY=1 or process.send('ready') */

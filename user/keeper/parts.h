@@ -114,6 +114,9 @@ void tell_kill(struct keeper *keeper, const struct runner *runner, int told);
 void tell_end(struct keeper *keeper, const struct runner *runner, const struct action *action);
 void tell_why(struct keeper *keeper, const struct action *action);
 void tell_finish(struct keeper *keeper, const struct action *action);
+/* How far an operation has got that did not get to its end. Returns `out`. */
+const char *tell_progress(const struct keeper *keeper, const struct action *action, char *out,
+			  size_t len);
 /*
  * Why a worker could not be started, as a sentence's end, by its error. Returns the exit status
  * that goes with it.

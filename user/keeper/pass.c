@@ -85,11 +85,12 @@ void pass_finish(struct pass *pass, enum plan_why why, uint32_t w, const struct 
 	action->why = why;
 	action->operation = plan->operation;
 	action->old = plan_count_old(plan);
+	action->renewed = plan_count_renewed(plan);
 	plan->operation = (struct operation){ 0 };
 }
 
 void pass_fail(struct pass *pass, enum plan_why why, uint32_t w, const struct process *process)
 {
 	pass_finish(pass, why, w, process);
-	plan_stop_renewing(pass->plan);
+	plan_keep(pass->plan);
 }

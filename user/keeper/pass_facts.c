@@ -4,12 +4,6 @@
 
 #include "keeper/pass.h"
 
-static bool is_of_operation(const struct plan *plan, const struct process *process)
-{
-	return plan->operation.verb != PLAN_NO_VERB &&
-	       process->generation >= plan->operation.first_generation;
-}
-
 /* --- the end of a process --- */
 
 static bool nobody_serves(const struct plan *plan)
@@ -80,7 +74,7 @@ static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t live
 {
 	struct worker *worker = &pass->plan->workers[w];
 	struct process *process = &worker->at[ROLE_CURRENT];
-	bool is_of_it = !asked && is_of_operation(pass->plan, process);
+	bool is_of_it = !asked && plan_is_of_operation(pass->plan, process);
 	enum plan_why why = process->start_error ? WHY_NO_START : WHY_ENDED;
 	uint64_t in_us;
 
@@ -129,7 +123,7 @@ static void end_process(struct pass *pass, uint32_t w, enum plan_role role)
 	} else {
 		release(pass, w, role, asked, PLAN_NEVER);
 		pass_forget(pass, w, role);
-		if (role == ROLE_NEXT && is_wanted(pass->plan, w))
+		if (role == ROLE_NEXT && is_wanted(pass->plan, w) && !asked)
 			pass_fail(pass, error ? WHY_NO_START : WHY_ENDED, w, NULL);
 	}
 	if (error)
@@ -270,10 +264,10 @@ void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
 		become_online(pass, w, process);
 	if (process->state == LIFE_STARTING || process->state == LIFE_READY)
 		check_ready_timeout(pass, w, role);
-	if (role == ROLE_CURRENT) {
+	if (role == ROLE_CURRENT)
 		check_stopping(pass, w, process);
+	if (role != ROLE_LEAVING)
 		check_watchdog(pass, w, process);
-	}
 	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING && !pass->plan->stop)
 		check_drained(pass, w, process);
 	if (process->state == LIFE_TERMINATING)

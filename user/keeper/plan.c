@@ -115,8 +115,45 @@ void plan_stop_renewing(struct plan *plan)
 	}
 }
 
+void plan_keep(struct plan *plan)
+{
+	for (uint32_t w = 0; w < plan->used; w++) {
+		struct worker *worker = &plan->workers[w];
+
+		if (lifecycle_runs(worker->at[ROLE_CURRENT].state))
+			worker->version = worker->at[ROLE_CURRENT].version;
+	}
+}
+
+/* Of a scale, who is not there yet does not come. */
+static uint32_t workers_there(const struct plan *plan, uint32_t at_least)
+{
+	uint32_t there = at_least;
+
+	for (uint32_t w = at_least; w < plan->wanted; w++) {
+		if (plan->workers[w].at[ROLE_CURRENT].state == LIFE_ONLINE)
+			there = w + 1;
+	}
+	return there;
+}
+
+struct operation plan_cancel(struct plan *plan)
+{
+	struct operation before = plan->operation;
+
+	if (before.verb == PLAN_NO_VERB)
+		return before;
+	plan_keep(plan);
+	if (before.verb == PLAN_SCALE && before.workers < plan->wanted)
+		plan->wanted = workers_there(plan, before.workers);
+	plan->operation = (struct operation){ 0 };
+	return before;
+}
+
 struct operation plan_scale(struct plan *plan, uint32_t workers, uint64_t client)
 {
+	struct operation before;
+
 	plan_stop_renewing(plan);
 	for (uint32_t w = 0; w < workers; w++) {
 		if (w >= plan->wanted)
@@ -124,10 +161,12 @@ struct operation plan_scale(struct plan *plan, uint32_t workers, uint64_t client
 		if (w >= plan->wanted || plan->workers[w].at[ROLE_CURRENT].state == LIFE_FAILED)
 			plan->workers[w].failures = 0;
 	}
+	before = begin(plan, PLAN_SCALE, client);
+	plan->operation.workers = plan->wanted;
 	plan->wanted = workers;
 	if (workers > plan->used)
 		plan->used = workers;
-	return begin(plan, PLAN_SCALE, client);
+	return before;
 }
 
 struct operation plan_reload(struct plan *plan, uint64_t client)
@@ -194,6 +233,24 @@ uint32_t plan_count_old(const struct plan *plan)
 		       current->version != plan->workers[w].version;
 	}
 	return old;
+}
+
+bool plan_is_of_operation(const struct plan *plan, const struct process *process)
+{
+	return plan->operation.verb != PLAN_NO_VERB &&
+	       process->generation >= plan->operation.first_generation;
+}
+
+uint32_t plan_count_renewed(const struct plan *plan)
+{
+	uint32_t renewed = 0;
+
+	for (uint32_t w = 0; w < plan->wanted; w++) {
+		const struct process *current = &plan->workers[w].at[ROLE_CURRENT];
+
+		renewed += lifecycle_runs(current->state) && plan_is_of_operation(plan, current);
+	}
+	return renewed;
 }
 
 const char *plan_verb_name(enum plan_verb verb)

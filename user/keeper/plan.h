@@ -79,12 +79,14 @@ enum plan_verb {
 struct operation {
 	enum plan_verb verb;
 	uint32_t worker;	   /* of a restart */
+	uint32_t workers;	   /* of a scale: how many were wanted before */
 	uint64_t client;	   /* the caller's, 0 = nobody asked */
 	uint32_t first_generation; /* processes from this one on are its own */
 };
 
 struct plan_options {
 	uint64_t ready_timeout_us; /* from start to online */
+	uint64_t ready_after_us;   /* online for so long, a new one may take another's place */
 	uint64_t drain_timeout_us; /* that its open connections may take before the signal */
 	uint64_t kill_timeout_us;  /* from the signal to SIGKILL */
 	uint64_t watchdog_us;	   /* between two WATCHDOG=1; 0 = none is asked for */
@@ -129,6 +131,7 @@ enum plan_why {
 	WHY_GAVE_UP,	   /* it ended too often */
 	WHY_ALL_FAILED,	   /* no worker stays up */
 	WHY_REPLACED,	   /* another operation was asked for */
+	WHY_CANCELLED,	   /* somebody called it off; or its version has failed elsewhere */
 	WHY_DONE,
 };
 
@@ -143,8 +146,10 @@ enum action_kind {
 	ACTION_RELEASE, /* it has ended: tell it, let go of it; the next is due in `in_us` */
 	ACTION_RETIRE,	/* free the worker's slots */
 	ACTION_TELL,	/* say that `why` */
-	ACTION_FINISH, /* end `operation` with `why`; of `old` workers the old version still runs */
-	ACTION_END,    /* nothing is left: end the loop with plan->end_status */
+	/* end `operation` with `why`; of `old` workers the old version still runs, `renewed` have
+	 * a process of the operation */
+	ACTION_FINISH,
+	ACTION_END, /* nothing is left: end the loop with plan->end_status */
 };
 
 struct action {
@@ -161,7 +166,7 @@ struct action {
 	bool was_online; /* of ADMIT: what somebody has drained since stays so */
 	bool handed_on;	 /* of DRAIN: its sockets are its successor's, so there is nothing to do */
 	uint64_t in_us;	 /* of RELEASE; PLAN_NEVER = none follows */
-	uint32_t old;	 /* of FINISH */
+	uint32_t old, renewed; /* of FINISH */
 	struct operation operation;
 };
 
@@ -192,6 +197,12 @@ struct operation plan_reload(struct plan *plan, uint64_t client);
 struct operation plan_restart(struct plan *plan, uint32_t worker, uint64_t client);
 
 /*
+ * Calls the operation off, which is returned: what serves stays, what was to come does not. Of
+ * workers that leave already nothing changes.
+ */
+struct operation plan_cancel(struct plan *plan);
+
+/*
  * Ends all; asked again, at once. The loop ends with `status`. Processes are sent SIGTERM once
  * `unsteered` is set: taken off while there are sockets, the program is gone for sure.
  */
@@ -209,9 +220,17 @@ void plan_summarise(const struct plan *plan, struct plan_summary *out);
 
 /* Who runs goes on as it is; a worker whose successor is on its way gets that one still. */
 void plan_stop_renewing(struct plan *plan);
+/* ... or not even that one. */
+void plan_keep(struct plan *plan);
 
 /* Of wanted workers, how many still run another version than the one they are to run. */
 uint32_t plan_count_old(const struct plan *plan);
+
+/* Of wanted workers, how many have a process that the operation has started. */
+uint32_t plan_count_renewed(const struct plan *plan);
+
+/* Did the operation that is going on start it? */
+bool plan_is_of_operation(const struct plan *plan, const struct process *process);
 
 /* "scale" ...; NULL for none. */
 const char *plan_verb_name(enum plan_verb verb);

@@ -33,15 +33,15 @@ static void start(struct pass *pass, uint32_t w, enum plan_role role)
 	action->again = worker->failures && role == ROLE_CURRENT;
 }
 
-/* The current process gives its place up, for good. */
-static void leave(struct pass *pass, uint32_t w, enum plan_why why)
+/* It gives its place up, for good; there is room for one that does. */
+static void leave(struct pass *pass, uint32_t w, enum plan_role role, enum plan_why why)
 {
 	struct worker *worker = &pass->plan->workers[w];
 	struct process *process = &worker->at[ROLE_LEAVING];
 	struct action *action;
 
-	*process = worker->at[ROLE_CURRENT];
-	worker->at[ROLE_CURRENT] = (struct process){ 0 };
+	*process = worker->at[role];
+	worker->at[role] = (struct process){ 0 };
 	if (!pass_move(pass, process, LIFE_LEAVE))
 		return;
 	pass_mark(pass, w, process);
@@ -50,17 +50,44 @@ static void leave(struct pass *pass, uint32_t w, enum plan_why why)
 	action->handed_on = is_handed_on(pass->plan, w);
 }
 
+/* A version that dies a moment after it came online is to take nobody's place. */
+static bool is_steady(struct pass *pass, const struct process *process)
+{
+	return process->state == LIFE_ONLINE &&
+	       pass_is_due(pass, process->since_us + pass->plan->options.ready_after_us);
+}
+
+static void promote_next(struct worker *worker)
+{
+	worker->at[ROLE_CURRENT] = worker->at[ROLE_NEXT];
+	worker->at[ROLE_NEXT] = (struct process){ 0 };
+	worker->failures = 0;
+}
+
+/* A successor that nobody wants any more: who serves already is drained. */
+static void drop_next(struct pass *pass, uint32_t w, enum plan_why why)
+{
+	struct worker *worker = &pass->plan->workers[w];
+	struct process *next = &worker->at[ROLE_NEXT];
+
+	if (next->state != LIFE_ONLINE)
+		pass_terminate(pass, w, next, SIGTERM, why);
+	else if (!runs(&worker->at[ROLE_LEAVING]))
+		leave(pass, w, ROLE_NEXT, why);
+}
+
 static void step_wanted(struct pass *pass, uint32_t w)
 {
 	struct worker *worker = &pass->plan->workers[w];
 	struct process *current = &worker->at[ROLE_CURRENT], *next = &worker->at[ROLE_NEXT];
 
-	if (next->state == LIFE_ONLINE && !runs(&worker->at[ROLE_LEAVING])) {
-		if (runs(current))
-			leave(pass, w, WHY_RENEWED);
-		*current = *next;
-		*next = (struct process){ 0 };
-		worker->failures = 0;
+	if (runs(next) && runs(current) && next->version != worker->version) {
+		drop_next(pass, w, WHY_CANCELLED);
+	} else if (next->state == LIFE_ONLINE && !runs(current)) {
+		promote_next(worker);
+	} else if (!runs(&worker->at[ROLE_LEAVING]) && is_steady(pass, next)) {
+		leave(pass, w, ROLE_CURRENT, WHY_RENEWED);
+		promote_next(worker);
 	}
 	if (runs(next))
 		return;
@@ -77,9 +104,9 @@ static void step_unwanted(struct pass *pass, uint32_t w)
 		       *leaving = &worker->at[ROLE_LEAVING];
 
 	if (runs(next))
-		pass_terminate(pass, w, next, SIGTERM, WHY_UNWANTED);
+		drop_next(pass, w, WHY_UNWANTED);
 	if (runs(current) && !runs(leaving))
-		leave(pass, w, WHY_UNWANTED);
+		leave(pass, w, ROLE_CURRENT, WHY_UNWANTED);
 	else if (!runs(current))
 		pass_forget(pass, w, ROLE_CURRENT);
 	worker->failures = 0;
@@ -166,8 +193,9 @@ static void renew(struct pass *pass)
 }
 
 /* Nobody waits for one that was given up, is not ready in time, or says that it stops. */
-static bool is_settled(const struct plan *plan, uint32_t w)
+static bool is_settled(struct pass *pass, uint32_t w)
 {
+	const struct plan *plan = pass->plan;
 	const struct worker *worker = &plan->workers[w];
 	const struct process *current = &worker->at[ROLE_CURRENT];
 
@@ -177,8 +205,11 @@ static bool is_settled(const struct plan *plan, uint32_t w)
 		return false;
 	if (current->state == LIFE_FAILED)
 		return worker->failures;
-	return current->version == worker->version &&
-	       (current->state == LIFE_ONLINE || current->state == LIFE_DRAINING || current->told);
+	if (current->version != worker->version)
+		return false;
+	if (current->state == LIFE_ONLINE && plan_is_of_operation(plan, current))
+		return is_steady(pass, current);
+	return current->state == LIFE_ONLINE || current->state == LIFE_DRAINING || current->told;
 }
 
 /* Returns whether one can't be ended, which an operation would wait for without end. */
@@ -207,7 +238,7 @@ static void finish_when_done(struct pass *pass)
 			pass_fail(pass, WHY_TOO_LONG, w, NULL);
 			return;
 		}
-		if (!is_settled(plan, w))
+		if (!is_settled(pass, w))
 			return;
 	}
 	pass_finish(pass, WHY_DONE, 0, NULL);
@@ -250,8 +281,10 @@ static void forgive_our_own_sleep(struct plan *plan, uint64_t now_us)
 
 	if (!period_us || plan->next_us == PLAN_NEVER || now_us < plan->next_us + period_us)
 		return;
-	for (uint32_t w = 0; w < plan->used; w++)
-		plan->workers[w].at[ROLE_CURRENT].pinged_us = now_us;
+	for (uint32_t w = 0; w < plan->used; w++) {
+		for (int role = 0; role < ROLES; role++)
+			plan->workers[w].at[role].pinged_us = now_us;
+	}
 }
 
 static bool has_room(const struct pass *pass)

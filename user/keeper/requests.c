@@ -66,6 +66,34 @@ static void do_restart(void *arg, struct client *client, const json_t *request, 
 	execute_begun(keeper, &before);
 }
 
+static void do_cancel(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	struct keeper *keeper = arg;
+	/* counted before: afterwards they run what they are to run */
+	struct action action = {
+		.kind = ACTION_FINISH,
+		.why = WHY_CANCELLED,
+		.old = plan_count_old(&keeper->plan),
+		.renewed = plan_count_renewed(&keeper->plan),
+	};
+	char left[128], text[160];
+
+	(void)request;
+	(void)passed;
+	if (!goes_on(keeper, client))
+		return;
+	action.operation = plan_cancel(&keeper->plan);
+	if (action.operation.verb == PLAN_NO_VERB) {
+		control_reply(client, EXIT_DONE, "no scale, reload or restart is going on");
+		return;
+	}
+	tell_finish(keeper, &action);
+	snprintf(text, sizeof(text), "%s cancelled; %s", plan_verb_name(action.operation.verb),
+		 tell_progress(keeper, &action, left, sizeof(left)));
+	control_reply(client, EXIT_DONE, text);
+	turn_mark(keeper->turn, TURN_DECIDE);
+}
+
 static void do_stop(void *arg, struct client *client, const json_t *request, int *passed)
 {
 	(void)request;
@@ -183,6 +211,7 @@ const struct control_verb request_verbs[] = {
 	{ "scale", false, ADMIT_OPERATOR, do_scale },
 	{ "reload", false, ADMIT_OPERATOR, do_reload },
 	{ "restart", false, ADMIT_OPERATOR, do_restart },
+	{ "cancel", false, ADMIT_OPERATOR, do_cancel },
 	{ "stop", true, ADMIT_OPERATOR, do_stop },
 	{ "events", true, ADMIT_OPERATOR, do_events },
 	{ "send", false, ADMIT_OPERATOR, do_send },

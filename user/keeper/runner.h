@@ -31,6 +31,7 @@ struct runner {
 	int pidfd;
 	int cgroup_fd;
 	uint64_t cgroup; /* its id */
+	bool was_online;
 	bool taken_over; /* another lbctl started it: its exit status is not ours to know */
 	struct channel *channel;
 	int report_fd;

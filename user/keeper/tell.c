@@ -8,9 +8,11 @@
 #include "base/trouble.h"
 #include "host/cgroup.h"
 #include "host/probe.h"
+#include "keeper/log_end.h"
 #include "keeper/parts.h"
 
 #define WHY_BYTES 160
+#define LOG_END_LINES 10 /* that are shown of one that never came up */
 
 static unsigned long ms(uint64_t us)
 {
@@ -150,7 +152,7 @@ void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_wh
 	if (why == WHY_SAID_STOPPING)
 		event_tell_worker(keeper->log, "stopping", runner->worker, runner->pid, NULL,
 				  "says that it stops: it gets no more %s", traffic);
-	if (why == WHY_RENEWED || why == WHY_UNWANTED)
+	if (why == WHY_RENEWED || why == WHY_UNWANTED || why == WHY_CANCELLED)
 		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid, NULL,
 				  "gets no more %s, then SIGTERM%s", traffic,
 				  reads ? " when it has read what waits" : "");
@@ -295,7 +297,7 @@ void tell_end(struct keeper *keeper, const struct runner *runner, const struct a
 		tell_no_start(keeper, action, runner ? runner->start_error : -ENOMEM);
 		return;
 	}
-	keeper->last_end.was_online = runner->protos == keeper->own.protos;
+	keeper->last_end.was_online = runner->was_online;
 	describe_end(&runner->how, keeper->last_end.how, sizeof(keeper->last_end.how));
 	tell_exit(keeper, runner, action, keeper->last_end.how);
 	if (!action->asked && !action->next && keeper->plan.workers[action->worker].failures == 1)
@@ -303,6 +305,21 @@ void tell_end(struct keeper *keeper, const struct runner *runner, const struct a
 }
 
 /* --- what the plan says of a worker, or of all --- */
+
+/* With --log-dir nobody has seen it yet. */
+static void print_log_end(struct keeper *keeper, uint32_t worker)
+{
+	char path[PATH_MAX], text[LOG_END_BYTES], *rest, *line;
+
+	if (!tell_log_path(keeper, worker, path))
+		return;
+	log_end_read(path, text);
+	rest = text + (log_end_lines(text, LOG_END_LINES) - text);
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line)
+			event_log_print(keeper->log, "| %s", line);
+	}
+}
 
 void tell_why(struct keeper *keeper, const struct action *action)
 {
@@ -321,36 +338,54 @@ void tell_why(struct keeper *keeper, const struct action *action)
 			   "tries again",
 			   action->worker, failures, plural(failures), keeper->options.name,
 			   action->worker);
-	if (action->why == WHY_ALL_FAILED)
+	if (action->why == WHY_ALL_FAILED) {
 		event_tell(keeper->log, "failed", NULL,
 			   "no worker stays up: the command ends as soon as it is started%s",
 			   where);
+		print_log_end(keeper, action->worker);
+	}
 }
 
 /* --- the end of an operation --- */
 
-/* Of a new version that failed: how far it has got. */
+const char *tell_progress(const struct keeper *keeper, const struct action *action, char *out,
+			  size_t len)
+{
+	uint32_t wanted = keeper->plan.wanted;
+	struct plan_summary now;
+	int n;
+
+	plan_summarise(&keeper->plan, &now);
+	if (action->operation.verb == PLAN_SCALE) {
+		snprintf(out, len, "%u of %u workers are online", now.online, wanted);
+	} else if (action->operation.verb == PLAN_RESTART) {
+		snprintf(out, len, "worker %u %s", action->operation.worker,
+			 action->old	 ? "goes on with its old process" :
+			 action->renewed ? "has its new process" :
+					   "has none for now");
+	} else {
+		n = snprintf(out, len, "%u of %u workers still run the old version", action->old,
+			     wanted);
+		if (action->renewed)
+			snprintf(out + n, len - n, ", %u the new one", action->renewed);
+	}
+	return out;
+}
+
+/* Of a new version that failed. */
 static void failed_text(const struct keeper *keeper, const struct action *action, char *out,
 			size_t len)
 {
 	bool never_ran = action->why == WHY_NO_START;
 	const char *when = keeper->last_end.was_online || never_ran ? "" : " before it was ready";
-	bool renews = action->operation.verb != PLAN_SCALE;
-	struct plan_summary now;
-	char where[512];
+	const char *is_new = action->operation.verb == PLAN_SCALE ? "" : "new ";
+	char where[512], left[128];
 
-	plan_summarise(&keeper->plan, &now);
 	where_to_look(keeper, action->worker, where, sizeof(where));
 	if (never_ran)
 		*where = '\0';
-	if (renews)
-		snprintf(out, len,
-			 "new worker %u %s%s; %u of %u workers still run the old version%s",
-			 action->worker, keeper->last_end.how, when, action->old,
-			 keeper->plan.wanted, where);
-	else
-		snprintf(out, len, "worker %u %s%s; %u of %u workers are online%s", action->worker,
-			 keeper->last_end.how, when, now.online, keeper->plan.wanted, where);
+	snprintf(out, len, "%sworker %u %s%s; %s%s", is_new, action->worker, keeper->last_end.how,
+		 when, tell_progress(keeper, action, left, sizeof(left)), where);
 }
 
 static void late_text(const struct keeper *keeper, const struct action *action, char *out,
@@ -360,7 +395,7 @@ static void late_text(const struct keeper *keeper, const struct action *action, 
 	const struct runner *runner =
 		runner_find(&keeper->runners, action->worker, action->generation);
 	bool goes_on = current->generation == action->generation;
-	char why[WHY_BYTES] = "not ready", time[32];
+	char why[WHY_BYTES] = "not ready", time[32], left[128];
 
 	if (runner)
 		why_not_ready(keeper, runner, why);
@@ -369,11 +404,8 @@ static void late_text(const struct keeper *keeper, const struct action *action, 
 		snprintf(out, len, "worker %u is %s after %s; it goes on", action->worker, why,
 			 time);
 	else
-		snprintf(
-			out, len,
-			"new worker %u is %s after %s, and ends; %u of %u workers still run the old "
-			"version",
-			action->worker, why, time, action->old, keeper->plan.wanted);
+		snprintf(out, len, "new worker %u is %s after %s, and ends; %s", action->worker,
+			 why, time, tell_progress(keeper, action, left, sizeof(left)));
 }
 
 /* How many there are, or were replaced, and what that cost. */
@@ -398,6 +430,8 @@ static void done_text(const struct keeper *keeper, const struct operation *opera
 static int finish_text(const struct keeper *keeper, const struct action *action, char *out,
 		       size_t len)
 {
+	char left[128];
+
 	switch (action->why) {
 	case WHY_DONE:
 		done_text(keeper, &action->operation, out, len);
@@ -407,6 +441,10 @@ static int finish_text(const struct keeper *keeper, const struct action *action,
 		break;
 	case WHY_GAVE_UP:
 		snprintf(out, len, "worker %u does not stay up and was given up", action->worker);
+		break;
+	case WHY_CANCELLED:
+		snprintf(out, len, "cancelled; %s",
+			 tell_progress(keeper, action, left, sizeof(left)));
 		break;
 	case WHY_REPLACED:
 		snprintf(out, len, "another operation takes its place");
