@@ -126,6 +126,19 @@ static void do_signal(struct world *world, const struct action *action)
 	if (action->why == WHY_AT_WORK)
 		assert_true(world->now_us >= fake->asked_us + world->options.drain_timeout_us);
 	world->last_signal = action->why;
+	if (fake->habit.is_wrapped)
+		fake->main_ended = true;
+	else if (fake->habit.ends_us != PLAN_NEVER)
+		fake->ends_us = world->now_us + fake->habit.ends_us;
+}
+
+static void do_signal_rest(struct world *world, const struct action *action)
+{
+	struct fake *fake = world_fake(world, action->worker, action->generation);
+
+	assert_non_null(fake);
+	assert_true(fake->main_ended && !fake->rest_told);
+	fake->rest_told = true;
 	if (fake->habit.ends_us != PLAN_NEVER)
 		fake->ends_us = world->now_us + fake->habit.ends_us;
 }
@@ -195,6 +208,9 @@ static void do_action(struct world *world, const struct action *action)
 		break;
 	case ACTION_SIGNAL:
 		do_signal(world, action);
+		break;
+	case ACTION_SIGNAL_REST:
+		do_signal_rest(world, action);
 		break;
 	case ACTION_KILL:
 		do_kill(world, action);
@@ -285,6 +301,7 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	process->said_ready |= fake->ready;
 	/* with --wait-ready its sockets are not looked at before */
 	process->registered = fake->alive && fake->in;
+	process->main_ended = fake->main_ended;
 	if (fake->drained_us && is_due(world, fake->drained_us + world->drain_takes_us, next_us)) {
 		process->drained = true;
 		if (is_due(world, later(fake->drained_us, habit->reads_us), next_us))

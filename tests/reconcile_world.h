@@ -23,12 +23,14 @@ struct habit {
 	uint64_t works_us; /* until it has answered all, from then or from the stop on */
 	int start_error;   /* it can't be executed */
 	bool cant_be_killed;
+	bool is_wrapped; /* its main process ends at once, and hands the signal to nobody */
 };
 
 struct fake {
 	uint32_t worker, generation;
 	bool alive, executed, ready, in, exited;
 	bool in_table; /* connections come to it */
+	bool main_ended, rest_told;
 	enum lifecycle mark;
 	struct habit habit;
 	uint64_t start_us, drained_us, ends_us;

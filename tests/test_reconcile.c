@@ -17,6 +17,7 @@
 static const struct plan_options plain = {
 	.ready_timeout_us = 10 * SEC,
 	.kill_timeout_us = 5 * SEC,
+	.stop_signal = SIGTERM,
 	.max_restarts = 16,
 };
 
@@ -68,6 +69,7 @@ static struct plan_options options_of(unsigned int kind)
 	options.reads_first = kind & 4;
 	options.drain_timeout_us = kind & 8 ? 40 * WORLD_MS : 0;
 	options.ready_after_us = kind & 8 ? 30 * WORLD_MS : 0;
+	options.tells_rest = kind & 4;
 	options.watchdog_us = 0;
 	return options;
 }
@@ -250,6 +252,7 @@ static struct habit random_habit(void)
 	habit.works_us = random_us(80000, 10);
 	if (!(rand() % 10))
 		habit.dies_us = rand() % 100000;
+	habit.is_wrapped = !(rand() % 5);
 	if (!(rand() % 30))
 		habit.start_error = -EACCES;
 	return habit;

@@ -12,6 +12,7 @@
 static const struct plan_options plain = {
 	.ready_timeout_us = 3600 * SEC,
 	.kill_timeout_us = 5 * SEC,
+	.stop_signal = SIGTERM,
 	.max_restarts = 16,
 };
 

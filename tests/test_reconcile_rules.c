@@ -12,6 +12,7 @@
 static const struct plan_options plain = {
 	.ready_timeout_us = 10 * SEC,
 	.kill_timeout_us = 5 * SEC,
+	.stop_signal = SIGTERM,
 	.max_restarts = 16,
 };
 
@@ -487,6 +488,32 @@ static void test_kill(void **state)
 	check("ended", "can't be killed", world.ended, 1);
 }
 
+/* What a shell in front leaves behind is told to end when the shell has, and has its time. */
+static void test_rest_is_told(void **state)
+{
+	struct plan_options options = plain;
+
+	(void)state;
+	options.stop_signal = SIGQUIT;
+	for (int tells = 0; tells < 2; tells++) {
+		options.tells_rest = tells;
+		begin(&options, 2);
+		world_role(&world, 0, ROLE_CURRENT)->habit.is_wrapped = true;
+		world_role(&world, 0, ROLE_CURRENT)->habit.ends_us = SEC;
+		plan_restart(&world.plan, 0, 1);
+		world_run_until(&world, world.now_us + 500 * WORLD_MS);
+		check("signal", "of the main process", world.workers[0].at[ROLE_LEAVING].signal,
+		      SIGQUIT);
+		check("told", "the rest", world_role(&world, 0, ROLE_LEAVING)->rest_told, tells);
+		world_run_until(&world, world.now_us + SEC);
+		check("lives", "the rest", lifecycle_runs(world.workers[0].at[ROLE_LEAVING].state),
+		      !tells);
+		world_run(&world);
+		check("kills", "the rest", world.kills, !tells);
+		world_expect_promised(&world, "the rest");
+	}
+}
+
 /* The service is not unsteered yet: nobody is told to end before. */
 static void test_stop_waits_for_the_program(void **state)
 {
@@ -650,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_answers_first),
 		cmocka_unit_test(test_stop_answers_first),
 		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_rest_is_told),
 		cmocka_unit_test(test_stop_waits_for_the_program),
 		cmocka_unit_test(test_drain_is_not_waited_for_without_end),
 		cmocka_unit_test(test_one_that_is_not_ready_goes_on),

@@ -149,6 +149,7 @@ static const struct unit web = {
 	.directory = "/srv/100% web",
 	.workers = 4,
 	.ready_timeout_ms = 10000,
+	.drain_timeout_ms = 5000,
 	.kill_timeout_ms = 60500,
 };
 
@@ -173,7 +174,7 @@ static void test_run(void **state)
 		"Restart=always",
 		"RuntimeDirectoryPreserve=yes",
 		"TimeoutStartSec=80",
-		"TimeoutStopSec=75",
+		"TimeoutStopSec=80",
 		LB_CAPS " CAP_DAC_READ_SEARCH CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID",
 	};
 	char *text = print(&web);

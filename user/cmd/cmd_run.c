@@ -2,6 +2,7 @@
 /* lbctl run: N workers of any command, on one port. */
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,27 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 	return status;
 }
 
+static int parse_stop(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *number = cmd_value(cmd, "stop-signal"), *mode = cmd_value(cmd, "kill-mode");
+	int known = stop_signal_of(cmd->args[0]), parsed;
+
+	options->stop_signal_known = !number && known;
+	parsed = number ? stop_signal_parse(number) : known ? known : SIGTERM;
+	if (parsed < 0)
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--stop-signal %.20s: not a signal that ends a program; it is a "
+				"name (QUIT) or a number (3)",
+				number);
+	options->stop_signal = parsed;
+	parsed = mode ? kill_mode_parse(mode) : KILL_MIXED;
+	if (parsed < 0)
+		return cmd_fail(cmd, EXIT_USAGE, "--kill-mode %.20s: not mixed, group or process",
+				mode);
+	options->kill_mode = parsed;
+	return EXIT_DONE;
+}
+
 static int parse_name_option(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *name = cmd_value(cmd, "name");
@@ -212,6 +234,8 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_listens(cmd, options);
 	if (!status)
 		status = parse_timeouts(cmd, options);
+	if (!status)
+		status = parse_stop(cmd, options);
 	if (!status)
 		status = parse_owner(cmd, options);
 	options->wait_ready = cmd_value(cmd, "wait-ready");

@@ -18,8 +18,10 @@
 	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" }, \
 	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
 	{ "ready-after", "MS", "a new process takes an old one's place after so long online (300)" }, \
-	{ "drain-timeout", "MS", "time for open connections, before SIGTERM (default 5000)" }, \
-	{ "kill-timeout", "MS", "time from SIGTERM to SIGKILL (default 5000)" }, \
+	{ "stop-signal", "SIG", "how to tell a worker to end (default: TERM; QUIT for nginx ...)" }, \
+	{ "kill-mode", "mixed|group|process", "whom: main process, then what it left; all; the main one" }, \
+	{ "drain-timeout", "MS", "time for open connections, before that (default 5000)" }, \
+	{ "kill-timeout", "MS", "time from that to SIGKILL (default 5000)" }, \
 	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \
 	{ "max-restarts", "N", "give a worker up that ends more than N times in a row (default 16)" }, \
 	{ "user", "USER", "run the workers as this user" }, \

@@ -224,6 +224,7 @@ static int print_run(struct cmd *cmd, struct plan *plan)
 	unit.writes_others_files = options.log_dir && !stat(options.log_dir, &st) && st.st_uid;
 	unit.workers = options.workers;
 	unit.ready_timeout_ms = options.ready_timeout_ms;
+	unit.drain_timeout_ms = options.drain_timeout_ms;
 	unit.kill_timeout_ms = options.kill_timeout_ms;
 	doubt_paths(cmd, plan);
 	return print(cmd, &unit);

@@ -142,7 +142,7 @@ static void put_timeouts(FILE *out, const struct unit *unit)
 {
 	fprintf(out, "TimeoutStartSec=%lu\nTimeoutStopSec=%lu\n",
 		(unsigned long)(30 + (unit->workers + 1) * unit->ready_timeout_ms / 1000),
-		(unsigned long)(15 + unit->kill_timeout_ms / 1000));
+		(unsigned long)(15 + (unit->drain_timeout_ms + unit->kill_timeout_ms) / 1000));
 }
 
 static void put_life(FILE *out, const struct unit *unit)

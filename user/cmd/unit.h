@@ -21,6 +21,7 @@ struct unit {
 	bool writes_others_files; /* --log-dir is not root's */
 	uint64_t workers;
 	uint64_t ready_timeout_ms;
+	uint64_t drain_timeout_ms;
 	uint64_t kill_timeout_ms;
 };
 

@@ -254,6 +254,8 @@ static void init_plan(struct keeper *keeper)
 		.ready_after_us = options->ready_after_ms * 1000,
 		.drain_timeout_us = options->drain_timeout_ms * 1000,
 		.kill_timeout_us = options->kill_timeout_ms * 1000,
+		.stop_signal = options->stop_signal,
+		.tells_rest = options->kill_mode == KILL_MIXED,
 		.watchdog_us = options->watchdog_ms * 1000,
 		.max_restarts = options->max_restarts,
 		.wait_ready = options->wait_ready,

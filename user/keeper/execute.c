@@ -52,7 +52,7 @@ static void do_start(struct keeper *keeper, const struct action *action)
 		.nr_listen_fds = options->nr_listens,
 		.user = options->user,
 		.watchdog_ms = options->watchdog_ms,
-		.die_with_parent = options->with_controller,
+		.parent_death_signal = options->with_controller ? options->stop_signal : 0,
 	};
 	int err = listeners_make(keeper->listeners, action->worker);
 
@@ -123,12 +123,11 @@ static void do_signal(struct keeper *keeper, const struct action *action)
 	if (!runner)
 		return;
 	tell_signal(keeper, runner, action);
-	if (runner_signal(runner, action->signal) == -EPERM)
-		event_tell_worker(
-			keeper->log, "trouble", runner->worker, runner->pid, NULL,
-			"may not be sent SIG%s: CAP_KILL is missing; SIGKILL after %lu ms",
-			sigabbrev_np(action->signal),
-			(unsigned long)keeper->options.kill_timeout_ms);
+	if (runner_signal(runner, action->signal, keeper->options.kill_mode) == -EPERM)
+		event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+				  "may not be sent %s: CAP_KILL is missing; SIGKILL after %lu ms",
+				  stop_signal_name(action->signal),
+				  (unsigned long)keeper->options.kill_timeout_ms);
 }
 
 /* What can't be killed would be waited for without end. */
@@ -186,6 +185,10 @@ void execute(struct keeper *keeper, const struct action *action)
 		break;
 	case ACTION_SIGNAL:
 		do_signal(keeper, action);
+		break;
+	case ACTION_SIGNAL_REST:
+		if (runner)
+			runner_signal_rest(runner, action->signal);
 		break;
 	case ACTION_KILL:
 		do_kill(keeper, action, action->signal);

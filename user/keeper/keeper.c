@@ -164,6 +164,11 @@ static void print_start(struct keeper *keeper, uint32_t found)
 		how = "the ports of --port are shared";
 	event_log_print(keeper->log, "%s: %u worker%s of %s; %s", name, keeper->plan.wanted,
 			plural(keeper->plan.wanted), options->argv[0], how);
+	if (options->stop_signal_known)
+		event_log_print(keeper->log,
+				"%s: %s ends gracefully by %s, so workers get that (--stop-signal "
+				"names another)",
+				name, options->argv[0], stop_signal_name(options->stop_signal));
 	if (keeper->hooks && !probe_features()->bind_setsockopt)
 		event_log_print(
 			keeper->log,

@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/parse.h"
+#include "base/stop_signal.h"
 #include "keeper/listeners.h"
 #include "lb_abi.h"
 #include "lb_bindhook.h"
@@ -29,8 +30,11 @@ struct keeper_options {
 	struct lb_bindhook rules;
 	struct listen_at listens[LB_MAX_LISTENERS];
 	uint32_t nr_listens;
-	uint64_t drain_timeout_ms; /* for open connections, before SIGTERM; 0 = none */
-	uint64_t kill_timeout_ms;  /* from SIGTERM to SIGKILL */
+	uint64_t drain_timeout_ms; /* for open connections, before the stop signal; 0 = none */
+	uint64_t kill_timeout_ms;  /* from the stop signal to SIGKILL */
+	int stop_signal;
+	bool stop_signal_known; /* nobody asked for it: it is the program's */
+	enum kill_mode kill_mode;
 	uint64_t ready_timeout_ms; /* from start to ready */
 	uint64_t ready_after_ms;   /* online, before it takes another one's place */
 	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */

@@ -161,7 +161,7 @@ static void check_ready_timeout(struct pass *pass, uint32_t w, enum plan_role ro
 	process->told = true;
 	pass_emit(pass, ACTION_TELL, w, process)->why = WHY_NOT_READY;
 	if (role == ROLE_NEXT || process->taken_over)
-		pass_terminate(pass, w, process, SIGTERM, WHY_NOT_READY);
+		pass_terminate(pass, w, process, pass->plan->options.stop_signal, WHY_NOT_READY);
 	pass_fail(pass, WHY_NOT_READY, w, process);
 }
 
@@ -229,8 +229,21 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 	else
 		over = has_read(pass, process, &why);
 	if (over)
-		pass_terminate(pass, w, process, SIGTERM,
+		pass_terminate(pass, w, process, options->stop_signal,
 			       process->at_work && why == WHY_DRAINED ? WHY_AT_WORK : why);
+}
+
+/* A shell or npm in front ends at once and hands nothing on: the server behind it is told now. */
+static void check_rest(struct pass *pass, uint32_t w, struct process *process)
+{
+	const struct plan_options *options = &pass->plan->options;
+
+	if (!options->tells_rest || !process->main_ended || process->rest_told ||
+	    process->signal == SIGKILL)
+		return;
+	process->rest_told = true;
+	pass_emit(pass, ACTION_SIGNAL_REST, w, process)->signal =
+		process->signal > 0 ? process->signal : options->stop_signal;
 }
 
 static void check_kill_timeout(struct pass *pass, uint32_t w, struct process *process)
@@ -270,6 +283,8 @@ void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
 		check_watchdog(pass, w, process);
 	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING && !pass->plan->stop)
 		check_drained(pass, w, process);
-	if (process->state == LIFE_TERMINATING)
+	if (process->state == LIFE_TERMINATING) {
+		check_rest(pass, w, process);
 		check_kill_timeout(pass, w, process);
+	}
 }

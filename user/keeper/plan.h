@@ -43,6 +43,7 @@ struct process {
 	bool taken_over; /* an earlier keeper started it */
 	bool was_online; /* under that keeper: what somebody has drained since stays drained */
 	bool told;	 /* that it is not ready: it goes on, and nobody waits for it any more */
+	bool rest_told;	 /* to end, after its main process */
 	uint64_t drained_us; /* since when it gets nothing */
 	/* Facts; written by the caller. */
 	bool executed;	    /* the program runs */
@@ -52,6 +53,7 @@ struct process {
 	bool said_hangs;    /* WATCHDOG=trigger */
 	bool registered;    /* all the sockets that it serves with are in their slots */
 	bool drained;	    /* what DRAIN asked for is done */
+	bool main_ended;    /* it has ended as it was told, and what it started lives on */
 	bool exited;	    /* it has ended, and so has all that it started */
 	bool unkillable;    /* SIGKILL was refused, or does nothing */
 	uint64_t pinged_us; /* WATCHDOG=1 */
@@ -92,6 +94,8 @@ struct plan_options {
 	uint64_t watchdog_us;	   /* between two WATCHDOG=1; 0 = none is asked for */
 	uint32_t max_restarts;	   /* in a row */
 	bool wait_ready;	   /* it is ready when it says so */
+	int stop_signal;	   /* that tells a process to end */
+	bool tells_rest;	   /* and what its main process left behind, once that ended */
 	bool hands_on;		   /* a process's sockets are its successor's: --listen */
 	bool reads_first;	   /* UDP: what is unread is lost with its process */
 };
@@ -138,14 +142,15 @@ enum plan_why {
 enum action_kind {
 	ACTION_START, /* a process for `worker`, as `generation` of `version`; role NEXT if `next` */
 	ACTION_MARK,  /* leave `state` on the process for the next keeper */
-	ACTION_ADMIT,	/* give it its share, unless `was_online`; it is online */
-	ACTION_DRAIN,	/* give it nothing more, then report `drained` */
-	ACTION_CLOSE,	/* close the worker's own listening sockets, if any */
-	ACTION_SIGNAL,	/* send `signal` */
-	ACTION_KILL,	/* SIGKILL for it and all that it started; `signal` did not end it */
-	ACTION_RELEASE, /* it has ended: tell it, let go of it; the next is due in `in_us` */
-	ACTION_RETIRE,	/* free the worker's slots */
-	ACTION_TELL,	/* say that `why` */
+	ACTION_ADMIT,	    /* give it its share, unless `was_online`; it is online */
+	ACTION_DRAIN,	    /* give it nothing more, then report `drained` */
+	ACTION_CLOSE,	    /* close the worker's own listening sockets, if any */
+	ACTION_SIGNAL,	    /* send `signal` */
+	ACTION_SIGNAL_REST, /* send it to all that is left of the process */
+	ACTION_KILL,	    /* SIGKILL for it and all that it started; `signal` did not end it */
+	ACTION_RELEASE,	    /* it has ended: tell it, let go of it; the next is due in `in_us` */
+	ACTION_RETIRE,	    /* free the worker's slots */
+	ACTION_TELL,	    /* say that `why` */
 	/* end `operation` with `why`; of `old` workers the old version still runs, `renewed` have
 	 * a process of the operation */
 	ACTION_FINISH,
@@ -203,7 +208,7 @@ struct operation plan_restart(struct plan *plan, uint32_t worker, uint64_t clien
 struct operation plan_cancel(struct plan *plan);
 
 /*
- * Ends all; asked again, at once. The loop ends with `status`. Processes are sent SIGTERM once
+ * Ends all; asked again, at once. The loop ends with `status`. Processes are told to end once
  * `unsteered` is set: taken off while there are sockets, the program is gone for sure.
  */
 void plan_stop(struct plan *plan, int status);

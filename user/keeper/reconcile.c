@@ -71,7 +71,7 @@ static void drop_next(struct pass *pass, uint32_t w, enum plan_why why)
 	struct process *next = &worker->at[ROLE_NEXT];
 
 	if (next->state != LIFE_ONLINE)
-		pass_terminate(pass, w, next, SIGTERM, why);
+		pass_terminate(pass, w, next, pass->plan->options.stop_signal, why);
 	else if (!runs(&worker->at[ROLE_LEAVING]))
 		leave(pass, w, ROLE_NEXT, why);
 }
@@ -128,7 +128,7 @@ static void end_stopping(struct pass *pass, uint32_t w, struct process *process)
 	if (process->state == LIFE_DRAINING && !process->drained_us)
 		process->drained_us = pass->now_us;
 	if (at_once || process->state != LIFE_DRAINING || !pass_awaits_answers(pass, process))
-		pass_terminate(pass, w, process, SIGTERM,
+		pass_terminate(pass, w, process, pass->plan->options.stop_signal,
 			       process->at_work && !at_once ? WHY_AT_WORK : WHY_STOP);
 }
 

@@ -119,12 +119,15 @@ static int on_children_timeout(sd_event_source *source, uint64_t usec, void *arg
  */
 static void await_children(struct runner *runner)
 {
-	const struct process *process = fact_of(runner);
+	struct process *process = fact_of(runner);
 	bool asked = process && process->state == LIFE_TERMINATING;
 	sd_event *loop = runner->all->loop;
 	int events_fd = cgroup_events(runner->cgroup_fd);
 
-	if (!asked) {
+	if (asked) {
+		process->main_ended = true;
+		turn_mark(runner->all->turn, TURN_DECIDE);
+	} else {
 		runner->left_children = true;
 		cgroup_kill(runner->cgroup_fd);
 		sd_event_add_time_relative(loop, &runner->timer, CLOCK_MONOTONIC, CHILDREN_US, 0,
@@ -346,9 +349,20 @@ void runner_mark(const struct runner *runner, enum lifecycle state)
 	cgroup_note(runner->cgroup_fd, STATE_NOTE, lifecycle_name(state));
 }
 
-int runner_signal(const struct runner *runner, int signal_number)
+int runner_signal(const struct runner *runner, int signal_number, enum kill_mode mode)
 {
-	return spawn_signal(runner->pid, runner->all->user, signal_number);
+	return spawn_signal(runner->pid, mode == KILL_GROUP, runner->all->user, signal_number);
+}
+
+void runner_signal_rest(const struct runner *runner, int signal_number)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	int n = cgroup_pids(runner->cgroup_fd, &pids);
+
+	for (int i = 0; i < n; i++) {
+		if (pids[i] > 0)
+			spawn_signal(pids[i], false, runner->all->user, signal_number);
+	}
 }
 
 int runner_kill(const struct runner *runner)
@@ -356,7 +370,7 @@ int runner_kill(const struct runner *runner)
 	int err = cgroup_kill(runner->cgroup_fd);
 
 	if (err == -EPERM)
-		err = spawn_signal(runner->pid, runner->all->user, SIGKILL);
+		err = spawn_signal(runner->pid, true, runner->all->user, SIGKILL);
 	return err == -ESRCH ? 0 : err;
 }
 

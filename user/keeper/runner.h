@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "base/stop_signal.h"
 #include "keeper/bindhook.h"
 #include "keeper/channel.h"
 #include "keeper/plan.h"
@@ -83,8 +84,11 @@ uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us);
 /* What the next keeper has to know and can't see. */
 void runner_mark(const struct runner *runner, enum lifecycle state);
 
-/* To it and its process group. 0, -ESRCH or -EPERM. */
-int runner_signal(const struct runner *runner, int signal_number);
+/* To its main process, or its process group, as the mode says. 0, -ESRCH or -EPERM. */
+int runner_signal(const struct runner *runner, int signal_number, enum kill_mode mode);
+
+/* To all that is left of it. */
+void runner_signal_rest(const struct runner *runner, int signal_number);
 
 /* SIGKILL for all that is in its cgroup. 0 or -errno. */
 int runner_kill(const struct runner *runner);

@@ -162,8 +162,8 @@ __attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, c
 	if (!err && spec->user)
 		err = become_user(spec->user);
 	/* after setuid(), which clears it */
-	if (!err && spec->die_with_parent)
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (!err && spec->parent_death_signal)
+		prctl(PR_SET_PDEATHSIG, spec->parent_death_signal);
 	if (!err) {
 		set_environment(spec);
 		if (files.rlim_max)
@@ -221,22 +221,22 @@ int spawn_start(const struct spawn_spec *spec, struct spawned *out)
 	return 0;
 }
 
-static int signal_group(pid_t pid, int signal_number)
+static int signal_one(pid_t pid, bool group, int signal_number)
 {
 	/* it may not lead a group yet, or any more */
-	if (!kill(-pid, signal_number) || !kill(pid, signal_number))
+	if ((group && !kill(-pid, signal_number)) || !kill(pid, signal_number))
 		return 0;
 	return -errno;
 }
 
-int spawn_signal(pid_t pid, uid_t user, int signal_number)
+int spawn_signal(pid_t pid, bool group, uid_t user, int signal_number)
 {
-	int err = signal_group(pid, signal_number);
+	int err = signal_one(pid, group, signal_number);
 	uid_t ours = geteuid();
 
 	if (err != -EPERM || user == (uid_t)-1 || setresuid(-1, user, -1))
 		return err;
-	err = signal_group(pid, signal_number);
+	err = signal_one(pid, group, signal_number);
 	/* the real one, so it is ours to take; the change hid what /proc has of us */
 	if (setresuid(-1, ours, -1) || prctl(PR_SET_DUMPABLE, 1))
 		return -errno;

@@ -26,9 +26,9 @@ struct spawn_spec {
 	const char *notify_path; /* NOTIFY_SOCKET, or NULL */
 	/* append stdout and stderr here; NULL, and where that can't be opened: as lbctl's own */
 	const char *log_path;
-	const char *user;     /* become this user, or NULL */
-	uint64_t watchdog_ms; /* WATCHDOG_USEC; 0 = none */
-	bool die_with_parent; /* --with-controller */
+	const char *user;	 /* become this user, or NULL */
+	uint64_t watchdog_ms;	 /* WATCHDOG_USEC; 0 = none */
+	int parent_death_signal; /* of --with-controller; 0 = none */
 };
 
 struct spawned {
@@ -59,10 +59,10 @@ void spawn_raise_file_limit(void);
 int spawn_start(const struct spawn_spec *spec, struct spawned *out);
 
 /*
- * Sends a signal to the process and its group: a shell or npm in front of a server hands nothing
- * on. Without CAP_KILL it is sent as `user` ((uid_t)-1 = none), whom we can become.
+ * Sends a signal to the process, or with `group` to its group. Without CAP_KILL it is sent as
+ * `user` ((uid_t)-1 = none), whom we can become.
  * Returns 0, -ESRCH, or -EPERM.
  */
-int spawn_signal(pid_t pid, uid_t user, int signal_number);
+int spawn_signal(pid_t pid, bool group, uid_t user, int signal_number);
 
 #endif

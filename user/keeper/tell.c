@@ -154,7 +154,8 @@ void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_wh
 				  "says that it stops: it gets no more %s", traffic);
 	if (why == WHY_RENEWED || why == WHY_UNWANTED || why == WHY_CANCELLED)
 		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid, NULL,
-				  "gets no more %s, then SIGTERM%s", traffic,
+				  "gets no more %s, then %s%s", traffic,
+				  stop_signal_name(keeper->options.stop_signal),
 				  reads ? " when it has read what waits" : "");
 }
 
@@ -174,26 +175,27 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 	if (action->why == WHY_AT_WORK && process)
 		event_tell_worker(keeper->log, "busy", runner->worker, runner->pid,
 				  json_pack("{s:i}", "connections", process->at_work),
-				  "has %u connection%s to answer after %s: SIGTERM",
-				  process->at_work, plural(process->at_work),
-				  in_words(keeper->options.drain_timeout_ms, time));
+				  "has %u connection%s to answer after %s: %s", process->at_work,
+				  plural(process->at_work),
+				  in_words(keeper->options.drain_timeout_ms, time),
+				  stop_signal_name(action->signal));
 	if (action->why == WHY_UNREAD)
 		event_tell_worker(
 			keeper->log, "unread", runner->worker, runner->pid,
 			json_pack("{s:i}", "bytes", runner->unread_bytes),
-			"did not read %u bytes within %lu ms: SIGTERM, and they are lost unless it "
+			"did not read %u bytes within %lu ms: %s, and they are lost unless it "
 			"reads them now",
-			runner->unread_bytes, (unsigned long)keeper->options.kill_timeout_ms);
+			runner->unread_bytes, (unsigned long)keeper->options.kill_timeout_ms,
+			stop_signal_name(action->signal));
 }
 
 void tell_kill(struct keeper *keeper, const struct runner *runner, int told)
 {
-	/* of one that was taken over it is not known */
-	const char *name = told > 0 ? sigabbrev_np(told) : "TERM";
-
 	event_tell_worker(keeper->log, "kill", runner->worker, runner->pid, NULL,
-			  "did not end within %lu ms of SIG%s: SIGKILL",
-			  (unsigned long)keeper->options.kill_timeout_ms, name);
+			  "did not end within %lu ms of %s: SIGKILL",
+			  (unsigned long)keeper->options.kill_timeout_ms,
+			  /* of one that was taken over it is not known */
+			  stop_signal_name(told > 0 ? told : keeper->options.stop_signal));
 }
 
 /* --- its end --- */
