@@ -323,6 +323,17 @@ static void connect_parts(struct keeper *keeper)
 	init_plan(keeper);
 }
 
+static void on_reader_gone(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	event_log_reopen(keeper->log);
+	event_tell(keeper->log, "hangup", NULL,
+		   "nobody reads standard output any more: %s; lbctl events %s shows what happens",
+		   keeper->options.argv ? "what workers print goes nowhere" : "it goes nowhere",
+		   keeper->options.name);
+}
+
 static void on_event(void *arg)
 {
 	struct keeper *keeper = arg;
@@ -345,6 +356,9 @@ static int open_base(struct keeper *keeper, void (*turn)(void *arg, unsigned int
 	if (!keeper->turn || !keeper->log || !keeper->pins)
 		return -ENOMEM;
 	event_log_follow(keeper->log, on_event, keeper);
+	keeper->readers = readers_watch(keeper->loop, on_reader_gone, keeper);
+	if (!keeper->readers)
+		return -ENOMEM;
 	connect_parts(keeper);
 	pins_check(keeper->pins);
 	return 0;
@@ -394,6 +408,7 @@ void disassemble(struct keeper *keeper, bool ended)
 	listeners_free(keeper->listeners);
 	bindhook_close(keeper->hooks);
 	pins_free(keeper->pins);
+	readers_close(keeper->readers);
 	event_log_close(keeper->log);
 	turn_free(keeper->turn);
 	sd_event_unref(keeper->loop);

@@ -13,6 +13,7 @@
 #include "base/trouble.h"
 #include "host/probe.h"
 #include "keeper/leftovers.h"
+#include "keeper/orphans.h"
 #include "keeper/parts.h"
 #include "keeper/reconcile.h"
 #include "keeper/run_files.h"
@@ -106,8 +107,10 @@ static void on_turn(void *arg, unsigned int work)
 
 	if (keeper->plan.stop)
 		end_begin(keeper);
-	if (work & TURN_TICK)
+	if (work & TURN_TICK) {
 		signals_check_terminal(keeper);
+		orphans_reap(&keeper->runners);
+	}
 	if (keeper->options.argv)
 		run_turn(keeper, work);
 	else

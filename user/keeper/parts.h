@@ -24,6 +24,7 @@
 #include "keeper/own.h"
 #include "keeper/pins.h"
 #include "keeper/plan.h"
+#include "keeper/readers.h"
 #include "keeper/runner.h"
 #include "keeper/stall_watch.h"
 #include "keeper/sync.h"
@@ -44,6 +45,7 @@ struct keeper {
 	struct changes *changes;
 	struct stall_watch *stalls;
 	uint8_t terminal; /* see terminal.h */
+	struct readers *readers;
 
 	/* lbctl run */
 	struct plan plan;
