@@ -87,7 +87,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
 .PHONY: all deps demo bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
-	install uninstall clean help systemdtest test-programs fuzz mutate soak vmtest FORCE
+	install uninstall clean help systemdtest test-programs fuzz mutate soak compat vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -305,6 +305,10 @@ soak: ## some tests with far more load, an hour: storms, stops, kills, rescues (
 	$(Q)tools/deps.sh build test
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh
+
+compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes (root; installs them)
+	$(Q)tools/deps.sh build compat
+	$(Q)tests/compat/run.sh
 
 systemdtest: all $(APPENDED)/lbctl ## units of lbctl unit under a systemd of their own, in a container (root)
 	$(Q)vmtests/systemd.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, lint) need is there.
+# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, compat, lint) need is there.
 # Silent when it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
 # A package is there when what it is wanted for is (command, header, module), however it was installed.
 set -euo pipefail
@@ -65,6 +65,33 @@ packages_of() {
 		jq jq
 		util-linux unshare
 	END
+	compat) cat <<-END ;;
+		nginx-light nginx
+		haproxy haproxy
+		caddy caddy
+		apache2 apache2
+		varnish varnishd
+		php-fpm php-fpm8.2
+		libfcgi-bin cgi-fcgi
+		gunicorn gunicorn
+		uvicorn uvicorn
+		python3-hypercorn hypercorn.py
+		puma puma
+		unicorn unicorn
+		nodejs node
+		npm npm
+		golang-go go
+		rustc rustc
+		default-jdk-headless javac
+		redis-server redis-server
+		redis-tools redis-cli
+		unbound unbound
+		bind9-dnsutils dig
+		python3 python3
+		curl curl
+		jq jq
+		util-linux unshare
+	END
 	lint) cat <<-END ;;
 		clang-format clang-format
 		cppcheck cppcheck
@@ -74,7 +101,7 @@ packages_of() {
 		groff-base groff
 	END
 	*)
-		echo "deps.sh: unknown group '$1': build, test, vm, bench or lint" >&2
+		echo "deps.sh: unknown group '$1': build, test, vm, bench, compat or lint" >&2
 		exit 2
 		;;
 	esac
@@ -150,20 +177,18 @@ disable_new() {
 
 install_missing() {
 	export DEBIAN_FRONTEND=noninteractive
-	local apt=(apt-get -q -y -o Dpkg::Use-Pty=0)
+	local apt=(apt-get -q -y -o Dpkg::Use-Pty=0) package
 	"${apt[@]}" update </dev/null
 	name_for_this_release
 	forbid_services
 	"${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null
-	case " ${missing[*]} " in
-	*' nginx-light '*) disable_new nginx ;;
-	esac
-	case " ${missing[*]} " in
-	*' unbound '*) disable_new unbound ;;
-	esac
-	case " ${missing[*]} " in
-	*' haproxy '*) disable_new haproxy ;;
-	esac
+	for package in "${missing[@]}"; do
+		case $package in
+		nginx-light) disable_new nginx ;;
+		php-fpm) disable_new php8.2-fpm ;;
+		unbound | haproxy | caddy | apache2 | varnish | redis-server) disable_new "$package" ;;
+		esac
+	done
 }
 
 missing=()
