@@ -75,7 +75,7 @@ packages_of() {
 		libfcgi-bin cgi-fcgi
 		gunicorn gunicorn
 		uvicorn uvicorn
-		python3-hypercorn hypercorn.py
+		python3-hypercorn hypercorn
 		puma puma
 		unicorn unicorn
 		nodejs node

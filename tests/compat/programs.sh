@@ -154,11 +154,10 @@ program_uvicorn() {
 }
 
 program_hypercorn() {
-	missing=hypercorn
-	python3 -c 'import hypercorn' 2>/dev/null || return 1
+	needs hypercorn || return 1
 	version=$(dpkg-query -W -f '${Version}' python3-hypercorn)
 	python_apps
-	command=(python3 -m hypercorn -w 2 -b "127.0.0.1:$port" app:asgi)
+	command=(hypercorn -w 2 -b "127.0.0.1:$port" app:asgi)
 }
 
 # --- Ruby ---
