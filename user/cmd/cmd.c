@@ -10,7 +10,11 @@
 
 #include "base/cleanup.h"
 #include "base/suggest.h"
+#include "cmd/fold.h"
+#include "cmd/words.h"
 #include "service/rescue.h"
+
+#define HELP_INDENT 25 /* where the meaning of an option begins */
 
 /* Every command takes these on top of its own. */
 static const struct cmd_option common_options[] = {
@@ -24,8 +28,8 @@ static const struct {
 	const char *alias;
 	const char *name;
 } aliases[] = {
-	{ "ls", "list" }, { "status", "show" },	      { "--help", "help" },
-	{ "-h", "help" }, { "--version", "version" }, { "-V", "version" },
+	{ "ls", "list" },	    { "status", "show" }, { "--help", "help" }, { "-h", "help" },
+	{ "--version", "version" }, { "-V", "version" },  { "-v", "version" },
 };
 
 const struct command *cmd_find(const char *name)
@@ -108,16 +112,22 @@ static bool takes_common(const struct command *command, const char *name)
 static int unknown_option(struct cmd *cmd, const char *text)
 {
 	const struct cmd_option *options = cmd->command->options;
-	const char *names[CMD_MAX_OPTIONS + 4], *nearest;
+	const char *names[CMD_MAX_OPTIONS + 4], *nearest, *answer;
+	const char *start = text + strspn(text, "-");
+	char name[64];
 	size_t n = 0;
 
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(start, "="), start);
+	answer = words_option_answer(cmd->command->name, name);
+	if (answer)
+		return cmd_fail(cmd, EXIT_USAGE, "unknown option %s; %s", text, answer);
 	for (size_t i = 0; options && options[i].name; i++)
 		names[n++] = options[i].name;
 	for (size_t i = 0; common_options[i].name; i++) {
 		if (takes_common(cmd->command, common_options[i].name))
 			names[n++] = common_options[i].name;
 	}
-	nearest = suggest(text + strspn(text, "-"), names, n);
+	nearest = suggest(name, names, n);
 	if (nearest)
 		return cmd_fail(cmd, EXIT_USAGE, "unknown option %s (did you mean --%s?)", text,
 				nearest);
@@ -142,32 +152,71 @@ static int set_value(struct cmd *cmd, size_t which, const char *value)
 	return EXIT_DONE;
 }
 
-/* An option of the command's own: `text` is what follows the dashes, `next` the next argument. */
-static int take_option(struct cmd *cmd, const char *text, const char *next, int *used)
+static const char *dashes(const struct cmd_option *option)
 {
-	const struct cmd_option *options = cmd->command->options;
+	return option->name[1] ? "--" : "-";
+}
+
+static bool is_named(const struct cmd_option *option, const char *name, size_t len)
+{
+	return strlen(option->name) == len && !strncmp(option->name, name, len);
+}
+
+/*
+ * Which of the command's own options this is, or -1: --name, --name=VALUE, -n, -nVALUE, -n=VALUE.
+ * *value is what stands in the same word, or NULL.
+ */
+static int find_option(const struct cmd_option *options, const char *text, const char **value)
+{
 	const char *name = text + 1 + (text[1] == '-');
 	size_t len = strcspn(name, "=");
-	const char *value = name[len] ? name + len + 1 : NULL;
+	int letter = -1;
 
-	for (size_t i = 0; options && options[i].name; i++) {
-		if (strlen(options[i].name) != len || strncmp(options[i].name, name, len))
-			continue;
-		/* one dash and one letter, or two dashes and more */
-		if ((len == 1) == (text[1] == '-'))
-			continue;
-		if (!options[i].value && value)
-			return cmd_fail(cmd, EXIT_USAGE, "--%s takes no value", options[i].name);
-		if (options[i].value && !value) {
-			value = next;
-			*used = 1;
+	for (int i = 0; options && options[i].name; i++) {
+		bool is_long = options[i].name[1];
+
+		if (is_long && is_named(&options[i], name, len)) {
+			*value = name[len] ? name + len + 1 : NULL;
+			/* one dash is for one letter: -name is a slip, and not -n with a value */
+			return text[1] == '-' ? i : -1;
 		}
-		if (options[i].value && !value)
-			return cmd_fail(cmd, EXIT_USAGE, "--%s needs a value: --%s %s",
-					options[i].name, options[i].name, options[i].value);
-		return set_value(cmd, i, value);
+		if (!is_long && text[1] == *options[i].name)
+			letter = i;
 	}
-	return unknown_option(cmd, text);
+	if (letter >= 0)
+		*value = text[2] ? text + 2 + (text[2] == '=') : NULL;
+	return letter;
+}
+
+/* An option of the command's own: `text` is what was written, `next` the next argument. */
+static int take_option(struct cmd *cmd, const char *text, const char *next, int *used)
+{
+	const char *value = NULL;
+	int which = find_option(cmd->command->options, text, &value);
+	const struct cmd_option *option;
+
+	if (which < 0)
+		return unknown_option(cmd, text);
+	option = &cmd->command->options[which];
+	if (!option->value && value)
+		return cmd_fail(cmd, EXIT_USAGE, "%s%s takes no value", dashes(option),
+				option->name);
+	if (option->value && !value) {
+		value = next;
+		*used = 1;
+	}
+	if (option->value && !value)
+		return cmd_fail(cmd, EXIT_USAGE, "%s%s needs a value: %s%s %s", dashes(option),
+				option->name, dashes(option), option->name, option->value);
+	return set_value(cmd, which, value);
+}
+
+/* Is it an argument, and no option? A number with a sign is one; a command's name is none. */
+static bool is_argument(const struct cmd *cmd, const char *text)
+{
+	if (*text != '-' || !text[1])
+		return true;
+	return !cmd->command->takes_command && text[1 + strspn(text + 1, "0123456789")] == '\0';
 }
 
 static int parse_options(struct cmd *cmd, int argc, char **argv, bool *help)
@@ -176,7 +225,7 @@ static int parse_options(struct cmd *cmd, int argc, char **argv, bool *help)
 	int status, used;
 
 	for (int i = 0; i < argc; i++) {
-		if (only_args || argv[i][0] != '-' || !argv[i][1]) {
+		if (only_args || is_argument(cmd, argv[i])) {
 			cmd->args[cmd->nr_args++] = argv[i];
 			only_args |= cmd->command->takes_command;
 		} else if (!strcmp(argv[i], "--")) {
@@ -199,20 +248,31 @@ static int parse_options(struct cmd *cmd, int argc, char **argv, bool *help)
 	return EXIT_DONE;
 }
 
-static int unknown_command(const char *name)
+int cmd_unknown(const struct cmd *cmd, const char *name, const char *script)
 {
-	const char *names[64], *nearest;
-	struct cmd cmd = { 0 };
+	const char *names[64 + WORDS_MOST], *nearest, *answer, *program;
 	size_t n = 0;
 
 	for (; cmd_table[n]; n++)
 		names[n] = cmd_table[n]->name;
-	nearest = suggest(name, names, n);
+	n += words_list(&names[n]);
+	answer = words_answer(name);
+	nearest = answer ? NULL : suggest(name, names, n);
 	if (nearest)
-		return cmd_fail(&cmd, EXIT_USAGE,
+		answer = words_answer(nearest);
+	program = script && answer ? words_interpreter(script) : NULL;
+	if (program && !strncmp(answer, "lbctl run ", strlen("lbctl run ")))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"%s: no such command; lbctl run -- %s %s starts it, one worker for "
+				"each CPU",
+				name, program, script);
+	if (answer)
+		return cmd_fail(cmd, EXIT_USAGE, "%s: no such command; %s", name, answer);
+	if (nearest)
+		return cmd_fail(cmd, EXIT_USAGE,
 				"%s: no such command (did you mean \"%s\"? lbctl help lists all)",
 				name, nearest);
-	return cmd_fail(&cmd, EXIT_USAGE, "%s: no such command; lbctl help lists all", name);
+	return cmd_fail(cmd, EXIT_USAGE, "%s: no such command; lbctl help lists all", name);
 }
 
 static void describe_object(struct cmd *cmd)
@@ -239,7 +299,7 @@ int cmd_main(int argc, char **argv)
 	}
 	cmd.command = cmd_find(argv[1]);
 	if (!cmd.command)
-		return unknown_command(argv[1]);
+		return cmd_unknown(&cmd, argv[1], argc > 2 ? argv[2] : NULL);
 	status = parse_options(&cmd, argc - 2, argv + 2, &help);
 	if (!status && help) {
 		cmd_print_help(cmd.command);
@@ -263,24 +323,47 @@ int cmd_main(int argc, char **argv)
 
 static void print_options(const struct cmd_option *options, const struct command *command)
 {
-	char left[64];
+	char left[64], line[512];
 
 	for (size_t i = 0; options && options[i].name; i++) {
 		if (!takes_common(command, options[i].name))
 			continue;
-		snprintf(left, sizeof(left), "%s%s%s%s", options[i].name[1] ? "--" : "-",
-			 options[i].name, options[i].value ? " " : "",
-			 options[i].value ? options[i].value : "");
-		printf("  %-22s %s\n", left, options[i].help);
+		snprintf(left, sizeof(left), "%s%s%s%s", dashes(&options[i]), options[i].name,
+			 options[i].value ? " " : "", options[i].value ? options[i].value : "");
+		snprintf(line, sizeof(line), "  %-22s %s", left, options[i].help);
+		fold_print(stdout, line, HELP_INDENT, FOLD_COLUMNS);
+	}
+}
+
+/* Of "  key   what it means" where the meaning begins, else where the line does. */
+static size_t indent_of(const char *line)
+{
+	size_t at = strspn(line, " "), key = strcspn(line + at, " ");
+	size_t gap = strspn(line + at + key, " ");
+
+	return at && gap > 1 ? at + key + gap : at;
+}
+
+static void print_details(const char *text)
+{
+	char line[1024];
+	size_t len;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		snprintf(line, sizeof(line), "%.*s", (int)len, text);
+		fold_print(stdout, line, indent_of(line), FOLD_COLUMNS);
 	}
 }
 
 void cmd_print_help(const struct command *command)
 {
-	printf("usage: lbctl %s%s%s\n\n%s\n", command->name, *command->args ? " " : "",
-	       command->args, command->summary);
-	if (command->details)
-		printf("\n%s\n", command->details);
+	printf("usage: lbctl %s%s%s\n\n", command->name, *command->args ? " " : "", command->args);
+	print_details(command->summary);
+	if (command->details) {
+		putchar('\n');
+		print_details(command->details);
+	}
 	printf("\noptions:\n");
 	print_options(command->options, command);
 	print_options(common_options, command);
@@ -296,7 +379,8 @@ static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 	err = state_names(&names, &n);
 	if (err == -ENODEV || (!err && !n))
 		return cmd_fail(cmd, EXIT_NOT_FOUND,
-				"there is no service; lbctl attach ADDR makes one");
+				"there is no service; lbctl run -- CMD starts one, lbctl attach "
+				"ADDR takes a running server over");
 	if (err)
 		return cmd_fail(cmd, EXIT_NOT_ABLE, "can't read " STATE_ROOT ": %s; run as root",
 				strerror(-err));

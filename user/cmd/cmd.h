@@ -71,6 +71,12 @@ int cmd_main(int argc, char **argv);
 const struct command *cmd_find(const char *name);
 void cmd_print_help(const struct command *command);
 
+/*
+ * Says that there is no such command, and which one is meant; `script` is the word that follows, or
+ * NULL. Returns EXIT_USAGE.
+ */
+int cmd_unknown(const struct cmd *cmd, const char *name, const char *script);
+
 /* The value of an option, "" if it is a flag that was given, NULL if not given. */
 const char *cmd_value(const struct cmd *cmd, const char *option);
 

@@ -5,7 +5,10 @@
 #include <sys/utsname.h>
 
 #include "cmd/cmd.h"
+#include "cmd/fold.h"
 #include "lb_abi.h"
+
+#define SUMMARY_INDENT 14
 
 /* For the completion and the tests: a command a line, then its options. */
 static void print_list(void)
@@ -28,14 +31,19 @@ static void print_overview(void)
 	       "Spreads the connections of one address over the workers that listen on it with\n"
 	       "SO_REUSEPORT, inside the kernel.\n\n");
 	for (size_t i = 0; cmd_table[i]; i++) {
-		char left[80];
+		char line[256];
 
-		snprintf(left, sizeof(left), "%s %s", cmd_table[i]->name, cmd_table[i]->args);
-		printf("  %-46s %s\n", left, cmd_table[i]->summary);
+		snprintf(line, sizeof(line), "  %-11s %s", cmd_table[i]->name,
+			 cmd_table[i]->summary);
+		fold_print(stdout, line, SUMMARY_INDENT, FOLD_COLUMNS);
 	}
-	printf("\nNAME may be left out when there is one service. lbctl help COMMAND tells more;\n"
-	       "man lbctl has all of it. Exit status: 0 done, 1 failed, 2 usage, 3 no such service\n"
-	       "or worker, 4 not permitted or this kernel can't.\n");
+	putchar('\n');
+	fold_print(
+		stdout,
+		"lbctl help COMMAND has its arguments and options, man lbctl all of it. The name "
+		"of the service may be left out when there is one. Exit status: 0 done, 1 failed, "
+		"2 usage, 3 no such service or worker, 4 not permitted or this kernel can't.",
+		0, FOLD_COLUMNS);
 }
 
 static json_t *overview_json(void)
@@ -65,7 +73,7 @@ static int run_help(struct cmd *cmd)
 	}
 	command = cmd_find(cmd->args[0]);
 	if (!command)
-		return cmd_fail(cmd, EXIT_USAGE, "no such command; lbctl help lists all");
+		return cmd_unknown(cmd, cmd->args[0], NULL);
 	cmd_print_help(command);
 	return EXIT_DONE;
 }

@@ -110,7 +110,7 @@ const struct command cmd_rescue = {
 	.args = "[NAME] WORKER",
 	.summary = "move the connections that wait at a worker to the others",
 	.details = "For a worker that hangs; see WORKERS THAT HANG in lbctl(8). Connections that "
-		   "it has accepted stay.\nIt gets a new one after a second, and more when it "
+		   "it has accepted stay. It gets a new one after a second, and more when it "
 		   "accepts that.",
 	.min_args = 1,
 	.max_args = 2,

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
+#include "cmd/program.h"
 #include "host/cgroup.h"
 #include "keeper/keeper.h"
 
@@ -252,6 +253,8 @@ static int run(struct cmd *cmd)
 	struct keeper_options options = { .argv = cmd->args, .rescue = true };
 	int status = cmd_run_parse(cmd, &options);
 
+	if (!status)
+		status = program_check_script(cmd);
 	if (status)
 		return status;
 	if (cmd->dry_run) {
@@ -272,9 +275,9 @@ const struct command cmd_run = {
 	.args = "[OPTIONS] [--] CMD [ARG]...",
 	.summary = "start N workers of a command on one port and keep them running",
 	.details = "The command need not know of SO_REUSEPORT: the first TCP port that a worker "
-		   "binds is\nshared by all, or those of --port; a UDP port if --port names it "
-		   "(udp/53). Stays in the\nforeground; Ctrl-C or SIGTERM ends the workers. After "
-		   "kill -9 they live on, and the same\ncommand finds them again.",
+		   "binds is shared by all, or those of --port; a UDP port if --port names it "
+		   "(udp/53). Stays in the foreground; Ctrl-C or SIGTERM ends the workers. After "
+		   "kill -9 they live on, and the same command finds them again.",
 	.min_args = 1,
 	.max_args = 100000,
 	.kind = VERB,

@@ -12,10 +12,9 @@
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
+#include "cmd/program.h"
 #include "cmd/unit.h"
 
-#define NOT_EXECUTABLE 126
-#define NOT_FOUND 127
 #define LOW_PORTS 1024
 
 /* What the unit's text refers to. */
@@ -32,50 +31,6 @@ struct plan {
 static void add(struct plan *plan, const char *word)
 {
 	plan->argv[plan->argc++] = word;
-}
-
-static int join(char out[PATH_MAX], const char *directory, const char *path)
-{
-	while (!strncmp(path, "./", 2))
-		path += 2;
-	if (*path == '/')
-		directory = "";
-	return snprintf(out, PATH_MAX, "%s%s%s", directory, *path == '/' ? "" : "/", path) <
-			       PATH_MAX ?
-		       0 :
-		       -ENAMETOOLONG;
-}
-
-/* Returns 0, -EACCES (there, but not a program) or -ENOENT. */
-static int check_program(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return -ENOENT;
-	return S_ISREG(st.st_mode) && !access(path, X_OK) ? 0 : -EACCES;
-}
-
-/* As execvp() finds it; links stay as they are, since a later version may move what is behind. */
-static int find_program(const char *name, const char *directory, char out[PATH_MAX])
-{
-	const char *path = getenv("PATH"), *at = path ? path : "/usr/bin:/bin";
-	char part[PATH_MAX], base[PATH_MAX];
-	int err = -ENOENT;
-	size_t len;
-
-	if (strchr(name, '/'))
-		return join(out, directory, name) ? -ENOENT : check_program(out);
-	for (; err && at; at = at[len] ? at + len + 1 : NULL) {
-		len = strcspn(at, ":");
-		snprintf(part, sizeof(part), "%.*s", (int)len, at);
-		/* an empty entry is the working directory */
-		if (len >= sizeof(part) || join(base, directory, part) || join(out, base, name))
-			continue;
-		if (check_program(out) != -ENOENT)
-			err = check_program(out);
-	}
-	return err;
 }
 
 static int find_paths(const struct cmd *cmd, struct plan *plan)
@@ -104,12 +59,12 @@ static int find_paths(const struct cmd *cmd, struct plan *plan)
 
 static int find_command(const struct cmd *cmd, struct plan *plan)
 {
-	int err = find_program(cmd->args[0], plan->directory, plan->command);
+	int err = program_find(cmd->args[0], plan->directory, plan->command);
 
 	if (err == -ENOENT)
-		return cmd_fail(cmd, NOT_FOUND, "%s: command not found", cmd->args[0]);
+		return cmd_fail(cmd, PROGRAM_NOT_FOUND, "%s: command not found", cmd->args[0]);
 	if (err)
-		return cmd_fail(cmd, NOT_EXECUTABLE, "%s: not executable", plan->command);
+		return cmd_fail(cmd, PROGRAM_NOT_EXECUTABLE, "%s: not executable", plan->command);
 	return EXIT_DONE;
 }
 
@@ -129,7 +84,7 @@ static void doubt_paths(const struct cmd *cmd, const struct plan *plan)
 
 	doubt(cmd, plan->program);
 	for (int i = 0; i < cmd->nr_args; i++) {
-		if (!join(path, plan->directory, i ? cmd->args[i] : plan->command) &&
+		if (!program_join(path, plan->directory, i ? cmd->args[i] : plan->command) &&
 		    !stat(path, &st) && S_ISREG(st.st_mode))
 			doubt(cmd, path);
 	}
@@ -176,7 +131,7 @@ static int add_options(const struct cmd *cmd, struct plan *plan)
 			 options[i].name[1] ? "--" : "-", options[i].name);
 		add(plan, plan->dashed[i]);
 		if (!strcmp(options[i].name, "log-dir")) {
-			if (join(plan->log_dir, plan->directory, value))
+			if (program_join(plan->log_dir, plan->directory, value))
 				return cmd_fail(cmd, EXIT_USAGE, "--log-dir: too long");
 			value = plan->log_dir;
 		}
@@ -202,6 +157,8 @@ static int print_run(struct cmd *cmd, struct plan *plan)
 	struct stat st;
 	int status = cmd_run_parse(cmd, &options);
 
+	if (!status)
+		status = program_check_script(cmd);
 	if (!status)
 		status = find_command(cmd, plan);
 	if (status)
@@ -303,7 +260,7 @@ const struct command cmd_unit = {
 	.args = "[OPTIONS] [--] CMD [ARG]...",
 	.summary = "print a systemd unit that does lbctl run, or lbctl watch, with these options",
 	.details =
-		"Put it into /etc/systemd/system/NAME.service, then: systemctl daemon-reload;\n"
+		"Put it into /etc/systemd/system/NAME.service, then: systemctl daemon-reload; "
 		"systemctl enable --now NAME. The working directory is the one it is printed in.",
 	.max_args = 100000,
 	.kind = NOUN,

@@ -73,7 +73,7 @@ const struct command cmd_watch = {
 	.args = "[NAME|ADDR]",
 	.summary = "keep a service up to date while its server's sockets come and go",
 	.details = "Attaches ADDR if nobody has. New sockets join within a second, closed ones "
-		   "leave, process\nids are looked up, and the program is put back if someone "
+		   "leave, process ids are looked up, and the program is put back if someone "
 		   "replaced it.",
 	.max_args = 1,
 	.kind = VERB,
