@@ -254,7 +254,8 @@ static void name_and_start_survive_a_strange_name(void **state)
 	assert_int_equal(procs_start_time(getpid(), &before), 0);
 	assert_int_equal(prctl(PR_SET_NAME, "a) R 1 (b\n)"), 0);
 	assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
-	assert_string_equal(name, "a) R 1 (b\n)");
+	/* which is that of a thread and not of this program */
+	assert_string_equal(name, "test_procs");
 	assert_int_equal(procs_start_time(getpid(), &after), 0);
 	assert_int_equal(before, after);
 	assert_true(before > 0);
@@ -262,6 +263,57 @@ static void name_and_start_survive_a_strange_name(void **state)
 	assert_int_equal(prctl(PR_SET_NAME, "1234567"), 0);
 	assert_int_equal(procs_name(getpid(), small, sizeof(small)), 0);
 	assert_string_equal(small, "1234567");
+}
+
+/* The first thread's name is that of the process, unless it has nothing to do with its program. */
+static void name_is_that_of_the_program(void **state)
+{
+	static const struct {
+		const char *comm, *want;
+	} rows[] = {
+		{ "MainThread", "test_procs" }, { "test_procs", "test_procs" },
+		{ "test_pro", "test_pro" },	{ "test_procs2", "test_procs" },
+		{ "", "test_procs" },
+	};
+	char name[PROCS_NAME_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(prctl(PR_SET_NAME, rows[i].comm), 0);
+		assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
+		assert_string_equal(name, rows[i].want);
+	}
+	prctl(PR_SET_NAME, "test_procs");
+}
+
+/* A script's is its own, and not that of the interpreter. */
+static void name_of_a_script_is_its_own(void **state)
+{
+	char directory[] = "/tmp/lbctl-test-procs-XXXXXX", name[PROCS_NAME_BYTES] = "";
+	pid_t child;
+	FILE *file;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(chdir(directory), 0);
+	file = fopen("my-server", "we");
+	fprintf(file, "#!/bin/sh\nwhile :; do sleep 1; done\n");
+	fclose(file);
+	assert_int_equal(chmod("my-server", 0755), 0);
+	child = fork();
+	if (!child) {
+		execl("./my-server", "./my-server", NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 500 && strcmp(name, "my-server"); i++) {
+		usleep(10000);
+		procs_name(child, name, sizeof(name));
+	}
+	end(child);
+	unlink("my-server");
+	assert_int_equal(chdir("/"), 0);
+	rmdir(directory);
+	assert_string_equal(name, "my-server");
 }
 
 static void user_and_namespace_are_our_own(void **state)
@@ -387,6 +439,8 @@ int main(void)
 		cmocka_unit_test(many_epoll_entries_are_read),
 		cmocka_unit_test(no_descriptor_is_left_open),
 		cmocka_unit_test(name_and_start_survive_a_strange_name),
+		cmocka_unit_test(name_is_that_of_the_program),
+		cmocka_unit_test(name_of_a_script_is_its_own),
 		cmocka_unit_test(user_and_namespace_are_our_own),
 		cmocka_unit_test(ended_process_is_esrch),
 		cmocka_unit_test(tfd_lines_are_read),

@@ -65,8 +65,9 @@ static void print_attached(const struct cmd *cmd, const struct attach_result *re
 
 	uname(&kernel);
 	if (cmd->dry_run) {
-		printf("would attach %s: %u workers of %s\n", result->name, result->workers,
-		       result->server);
+		printf("would %s %s: %u workers of %s, policy %s\n",
+		       result->made ? "attach" : "refresh", result->name, result->workers,
+		       result->server, policy_name(result->policy));
 		return;
 	}
 	if (!result->made) {
@@ -139,8 +140,8 @@ const struct command cmd_attach = {
 	.args = "[OPTIONS] ADDR...",
 	.summary = "take over a running server's SO_REUSEPORT group(s)",
 	.details = "ADDR is 8080, :8080, 10.0.0.1:80, localhost:3000, [::]:443 or udp/:53. Run "
-		   "again,\nit brings the service up to date: new sockets join, closed ones leave, "
-		   "process ids are\nlooked up.",
+		   "again, it brings the service up to date: new sockets join, closed ones leave, "
+		   "process ids are looked up.",
 	.min_args = 1,
 	.max_args = LB_MAX_LISTENERS,
 	.kind = VERB,

@@ -156,13 +156,33 @@ static int set_all(const struct cmd *cmd, struct state *state)
 					"dry_run", cmd->dry_run));
 }
 
+/* "limit 10" for limit=10: a setting, and a number after it. */
+static int check_form(const struct cmd *cmd)
+{
+	uint64_t number;
+
+	for (int i = 0; i + 1 < cmd->nr_args; i++) {
+		for (size_t j = 0; j < SETTINGS; j++) {
+			if (!strcmp(cmd->args[i], settings[j].key) &&
+			    !parse_u64(cmd->args[i + 1], 0, UINT64_MAX, &number))
+				return cmd_fail(cmd, EXIT_USAGE,
+						"%s and %s are two words; write them as one: %s=%s",
+						cmd->args[i], cmd->args[i + 1], cmd->args[i],
+						cmd->args[i + 1]);
+		}
+	}
+	return EXIT_DONE;
+}
+
 static int run(struct cmd *cmd)
 {
 	/* the first argument is a name if it sets nothing */
 	int needed = cmd->nr_args - !strchr(cmd->args[0], '=');
 	struct state state;
-	int status;
+	int status = check_form(cmd);
 
+	if (status)
+		return status;
 	if (!needed)
 		return cmd_fail(cmd, EXIT_USAGE, "nothing to set; usage: lbctl set %s",
 				cmd->command->args);
@@ -180,18 +200,18 @@ const struct command cmd_set = {
 	.summary = "change a service's live settings",
 	.details =
 		"keys:\n"
-		"  stale_ms      least-load believes no report that is older, least-latency tries a slow\n"
-		"                worker again after it (default 1000)\n"
-		"  stall_ms      a worker that does not accept for so long gets nothing (default 100,\n"
-		"                0 = off)\n"
-		"  rescue_ms     what waits at one that does not for so long is moved, not before\n"
-		"                stall_ms (default 250 under run and with --rescue, else 0 = off)\n"
+		"  stale_ms      least-load believes no report that is older, least-latency tries a "
+		"slow worker again after it (default 1000)\n"
+		"  stall_ms      a worker that does not accept for so long gets nothing (default 100, "
+		"0 = off)\n"
+		"  rescue_ms     what waits at one that does not for so long is moved, not before "
+		"stall_ms (default 250 under run and with --rescue, else 0 = off)\n"
 		"  hash_prefix4  bits of a client's IPv4 address that hash goes by (default 32)\n"
 		"  hash_prefix6  bits of its IPv6 address (default 128)\n"
-		"  limit         most connections of each worker; a worker at it gets a new one only\n"
-		"                when all are (default 0: any number; of one worker: set-limit)\n"
-		"  flow_ms       UDP: datagrams follow their flow until it was silent for so long\n"
-		"                (default 0: each is placed anew)",
+		"  limit         most connections of each worker; a worker at it gets a new one only "
+		"when all are (default 0: any number; of one worker: set-limit)\n"
+		"  flow_ms       UDP: datagrams follow their flow until it was silent for so long "
+		"(default 0: each is placed anew)",
 	.min_args = 1,
 	/* and a name */
 	.max_args = MAX_ASSIGNMENTS,

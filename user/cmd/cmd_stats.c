@@ -8,7 +8,13 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/fold.h"
 #include "cmd/view.h"
+
+/* Of stats --interval: a figure, and where those of the workers begin. */
+#define RATE_WIDTH 8
+#define RATES_INDENT 29
+#define COUNTER_INDENT 31 /* where the meaning of a counter begins */
 
 static int load_view(const struct cmd *cmd, const char *name, struct view *view)
 {
@@ -46,6 +52,14 @@ static json_t *stats_json(const struct view *view)
 			 (json_int_t)view->decisions, "counters", counters, "workers", workers);
 }
 
+static void print_counter(const char *name, uint64_t value, const char *help)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "%-16s %12lu  %s", name, (unsigned long)value, help);
+	fold_print(stdout, line, COUNTER_INDENT, FOLD_COLUMNS);
+}
+
 static void print_stats(const struct view *view)
 {
 	printf("%s  policy %s  %lu decisions\n", view->name, policy_name(view->policy),
@@ -59,8 +73,7 @@ static void print_stats(const struct view *view)
 		       (unsigned long)w->skipped, (unsigned long)w->migrated_in,
 		       (unsigned long)w->migrated_out);
 	}
-#define X(field, help)                                                                             \
-	printf("%-16s %12lu  %s\n", #field, (unsigned long)view->counters.field, help);
+#define X(field, help) print_counter(#field, view->counters.field, help);
 	LB_COUNTERS(X)
 #undef X
 }
@@ -147,16 +160,27 @@ static int run_prometheus(struct cmd *cmd)
 	return status;
 }
 
+/* A figure of RATE_WIDTH, on a further line of the workers' where it would not fit. */
+static void print_rate(size_t *column, double rate)
+{
+	if (*column + RATE_WIDTH > FOLD_COLUMNS)
+		*column = printf("\n%*s", RATES_INDENT, "") - 1;
+	*column += printf("%*.0f", RATE_WIDTH, rate);
+}
+
 static void print_rates(const struct view *now, const struct view *before, double seconds)
 {
-	printf("%8.0f/s ", (now->decisions - before->decisions) / seconds);
+	size_t column = printf("%*.0f %9lu %9lu ", RATE_WIDTH,
+			       (now->decisions - before->decisions) / seconds,
+			       (unsigned long)(now->fallback - before->fallback),
+			       (unsigned long)(now->migrated - before->migrated));
+
 	for (uint32_t i = 0; i < now->nr_workers; i++)
-		printf(" %6.0f",
-		       i < before->nr_workers ?
-			       (now->workers[i].selected - before->workers[i].selected) / seconds :
-			       0.0);
-	printf("  fallback %lu  migrated %lu\n", (unsigned long)(now->fallback - before->fallback),
-	       (unsigned long)(now->migrated - before->migrated));
+		print_rate(&column, i < before->nr_workers ? (now->workers[i].selected -
+							      before->workers[i].selected) /
+								     seconds :
+							     0.0);
+	putchar('\n');
 	fflush(stdout);
 }
 
@@ -181,8 +205,8 @@ static int run_interval(struct cmd *cmd, const char *name, uint64_t seconds)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (!cmd->json)
-		printf("%10s  %s/s by worker\n", "total",
-		       before.datagrams ? "datagrams" : "connections");
+		printf("%*s %9s %9s  %s/s of each worker\n", RATE_WIDTH, "total/s", "fallback",
+		       "migrated", before.datagrams ? "datagrams" : "connections");
 	while (!interrupted && !ferror(stdout)) {
 		if (nanosleep(&nap, NULL))
 			break;

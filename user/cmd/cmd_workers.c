@@ -255,34 +255,53 @@ static int64_t busy_connections(const struct state *state, uint32_t worker)
 	return busy;
 }
 
-/* What drain --wait waits for; UDP has no connections. */
-static const char *busy_name(const struct state *state)
+/* "3 connections are still open": what drain --wait waits for; UDP has no connections. */
+static void busy_text(const struct state *state, int64_t busy, char out[64])
 {
-	return service_counts(state) ? "connections are still open" : "bytes are still unread";
+	const char *unit = service_counts(state) ? "connection" : "byte";
+	const char *how = service_counts(state) ? "open" : "unread";
+
+	if (busy > 0)
+		snprintf(out, 64, "%ld %s%s still %s", (long)busy, unit,
+			 busy == 1 ? " is" : "s are", how);
+	else if (!busy)
+		snprintf(out, 64, "nothing is %s there", how);
+	else
+		*out = '\0';
 }
 
+static uint64_t clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+/* Returns an exit status, with *waited_ms how long it took. */
 static int wait_until_idle(const struct cmd *cmd, const struct state *state, uint32_t worker,
-			   uint64_t seconds)
+			   uint64_t seconds, uint64_t *waited_ms)
 {
 	const struct timespec nap = { .tv_nsec = 100 * 1000 * 1000 };
-	struct timespec start, now;
+	uint64_t start_ms = clock_ms();
+	char text[64];
 	int64_t busy;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
 		busy = busy_connections(state, worker);
+		*waited_ms = clock_ms() - start_ms;
 		if (!busy)
 			return EXIT_DONE;
 		if (busy < 0)
 			return cmd_fail(cmd, EXIT_NOT_ABLE,
 					"drained, but its connections can't be counted; run as "
 					"root");
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if ((uint64_t)(now.tv_sec - start.tv_sec) >= seconds)
+		busy_text(state, busy, text);
+		if (*waited_ms >= seconds * 1000)
 			return cmd_fail(cmd, EXIT_FAILED,
-					"drained, but after %lu s %ld %s; wait on, or end them in "
+					"drained, but after %lu s %s; wait on, or end them in "
 					"the server",
-					(unsigned long)seconds, (long)busy, busy_name(state));
+					(unsigned long)seconds, text);
 		nanosleep(&nap, NULL);
 	}
 }
@@ -294,13 +313,43 @@ static bool hash_decides(const struct state *state)
 	       !lb_word_length(state->config->word);
 }
 
+/* The change, and with drain what it still has: `waited_ms` -1 where nobody waited. */
+static int print_state(const struct cmd *cmd, const struct state *state, uint32_t worker,
+		       const char *what, int64_t waited_ms)
+{
+	bool drains = cmd->command->options;
+	int64_t busy = drains ? busy_connections(state, worker) : -1;
+	char who[24], left[64];
+	json_t *json;
+
+	worker_text(worker, who);
+	busy_text(state, busy, left);
+	if (cmd->json) {
+		json = json_pack("{s:s, s:o, s:s, s:b}", "service", state->name, "worker",
+				 worker_json(worker), "state", what, "dry_run", cmd->dry_run);
+		if (drains)
+			json_object_set_new(json, "left",
+					    busy < 0 ? json_null() : json_integer(busy));
+		if (waited_ms >= 0)
+			json_object_set_new(json, "waited_ms", json_integer(waited_ms));
+		return cmd_print_json(json);
+	}
+	printf("%s: %s %s", state->name, who, what);
+	if (waited_ms >= 0)
+		printf(", and empty after %.1f s", waited_ms / 1000.0);
+	else if (*left)
+		printf("; %s", left);
+	puts(hash_decides(state) ? "; the kernel's hash decides now, and may still pick it" : "");
+	return EXIT_DONE;
+}
+
 static int run_state(struct cmd *cmd, change_fn change, const char *done, const char *would)
 {
 	const char *wait = cmd_value(cmd, "wait");
-	uint64_t seconds = 0;
+	uint64_t seconds = 0, waited_ms = 0;
+	bool waits = wait && !cmd->dry_run;
 	struct state state;
 	uint32_t worker;
-	char who[24];
 	int status;
 
 	status = parse_which(cmd, cmd->args[cmd->nr_args - 1], &worker);
@@ -314,18 +363,11 @@ static int run_state(struct cmd *cmd, change_fn change, const char *done, const 
 		return status;
 	/* what is changed is changed: nobody is to wait for those who wait */
 	state_unlock(&state);
-	if (wait && !cmd->dry_run)
-		status = wait_until_idle(cmd, &state, worker, seconds);
-	worker_text(worker, who);
-	if (!status && cmd->json)
-		status = cmd_print_json(json_pack("{s:s, s:o, s:s, s:b}", "service", state.name,
-						  "worker", worker_json(worker), "state", done,
-						  "dry_run", cmd->dry_run));
-	else if (!status)
-		printf("%s: %s %s%s\n", state.name, who, cmd->dry_run ? would : done,
-		       hash_decides(&state) ?
-			       "; the kernel's hash decides now, and may still pick it" :
-			       "");
+	if (waits)
+		status = wait_until_idle(cmd, &state, worker, seconds, &waited_ms);
+	if (!status)
+		status = print_state(cmd, &state, worker, cmd->dry_run && !cmd->json ? would : done,
+				     waits ? (int64_t)waited_ms : -1);
 	state_close(&state);
 	return status;
 }
@@ -359,7 +401,7 @@ const struct command cmd_set_limit = {
 	.name = "set-limit",
 	.args = "[NAME] WORKER LIMIT",
 	.summary = "give a worker a limit of connections of its own (0 = any number)",
-	.details = "At its limit a worker gets a new connection only when all are at theirs. `set\n"
+	.details = "At its limit a worker gets a new connection only when all are at theirs. `set "
 		   "limit=N` is for all workers, and for those that come later.",
 	.min_args = 2,
 	.max_args = 3,
@@ -372,7 +414,7 @@ const struct command cmd_drain = {
 	.args = "[NAME] WORKER [--wait SEC]",
 	.summary = "give a worker no new connection; those it has go on",
 	.details =
-		"WORKER is a number or all. After the return no new connection goes there, but by policy\n"
+		"WORKER is a number or all. After the return no new connection goes there, but by policy "
 		"kernel and when no worker is up.",
 	.min_args = 1,
 	.max_args = 2,

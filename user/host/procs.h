@@ -48,8 +48,9 @@ int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids
 void procs_free(struct procs_list *list);
 
 /*
- * The process's short name (comm), which may hold any byte but NUL; PROCS_NAME_BYTES is room
- * enough. Returns 0, -ESRCH (no such process) or -ENAMETOOLONG (`len` bytes do not hold it).
+ * The process's short name: comm, which may hold any byte but NUL; where that is the name of a
+ * thread ("MainThread" of Node.js 24) its executable's. PROCS_NAME_BYTES is room enough. Returns 0,
+ * -ESRCH (no such process) or -ENAMETOOLONG (`len` bytes do not hold it).
  */
 int procs_name(pid_t pid, char *out, size_t len);
 

@@ -316,6 +316,34 @@ static int claim_groups(struct attach *attach, char name[LB_NAME_MAX + 1])
 	return claim_name(&claim, others, n, name, attach->trouble);
 }
 
+static bool service_exists(const char *name)
+{
+	char path[STATE_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", STATE_ROOT, name);
+	return !access(path, F_OK);
+}
+
+/* The policy that the service would have, for one that is not made: what is asked for, or is. */
+static uint32_t policy_to_be(const struct attach *attach, const char *name)
+{
+	uint32_t policy = attach->request->policy;
+	struct state state;
+
+	if (policy)
+		return policy;
+	if (!state_open(&state, name, STATE_READ)) {
+		policy = lb_word_policy(state.config->word);
+		state_close(&state);
+		return policy;
+	}
+	for (size_t i = 0; i < attach->wanted.count && !policy; i++) {
+		if (attach->wanted.items[i]->proto == LB_PROTO_TCP && !track_obstacle())
+			policy = LB_POLICY_LEAST_CONN;
+	}
+	return policy ? policy : LB_POLICY_RR;
+}
+
 int attach_run(const struct attach_request *request, struct attach_result *result,
 	       struct trouble *trouble)
 {
@@ -336,8 +364,9 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	if (!status)
 		status = claim_groups(&attach, result->name);
 	if (!status && request->dry_run) {
-		describe(&attach, result, access(STATE_ROOT, F_OK) != 0, &nothing);
+		describe(&attach, result, !service_exists(result->name), &nothing);
 		result->workers = most_members(&attach);
+		result->policy = policy_to_be(&attach, result->name);
 	} else if (!status) {
 		status = bring_up(&attach, result);
 	}
@@ -345,14 +374,6 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 		state_close(&attach.state);
 	groups_free(&attach.wanted.found);
 	return status;
-}
-
-static bool service_exists(const char *name)
-{
-	char path[STATE_PATH_BYTES];
-
-	snprintf(path, sizeof(path), "%s/%s", STATE_ROOT, name);
-	return !access(path, F_OK);
 }
 
 int attach_groups(const struct attach_request *request, struct groups *found,
