@@ -423,14 +423,20 @@ test_readme_leads_to_each_other() {
 
 # --- the completion ---
 
-# complete WORD...: what bash would offer for the last word
-complete_words() (
+# complete_with PROGRAM WORD...: what bash would offer for the last word
+complete_with() (
+	local asked=$1
+	shift
 	# shellcheck disable=SC1091 # checked by itself
 	. user/completion/lbctl.bash
 	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-	_lbctl "$program" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+	_lbctl "$asked" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 	[ ${#COMPREPLY[@]} -eq 0 ] || printf '%s\n' "${COMPREPLY[@]}"
 )
+
+complete_words() {
+	complete_with "$program" "$@"
+}
 
 test_completion_offers_commands() {
 	diff <(commands) <(complete_words lbctl "")
@@ -448,6 +454,20 @@ test_completion_offers_values() {
 	diff <(policies | cut -d ' ' -f 1) <(complete_words lbctl attach --policy "")
 	diff <(commands) <(complete_words lbctl help "")
 	diff <(settings | sed 's/$/=/') <(complete_words lbctl set a-name "" 2>&1)
+	diff <(compgen -u) <(complete_words lbctl run --user "")
+	diff <(compgen -g) <(complete_words lbctl attach --group "")
+}
+
+# A stand-in for lbctl that finds three groups, of which it steers one.
+fake_scan() {
+	[ "$1" = scan ] || { "$program" "$@"; return; }
+	printf '[\n {\n  "proto": "%s",\n  "addr": "%s",\n  "steered_by": "%s"\n }\n]\n' \
+		tcp 0.0.0.0:8080 'kernel hash' tcp '[::]:8080' 'kernel hash' tcp 0.0.0.0:81 'lbctl: web' \
+		udp '[::]:53' 'kernel hash' tcp 127.0.0.1:443 'BPF program 7'
+}
+
+test_completion_offers_what_can_be_attached() {
+	diff <(printf '%s\n' 443 8080 udp/53) <(complete_with fake_scan lbctl attach "")
 }
 
 if ! "$program" version >/dev/null; then

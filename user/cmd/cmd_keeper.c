@@ -8,11 +8,42 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/gone.h"
 #include "cmd/sysd.h"
 #include "keeper/control_client.h"
 #include "keeper/keeper.h"
 #include "keeper/leftovers.h"
 #include "keeper/log_end.h"
+
+static bool service_exists(const char *name)
+{
+	struct state state;
+	int err = state_open(&state, name, STATE_READ);
+
+	if (!err)
+		state_close(&state);
+	return !err;
+}
+
+/* Nobody answers for this service. */
+static int no_keeper(const struct cmd *cmd, const char *name)
+{
+	char remedy[GONE_BYTES];
+
+	if (gone_is(name)) {
+		gone_remedy(name, remedy);
+		return cmd_fail(cmd, EXIT_FAILED,
+				"the keeper of %s is gone; its workers go on, and %s", name,
+				remedy);
+	}
+	if (service_exists(name))
+		return cmd_fail(cmd, EXIT_NOT_FOUND,
+				"no lbctl run keeps a service %s: it was attached, so ask the "
+				"server itself for that",
+				name);
+	return cmd_fail(cmd, EXIT_NOT_FOUND,
+			"no lbctl run keeps a service %s (lbctl list shows all services)", name);
+}
 
 static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 {
@@ -23,8 +54,7 @@ static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
 		return cmd_fail(cmd, EXIT_NOT_ABLE,
 				"may not talk to the keeper of %s; run as root or as its user",
 				name);
-	return cmd_fail(cmd, EXIT_NOT_FOUND,
-			"no lbctl run keeps a service %s (lbctl list shows all services)", name);
+	return no_keeper(cmd, name);
 }
 
 static int stopped(const struct cmd *cmd, const char *name, const char *text)
@@ -45,9 +75,9 @@ static int no_answer(const struct cmd *cmd, const char *name, int err)
 		return cmd_fail(
 			cmd, EXIT_FAILED,
 			"its controller ended without an answer: it was killed, or does not "
-			"admit you; its workers go on. lbctl run with the same name finds "
-			"them, lbctl stop %s ends them",
-			name);
+			"admit you; its workers go on. lbctl show %s says what takes it up "
+			"again, lbctl stop %s ends them",
+			name, name);
 	default:
 		return cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
 	}
@@ -327,7 +357,7 @@ const struct command cmd_reload = {
 	.summary = "a new process for each worker, one after the other, no connection lost",
 	.details =
 		"The new process is online before the old one drains, answers what was asked and "
-		"gets\nSIGTERM. The first new one that ends meanwhile stops the reload; all others "
+		"gets SIGTERM. The first new one that ends meanwhile stops the reload; all others "
 		"go on.",
 	.max_args = 1,
 	.kind = VERB,

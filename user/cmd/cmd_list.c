@@ -19,9 +19,9 @@ static void print_view(const struct view *view)
 	}
 	if (view->nr_listeners > 2)
 		snprintf(where + len, sizeof(where) - len, ",...");
-	printf("%-20s %-12s %7u %12lu %8lu  %s\n", view->name, policy_name(view->policy),
+	printf("%-14s %-13s %7u %10lu %8lu  %s%s\n", view->name, policy_name(view->policy),
 	       view->nr_workers, (unsigned long)view->decisions, (unsigned long)view->fallback,
-	       where);
+	       where, view->gone ? "  (keeper gone)" : "");
 }
 
 static json_t *view_row(const struct view *view)
@@ -33,10 +33,10 @@ static json_t *view_row(const struct view *view)
 		view_address(&view->listeners[i], address);
 		json_array_append_new(listeners, json_string(address));
 	}
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:o}", "service", view->name, "policy",
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o}", "service", view->name, "policy",
 			 policy_name(view->policy), "workers", view->nr_workers, "decisions",
 			 (json_int_t)view->decisions, "fallback", (json_int_t)view->fallback,
-			 "listeners", listeners);
+			 "listeners", listeners, "keeper", view_keeper_json(view));
 }
 
 /* A service that can't be read still has a line: it must not hide. */
@@ -61,7 +61,7 @@ static void add_service(const struct cmd *cmd, const char *name, json_t *rows)
 							      name, "policy", "unknown", "workers",
 							      0, "error", trouble.text));
 		else
-			printf("%-20s %s\n", name, trouble.text);
+			printf("%-14s %s\n", name, trouble.text);
 		return;
 	}
 	if (cmd->json)
@@ -86,7 +86,7 @@ static int run(struct cmd *cmd)
 		return cmd_trouble(cmd, &trouble);
 	}
 	if (!cmd->json && n)
-		printf("%-20s %-12s %7s %12s %8s  %s\n", "SERVICE", "POLICY", "WORKERS",
+		printf("%-14s %-13s %7s %10s %8s  %s\n", "SERVICE", "POLICY", "WORKERS",
 		       "DECISIONS", "FALLBACK", "LISTENERS");
 	else if (!cmd->json)
 		printf("no services; lbctl scan lists what can be attached\n");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/show_text.h"
 #include "cmd/view.h"
 
 static json_t *listeners_json(const struct view *view)
@@ -35,6 +36,10 @@ static json_t *workers_json(const struct view *view)
 
 		json_object_set_new(row, "limit", json_integer(w->limit));
 		json_object_set_new(row, "pace_us", json_integer(w->pace_us));
+		json_object_set_new(row, "uptime_ms", json_integer(w->usage.uptime_ms));
+		json_object_set_new(row, "cpu_ms", json_integer(w->usage.cpu_ms));
+		json_object_set_new(row, "memory_bytes", json_integer(w->usage.memory_bytes));
+		json_object_set_new(row, "command", json_string(w->command));
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
 #undef X
@@ -51,11 +56,6 @@ static json_t *counters_json(const struct view *view)
 	LB_COUNTERS(X)
 #undef X
 	return counters;
-}
-
-static json_t *keeper_json(const struct view *view)
-{
-	return json_pack("{s:i, s:b}", "pid", view->keeper, "alive", view->keeper != 0);
 }
 
 static uint32_t named_strangers(const struct view *view)
@@ -84,107 +84,14 @@ static json_t *view_json(const struct view *view)
 	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
 			 "service", view->name, "policy", policy_name(view->policy), "limit",
 			 view->limit, "listeners", listeners_json(view), "keeper",
-			 keeper_json(view), "workers", workers_json(view), "totals", totals,
+			 view_keeper_json(view), "workers", workers_json(view), "totals", totals,
 			 "counters", counters_json(view), "unregistered", view->unregistered,
 			 "strangers", strangers_json(view));
 }
 
-static int queue_width(const struct view *view)
-{
-	return view->datagrams ? 15 : 9;
-}
-
-/* "tcp 0.0.0.0:80, [::]:80, udp 0.0.0.0:80": the protocol where it changes. */
-static void print_head(const struct view *view)
-{
-	const char *proto = "";
-
-	printf("%s ", view->name);
-	for (uint32_t i = 0; i < view->nr_listeners; i++) {
-		const struct view_listener *listener = &view->listeners[i];
-
-		printf("%s %s%s%s%s", i ? "," : "",
-		       strcmp(proto, listener->proto) ? listener->proto : "",
-		       strcmp(proto, listener->proto) ? " " : "", listener->address,
-		       listener->steering || view->sockets_error ? "" : " (not steered)");
-		proto = listener->proto;
-	}
-	printf("   policy %s", policy_name(view->policy));
-	if (view->limit)
-		printf("   limit %u", view->limit);
-	if (view->keeper)
-		printf("   keeper pid %d", view->keeper);
-	putchar('\n');
-}
-
-/* What else is to say of a worker, at the line's end. */
-static void note_of(const struct view *view, const struct view_worker *w, char note[96])
-{
-	size_t n = 0;
-
-	note[0] = '\0';
-	if (w->stalled_ns)
-		n = snprintf(note, 96, "   not %s for %.1f s",
-			     view->datagrams ? "reading" : "accepting", w->stalled_ns / 1e9);
-	if (w->limit != view->limit && w->limit)
-		snprintf(note + n, 96 - n, "   limit %u", w->limit);
-	else if (w->limit != view->limit)
-		snprintf(note + n, 96 - n, "   no limit");
-}
-
-static void print_worker(const struct view *view, const struct view_worker *w)
-{
-	char pid[16] = "-", queue[32], migrated[48], note[96];
-
-	if (w->pid)
-		snprintf(pid, sizeof(pid), "%d", w->pid);
-	snprintf(queue, sizeof(queue), "%u/%u", w->queued, w->queue_max);
-	snprintf(migrated, sizeof(migrated), "%lu/%lu", (unsigned long)w->migrated_in,
-		 (unsigned long)w->migrated_out);
-	note_of(view, w, note);
-	printf("%-6u  %-8s %-9s %6u %5u %5u %*s %9lu %8lu  %-15s %8lu %lu%s\n", w->worker, pid,
-	       w->state, w->weight, w->live, w->half_open, queue_width(view), queue,
-	       (unsigned long)w->selected, (unsigned long)w->skipped, migrated,
-	       (unsigned long)w->restarts, (unsigned long)w->load, note);
-}
-
-static void print_strangers(const struct view *view)
-{
-	bool one = view->unregistered == 1;
-
-	printf("%u socket%s there and get%s nothing (pid", view->unregistered,
-	       one ? " listens" : "s listen", one ? "s" : "");
-	for (uint32_t i = 0; i < named_strangers(view); i++)
-		printf("%s%d", i ? ", " : " ", view->strangers[i].pid);
-	printf("%s): lbctl attach again lets %s in\n",
-	       view->unregistered > VIEW_STRANGERS ? " ..." : "", one ? "it" : "them");
-}
-
-static void print_view(const struct view *view)
-{
-	print_head(view);
-	printf("%-6s  %-8s %-9s %6s %5s %5s %*s %9s %8s  %-15s %8s %s\n", "WORKER", "PID", "STATE",
-	       "WEIGHT", "LIVE", "HALF", queue_width(view),
-	       view->datagrams ? "QUEUE BYTES" : "QUEUE", "SELECTED", "SKIPPED", "MIGRATED IN/OUT",
-	       "RESTARTS", "LOAD");
-	for (uint32_t i = 0; i < view->nr_workers; i++)
-		print_worker(view, &view->workers[i]);
-	printf("%lu decisions, %lu fallback, %lu migrated, ", (unsigned long)view->decisions,
-	       (unsigned long)view->fallback, (unsigned long)view->migrated);
-	if (view->rescued)
-		printf("%lu rescue%s, ", (unsigned long)view->rescued,
-		       view->rescued == 1 ? "" : "s");
-	printf("%lu to a full queue; max/mean %.2f\n", (unsigned long)view->counters.overloaded,
-	       view_unevenness(view));
-	if (view->unregistered)
-		print_strangers(view);
-	if (view->sockets_error)
-		printf("%sHALF, QUEUE and PID are not known (%s): run as root\n",
-		       view->counted ? "" : "LIVE, ", strerror(-view->sockets_error));
-}
-
 static int run(struct cmd *cmd)
 {
+	bool wide = cmd_value(cmd, "wide");
 	struct state state;
 	struct view view;
 	int status, err;
@@ -196,19 +103,27 @@ static int run(struct cmd *cmd)
 	state_close(&state);
 	if (err)
 		return cmd_fail(cmd, EXIT_FAILED, "can't read its maps: %s", strerror(-err));
+	if (cmd->json || wide)
+		view_load_usage(&view);
 	if (cmd->json)
 		status = cmd_print_json(view_json(&view));
 	else
-		print_view(&view);
+		show_text(stdout, &view, wide);
 	view_free(&view);
 	return status;
 }
 
+static const struct cmd_option options[] = {
+	{ "wide", NULL, "all columns, however long the lines get" },
+	{ NULL, NULL, NULL },
+};
+
 const struct command cmd_show = {
 	.name = "show",
-	.args = "[NAME]",
+	.args = "[NAME] [--wide]",
 	.summary = "one service, worker by worker (also: status)",
 	.max_args = 1,
 	.kind = NOUN,
+	.options = options,
 	.run = run,
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cmd/gone.h"
 #include "host/group.h"
 #include "host/netns.h"
 #include "keeper/control_client.h"
@@ -226,6 +227,9 @@ int view_load(const struct state *state, struct view *view)
 	*view = (struct view){ 0 };
 	strcpy(view->name, state->name);
 	view->keeper = control_keeper(view->name);
+	view->gone = !view->keeper && gone_is(view->name);
+	if (view->gone)
+		gone_command(view->name, view->again);
 	view->policy = lb_word_policy(state->config->word);
 	view->limit = state->config->limit;
 	view->datagrams = !service_counts(state);
@@ -255,20 +259,48 @@ void view_free(struct view *view)
 	*view = (struct view){ 0 };
 }
 
+void view_load_usage(struct view *view)
+{
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		struct view_worker *w = &view->workers[i];
+
+		if (!w->pid || usage_read(w->pid, &w->usage))
+			w->usage = (struct usage){ 0 };
+		if (w->pid)
+			usage_command(w->pid, w->command, sizeof(w->command));
+	}
+}
+
+/* Policy kernel knows no weights. */
+static double weight_of(const struct view *view, const struct view_worker *w)
+{
+	return view->policy == LB_POLICY_KERNEL || !w->weight ? 1 : w->weight;
+}
+
 double view_unevenness(const struct view *view)
 {
-	uint64_t most = 0, total = 0;
+	double most = 0, total = 0, weights = 0;
 
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		double weight = weight_of(view, &view->workers[i]);
+		double share = view->workers[i].selected / weight;
+
 		total += view->workers[i].selected;
-		if (view->workers[i].selected > most)
-			most = view->workers[i].selected;
+		weights += weight;
+		if (share > most)
+			most = share;
 	}
-	return total ? (double)most * view->nr_workers / total : 0;
+	return total > 0 ? most * weights / total : 0;
 }
 
 void view_address(const struct view_listener *listener, char *out)
 {
 	snprintf(out, ADDR_STRLEN, "%s%.*s", listener->udp ? "udp/" : "",
 		 (int)(ADDR_STRLEN - sizeof("udp/")), listener->address);
+}
+
+json_t *view_keeper_json(const struct view *view)
+{
+	return json_pack("{s:i, s:b, s:b, s:s}", "pid", view->keeper, "alive", view->keeper != 0,
+			 "gone", view->gone, "again", view->again);
 }

@@ -6,12 +6,17 @@
 #ifndef VIEW_H
 #define VIEW_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/addr.h"
+#include "host/usage.h"
+#include "keeper/again.h"
 #include "service/state.h"
+
+#define VIEW_COMMAND_BYTES 256
 
 struct view_worker {
 	uint32_t worker;
@@ -29,6 +34,9 @@ struct view_worker {
 	uint64_t restarts;
 	uint64_t opened;
 	uint64_t lost; /* accepted connections that were open when their process ended */
+	/* of its process, by view_load_usage(); 0 and "" = not known */
+	struct usage usage;
+	char command[VIEW_COMMAND_BYTES];
 #define X(field, help) uint64_t field;
 	LB_SLOT_COUNTERS(X)
 #undef X
@@ -45,7 +53,9 @@ struct view_listener {
 
 struct view {
 	char name[LB_NAME_MAX + 1];
-	pid_t keeper; /* lbctl run or watch, 0 = none */
+	pid_t keeper;		 /* lbctl run or watch, 0 = none */
+	bool gone;		 /* it had one */
+	char again[AGAIN_BYTES]; /* what takes it up again then, "" = not known */
 	uint32_t policy;
 	uint32_t limit; /* of connections, of workers that come; 0 = none */
 	struct view_listener listeners[LB_MAX_LISTENERS];
@@ -78,8 +88,17 @@ struct view {
 int view_load(const struct state *state, struct view *view);
 void view_free(struct view *view);
 
-/* max / mean of selected over workers, 1.0 = even; 0 without a connection. */
+/* What the workers' processes use, as far as it can be seen. */
+void view_load_usage(struct view *view);
+
+/*
+ * max / mean of selected over workers, each divided by its weight, 1.0 = as the weights have it; 0
+ * without a connection.
+ */
 double view_unevenness(const struct view *view);
+
+/* The keeper, as show and list have it in JSON; the caller's. */
+json_t *view_keeper_json(const struct view *view);
 
 /* "0.0.0.0:80", "udp/0.0.0.0:53": as attach takes it; out holds ADDR_STRLEN. */
 void view_address(const struct view_listener *listener, char *out);

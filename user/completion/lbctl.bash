@@ -14,9 +14,20 @@ _lbctl_services() {
 	"$lbctl" list --json 2>/dev/null | _lbctl_strings service
 }
 
-# Of the groups that could be attached.
+# Of the groups that could be attached: 8080, udp/53. Those that lbctl steers are attached.
 _lbctl_ports() {
-	"$lbctl" scan --json 2>/dev/null | _lbctl_strings addr | sed 's/.*://' | sort -un
+	"$lbctl" scan --json 2>/dev/null | sed -n '
+		s/^ *"proto": "\(.*\)",$/\1/; t proto
+		s/^ *"addr": ".*:\([0-9]*\)",$/\1/; t port
+		s/^ *"steered_by": "lbctl: .*",*$//; t steered
+		/^ *}/ { g; s/^tcp\n\(.*\)/\1/p; s/^udp\n\(.*\)/udp\/\1/p; }
+		d
+		:proto
+		h; d
+		:port
+		H; d
+		:steered
+		h' | sort -u
 }
 
 # What the usage line of $command calls its arguments, without its options: NAME WORKER WEIGHT
@@ -47,6 +58,7 @@ _lbctl_candidates() {
 	ADDR | ADDR...) _lbctl_ports ;;
 	CMD) compgen -c ;;
 	GROUP) compgen -g ;;
+	USER) compgen -u ;;
 	'PID|NAME') [ ! -d /run/netns ] || command ls /run/netns ;;
 	esac
 }

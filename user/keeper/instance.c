@@ -3,6 +3,7 @@
 #include "keeper/instance.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,23 @@
 #include "host/cgroup.h"
 #include "keeper/run_files.h"
 #include "service/state.h"
+
+/* Its files are root's. */
+static int can_not_lock(int err, struct trouble *trouble)
+{
+	const struct passwd *user = geteuid() ? getpwuid(geteuid()) : NULL;
+
+	if (user && (err == -EACCES || err == -EPERM))
+		return trouble_set(trouble, EXIT_NOT_ABLE,
+				   "user %s can't use " RUN_FILES_DIR
+				   " (%s); start it as root (sudo), and "
+				   "with run --user %s the workers are %s's all the same",
+				   user->pw_name, strerror(-err), user->pw_name, user->pw_name);
+	return trouble_set(trouble, EXIT_NOT_ABLE,
+			   "can't make its files in " RUN_FILES_DIR ": %s; start it as root, where "
+			   "/run can be written to and has room",
+			   strerror(-err));
+}
 
 int instance_lock(struct instance *instance, const char *name, struct trouble *trouble)
 {
@@ -23,8 +41,7 @@ int instance_lock(struct instance *instance, const char *name, struct trouble *t
 			"--name, or lbctl stop %s",
 			holder, name);
 	if (instance->lock_fd < 0)
-		return trouble_set(trouble, EXIT_NOT_ABLE, RUN_FILES_DIR ": %s",
-				   strerror(-instance->lock_fd));
+		return can_not_lock(instance->lock_fd, trouble);
 	return EXIT_DONE;
 }
 

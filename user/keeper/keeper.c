@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/trouble.h"
 #include "host/probe.h"
+#include "keeper/again.h"
 #include "keeper/leftovers.h"
 #include "keeper/orphans.h"
 #include "keeper/parts.h"
@@ -241,7 +242,8 @@ static void replace_unreadable(struct keeper *keeper)
 
 static int say(const struct keeper *keeper, const struct trouble *trouble)
 {
-	fprintf(stderr, "lbctl: %s: %s\n", keeper->options.name, trouble->text);
+	fprintf(stderr, "lbctl: %s %s: %s\n", keeper->options.argv ? "run" : "watch",
+		keeper->options.name, trouble->text);
 	return trouble->status;
 }
 
@@ -321,6 +323,7 @@ int keeper_run(const struct keeper_options *options)
 	spawn_raise_file_limit();
 	if (open_all(keeper, &trouble))
 		return close_all(keeper, false, say(keeper, &trouble));
+	again_write(options->name);
 	if (options->argv)
 		found = take_over(keeper);
 	if (found || options->nr_addrs)

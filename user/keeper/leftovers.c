@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "host/cgroup.h"
 #include "keeper/bindhook.h"
+#include "keeper/control_client.h"
 #include "keeper/run_files.h"
 #include "service/detach.h"
 
@@ -30,6 +31,16 @@ static bool has_file(const char *name, const char *ending)
 bool leftovers_exist(const char *name)
 {
 	return has_file(name, "lock") || has_file(name, "cgroup") || has_file(name, "sock");
+}
+
+bool leftovers_lack_keeper(const char *name)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!leftovers_exist(name))
+		return false;
+	fd = control_connect(name);
+	return (fd == -ENOENT || fd == -ECONNREFUSED) && !run_files_holder(name);
 }
 
 static bool is_empty_within(int cgroup_fd, unsigned int ms)

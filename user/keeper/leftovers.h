@@ -11,6 +11,12 @@
 bool leftovers_exist(const char *name);
 
 /*
+ * Had a service a keeper that is gone, so that nobody looks after it? Not where that can't be seen,
+ * nor while a keeper begins or ends.
+ */
+bool leftovers_lack_keeper(const char *name);
+
+/*
  * Does what its keeper would do on SIGTERM: takes the program off, ends the workers (SIGTERM, and
  * SIGKILL after kill_timeout_ms), removes all there is. *workers says how many processes lived.
  *

@@ -20,7 +20,8 @@ void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PAT
 
 void run_files_remove(const char *name)
 {
-	static const char *const endings[] = { "notify", "sock", "cgroup", "cgroup-new", "lock" };
+	static const char *const endings[] = { "notify", "sock",       "command",
+					       "cgroup", "cgroup-new", "lock" };
 	char path[RUN_FILES_PATH_BYTES];
 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -75,6 +76,24 @@ int run_files_lock(const char *name, pid_t *holder)
 		if (is_at(fd, path))
 			return fd_steal(&fd);
 	}
+}
+
+pid_t run_files_holder(const char *name)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[RUN_FILES_PATH_BYTES];
+	_cleanup_close_ int fd = -1;
+
+	run_files_path(name, "lock", path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fcntl(fd, F_GETLK, &whole))
+		return -errno;
+	if (whole.l_type == F_UNLCK)
+		return 0;
+	/* of another pid namespace */
+	return whole.l_pid > 0 ? whole.l_pid : -EBUSY;
 }
 
 int run_files_read_cgroup(const char *name, char parent[PATH_MAX])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a keeper has below /run/lbctl, one file a purpose: NAME.lock, NAME.sock, NAME.notify,
- * NAME.cgroup. They stay when it is killed.
+ * NAME.cgroup, NAME.command. They stay when it is killed.
  */
 #ifndef RUN_FILES_H
 #define RUN_FILES_H
@@ -23,6 +23,12 @@ void run_files_remove(const char *name);
  * caller to close, -EWOULDBLOCK (a keeper has it: *holder is its pid, or 0) or -errno.
  */
 int run_files_lock(const char *name, pid_t *holder);
+
+/*
+ * Who has the lock: a keeper's pid, 0 for nobody, or -errno where that can't be seen. Not for the
+ * holder itself, who would lose it by this.
+ */
+pid_t run_files_holder(const char *name);
 
 /*
  * In which cgroup directory the one of the service is, lbctl-NAME: a later lbctl may be started

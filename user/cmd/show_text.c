@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See show_text.h. Each column is a row of a table that says when it is there. */
+#include "cmd/show_text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "cmd/fold.h"
+#include "cmd/gone.h"
+#include "lb_abi.h"
+#include "lb_policies.h"
+
+#define INDENT 4
+#define CELL_BYTES 512
+
+/* --- cells --- */
+
+static void put_time(char *out, uint64_t ms)
+{
+	uint64_t s = ms / 1000;
+
+	if (s < 60)
+		snprintf(out, CELL_BYTES, "%" PRIu64 ".%" PRIu64 "s", s, ms % 1000 / 100);
+	else if (s < 3600)
+		snprintf(out, CELL_BYTES, "%" PRIu64 "m%02" PRIu64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(out, CELL_BYTES, "%" PRIu64 "h%02" PRIu64 "m", s / 3600, s / 60 % 60);
+	else
+		snprintf(out, CELL_BYTES, "%" PRIu64 "d%02" PRIu64 "h", s / 86400, s / 3600 % 24);
+}
+
+static void put_bytes(char *out, uint64_t bytes)
+{
+	if (bytes < 1024ULL * 1024 * 1024)
+		snprintf(out, CELL_BYTES, "%.1fM", bytes / 1024.0 / 1024.0);
+	else
+		snprintf(out, CELL_BYTES, "%.1fG", bytes / 1024.0 / 1024.0 / 1024.0);
+}
+
+static void put_number(char *out, uint64_t number)
+{
+	snprintf(out, CELL_BYTES, "%" PRIu64, number);
+}
+
+/* name(out, worker): writes the cell, of CELL_BYTES. */
+#define CELL(name, ...)                                                                            \
+	static void cell_##name(char *out, const struct view_worker *w)                            \
+	{                                                                                          \
+		__VA_ARGS__;                                                                       \
+	}
+
+CELL(worker, put_number(out, w->worker))
+CELL(pid, w->pid ? put_number(out, w->pid) : (void)strcpy(out, "-"))
+CELL(state, strcpy(out, w->state))
+CELL(weight, put_number(out, w->weight))
+CELL(live, put_number(out, w->live))
+CELL(half, put_number(out, w->half_open))
+CELL(queue, snprintf(out, CELL_BYTES, "%u/%u", w->queued, w->queue_max))
+CELL(selected, put_number(out, w->selected))
+CELL(skipped, put_number(out, w->skipped))
+CELL(migrated, snprintf(out, CELL_BYTES, "%" PRIu64 "/%" PRIu64, (uint64_t)w->migrated_in,
+			(uint64_t)w->migrated_out))
+CELL(restarts, put_number(out, w->restarts))
+CELL(load, put_number(out, w->load))
+CELL(uptime, w->usage.uptime_ms ? put_time(out, w->usage.uptime_ms) : (void)strcpy(out, "-"))
+CELL(cpu, w->usage.uptime_ms ? put_time(out, w->usage.cpu_ms) : (void)strcpy(out, "-"))
+CELL(memory, w->usage.uptime_ms ? put_bytes(out, w->usage.memory_bytes) : (void)strcpy(out, "-"))
+CELL(command, snprintf(out, CELL_BYTES, "%s", w->command))
+
+/* --- columns --- */
+
+static bool never(const struct view *view)
+{
+	(void)view;
+	return false;
+}
+
+static bool always(const struct view *view)
+{
+	(void)view;
+	return true;
+}
+
+static bool if_datagrams(const struct view *view)
+{
+	return view->datagrams;
+}
+
+static bool if_connections(const struct view *view)
+{
+	return !view->datagrams;
+}
+
+static bool if_least_load(const struct view *view)
+{
+	return view->policy == LB_POLICY_LEAST_LOAD;
+}
+
+static bool if_not_least_load(const struct view *view)
+{
+	return !if_least_load(view);
+}
+
+/* A negative width is aligned left, 0 is as long as it gets. */
+static const struct column {
+	const char *title;
+	int width;
+	bool (*narrow)(const struct view *view); /* is it there in 80 columns? */
+	bool (*wide)(const struct view *view);
+	void (*cell)(char *out, const struct view_worker *w);
+} columns[] = {
+	{ "WORKER", -6, always, always, cell_worker },
+	{ "PID", -7, always, always, cell_pid },
+	{ "STATE", -8, always, always, cell_state },
+	{ "WEIGHT", 6, always, always, cell_weight },
+	{ "LIVE", 5, if_connections, always, cell_live },
+	{ "HALF", 5, never, always, cell_half },
+	{ "QUEUE", 9, if_connections, if_connections, cell_queue },
+	{ "QUEUE BYTES", 15, if_datagrams, if_datagrams, cell_queue },
+	{ "SELECTED", 9, always, always, cell_selected },
+	{ "SKIPPED", 8, never, always, cell_skipped },
+	{ "MIGRATED", 9, if_connections, always, cell_migrated },
+	{ "RESTARTS", 8, if_not_least_load, always, cell_restarts },
+	{ "LOAD", 8, if_least_load, always, cell_load },
+	{ "UPTIME", 8, never, always, cell_uptime },
+	{ "CPU", 8, never, always, cell_cpu },
+	{ "MEMORY", 8, never, always, cell_memory },
+	{ "COMMAND", 0, never, always, cell_command },
+};
+
+/* A line of the table; the titles where there is no worker. */
+static void print_row(FILE *out, const struct view *view, const struct view_worker *w, bool wide)
+{
+	const char *space = "";
+	char cell[CELL_BYTES];
+
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+		const struct column *column = &columns[i];
+
+		if (!(wide ? column->wide : column->narrow)(view))
+			continue;
+		if (w)
+			column->cell(cell, w);
+		fprintf(out, "%s%*s", space, column->width, w ? cell : column->title);
+		space = " ";
+	}
+	fputc('\n', out);
+}
+
+/* --- lines --- */
+
+/* "tcp 0.0.0.0:80, [::]:80, udp 0.0.0.0:80": the protocol where it changes. */
+static void put_head(FILE *line, const struct view *view)
+{
+	const char *proto = "";
+
+	fprintf(line, "%s ", view->name);
+	for (uint32_t i = 0; i < view->nr_listeners; i++) {
+		const struct view_listener *listener = &view->listeners[i];
+
+		fprintf(line, "%s %s%s%s%s", i ? "," : "",
+			strcmp(proto, listener->proto) ? listener->proto : "",
+			strcmp(proto, listener->proto) ? " " : "", listener->address,
+			listener->steering || view->sockets_error ? "" : " (not steered)");
+		proto = listener->proto;
+	}
+	fprintf(line, "   policy %s", policy_name(view->policy));
+	if (view->limit)
+		fprintf(line, "   limit %u", view->limit);
+	if (view->keeper)
+		fprintf(line, "   keeper pid %d", view->keeper);
+	if (view->gone)
+		fprintf(line, "   keeper gone");
+}
+
+static void put_totals(FILE *line, const struct view *view)
+{
+	fprintf(line, "%" PRIu64 " decisions, %" PRIu64 " fallback, %" PRIu64 " migrated, ",
+		view->decisions, view->fallback, view->migrated);
+	if (view->rescued)
+		fprintf(line, "%" PRIu64 " rescue%s, ", view->rescued, plural(view->rescued));
+	fprintf(line, "%" PRIu64 " to a full queue; max/mean %.2f",
+		(uint64_t)view->counters.overloaded, view_unevenness(view));
+}
+
+static void put_strangers(FILE *line, const struct view *view)
+{
+	bool one = view->unregistered == 1;
+
+	fprintf(line, "%u socket%s there and get%s nothing (pid", view->unregistered,
+		one ? " listens" : "s listen", one ? "s" : "");
+	for (uint32_t i = 0; i < view->unregistered && i < VIEW_STRANGERS; i++)
+		fprintf(line, "%s%d", i ? ", " : " ", view->strangers[i].pid);
+	fprintf(line, "%s): lbctl attach again lets %s in",
+		view->unregistered > VIEW_STRANGERS ? " ..." : "", one ? "it" : "them");
+}
+
+static void put_blindness(FILE *line, const struct view *view)
+{
+	fprintf(line, "%sHALF, QUEUE and PID are not known (%s): run as root",
+		view->counted ? "" : "LIVE, ", strerror(-view->sockets_error));
+}
+
+static void put_gone(FILE *line, const struct view *view)
+{
+	fprintf(line, "its keeper is gone: a worker that ends is not started again, new sockets "
+		      "get nothing; ");
+	if (*view->again)
+		fprintf(line, "this takes it up again: %s", view->again);
+	else
+		fprintf(line, "the command that started it takes it up again, with --name %s",
+			view->name);
+}
+
+static void print_line(FILE *out, const struct view *view, size_t width,
+		       void (*put)(FILE *line, const struct view *view))
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	FILE *line = open_memstream(&text, &len);
+
+	if (!line)
+		return;
+	put(line, view);
+	fclose(line);
+	fold_print(out, text, INDENT, width);
+}
+
+/* What is to say of a worker that is as no column has it. */
+static void print_note(FILE *out, const struct view *view, const struct view_worker *w)
+{
+	bool limited = w->limit != view->limit;
+
+	if (!w->stalled_ns && !limited)
+		return;
+	fprintf(out, "worker %u:", w->worker);
+	if (w->stalled_ns)
+		fprintf(out, " not %s for %.1f s", view->datagrams ? "reading" : "accepting",
+			w->stalled_ns / 1e9);
+	if (limited && w->limit)
+		fprintf(out, "%s limit %u", w->stalled_ns ? "," : "", w->limit);
+	else if (limited)
+		fprintf(out, "%s no limit", w->stalled_ns ? "," : "");
+	fputc('\n', out);
+}
+
+void show_text(FILE *out, const struct view *view, bool wide)
+{
+	size_t width = wide ? FOLD_NEVER : FOLD_COLUMNS;
+
+	print_line(out, view, width, put_head);
+	print_row(out, view, NULL, wide);
+	for (uint32_t i = 0; i < view->nr_workers; i++)
+		print_row(out, view, &view->workers[i], wide);
+	print_line(out, view, width, put_totals);
+	for (uint32_t i = 0; i < view->nr_workers; i++)
+		print_note(out, view, &view->workers[i]);
+	if (view->unregistered)
+		print_line(out, view, width, put_strangers);
+	if (view->sockets_error)
+		print_line(out, view, width, put_blindness);
+	if (view->gone)
+		print_line(out, view, width, put_gone);
+}

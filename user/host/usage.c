@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See usage.h. */
+#include "host/usage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define STAT_BYTES 2048 /* 52 numbers and a name */
+
+/* Reads /proc/PID/NAME. Returns how many bytes there are, with a NUL after them, or -ESRCH. */
+static ssize_t read_file(pid_t pid, const char *name, char *out, size_t len)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, out, len - 1);
+	if (n < 0)
+		return -ESRCH;
+	out[n] = '\0';
+	return n;
+}
+
+int usage_parse_stat(const char *text, struct usage_stat *stat)
+{
+	/* The name is field 2 in parentheses and may itself hold spaces and parentheses. */
+	const char *at = strrchr(text, ')');
+	uint64_t user, system;
+
+	if (!at || sscanf(at + 1,
+			  " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64
+			  " %*s %*s %*s %*s %*s %*s %" SCNu64 " %*s %" SCNu64,
+			  &user, &system, &stat->start_ticks, &stat->resident_pages) != 4)
+		return -EBADMSG;
+	stat->cpu_ticks = user + system;
+	return 0;
+}
+
+int usage_read(pid_t pid, struct usage *usage)
+{
+	uint64_t tick_ms = 1000 / sysconf(_SC_CLK_TCK), now_ms;
+	struct usage_stat stat;
+	char text[STAT_BYTES];
+	struct timespec now;
+	ssize_t n = read_file(pid, "stat", text, sizeof(text));
+	int err = n < 0 ? (int)n : usage_parse_stat(text, &stat);
+
+	if (err)
+		return err;
+	/* starts are told since boot, time asleep included */
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	now_ms = now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+	usage->cpu_ms = stat.cpu_ticks * tick_ms;
+	usage->uptime_ms =
+		now_ms > stat.start_ticks * tick_ms ? now_ms - stat.start_ticks * tick_ms : 0;
+	usage->memory_bytes = stat.resident_pages * sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+void usage_command(pid_t pid, char *out, size_t len)
+{
+	ssize_t n = read_file(pid, "cmdline", out, len);
+
+	*out = n > 0 ? *out : '\0';
+	/* the last word's end is that of the text; a program that renames itself leaves more */
+	while (n > 0 && !out[n - 1])
+		n--;
+	for (ssize_t i = 0; i < n; i++) {
+		if (!out[i])
+			out[i] = ' ';
+		else if ((unsigned char)out[i] < 0x20 || out[i] == 0x7f)
+			out[i] = '?';
+	}
+}
