@@ -33,6 +33,11 @@ bool leftovers_exist(const char *name)
 	return has_file(name, "lock") || has_file(name, "cgroup") || has_file(name, "sock");
 }
 
+bool leftovers_are_of_run(const char *name)
+{
+	return has_file(name, "cgroup");
+}
+
 bool leftovers_lack_keeper(const char *name)
 {
 	_cleanup_close_ int fd = -1;

@@ -16,6 +16,9 @@ bool leftovers_exist(const char *name);
  */
 bool leftovers_lack_keeper(const char *name);
 
+/* Were its workers started by `lbctl run`, whether that lives or not? */
+bool leftovers_are_of_run(const char *name);
+
 /*
  * Does what its keeper would do on SIGTERM: takes the program off, ends the workers (SIGTERM, and
  * SIGKILL after kill_timeout_ms), removes all there is. *workers says how many processes lived.

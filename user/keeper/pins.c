@@ -15,6 +15,7 @@ struct pins {
 	bool is_open;
 	struct stat seen; /* its directory, when it was opened */
 	uint64_t serial;
+	struct settings settings; /* of the last one that was open */
 };
 
 struct pins *pins_new(const char *name)
@@ -36,6 +37,7 @@ void pins_free(struct pins *pins)
 
 void pins_close(struct pins *pins)
 {
+	pins_settings(pins);
 	if (pins->is_open)
 		state_close(&pins->state);
 	pins->is_open = false;
@@ -44,6 +46,14 @@ void pins_close(struct pins *pins)
 struct state *pins_state(struct pins *pins)
 {
 	return pins->is_open ? &pins->state : NULL;
+}
+
+/* The maps are there as long as we have them, whoever removed the pins. */
+const struct settings *pins_settings(struct pins *pins)
+{
+	if (pins->is_open)
+		settings_read(&pins->state, &pins->settings);
+	return pins->settings.policy ? &pins->settings : NULL;
 }
 
 uint64_t pins_serial(const struct pins *pins)

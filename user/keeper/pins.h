@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "service/settings.h"
 #include "service/state.h"
 
 struct pins;
@@ -16,6 +17,9 @@ void pins_free(struct pins *pins);
 
 /* The service as it was at the last pins_check(), NULL = there is none. To read. */
 struct state *pins_state(struct pins *pins);
+
+/* What was set of it when it was last seen; NULL = it never was. Of this call alone. */
+const struct settings *pins_settings(struct pins *pins);
 
 /* Is it still that one, with the same pins? Else it is opened anew. Returns whether it was. */
 bool pins_check(struct pins *pins);

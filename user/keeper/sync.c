@@ -365,6 +365,8 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 		.replace = state,
 		.owner = &owner,
 		.state = state,
+		/* one that was taken away comes back as it was */
+		.settings = state ? NULL : pins_settings(config->pins),
 		.cgroup = config->cgroup,
 	};
 	struct pids pids = { 0 };

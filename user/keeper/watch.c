@@ -68,6 +68,8 @@ int watch_refresh(const struct keeper *keeper, struct attach_result *result,
 		.netns_fd = -1,
 		.group = keeper->options.group,
 		.replace = true,
+		/* for one that was taken away; counts where it is made */
+		.settings = pins_settings(keeper->pins),
 	};
 
 	return attach_run(&request, result, trouble);

@@ -254,15 +254,22 @@ static int bring_up(struct attach *attach, struct attach_result *result)
 		status = start_tracking(attach, result);
 	if (status)
 		return status;
-	result->policy = attach->request->policy;
+	if (made && attach->request->settings)
+		settings_apply(state, attach->request->settings);
+	result->policy = made && attach->request->settings ? attach->request->settings->policy :
+							     attach->request->policy;
 	if (!result->policy)
 		result->policy = made ? default_policy(state) : lb_word_policy(state->config->word);
 	if (attach->request->group != LB_NO_GROUP)
 		state->config->group = attach->request->group;
-	if (attach->request->rescue && !state->config->rescue_ns)
+	if (attach->request->rescue && !state->config->rescue_ns &&
+	    !(made && attach->request->settings))
 		state->config->rescue_ns = LB_DEFAULT_RESCUE_MS * 1000000ULL;
 	err = service_refresh(state, attach->by_listener, result->policy, attach->request->owner,
 			      &change);
+	if (!err && made && attach->request->settings &&
+	    settings_apply_workers(state, attach->request->settings))
+		err = steer_publish(state, result->policy);
 	if (err)
 		return refresh_failed(attach, err, &change);
 	if (made) {
