@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MANY 12
@@ -164,6 +165,82 @@ static void test_many_workers_fit(void **state)
 	lbctl_ok("detach", NULL);
 }
 
+/* --- one socket for several processes --- */
+
+/* A server that forks four workers, which share its socket, as a program of this name. */
+static pid_t start_forking(const char *name, const char *more)
+{
+	char path[64];
+	pid_t pid;
+
+	snprintf(path, sizeof(path), HARNESS_DIR "/%s", name);
+	command_ok("cp", harness_build_path("lbctl-demo-worker"), path, NULL);
+	pid = fork();
+	if (!pid) {
+		execl(path, path, "-q", "-n", "4", "--shared", "--listen", "0.0.0.0:8080", more,
+		      NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* Until all four poll, the master is nothing to count. */
+static bool refusal_says(const char *words)
+{
+	struct output output;
+	bool says;
+
+	lbctl_run(&output, "attach", ":8080", NULL);
+	says = output.status == 1 && strstr(output.err, words);
+	output_free(&output);
+	return says;
+}
+
+static const struct {
+	const char *name, *more, *words;
+} forking[] = {
+	{ "gunicorn", "--no-reuseport", "lbctl run -n 4 -- gunicorn -w 1 ... gives each worker" },
+	{ "gunicorn", NULL, "lbctl run -n 4 -- gunicorn -w 1 ... gives each worker" },
+	{ "puma", "--no-reuseport", "lbctl run -n 4 -- puma -w 0 ... gives each worker" },
+	{ "my-server", "--no-reuseport",
+	  "lbctl run -n 4 -- my-server ..., with one worker each, gives each worker" },
+};
+
+static void test_forking_servers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(forking); i++) {
+		pid_t pid = start_forking(forking[i].name, forking[i].more);
+
+		wait_until(refusal_says(forking[i].words), 10000);
+		expect(1, "0.0.0.0:8080 is one socket that ",
+		       (const char *[]){ "attach", ":8080", NULL });
+		kill(pid, SIGTERM);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+}
+
+static void test_nginx_without_reuseport(void **state)
+{
+	struct nginx nginx;
+
+	(void)state;
+	nginx_start(&nginx, "listen 8080;", "127.0.0.1", 8080);
+	expect(1,
+	       "\"listen 8080 reuseport\" in nginx, or lbctl run -n 4 -- nginx ... gives each worker",
+	       (const char *[]){ "attach", ":8080", NULL });
+	nginx_stop(&nginx);
+}
+
+/* One process that has not set it: lbctl can start it, too. */
+static void test_without_reuseport(void **state)
+{
+	(void)state;
+	demo_start(&demos[0], 0, "--no-reuseport", "--listen", ":8080", NULL);
+	expect(1, "or let lbctl start it: lbctl run -- COMMAND",
+	       (const char *[]){ "attach", ":8080", NULL });
+}
+
 /* --- words that are near --- */
 
 static void test_setting_in_two_words(void **state)
@@ -186,6 +263,9 @@ int main(int argc, char **argv)
 		harness_test(test_drain_tells_what_is_left),
 		harness_test(test_many_workers_fit),
 		harness_test(test_setting_in_two_words),
+		harness_test(test_forking_servers),
+		harness_test(test_nginx_without_reuseport),
+		harness_test(test_without_reuseport),
 	};
 
 	(void)argc;

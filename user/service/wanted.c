@@ -3,8 +3,62 @@
 #include "service/wanted.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* How a server that forks workers, which share its socket, is told to have one. */
+static const struct {
+	const char *server, *alone;
+} alone[] = {
+	{ "gunicorn", "gunicorn -w 1" },
+	{ "hypercorn", "hypercorn -w 1" },
+	{ "puma", "puma -w 0" },
+	{ "uvicorn", "uvicorn --workers 1" },
+	{ "granian", "granian --workers 1" },
+};
+
+/* All but the one that has forked the others: those that poll, or all but one. */
+static size_t nr_workers(const struct member *member)
+{
+	size_t polling = 0;
+
+	for (size_t i = 0; i < member->nr_holders; i++)
+		polling += member->holders[i].polls;
+	return polling ? polling : member->nr_holders - 1;
+}
+
+static int share_one_socket(struct wanted *wanted, const struct reuseport_group *group,
+			    const char *at)
+{
+	const struct member *member = &group->members[0];
+	char server[PROCS_NAME_BYTES], in_server[96] = "";
+	const char *command = NULL;
+
+	if (procs_name(member->holders[0].pid, server, sizeof(server)))
+		strcpy(server, "COMMAND");
+	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]) && !command; i++)
+		command = strcmp(server, alone[i].server) ? NULL : alone[i].alone;
+	if (!strcmp(server, "nginx"))
+		snprintf(in_server, sizeof(in_server), "\"listen %u reuseport\" in nginx, or ",
+			 group->port);
+	return trouble_set(wanted->trouble, EXIT_FAILED,
+			   "%s is one socket that %zu processes share, so there is nothing to "
+			   "choose from; %slbctl run -n %zu -- %s ...%s gives each worker a socket "
+			   "of its own",
+			   at, member->nr_holders, in_server, nr_workers(member),
+			   command ? command : server,
+			   command || *in_server ? "" : ", with one worker each,");
+}
+
+static bool is_shared(const struct reuseport_group *group)
+{
+	const struct member *member = &group->members[0];
+
+	/* of two, one that polls and one that does not are a worker and who started it */
+	return group->nr_members == 1 && member->nr_holders > 1 &&
+	       !(member->holders[0].polls && !member->holders[1].polls);
+}
 
 /* A listener that is there but can't be steered as it is. */
 static int check_group(struct wanted *wanted, const struct reuseport_group *group)
@@ -17,18 +71,14 @@ static int check_group(struct wanted *wanted, const struct reuseport_group *grou
 				   "%s listens with MPTCP, which the kernel can't steer; make the "
 				   "server listen with plain TCP (Go: GODEBUG=multipathtcp=0)",
 				   at);
+	if (is_shared(group))
+		return share_one_socket(wanted, group, at);
 	if (!group->id && !wanted->found.inspect_error)
 		return trouble_set(wanted->trouble, EXIT_FAILED,
 				   "%s listens without SO_REUSEPORT; switch it on in the server "
-				   "(nginx: listen %u reuseport)",
+				   "(nginx: listen %u reuseport), or let lbctl start it: lbctl run "
+				   "-- COMMAND",
 				   at, group->port);
-	if (group->nr_members == 1 && group->members[0].nr_holders > 1 &&
-	    !(group->members[0].holders[0].polls && !group->members[0].holders[1].polls))
-		return trouble_set(
-			wanted->trouble, EXIT_FAILED,
-			"%s is one socket that %zu processes share: there is nothing to "
-			"choose from; give each worker a socket of its own (SO_REUSEPORT)",
-			at, group->members[0].nr_holders);
 	for (size_t i = 0; i < group->nr_members; i++) {
 		if (!group->members[i].nr_holders && !wanted->found.holders.unreadable)
 			continue;
