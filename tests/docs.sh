@@ -458,6 +458,15 @@ test_completion_offers_values() {
 	diff <(compgen -g) <(complete_words lbctl attach --group "")
 }
 
+# And each of them is one that lbctl takes.
+test_completion_offers_signals() {
+	local name
+	diff <(kill -l | tr -s '\t ' '\n' | sed -n '/^SIGRT/d; s/^SIG\([A-Z0-9]*\)$/\1/p' | sort) <(complete_words lbctl signal 0 "" | sort)
+	complete_words lbctl signal 0 "" | while read -r name; do
+		! "$program" signal a-name 0 "$name" 2>&1 | grep 'not a signal'
+	done
+}
+
 # A stand-in for lbctl that finds three groups, of which it steers one.
 fake_scan() {
 	[ "$1" = scan ] || { "$program" "$@"; return; }

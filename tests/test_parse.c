@@ -2,6 +2,7 @@
 /* What is a number, a name, a worker, a weight, a policy; and what is not. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -227,13 +228,46 @@ static void test_name(void **state)
 	assert_non_null(strstr(parse_name_rule(), "at most 63"));
 }
 
+static void test_signal(void **state)
+{
+	static const struct {
+		const char *name, *input;
+		int want; /* 0: refused */
+	} rows[] = {
+		{ "name", "HUP", SIGHUP },
+		{ "with SIG", "SIGUSR1", SIGUSR1 },
+		{ "small letters", "sigterm", SIGTERM },
+		{ "number", "9", SIGKILL },
+		{ "as shells call it", "SIGIO", SIGIO },
+		{ "as libc calls it", "POLL", SIGIO },
+		{ "last number", "64", 64 },
+		{ "0 is none", "0", 0 },
+		{ "beyond", "65", 0 },
+		{ "negative", "-9", 0 },
+		{ "twice SIG", "SIGSIGHUP", 0 },
+		{ "begins like one", "HUPS", 0 },
+		{ "a number and more", "9x", 0 },
+		{ "SIG alone", "SIG", 0 },
+		{ "empty", "", 0 },
+		{ "null", NULL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int got = 0, err = parse_signal(rows[i].input, &got);
+
+		check("parse_signal", rows[i].name, got, rows[i].want);
+		check("parse_signal", rows[i].name, !err, rows[i].want != 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_u64),    cmocka_unit_test(test_ms),
 		cmocka_unit_test(test_weight), cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_policy), cmocka_unit_test(test_policy_names),
-		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_name),   cmocka_unit_test(test_signal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,12 +249,95 @@ static void test_show_tells_what_workers_use(void **state)
 	run_stop(&run);
 }
 
+/* --- scale by so many, signals --- */
+
+static void test_scale_by(void **state)
+{
+	(void)state;
+	run_start_shared(&run, 2);
+	lbctl_ok("scale", "web", "+2", NULL);
+	run_expect_up(&run, 4);
+	lbctl_ok("scale", "-1", NULL);
+	run_expect_up(&run, 3);
+	expect("a service has 1 to 1024 workers, and this one 3", 2,
+	       (const char *[]){ "scale", "web", "-3", NULL });
+	expect("nor +N or -N", 2, (const char *[]){ "scale", "web", "+0", NULL });
+	expect("nor +N or -N", 2, (const char *[]){ "scale", "web", "+", NULL });
+	run_expect_up(&run, 3);
+	run_stop(&run);
+}
+
+/* A worker that says which signals it gets, and has a child that would say it, too. */
+static const char signalled[] =
+	"import os, signal, socket\n"
+	"child = not os.fork()\n"
+	"def say(number, frame): print('child' if child else 'main', 'got', number, flush=True)\n"
+	"signal.signal(signal.SIGUSR1, say)\n"
+	"signal.signal(signal.SIGHUP, say)\n"
+	"s = socket.socket()\n"
+	"s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+	"if not child:\n"
+	"    s.bind(('', 8080))\n"
+	"    s.listen(100)\n"
+	"while True: signal.pause()\n";
+
+static void test_signal(void **state)
+{
+	pid_t pids[WORKERS], after[WORKERS];
+
+	(void)state;
+	file_write(HARNESS_DIR "/signalled.py", signalled);
+	run_start(&run, "web", "-n", "2", "--", "python3", HARNESS_DIR "/signalled.py", NULL);
+	run_pids(&run, pids, WORKERS);
+	expect("sent to 1 worker\n", 0, (const char *[]){ "signal", "web", "1", "USR1" });
+	run_expect_lines(&run, "main got 10", 1);
+	run_expect_events(&run, 1, "signal", "{s:i, s:i, s:i}", "worker", 1, "pid", pids[1],
+			  "signal", SIGUSR1);
+	expect("sent to 2 workers\n", 0, (const char *[]){ "signal", "web", "all", "sighup" });
+	wait_until(run_lines(&run, "main got 1") == 3, RUN_MS);
+	run_expect_lines(&run, "child got", 0);
+	run_expect_same(&run, pids, WORKERS);
+	lbctl_ok("signal", "web", "0", "KILL", NULL);
+	run_expect_events(&run, 1, "exit", "{s:i, s:s}", "pid", pids[0], "signal", "SIGKILL");
+	run_expect_events(&run, 3, "online", NULL);
+	run_pids(&run, after, WORKERS);
+	assert_int_equal(after[1], pids[1]);
+	expect("no such worker", 3, (const char *[]){ "signal", "web", "2", "HUP" });
+	expect("HUB: not a signal", 2, (const char *[]){ "signal", "web", "0", "HUB" });
+	expect("x: not a worker", 2, (const char *[]){ "signal", "web", "x", "HUP" });
+	run_stop(&run);
+}
+
+/* Whose processes lbctl has not started are not its own to signal. */
+static void test_signal_of_a_watched_service(void **state)
+{
+	struct demo demos[2];
+
+	(void)state;
+	demo_start_many(demos, 2, "0.0.0.0:8080");
+	run_start_verb(&run, "tcp-8080", "watch", "8080", NULL);
+	run_expect_keeper(&run);
+	wait_until(show_try("tcp-8080", &show), RUN_MS);
+	expect("lbctl watch did not start these workers", 1,
+	       (const char *[]){ "signal", "tcp-8080", "0", "TERM" });
+	assert_false(waitpid(demos[0].pid, NULL, WNOHANG));
+	kill(run.pid, SIGTERM);
+	assert_int_equal(run_wait(&run), 0);
+	lbctl_ok("detach", "--all", NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_keeper_is_gone), runs_test(test_again_is_for_a_shell),
-		runs_test(test_command_file),	runs_test(test_watch_is_gone),
-		runs_test(test_not_root),	runs_test(test_show_tells_what_workers_use),
+		runs_test(test_keeper_is_gone),
+		runs_test(test_again_is_for_a_shell),
+		runs_test(test_command_file),
+		runs_test(test_watch_is_gone),
+		runs_test(test_not_root),
+		runs_test(test_show_tells_what_workers_use),
+		runs_test(test_scale_by),
+		runs_test(test_signal),
+		runs_test(test_signal_of_a_watched_service),
 	};
 
 	(void)argc;

@@ -3,6 +3,7 @@
 #include "base/parse.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -84,6 +85,30 @@ int parse_worker(const char *text, uint32_t *worker)
 		return 0;
 	}
 	return parse_u32(text, 0, LB_MAX_WORKERS - 1, worker);
+}
+
+int parse_signal(const char *text, int *signal_number)
+{
+	uint64_t number;
+
+	if (!text)
+		return -EINVAL;
+	if (!parse_u64(text, 1, SIGRTMAX, &number)) {
+		*signal_number = number;
+		return 0;
+	}
+	if (!strncasecmp(text, "SIG", 3))
+		text += 3;
+	/* what shells call SIGPOLL */
+	if (!strcasecmp(text, "IO"))
+		text = "POLL";
+	for (int i = 1; i < NSIG; i++) {
+		if (sigabbrev_np(i) && !strcasecmp(text, sigabbrev_np(i))) {
+			*signal_number = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 int parse_name(const char *text)

@@ -29,6 +29,12 @@ int parse_weight(const char *text, uint32_t *weight);
 /* 0 .. LB_MAX_WORKERS - 1, or "all", which gives LB_ALL_WORKERS. Returns as parse_u64(). */
 int parse_worker(const char *text, uint32_t *worker);
 
+/*
+ * A signal by name, with SIG or without, in letters of any case, or by number, 1 to SIGRTMAX.
+ * Returns 0 or -EINVAL.
+ */
+int parse_signal(const char *text, int *signal_number);
+
 /* Is this a service name? Returns 0, -EINVAL (a wrong letter, or none) or -ENAMETOOLONG. */
 int parse_name(const char *text);
 

@@ -55,8 +55,8 @@ struct cmd {
 	X(scan) X(attach) X(detach) \
 	X(set_policy) X(set_weight) X(set_limit) X(drain) X(resume) X(rescue) X(set) \
 	X(list) X(show) X(stats) X(policies) X(doctor) \
-	X(run) X(watch) X(scale) X(reload) X(restart) X(cancel) X(stop) X(send) X(events) \
-	X(unit) \
+	X(run) X(watch) X(scale) X(reload) X(restart) X(cancel) X(stop) X(send) X(signal) \
+	X(events) X(unit) \
 	X(version) X(help)
 /* clang-format on */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* lbctl scale, reload, restart, cancel, stop, send, events: what a keeper is asked to do. */
+/* lbctl scale, reload, restart, cancel, stop, send, signal, events: asked of a keeper. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -142,21 +143,26 @@ static int ask(const struct cmd *cmd, const char *name, json_t *request)
 	return status;
 }
 
+/* 4 workers, or +2 and -1 of those that there are to be, which the keeper knows. */
 static int run_scale(struct cmd *cmd)
 {
 	const char *text = cmd->args[cmd->nr_args - 1];
+	bool by = *text == '+' || *text == '-';
 	char name[LB_NAME_MAX + 1];
-	uint64_t workers;
+	uint64_t number;
+	json_int_t value;
 	int status;
 
-	if (parse_u64(text, 1, LB_MAX_WORKERS, &workers))
-		return cmd_fail(cmd, EXIT_USAGE, "%.20s: not a number of workers from 1 to %d",
-				text, LB_MAX_WORKERS);
+	if (parse_u64(text + by, 1, LB_MAX_WORKERS, &number))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"%.20s: not a number of workers from 1 to %d, nor +N or -N", text,
+				LB_MAX_WORKERS);
+	value = *text == '-' ? -(json_int_t)number : (json_int_t)number;
 	status = cmd_take_name(cmd, 1, name);
 	if (status)
 		return status;
 	return ask(cmd, name,
-		   json_pack("{s:s, s:I}", "verb", "scale", "workers", (json_int_t)workers));
+		   json_pack("{s:s, s:I}", "verb", "scale", by ? "by" : "workers", value));
 }
 
 static int run_reload(struct cmd *cmd)
@@ -287,6 +293,31 @@ static int run_send(struct cmd *cmd)
 	return ask(cmd, name, request);
 }
 
+static int run_signal(struct cmd *cmd)
+{
+	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
+	char name[LB_NAME_MAX + 1];
+	uint32_t worker;
+	json_t *request;
+	int number, status;
+
+	if (parse_worker(which, &worker))
+		return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all",
+				which);
+	if (parse_signal(text, &number))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"%.20s: not a signal; a signal is a name, as HUP or SIGUSR1, or a "
+				"number from 1 to %d (kill -l lists them)",
+				text, SIGRTMAX);
+	status = cmd_take_name(cmd, 2, name);
+	if (status)
+		return status;
+	request = json_pack("{s:s, s:i}", "verb", "signal", "signal", number);
+	if (worker != LB_ALL_WORKERS)
+		json_object_set_new(request, "worker", json_integer(worker));
+	return ask(cmd, name, request);
+}
+
 static void print_event(const struct cmd *cmd, json_t *event)
 {
 	time_t at = json_integer_value(json_object_get(event, "time"));
@@ -343,8 +374,9 @@ static int run_events(struct cmd *cmd)
 
 const struct command cmd_scale = {
 	.name = "scale",
-	.args = "[NAME] N",
+	.args = "[NAME] N|+N|-N",
 	.summary = "run N workers from now on; returns when they are online",
+	.details = "With a sign N is how many more or fewer.",
 	.min_args = 1,
 	.max_args = 2,
 	.kind = VERB,
@@ -403,6 +435,20 @@ const struct command cmd_send = {
 	.max_args = 3,
 	.kind = VERB,
 	.run = run_send,
+};
+
+const struct command cmd_signal = {
+	.name = "signal",
+	.args = "[NAME] WORKER SIGNAL",
+	.summary = "send a signal to a worker's process",
+	.details =
+		"WORKER is a number or all, SIGNAL a name or a number: HUP, SIGUSR1, 10. The keeper "
+		"sends it to the process that lbctl run started; one that ends of it is started "
+		"again.",
+	.min_args = 2,
+	.max_args = 3,
+	.kind = VERB,
+	.run = run_signal,
 };
 
 const struct command cmd_events = {

@@ -14,6 +14,7 @@
 #define END                                                                                        \
 	"lbctl stop NAME ends a service of lbctl run with its workers, lbctl detach NAME gives "   \
 	"one of lbctl attach back to the kernel"
+#define SIGNAL "lbctl signal NAME WORKER SIGNAL sends a worker's process a signal"
 #define BOOT                                                                                       \
 	"lbctl unit -n 4 -- CMD prints a systemd unit that starts the service at boot and keeps it"
 #define RELOAD "lbctl reload NAME gives each worker a new process, one after the other"
@@ -70,7 +71,8 @@ static const struct {
 	{ "remove", END },
 	{ "quit", END },
 	{ "shutdown", END },
-	{ "kill", END },
+	{ "kill", END "; " SIGNAL },
+	{ "sendSignal", SIGNAL },
 	{ "ps", LOOK },
 	{ "info", LOOK },
 	{ "inspect", LOOK },

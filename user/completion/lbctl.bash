@@ -59,6 +59,7 @@ _lbctl_candidates() {
 	CMD) compgen -c ;;
 	GROUP) compgen -g ;;
 	USER) compgen -u ;;
+	SIGNAL) compgen -A signal SIG | sed -n '/^SIGRT/d; s/^SIG\([A-Z0-9]*\)$/\1/p' ;;
 	'PID|NAME') [ ! -d /run/netns ] || command ls /run/netns ;;
 	esac
 }

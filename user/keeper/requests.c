@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What clients of the control socket ask the keeper for. */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +23,19 @@ static bool goes_on(const struct keeper *keeper, struct client *client)
 static void do_scale(void *arg, struct client *client, const json_t *request, int *passed)
 {
 	json_int_t workers = json_integer_value(json_object_get(request, "workers"));
+	json_int_t by = json_integer_value(json_object_get(request, "by"));
 	struct keeper *keeper = arg;
 	struct operation before;
+	char text[96];
 
 	(void)passed;
+	/* more or fewer than there are to be now */
+	if (by >= -LB_MAX_WORKERS && by <= LB_MAX_WORKERS && by)
+		workers = keeper->plan.wanted + by;
 	if (workers < 1 || workers > LB_MAX_WORKERS) {
-		control_reply(client, EXIT_USAGE, "a service has 1 to 1024 workers");
+		snprintf(text, sizeof(text), "a service has 1 to %d workers, and this one %u",
+			 LB_MAX_WORKERS, keeper->plan.wanted);
+		control_reply(client, EXIT_USAGE, text);
 		return;
 	}
 	if (!goes_on(keeper, client))
@@ -181,6 +190,56 @@ static void do_send(void *arg, struct client *client, const json_t *request, int
 		control_reply(client, EXIT_NOT_FOUND, "no such worker");
 }
 
+/* Sends a signal to the process of one worker that has one. Returns 0 or -errno. */
+static int signal_one(struct keeper *keeper, uint32_t worker, int number)
+{
+	const struct process *process = &keeper->plan.workers[worker].at[ROLE_CURRENT];
+	const struct runner *runner = runner_find(&keeper->runners, worker, process->generation);
+	int err = runner ? runner_signal_alone(runner, number) : -ESRCH;
+
+	if (!err)
+		event_tell_worker(keeper->log, "signal", worker, runner->pid,
+				  json_pack("{s:i}", "signal", number), "gets signal %d (%s)",
+				  number, sigabbrev_np(number) ? sigabbrev_np(number) : "RT");
+	return err;
+}
+
+static void do_signal(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	const json_t *which = json_object_get(request, "worker");
+	json_int_t number = json_integer_value(json_object_get(request, "signal"));
+	struct keeper *keeper = arg;
+	uint32_t sent = 0;
+	int err = -ENOENT, one;
+	char text[96];
+
+	(void)passed;
+	if (number < 1 || number > SIGRTMAX) {
+		control_reply(client, EXIT_USAGE, "not a signal");
+		return;
+	}
+	for (uint32_t w = 0; w < keeper->plan.wanted; w++) {
+		if (json_is_integer(which) && json_integer_value(which) != w)
+			continue;
+		one = signal_one(keeper, w, number);
+		sent += !one;
+		err = one ? one : err == -ENOENT ? 0 : err;
+	}
+	if (sent)
+		snprintf(text, sizeof(text), "sent to %u worker%s%s", sent, plural(sent),
+			 err ? "; others have no process now" : "");
+	else if (err == -EPERM)
+		snprintf(text, sizeof(text), "its keeper may not: CAP_KILL is missing");
+	else
+		snprintf(text, sizeof(text), "%s",
+			 err == -ENOENT ? "no such worker" : "it has no process now");
+	control_reply(client,
+		      sent	    ? EXIT_DONE :
+		      err == -EPERM ? EXIT_NOT_ABLE :
+				      EXIT_NOT_FOUND,
+		      text);
+}
+
 /* Is anybody there? */
 static void do_hello(void *arg, struct client *client, const json_t *request, int *passed)
 {
@@ -215,6 +274,7 @@ const struct control_verb request_verbs[] = {
 	{ "stop", true, ADMIT_OPERATOR, do_stop },
 	{ "events", true, ADMIT_OPERATOR, do_events },
 	{ "send", false, ADMIT_OPERATOR, do_send },
+	{ "signal", false, ADMIT_OPERATOR, do_signal },
 	{ "hello", true, ADMIT_WORKER, do_hello },
 	{ "join", true, ADMIT_WORKER, do_join },
 	{ "changed", true, ADMIT_OPERATOR, do_changed },

@@ -365,6 +365,11 @@ void runner_signal_rest(const struct runner *runner, int signal_number)
 	}
 }
 
+int runner_signal_alone(const struct runner *runner, int signal_number)
+{
+	return syscall(SYS_pidfd_send_signal, runner->pidfd, signal_number, NULL, 0) ? -errno : 0;
+}
+
 int runner_kill(const struct runner *runner)
 {
 	int err = cgroup_kill(runner->cgroup_fd);

@@ -90,6 +90,9 @@ int runner_signal(const struct runner *runner, int signal_number, enum kill_mode
 /* To all that is left of it. */
 void runner_signal_rest(const struct runner *runner, int signal_number);
 
+/* To the process that was started and no other. 0, -ESRCH or -EPERM. */
+int runner_signal_alone(const struct runner *runner, int signal_number);
+
 /* SIGKILL for all that is in its cgroup. 0 or -errno. */
 int runner_kill(const struct runner *runner);
 
