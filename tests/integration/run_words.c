@@ -6,6 +6,7 @@
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
+#include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
 #include "harness/show.h"
@@ -160,6 +161,24 @@ static void test_command_file(void **state)
 	run_kill(&run);
 	unlink(FILES_DIR "/web.command");
 	expect("the command that started it takes it up again, with --name web", 1,
+	       (const char *[]){ "reload", "web", NULL });
+	lbctl_ok("stop", "web", NULL);
+	run_expect_nothing_left();
+}
+
+/* --with-controller: nobody goes on. */
+static void test_nobody_is_left(void **state)
+{
+	pid_t pids[WORKERS];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--with-controller", "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", "0.0.0.0:8080", NULL);
+	run_pids(&run, pids, WORKERS);
+	run_kill(&run);
+	for (size_t i = 0; i < WORKERS; i++)
+		wait_until(!process_lives(pids[i]), RUN_MS);
+	expect("none of its workers lives, and this takes it up again: lbctl run", 1,
 	       (const char *[]){ "reload", "web", NULL });
 	lbctl_ok("stop", "web", NULL);
 	run_expect_nothing_left();
@@ -332,6 +351,7 @@ int main(int argc, char **argv)
 		runs_test(test_keeper_is_gone),
 		runs_test(test_again_is_for_a_shell),
 		runs_test(test_command_file),
+		runs_test(test_nobody_is_left),
 		runs_test(test_watch_is_gone),
 		runs_test(test_not_root),
 		runs_test(test_show_tells_what_workers_use),

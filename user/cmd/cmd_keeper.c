@@ -33,8 +33,9 @@ static int no_keeper(const struct cmd *cmd, const char *name)
 
 	if (gone_is(name)) {
 		gone_remedy(name, remedy);
-		return cmd_fail(cmd, EXIT_FAILED,
-				"the keeper of %s is gone; its workers go on, and %s", name,
+		return cmd_fail(cmd, EXIT_FAILED, "the keeper of %s is gone; %s, and %s", name,
+				leftovers_count(name) ? "its workers go on" :
+							"none of its workers lives",
 				remedy);
 	}
 	if (service_exists(name))

@@ -33,6 +33,18 @@ bool leftovers_exist(const char *name)
 	return has_file(name, "lock") || has_file(name, "cgroup") || has_file(name, "sock");
 }
 
+int leftovers_count(const char *name)
+{
+	char parent[PATH_MAX], path[PATH_MAX + LB_NAME_MAX + 8];
+	_cleanup_close_ int fd = -1;
+
+	if (run_files_read_cgroup(name, parent))
+		return -1;
+	snprintf(path, sizeof(path), "%s/lbctl-%s", parent, name);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : (int)cgroup_count(fd);
+}
+
 bool leftovers_are_of_run(const char *name)
 {
 	return has_file(name, "cgroup");

@@ -16,6 +16,9 @@ bool leftovers_exist(const char *name);
  */
 bool leftovers_lack_keeper(const char *name);
 
+/* How many processes of its workers live; -1 where that is not known, or it is of no run. */
+int leftovers_count(const char *name);
+
 /* Were its workers started by `lbctl run`, whether that lives or not? */
 bool leftovers_are_of_run(const char *name);
 
