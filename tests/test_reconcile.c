@@ -18,6 +18,7 @@ static const struct plan_options plain = {
 	.ready_timeout_us = 10 * SEC,
 	.kill_timeout_us = 5 * SEC,
 	.stop_signal = SIGTERM,
+	.restart_delay_us = PLAN_FIRST_BACKOFF_US,
 	.max_restarts = 16,
 };
 

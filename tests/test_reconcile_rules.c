@@ -13,6 +13,7 @@ static const struct plan_options plain = {
 	.ready_timeout_us = 10 * SEC,
 	.kill_timeout_us = 5 * SEC,
 	.stop_signal = SIGTERM,
+	.restart_delay_us = PLAN_FIRST_BACKOFF_US,
 	.max_restarts = 16,
 };
 
@@ -53,6 +54,38 @@ static void test_backoff(void **state)
 	world_run(&world);
 	check("finish", "restart of one that was given up", world.finish, WHY_DONE);
 	world_expect_promised(&world, "restart of one that was given up");
+}
+
+/* --restart-delay: what it begins with, and where it ends. */
+static void test_backoff_begins_as_asked(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t delay_ms, want_ms[3];
+	} rows[] = {
+		{ "at once", 0, { 0, 0, 0 } },
+		{ "soon", 10, { 10, 20, 40 } },
+		{ "as by default", 100, { 100, 200, 400 } },
+		{ "up to 10 s", 4000, { 4000, 8000, 10000 } },
+		{ "10 s", 10000, { 10000, 10000, 10000 } },
+		{ "longer", 60000, { 60000, 60000, 60000 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct plan_options options = plain;
+
+		options.restart_delay_us = rows[i].delay_ms * WORLD_MS;
+		begin(&options, 2);
+		world.faultless = false;
+		for (size_t n = 0; n < ARRAY_SIZE(rows[i].want_ms); n++) {
+			world.last_backoff_us = 1;
+			world_role(&world, 0, ROLE_CURRENT)->ends_us = world.now_us;
+			world_run(&world);
+			check("ms", rows[i].name, world.last_backoff_us / 1000, rows[i].want_ms[n]);
+		}
+		world_expect_promised(&world, rows[i].name);
+	}
 }
 
 /* The last one that served, and for long, is started again at once. */
@@ -660,6 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_backoff_begins_as_asked),
 		cmocka_unit_test(test_no_wait_when_nobody_serves),
 		cmocka_unit_test(test_first_start_gives_up_soon),
 		cmocka_unit_test(test_command_is_missing),

@@ -109,6 +109,23 @@ static void test_killed(void **state)
 	run_stop(&run);
 }
 
+/* --restart-delay is what it is told to wait. */
+static void test_restart_delay(void **state)
+{
+	pid_t pids[2], after[2];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--restart-delay", "700", "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", "0.0.0.0:8080", NULL);
+	run_pids(&run, pids, 2);
+	kill(pids[0], SIGKILL);
+	run_expect_events(&run, 1, "exit", "{s:i, s:i}", "pid", pids[0], "restart_ms", 700);
+	run_expect_events(&run, 3, "online", NULL);
+	run_pids(&run, after, 2);
+	assert_int_equal(after[1], pids[1]);
+	run_stop(&run);
+}
+
 /* The same with --listen: the three wait on, for its successor. */
 static void test_killed_with_listen(void **state)
 {
@@ -336,6 +353,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_killed),
+		runs_test(test_restart_delay),
 		runs_test(test_killed_with_listen),
 		runs_test(test_clients_that_end_cost_nothing),
 		runs_test(test_changes),

@@ -17,6 +17,7 @@
 #include "keeper/keeper.h"
 
 #define DEFAULT_READY_TIMEOUT_MS 10000
+#define DEFAULT_RESTART_DELAY_MS 100
 #define DEFAULT_MAX_RESTARTS 16
 
 static void last_part(const char *path, char out[LB_NAME_MAX + 1])
@@ -176,6 +177,9 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 				     &options->ready_after_ms);
 	if (!status)
 		status = parse_limit(cmd, "watchdog-ms", PARSE_MAX_MS, 0, &options->watchdog_ms);
+	if (!status)
+		status = parse_limit(cmd, "restart-delay", PARSE_MAX_MS, DEFAULT_RESTART_DELAY_MS,
+				     &options->restart_delay_ms);
 	if (!status)
 		status = parse_limit(cmd, "max-restarts", 1000000, DEFAULT_MAX_RESTARTS, &restarts);
 	if (!status)

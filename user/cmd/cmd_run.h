@@ -23,6 +23,7 @@
 	{ "drain-timeout", "MS", "time for open connections, before that (default 5000)" }, \
 	{ "kill-timeout", "MS", "time from that to SIGKILL (default 5000)" }, \
 	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \
+	{ "restart-delay", "MS", "time until a worker that ended is started again (default 100)" }, \
 	{ "max-restarts", "N", "give a worker up that ends more than N times in a row (default 16)" }, \
 	{ "user", "USER", "run the workers as this user" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \

@@ -257,6 +257,7 @@ static void init_plan(struct keeper *keeper)
 		.stop_signal = options->stop_signal,
 		.tells_rest = options->kill_mode == KILL_MIXED,
 		.watchdog_us = options->watchdog_ms * 1000,
+		.restart_delay_us = options->restart_delay_ms * 1000,
 		.max_restarts = options->max_restarts,
 		.wait_ready = options->wait_ready,
 		.hands_on = options->nr_listens,

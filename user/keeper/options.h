@@ -38,6 +38,7 @@ struct keeper_options {
 	uint64_t ready_timeout_ms; /* from start to ready */
 	uint64_t ready_after_ms;   /* online, before it takes another one's place */
 	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */
+	uint64_t restart_delay_ms; /* before one that ended is started again, at first */
 	uint32_t max_restarts;	   /* in a row, before it is given up */
 	bool wait_ready;	   /* until READY=1 or process.send('ready') */
 	bool with_controller;

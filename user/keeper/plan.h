@@ -92,6 +92,7 @@ struct plan_options {
 	uint64_t drain_timeout_us; /* that its open connections may take before the signal */
 	uint64_t kill_timeout_us;  /* from the signal to SIGKILL */
 	uint64_t watchdog_us;	   /* between two WATCHDOG=1; 0 = none is asked for */
+	uint64_t restart_delay_us; /* before one that ended is started again; it doubles */
 	uint32_t max_restarts;	   /* in a row */
 	bool wait_ready;	   /* it is ready when it says so */
 	int stop_signal;	   /* that tells a process to end */
