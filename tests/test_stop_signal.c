@@ -15,7 +15,7 @@ static void test_signals(void **state)
 		{ "QUIT", SIGQUIT },  { "SIGQUIT", SIGQUIT }, { "3", SIGQUIT },
 		{ "USR1", SIGUSR1 },  { "SIGINT", SIGINT },   { "64", 64 },
 		{ "KILL", SIGKILL },  { "STOP", -EINVAL },    { "19", -EINVAL },
-		{ "0", -EINVAL },     { "65", -EINVAL },      { "quit", -EINVAL },
+		{ "0", -EINVAL },     { "65", -EINVAL },      { "quit", SIGQUIT },
 		{ "", -EINVAL },      { "SIG", -EINVAL },     { "SIG3", -EINVAL },
 		{ "QUITS", -EINVAL }, { "-3", -EINVAL },      { "SIGSIGQUIT", -EINVAL },
 	};

@@ -28,16 +28,9 @@ static const char *const modes[] = {
 
 int stop_signal_parse(const char *text)
 {
-	const char *name = strncmp(text, "SIG", 3) ? text : text + 3;
-	uint64_t number;
+	int number;
 
-	if (!parse_u64(text, 1, SIGRTMAX, &number))
-		return number == SIGSTOP ? -EINVAL : (int)number;
-	for (int i = 1; i < NSIG; i++) {
-		if (i != SIGSTOP && sigabbrev_np(i) && !strcmp(name, sigabbrev_np(i)))
-			return i;
-	}
-	return -EINVAL;
+	return parse_signal(text, &number) || number == SIGSTOP ? -EINVAL : number;
 }
 
 const char *stop_signal_name(int number)

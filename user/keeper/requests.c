@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/stop_signal.h"
 #include "base/trouble.h"
 #include "keeper/join_request.h"
 #include "service/join.h"
@@ -199,8 +200,8 @@ static int signal_one(struct keeper *keeper, uint32_t worker, int number)
 
 	if (!err)
 		event_tell_worker(keeper->log, "signal", worker, runner->pid,
-				  json_pack("{s:i}", "signal", number), "gets signal %d (%s)",
-				  number, sigabbrev_np(number) ? sigabbrev_np(number) : "RT");
+				  json_pack("{s:i}", "signal", number), "gets %s",
+				  stop_signal_name(number));
 	return err;
 }
 
