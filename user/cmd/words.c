@@ -28,6 +28,9 @@
 #define SETTINGS                                                                                    \
 	"lbctl help set lists what can be set, lbctl set NAME KEY=VALUE sets it while the service " \
 	"runs"
+#define UNDO                                                                                       \
+	"lbctl cancel NAME calls a reload off that is going on; after it, put the old version "    \
+	"back and lbctl reload NAME"
 #define HEALTH "lbctl doctor says what works on this host, lbctl show NAME how a service is"
 #define NUMBER "lbctl scale NAME 4 makes it 4 workers"
 
@@ -88,6 +91,9 @@ static const struct {
 	{ "graceful", RELOAD },
 	{ "upgrade", RELOAD },
 	{ "rollout", RELOAD },
+	{ "abort", UNDO },
+	{ "undo", UNDO },
+	{ "rollback", UNDO },
 	{ "pause", OUT },
 	{ "disable", OUT },
 	{ "ping", HEALTH },
