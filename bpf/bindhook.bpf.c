@@ -130,8 +130,11 @@ static __always_inline int handle_bind(struct bpf_sock_addr *ctx)
 	if (!rules || !port || proto == NOT_OURS)
 		return ALLOW;
 	worker = bpf_map_lookup_elem(&lb_members, &cgroup);
+	/* shared with the process that takes this one's place, so that it can begin beside it */
 	if (worker && is_offset(rules, proto, port)) {
 		ctx->user_port = bpf_htons(port + *worker);
+		if (lb_can_setsockopt)
+			bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 		return ALLOW;
 	}
 	shared = is_shared(rules, proto, port);

@@ -13,6 +13,7 @@
 
 #define TCP_CLOSE 7 /* of UDP: not connected; of TCP: a listener that was just closed */
 #define TCP_LISTEN 10
+#define BINDPORT_LOCK 8 /* SOCK_BINDPORT_LOCK */
 
 /*
  * The kernel visits listeners first and then each connection of the namespace, under its lock: on a
@@ -46,12 +47,21 @@ static __always_inline void describe_group(struct lb_listening *out, struct sock
 	out->prog_id = id ? id : LB_CLASSIC_PROGRAM;
 }
 
+/* Was the port named in bind(2)? Else the kernel has chosen one, and chooses another next time. */
+static __always_inline bool is_port_named(struct sock *sk)
+{
+	if (!bpf_core_field_exists(sk->sk_userlocks))
+		return false;
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & BINDPORT_LOCK;
+}
+
 static __always_inline void describe(struct lb_listening *out, struct sock *sk)
 {
 	out->sock = (__u64)sk;
 	out->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	out->port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	describe_group(out, BPF_CORE_READ(sk, sk_reuseport_cb));
+	out->alone = !out->group && is_port_named(sk);
 }
 
 SEC("iter/tcp")
@@ -91,6 +101,9 @@ int lb_inspect_udp(struct bpf_iter__udp *ctx)
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
 		return GO_ON;
 	describe(&out, sk);
+	/* of UDP, SO_REUSEADDR of both is enough */
+	if (BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuse))
+		out.alone = 0;
 	/* as in queue.bpf.h */
 	if (BPF_CORE_READ(udp, reader_queue.qlen))
 		out.oldest = (__u64)BPF_CORE_READ(udp, reader_queue.next);

@@ -36,6 +36,7 @@ struct sock_reuseport {
 struct sock_common {
 	unsigned char skc_state;
 	unsigned short skc_family;
+	unsigned char skc_reuse : 4;
 	__u16 skc_num;
 	atomic64_t skc_cookie;
 };
@@ -61,6 +62,7 @@ struct sock {
 	int sk_rcvbuf;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	__u8 sk_userlocks : 4;
 	struct sock_reuseport *sk_reuseport_cb;
 };
 

@@ -15,10 +15,12 @@ struct lb_listening {
 	__u32 members;	 /* sockets in the group */
 	__u32 half_open; /* handshakes under way */
 	__u32 port;	 /* host order */
-	__u64 oldest;	 /* what waits longest, as a number; 0 = none */
-	__u64 now_ns;	 /* of the tick clock, as in lb_stalls */
+	__u32 alone;	 /* 1: the program named this port, and no other socket can have it too */
+	__u32 pad;
+	__u64 oldest; /* what waits longest, as a number; 0 = none */
+	__u64 now_ns; /* of the tick clock, as in lb_stalls */
 };
-_Static_assert(sizeof(struct lb_listening) == 56, "lb_listening");
+_Static_assert(sizeof(struct lb_listening) == 64, "lb_listening");
 
 /* The argument of bpf/sample.bpf.c. */
 struct lb_sample {

@@ -63,6 +63,9 @@ static void do_start(struct world *world, const struct action *action)
 	struct fake *fake = NULL;
 
 	assert_null(world_fake(world, action->worker, action->generation));
+	for (size_t i = 0; i < FAKES; i++)
+		assert_false(world->fakes[i].alive && world->fakes[i].habit.alone &&
+			     world->fakes[i].worker == action->worker);
 	for (size_t i = 0; i < FAKES && !fake; i++) {
 		if (!world->fakes[i].generation)
 			fake = &world->fakes[i];
@@ -302,6 +305,7 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	/* with --wait-ready its sockets are not looked at before */
 	process->registered = fake->alive && fake->in;
 	process->main_ended = fake->main_ended;
+	process->alone = habit->alone;
 	if (fake->drained_us && is_due(world, fake->drained_us + world->drain_takes_us, next_us)) {
 		process->drained = true;
 		if (is_due(world, later(fake->drained_us, habit->reads_us), next_us))

@@ -24,6 +24,7 @@ struct habit {
 	int start_error;   /* it can't be executed */
 	bool cant_be_killed;
 	bool is_wrapped; /* its main process ends at once, and hands the signal to nobody */
+	bool alone;	 /* has a port for itself: the next process would die beside it */
 };
 
 struct fake {

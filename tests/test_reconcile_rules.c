@@ -334,6 +334,54 @@ static void test_reload_after_a_cancel(void **state)
 	world_expect_promised(&world, "the second");
 }
 
+/*
+ * 1. reload of processes that have a port for themselves: each ends before the next one begins, one
+ *    worker at a time; 2. the second new one dies, and is tried again: the reload failed; 3. the
+ *    first is late, and goes on
+ */
+static void test_ports_for_one_process(void **state)
+{
+	(void)state;
+	world_begin(&world, &plain, WORKERS);
+	world.habit.alone = true;
+	world_run(&world);
+	plan_reload(&world.plan, 1);
+	while (world.plan.operation.verb != PLAN_NO_VERB) {
+		world.stop_after = 1;
+		world_run(&world);
+		assert_true(world_serving(&world) >= WORKERS - 1);
+	}
+	world.stop_after = UINT32_MAX;
+	check("finish", "alone", world.finish, WHY_DONE);
+	check("starts", "alone", world.starts, 2 * WORKERS);
+	world_run(&world);
+	world_expect_promised(&world, "alone");
+	plan_reload(&world.plan, 1);
+	while (world.starts < 2 * WORKERS + 1) {
+		world.stop_after = 1;
+		world_run(&world);
+	}
+	world.faultless = false;
+	world.stop_after = UINT32_MAX;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 2 * WORLD_MS;
+	world.nexts = 1;
+	world_run(&world);
+	check("finish", "alone, second dies", world.finish, WHY_ENDED);
+	check("worker", "alone, second dies", world.last_finish.worker, 1);
+	check("old", "alone, second dies", world.last_finish.old, 1);
+	check("starts", "alone, second dies", world.starts, 2 * WORKERS + 3);
+	world_expect_promised(&world, "alone, second dies");
+	world.next_habit.dies_us = PLAN_NEVER;
+	world.next_habit.in_us = 11 * SEC;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1);
+	world_run(&world);
+	check("finish", "alone, first is late", world.finish, WHY_NOT_READY);
+	check("old", "alone, first is late", world.last_finish.old, 2);
+	world_expect_promised(&world, "alone, first is late");
+}
+
 static void test_watchdog(void **state)
 {
 	struct plan_options options = plain;
@@ -705,6 +753,7 @@ int main(void)
 		cmocka_unit_test(test_watchdog_of_a_successor),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_reload_after_a_cancel),
+		cmocka_unit_test(test_ports_for_one_process),
 		cmocka_unit_test(test_watchdog),
 		cmocka_unit_test(test_drained_before_it_ends),
 		cmocka_unit_test(test_reads_first),

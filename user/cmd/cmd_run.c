@@ -15,6 +15,7 @@
 #include "cmd/program.h"
 #include "host/cgroup.h"
 #include "keeper/keeper.h"
+#include "keeper/port_rules.h"
 
 #define DEFAULT_READY_TIMEOUT_MS 10000
 #define DEFAULT_RESTART_DELAY_MS 100
@@ -94,6 +95,15 @@ static int parse_ports(const struct cmd *cmd, const char *option,
 					LB_MAX_PORTS);
 		list->port[list->count++] = port;
 	}
+	return EXIT_DONE;
+}
+
+static int check_ports(const struct cmd *cmd, const struct keeper_options *options)
+{
+	char why[PORT_RULES_BYTES];
+
+	if (port_rules_check(&options->rules, options->workers, why))
+		return cmd_fail(cmd, EXIT_USAGE, "%s", why);
 	return EXIT_DONE;
 }
 
@@ -235,6 +245,8 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_ports(cmd, "port", options->rules.shared);
 	if (!status)
 		status = parse_ports(cmd, "offset-port", options->rules.offsets);
+	if (!status)
+		status = check_ports(cmd, options);
 	if (!status)
 		status = parse_listens(cmd, options);
 	if (!status)

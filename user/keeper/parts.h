@@ -87,6 +87,13 @@ void execute(struct keeper *keeper, const struct action *action);
 /* The plan has a new operation, in the place of `before` if there was one. */
 void execute_begun(struct keeper *keeper, const struct operation *before);
 
+/*
+ * renew.c: begins a reload (LB_ALL_WORKERS) or the restart of one worker. false, with a sentence:
+ * its connections would be refused meanwhile.
+ */
+#define RENEW_BYTES 512
+bool renew_begin(struct keeper *keeper, uint32_t worker, uint64_t client, char why[RENEW_BYTES]);
+
 /* ending.c: ends all, asked again at once; the loop ends with `status`. */
 void keeper_stop(struct keeper *keeper, int status);
 /* Ends the loop alone: workers and service go on, and the next keeper finds them. */

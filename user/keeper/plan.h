@@ -56,6 +56,7 @@ struct process {
 	bool main_ended;    /* it has ended as it was told, and what it started lives on */
 	bool exited;	    /* it has ended, and so has all that it started */
 	bool unkillable;    /* SIGKILL was refused, or does nothing */
+	bool alone; /* its successor can't live beside it: it has a port that one can have */
 	uint64_t pinged_us; /* WATCHDOG=1 */
 	uint64_t read_us;   /* since when it has nothing to read; 0 = it has, or is not drained */
 	uint32_t at_work;   /* of one that is to end, connections that it has to answer */
@@ -68,6 +69,7 @@ struct worker {
 	uint32_t failures; /* ends in a row, soon after the start */
 	uint64_t due_us;   /* when it is started again */
 	bool in_use;	   /* it has, or had, slots in the service */
+	bool hands_over;   /* its process ended, or ends, so that the next one can have its place */
 };
 
 enum plan_verb {
@@ -121,6 +123,7 @@ struct plan {
 enum plan_why {
 	WHY_NONE,
 	WHY_RENEWED,	   /* its successor is online */
+	WHY_HANDS_OVER,	   /* its successor can't begin before it has ended */
 	WHY_UNWANTED,	   /* scaled away */
 	WHY_STOP,	   /* the service stops */
 	WHY_SAID_STOPPING, /* it said STOPPING=1 */

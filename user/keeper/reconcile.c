@@ -89,7 +89,7 @@ static void step_wanted(struct pass *pass, uint32_t w)
 		leave(pass, w, ROLE_CURRENT, WHY_RENEWED);
 		promote_next(worker);
 	}
-	if (runs(next))
+	if (runs(next) || (worker->hands_over && runs(&worker->at[ROLE_LEAVING])))
 		return;
 	if (current->state == LIFE_NONE ||
 	    (current->state == LIFE_BACKING_OFF && pass_is_due(pass, worker->due_us)) ||
@@ -171,13 +171,28 @@ static void step_worker(struct pass *pass, uint32_t w)
 
 /* --- all workers --- */
 
+/* Until the process that follows one that had to end first is steady, or nobody waits for it. */
+static bool is_handing_over(struct pass *pass, struct worker *worker)
+{
+	const struct process *current = &worker->at[ROLE_CURRENT];
+
+	if (!worker->hands_over || current->state == LIFE_NONE)
+		return worker->hands_over;
+	worker->hands_over = !current->told &&
+			     (current->state == LIFE_STARTING || current->state == LIFE_READY ||
+			      (current->state == LIFE_ONLINE && !is_steady(pass, current)));
+	return worker->hands_over;
+}
+
 /* Rolling: one new process at a time, and the next only when this one is online. */
 static void renew(struct pass *pass)
 {
 	struct plan *plan = pass->plan;
 
 	for (uint32_t w = 0; w < plan->wanted; w++) {
-		if (runs(&plan->workers[w].at[ROLE_NEXT]))
+		struct worker *worker = &plan->workers[w];
+
+		if (runs(&worker->at[ROLE_NEXT]) || is_handing_over(pass, worker))
 			return;
 	}
 	for (uint32_t w = 0; w < plan->wanted; w++) {
@@ -187,7 +202,11 @@ static void renew(struct pass *pass)
 		if (!runs(current) || current->state == LIFE_TERMINATING ||
 		    current->version == worker->version || runs(&worker->at[ROLE_LEAVING]))
 			continue;
-		start(pass, w, ROLE_NEXT);
+		worker->hands_over = current->alone;
+		if (current->alone)
+			leave(pass, w, ROLE_CURRENT, WHY_HANDS_OVER);
+		else
+			start(pass, w, ROLE_NEXT);
 		return;
 	}
 }

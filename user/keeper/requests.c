@@ -10,6 +10,7 @@
 #include "base/stop_signal.h"
 #include "base/trouble.h"
 #include "keeper/join_request.h"
+#include "keeper/port_rules.h"
 #include "service/join.h"
 
 /* Nothing new is begun while all ends. */
@@ -28,6 +29,7 @@ static void do_scale(void *arg, struct client *client, const json_t *request, in
 	struct keeper *keeper = arg;
 	struct operation before;
 	char text[96];
+	char why[PORT_RULES_BYTES];
 
 	(void)passed;
 	/* more or fewer than there are to be now */
@@ -39,23 +41,29 @@ static void do_scale(void *arg, struct client *client, const json_t *request, in
 		control_reply(client, EXIT_USAGE, text);
 		return;
 	}
+	if (port_rules_check(&keeper->options.rules, workers, why)) {
+		control_reply(client, EXIT_USAGE, why);
+		return;
+	}
 	if (!goes_on(keeper, client))
 		return;
 	before = plan_scale(&keeper->plan, workers, control_client_id(client));
 	execute_begun(keeper, &before);
 }
 
+static void renew(struct keeper *keeper, struct client *client, uint32_t worker)
+{
+	char why[RENEW_BYTES];
+
+	if (goes_on(keeper, client) && !renew_begin(keeper, worker, control_client_id(client), why))
+		control_reply(client, EXIT_FAILED, why);
+}
+
 static void do_reload(void *arg, struct client *client, const json_t *request, int *passed)
 {
-	struct keeper *keeper = arg;
-	struct operation before;
-
 	(void)request;
 	(void)passed;
-	if (!goes_on(keeper, client))
-		return;
-	before = plan_reload(&keeper->plan, control_client_id(client));
-	execute_begun(keeper, &before);
+	renew(arg, client, LB_ALL_WORKERS);
 }
 
 static void do_restart(void *arg, struct client *client, const json_t *request, int *passed)
@@ -63,17 +71,13 @@ static void do_restart(void *arg, struct client *client, const json_t *request, 
 	const json_t *which = json_object_get(request, "worker");
 	json_int_t worker = json_integer_value(which);
 	struct keeper *keeper = arg;
-	struct operation before;
 
 	(void)passed;
 	if (!json_is_integer(which) || worker < 0 || worker >= keeper->plan.wanted) {
 		control_reply(client, EXIT_NOT_FOUND, "no such worker");
 		return;
 	}
-	if (!goes_on(keeper, client))
-		return;
-	before = plan_restart(&keeper->plan, worker, control_client_id(client));
-	execute_begun(keeper, &before);
+	renew(keeper, client, worker);
 }
 
 static void do_cancel(void *arg, struct client *client, const json_t *request, int *passed)

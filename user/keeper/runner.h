@@ -23,6 +23,11 @@
 
 struct runners;
 
+struct runner_port {
+	uint16_t port; /* 0 = none */
+	bool udp;
+};
+
 struct runner {
 	struct runners *all;
 	struct runner *next;	       /* of the same worker */
@@ -42,11 +47,12 @@ struct runner {
 	siginfo_t how;	    /* si_pid 0: not known */
 	int start_error;
 	/* What it serves with, as last seen. */
-	int slot;	       /* -1 = none yet */
-	uint8_t protos;	       /* of which it has registered sockets ... */
-	uint8_t had;	       /* ... and had, at the look before */
-	uint32_t unread_bytes; /* while it is drained: see unread.h */
-	int joined;	       /* slot of a socket from elsewhere that joined for it, -1 = none */
+	int slot;		  /* -1 = none yet */
+	uint8_t protos;		  /* of which it has registered sockets ... */
+	uint8_t had;		  /* ... and had, at the look before */
+	uint32_t unread_bytes;	  /* while it is drained: see unread.h */
+	struct runner_port alone; /* one that nobody else can have beside it: see alone.h */
+	int joined; /* slot of a socket from elsewhere that joined for it, -1 = none */
 };
 
 struct runners {

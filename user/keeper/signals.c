@@ -10,12 +10,12 @@
 /* Nobody waits for it, but `events` tells when it is done. */
 static void reload(struct keeper *keeper)
 {
-	struct operation before;
+	char why[RENEW_BYTES];
 
 	if (!keeper->options.argv || keeper->plan.stop)
 		return;
-	before = plan_reload(&keeper->plan, 0);
-	execute_begun(keeper, &before);
+	if (!renew_begin(keeper, LB_ALL_WORKERS, 0, why))
+		event_tell(keeper->log, "trouble", NULL, "no reload: %s", why);
 }
 
 /*

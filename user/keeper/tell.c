@@ -152,6 +152,13 @@ void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_wh
 	if (why == WHY_SAID_STOPPING)
 		event_tell_worker(keeper->log, "stopping", runner->worker, runner->pid, NULL,
 				  "says that it stops: it gets no more %s", traffic);
+	if (why == WHY_HANDS_OVER)
+		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid,
+				  json_pack("{s:i, s:b}", "port", runner->alone.port, "udp",
+					    runner->alone.udp),
+				  "gets no more %s and ends before its successor begins: one "
+				  "process can have port %s%u",
+				  traffic, runner->alone.udp ? "udp/" : "", runner->alone.port);
 	if (why == WHY_RENEWED || why == WHY_UNWANTED || why == WHY_CANCELLED)
 		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid, NULL,
 				  "gets no more %s, then %s%s", traffic,
