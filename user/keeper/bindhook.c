@@ -27,13 +27,22 @@ struct bindhooks {
 	struct bindhook *skel;
 	struct ring_buffer *ring;
 	uint32_t first_port; /* 0 until it is known; it never changes then */
+	uint16_t ports[BINDHOOK_MOST_PORTS]; /* that were told */
+	uint32_t nr_ports;
 };
 
 static int note_listen(void *ctx, void *data, size_t len)
 {
-	(void)ctx;
-	(void)data;
+	const struct lb_listen *told = data;
+	struct bindhooks *hooks = ctx;
+
 	(void)len;
+	for (uint32_t i = 0; i < hooks->nr_ports; i++) {
+		if (hooks->ports[i] == told->port)
+			return 0;
+	}
+	if (hooks->nr_ports < BINDHOOK_MOST_PORTS)
+		hooks->ports[hooks->nr_ports++] = told->port;
 	return 0;
 }
 
@@ -195,7 +204,7 @@ int bindhook_open(const char *name, int cgroup_fd, const struct lb_bindhook *rul
 		err = note_first_port(name, hooks->skel->maps.lb_first, first_port);
 	if (!err) {
 		hooks->ring = ring_buffer__new(bpf_map__fd(hooks->skel->maps.lb_listens),
-					       note_listen, NULL, NULL);
+					       note_listen, hooks, NULL);
 		err = hooks->ring ? attach_all(name, cgroup_fd, hooks->skel) : -errno;
 	}
 	if (err) {
@@ -260,4 +269,13 @@ int bindhook_fd(const struct bindhooks *hooks)
 void bindhook_drain(struct bindhooks *hooks)
 {
 	ring_buffer__consume(hooks->ring);
+}
+
+uint32_t bindhook_take_ports(struct bindhooks *hooks, uint16_t ports[BINDHOOK_MOST_PORTS])
+{
+	uint32_t count = hooks->nr_ports;
+
+	memcpy(ports, hooks->ports, count * sizeof(*ports));
+	hooks->nr_ports = 0;
+	return count;
 }

@@ -47,4 +47,11 @@ uint16_t bindhook_unshared_port(struct bindhooks *hooks, enum lb_bind_proto prot
 int bindhook_fd(const struct bindhooks *hooks);
 void bindhook_drain(struct bindhooks *hooks);
 
+/*
+ * The ports that were told so since the last call, each once; those for which there is no room are
+ * left out. Returns their number.
+ */
+#define BINDHOOK_MOST_PORTS 16
+uint32_t bindhook_take_ports(struct bindhooks *hooks, uint16_t ports[BINDHOOK_MOST_PORTS]);
+
 #endif

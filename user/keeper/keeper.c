@@ -68,6 +68,7 @@ static void look(struct keeper *keeper, bool again)
 	const struct state *state;
 
 	sync_look(keeper->sync, again);
+	misfit_look(keeper, again);
 	state = pins_state(keeper->pins);
 	if (state)
 		losses_settle(keeper->losses, state, slot_listens, keeper->sync);

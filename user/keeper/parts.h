@@ -70,6 +70,7 @@ struct keeper {
 		uint64_t lost;
 	} toll;
 	bool port_explained; /* that one is not shared */
+	bool port_told;	     /* that another one than the first may be meant */
 
 	/* lbctl watch */
 	struct watch *watch;
@@ -93,6 +94,9 @@ void execute_begun(struct keeper *keeper, const struct operation *before);
  */
 #define RENEW_BYTES 512
 bool renew_begin(struct keeper *keeper, uint32_t worker, uint64_t client, char why[RENEW_BYTES]);
+
+/* misfit.c: after each look at the sockets. */
+void misfit_look(struct keeper *keeper, bool tick);
 
 /* ending.c: ends all, asked again at once; the loop ends with `status`. */
 void keeper_stop(struct keeper *keeper, int status);

@@ -28,6 +28,12 @@ struct runner_port {
 	bool udp;
 };
 
+/* Listening sockets on one address and this port, if there are several. */
+struct runner_crowd {
+	uint32_t sockets;
+	uint16_t port;
+};
+
 struct runner {
 	struct runners *all;
 	struct runner *next;	       /* of the same worker */
@@ -47,11 +53,13 @@ struct runner {
 	siginfo_t how;	    /* si_pid 0: not known */
 	int start_error;
 	/* What it serves with, as last seen. */
-	int slot;		  /* -1 = none yet */
-	uint8_t protos;		  /* of which it has registered sockets ... */
-	uint8_t had;		  /* ... and had, at the look before */
-	uint32_t unread_bytes;	  /* while it is drained: see unread.h */
-	struct runner_port alone; /* one that nobody else can have beside it: see alone.h */
+	int slot;		   /* -1 = none yet */
+	uint8_t protos;		   /* of which it has registered sockets ... */
+	uint8_t had;		   /* ... and had, at the look before */
+	uint32_t unread_bytes;	   /* while it is drained: see unread.h */
+	struct runner_port alone;  /* one that nobody else can have beside it: see alone.h */
+	struct runner_crowd crowd; /* as last seen, and told */
+	bool crowd_told;
 	int joined; /* slot of a socket from elsewhere that joined for it, -1 = none */
 };
 

@@ -10,6 +10,8 @@
 #include "base/cleanup.h"
 #include "host/cgroup.h"
 #include "host/inspect.h"
+#include "keeper/advice.h"
+#include "keeper/crowd.h"
 
 /* Where a socket is registered, by its cookie. */
 struct entry {
@@ -26,7 +28,9 @@ struct sync {
 	bool listens[LB_MAX_SLOTS];
 	/* what is not as it should be: a hash of cookies, now and when it was last tried */
 	uint64_t wrong, tried;
-	bool foreign;			  /* another program, or none, is on a group */
+	bool foreign;			  /* another program, or none, is on a group ... */
+	uint32_t foreign_id;		  /* ... this one, 0 = none */
+	uint32_t told_id;		  /* the last one that was told */
 	int listen_slots[LB_MAX_WORKERS]; /* of --listen, -1 = not registered */
 };
 
@@ -207,6 +211,7 @@ static void see_port(struct sync *sync, const struct state *state, const struct 
 
 	if (sockdiag_listeners(port->proto, port->port, &list))
 		return;
+	crowd_look(sync->config.own, &list);
 	for (size_t i = 0; i < list.count; i++) {
 		if (list.items[i].state != TCP_ESTABLISHED)
 			see_socket(sync, state, &list.items[i]);
@@ -231,6 +236,7 @@ static void forget_protos(const struct runners *runners, uint32_t used)
 		for (struct runner *runner = runners->of[w]; runner; runner = runner->next) {
 			runner->had = runner->protos;
 			runner->protos = 0;
+			runner->crowd = (struct runner_crowd){ 0 };
 		}
 	}
 }
@@ -255,7 +261,7 @@ static void tell_plan(const struct sync *sync)
  * Whose program is on the groups? Of a service that had none of its sockets for a while there may
  * be none to look at.
  */
-static bool is_foreign(const struct sync *sync, const struct state *state)
+static bool is_foreign(struct sync *sync, const struct state *state)
 {
 	struct inspect_list list;
 	bool foreign = false;
@@ -267,11 +273,44 @@ static bool is_foreign(const struct sync *sync, const struct state *state)
 	for (size_t i = 0; i < list.count; i++) {
 		const struct entry *entry = find_entry(sync, list.items[i].cookie);
 
-		foreign |= entry && list.items[i].prog_id !=
-					    state->config->listeners[entry->listener].prog_id;
+		if (!entry ||
+		    list.items[i].prog_id == state->config->listeners[entry->listener].prog_id)
+			continue;
+		foreign = true;
+		sync->foreign_id = list.items[i].prog_id;
 	}
 	inspect_free(&list);
 	return foreign;
+}
+
+/* What there is to say of a worker that puts a program on its sockets; NULL = nothing. */
+static const char *advice_of_workers(const struct sync *sync)
+{
+	const char *advice = NULL;
+
+	for (uint32_t w = 0; w < sync->config.plan->used && !advice; w++) {
+		const struct runner *runner = sync->config.runners->of[w];
+
+		for (; runner && !advice; runner = runner->next)
+			advice = advice_in_cgroup(runner->cgroup_fd, ADVICE_NO_PROGRAM);
+	}
+	return advice;
+}
+
+/* A server that does it again and again with the same program is told of once. */
+static void tell_foreign(struct sync *sync)
+{
+	const char *advice;
+
+	if (!sync->foreign_id || sync->foreign_id == sync->told_id)
+		return;
+	sync->told_id = sync->foreign_id;
+	advice = advice_of_workers(sync);
+	event_tell(sync->config.log, "replaced",
+		   json_pack("{s:b}", "classic", sync->foreign_id == LB_CLASSIC_PROGRAM),
+		   "a worker, or somebody else, has put another BPF program on the sockets; "
+		   "lbctl's is put back%s%s",
+		   advice ? ": " : "", advice ? advice : "");
 }
 
 void sync_look(struct sync *sync, bool again)
@@ -290,6 +329,8 @@ void sync_look(struct sync *sync, bool again)
 	tell_plan(sync);
 	if (again && state)
 		sync->foreign = is_foreign(sync, state);
+	if (again && sync->foreign)
+		tell_foreign(sync);
 	if (again)
 		sync->tried = 0;
 	if ((sync->wrong && sync->wrong != sync->tried) || (again && sync->foreign)) {
@@ -354,6 +395,7 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 {
 	const struct sync_config *config = &sync->config;
 	const struct service_owner owner = { .worker = worker_of, .arg = config->own };
+	const char *advice = state ? NULL : advice_of_workers(sync);
 	/* what counts at the start only: later changes were made by someone on purpose */
 	const struct attach_request request = {
 		.name = config->name,
@@ -363,6 +405,7 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 		.group = config->group,
 		/* once it is ours, no other program on it is anybody's wish */
 		.replace = state,
+		.own_program = advice ? advice : "see its manual for how to do without",
 		.owner = &owner,
 		.state = state,
 		/* one that was taken away comes back as it was */

@@ -110,7 +110,12 @@ static void why_not_ready(const struct keeper *keeper, const struct runner *runn
 				  "--listen ADDR)" :
 				  "";
 
-	if (missing & OWN_TCP)
+	if (runner->crowd.sockets)
+		snprintf(out, WHY_BYTES,
+			 "not ready: it has %u sockets on port %u, and run steers "
+			 "one socket a worker",
+			 runner->crowd.sockets, runner->crowd.port);
+	else if (missing & OWN_TCP)
 		snprintf(out, WHY_BYTES, "not listening on a shared TCP port%s", old);
 	else if (missing)
 		snprintf(out, WHY_BYTES, "without a socket on a shared UDP port%s", old);
@@ -260,12 +265,24 @@ static void tell_exit(struct keeper *keeper, const struct runner *runner,
 			  how, *cost ? ": " : "", cost, next);
 }
 
+/* Where nothing says which port is to be shared. */
+static void name_first_port(const struct keeper *keeper, char *out, size_t len)
+{
+	const struct lb_ports *shared = keeper->options.rules.shared;
+	uint16_t port = bindhook_first_port(keeper->hooks);
+
+	*out = '\0';
+	if (port && !shared[LB_BIND_TCP].count && !shared[LB_BIND_UDP].count)
+		snprintf(out, len, "; shared is port %u, the first that was bound", port);
+}
+
 /* What a program may do that lbctl can't serve, said at its first end in a row. */
 static void explain_end(struct keeper *keeper, const struct runner *runner,
 			const struct action *action)
 {
 	uint16_t port = unshared_port(keeper, LB_BIND_TCP);
 	const char *udp = "";
+	char first[64];
 
 	/* one that got online can do without the port: a client's, say */
 	if (!port && !keeper->last_end.was_online) {
@@ -281,10 +298,11 @@ static void explain_end(struct keeper *keeper, const struct runner *runner,
 	if (!port || keeper->plan.wanted == 1 || keeper->port_explained)
 		return;
 	keeper->port_explained = true;
+	name_first_port(keeper, first, sizeof(first));
 	event_tell(keeper->log, "unshared", json_pack("{s:i, s:b}", "port", port, "udp", *udp != 0),
-		   "port %s%u is not shared, so one worker can have it: --port lists all that are "
-		   "to be shared (%s%u, say), --offset-port %s%u gives worker w port %u+w",
-		   udp, port, udp, port, udp, port, port);
+		   "port %s%u is not shared, so one worker can have it%s: --port lists all that "
+		   "are to be shared (%s%u, say), --offset-port %s%u gives worker w port %u+w",
+		   udp, port, first, udp, port, udp, port, port);
 }
 
 static void tell_no_start(struct keeper *keeper, const struct action *action, int err)

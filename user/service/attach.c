@@ -310,6 +310,7 @@ static int claim_groups(struct attach *attach, char name[LB_NAME_MAX + 1])
 		.name = attach->request->name,
 		.addr = attach->request->addrs,
 		.replace = attach->request->replace,
+		.own_program = attach->request->own_program,
 	};
 
 	for (size_t i = 0; i < attach->wanted.count; i++) {

@@ -32,6 +32,8 @@ struct attach_request {
 	/* the service, open and locked by the caller, who keeps it; NULL: it is opened, or made */
 	struct state *state;
 	const struct settings *settings; /* of a service that is made; NULL: the defaults */
+	/* how its server does without a program of its own, NULL: --replace is an option */
+	const char *own_program;
 	uint64_t cgroup; /* id of one that all the sockets are in, as far as owner knows; 0 = none */
 };
 
@@ -54,8 +56,8 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 /*
  * The same for groups that the caller found, all of which it wants; those without members are
  * passed over. With none at all an existing service is brought up to date, and none is made. Of the
- * request it reads name (needed), policy, group, replace, owner, state, settings and cgroup. A
- * process that vanishes meanwhile is no trouble: its sockets have gone with it.
+ * request it reads name (needed), policy, group, replace, owner, state, settings, own_program and
+ * cgroup. A process that vanishes meanwhile is no trouble: its sockets have gone with it.
  */
 int attach_groups(const struct attach_request *request, struct groups *found,
 		  struct attach_result *result, struct trouble *trouble);

@@ -61,6 +61,11 @@ int claim_name(const struct claim *claim, struct reuseport_group *const *groups,
 
 		group_address(groups[i], at);
 		group_steerer(groups[i], steerer);
+		if (prog_id && !owner && !claim->replace && claim->own_program)
+			return trouble_set(trouble, EXIT_FAILED,
+					   "%s steers %s already: the program has put it there "
+					   "itself, and run would take it off; %s",
+					   steerer, at, claim->own_program);
 		if (prog_id && !owner && !claim->replace)
 			return trouble_set(trouble, EXIT_FAILED,
 					   "%s already steers %s; --replace takes it over for good",

@@ -12,6 +12,8 @@ struct claim {
 	const char *name;	 /* that was asked for, or NULL */
 	const struct addr *addr; /* names the service where nothing else does */
 	bool replace;		 /* another program on a group is no obstacle */
+	/* how the server of the groups does without a program of its own; NULL: by --replace */
+	const char *own_program;
 };
 
 /*

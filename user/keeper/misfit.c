@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What workers do with sockets that run can't make use of: told once, with what the user can do
+ * about it. At the start a run that can't be right ends.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/trouble.h"
+#include "keeper/advice.h"
+#include "keeper/parts.h"
+
+/* --- the first port that was bound, and others --- */
+
+/* Who of the workers listens on a port, and where. */
+struct port_use {
+	uint32_t workers;
+	bool wildcard, others; /* on all addresses; on some that other hosts reach */
+};
+
+static bool is_zero(const struct sockdiag_socket *socket)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(socket->addr, zero, sizeof(zero));
+}
+
+static bool is_loopback(const struct sockdiag_socket *socket)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+	static const uint8_t mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 };
+
+	if (socket->family == AF_INET)
+		return socket->addr[0] == 127;
+	return !memcmp(socket->addr, one, sizeof(one)) ||
+	       !memcmp(socket->addr, mapped, sizeof(mapped));
+}
+
+static struct port_use look_at_port(const struct keeper *keeper, uint16_t port)
+{
+	struct port_use use = { 0 };
+	bool seen[LB_MAX_WORKERS] = { false };
+	struct sockdiag_list list;
+
+	if (sockdiag_listeners(LB_PROTO_TCP, port, &list))
+		return use;
+	for (size_t i = 0; i < list.count; i++) {
+		const struct runner *runner =
+			runner_of_cgroup(&keeper->runners, list.items[i].cgroup_id);
+
+		if (!runner)
+			continue;
+		use.workers += !seen[runner->worker];
+		seen[runner->worker] = true;
+		use.wildcard |= is_zero(&list.items[i]);
+		use.others |= !is_loopback(&list.items[i]);
+	}
+	sockdiag_free(&list);
+	return use;
+}
+
+static bool is_offset_port(const struct keeper *keeper, uint16_t port)
+{
+	const struct lb_ports *offsets = &keeper->options.rules.offsets[LB_BIND_TCP];
+
+	for (uint32_t i = 0; i < offsets->count; i++) {
+		if (port >= offsets->port[i] && port < offsets->port[i] + LB_MAX_WORKERS)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Two things are sure signs that the first port was not the one that was meant: several workers
+ * listen on another one, which they can share without lbctl; or the first one is for this host
+ * alone, as those of debuggers and administration are, and another is for everybody.
+ */
+static void check_port(struct keeper *keeper, uint16_t first, uint16_t port)
+{
+	struct port_use used = look_at_port(keeper, port), steered = look_at_port(keeper, first);
+
+	if (used.workers < 2 && (!used.workers || !used.wildcard || steered.others))
+		return;
+	keeper->port_told = true;
+	event_tell(keeper->log, "not-steered",
+		   json_pack("{s:i, s:i, s:i}", "port", port, "steered", first, "workers",
+			     used.workers),
+		   "port %u is steered, the first that a worker bound%s; port %u, on which %u "
+		   "worker%s listen%s, is not: --port %u steers that one, --port %u,%u both",
+		   first, steered.others ? "" : ", for this host alone", port, used.workers,
+		   plural(used.workers), used.workers == 1 ? "s" : "", port, first, port);
+}
+
+static void check_ports(struct keeper *keeper)
+{
+	uint16_t ports[BINDHOOK_MOST_PORTS], first;
+	uint32_t count = bindhook_take_ports(keeper->hooks, ports);
+
+	if (keeper->options.rules.shared[LB_BIND_TCP].count || keeper->port_told ||
+	    keeper->own.protos != OWN_TCP)
+		return;
+	first = bindhook_first_port(keeper->hooks);
+	for (uint32_t i = 0; i < count && first && !keeper->port_told; i++) {
+		if (ports[i] != first && !is_offset_port(keeper, ports[i]))
+			check_port(keeper, first, ports[i]);
+	}
+}
+
+/* --- several sockets on one address --- */
+
+/* One of the processes that the run has begun with, and it begins still. */
+static bool is_beginning(struct keeper *keeper, const struct runner *runner)
+{
+	const struct plan *plan = &keeper->plan;
+	const struct process *process =
+		plan_process(&keeper->plan, runner->worker, runner->generation);
+
+	return process && !runner->taken_over && !plan->version &&
+	       plan->generation <= plan->wanted &&
+	       turn_now(keeper->turn) < process->started_us + plan->options.ready_timeout_us;
+}
+
+static void check_crowd(struct keeper *keeper, struct runner *runner)
+{
+	const char *advice = advice_in_cgroup(runner->cgroup_fd, ADVICE_ONE_SOCKET);
+	bool ends = is_beginning(keeper, runner);
+
+	runner->crowd_told = true;
+	event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+			  "has %u sockets on one address, port %u: it spreads connections itself, "
+			  "and run steers one socket a worker, so %s%s%s; or start it without run, "
+			  "and lbctl attach :%u",
+			  runner->crowd.sockets, runner->crowd.port,
+			  ends ? "this run ends" : "some of them get nothing", advice ? ": " : "",
+			  advice ? advice : "", runner->crowd.port);
+	if (ends)
+		keeper_stop(keeper, EXIT_FAILED);
+}
+
+/* Of a process that has been there for long, what lasts: two may overlap for a moment. */
+static void check_crowds(struct keeper *keeper, bool tick)
+{
+	for (uint32_t w = 0; w < keeper->plan.used && !keeper->plan.stop; w++) {
+		struct runner *runner = keeper->runners.of[w];
+
+		for (; runner && !keeper->plan.stop; runner = runner->next) {
+			if (runner->crowd.sockets && !runner->crowd_told &&
+			    (tick || is_beginning(keeper, runner)))
+				check_crowd(keeper, runner);
+		}
+	}
+}
+
+void misfit_look(struct keeper *keeper, bool tick)
+{
+	if (!keeper->hooks)
+		return;
+	check_ports(keeper);
+	check_crowds(keeper, tick);
+}
