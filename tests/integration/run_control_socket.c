@@ -84,6 +84,8 @@ static const struct {
 	{ "{\"verb\":\"signal\",\"worker\":4,\"signal\":28}", 3 },
 	{ "{\"verb\":\"signal\",\"worker\":-1,\"signal\":28}", 3 },
 	{ "{\"verb\":\"signal\",\"signal\":28}", 0 },
+	{ "{\"verb\":\"reload-env\"}", 2 },
+	{ "{\"verb\":\"reload-env\",\"environment\":[\"A=1\",2]}", 2 },
 	{ "{\"verb\":\"send\"}", 2 },
 	{ "{\"verb\":\"send\",\"worker\":-1,\"message\":1}", 3 },
 };

@@ -248,7 +248,7 @@ static const char graceful_py[] =
 	"    for i in range(100000):\n"
 	"        print('a line', flush=True)\n"
 	"        if i % 10 == 0:\n"
-	"            os.write(int(os.environ['NODE_CHANNEL_FD']), b'\"%s\"\\n' % (b'm' * 4096))\n"
+	"            os.write(int(os.environ['LBCTL_CHANNEL_FD']), b'\"%s\"\\n' % (b'm' * 4096))\n"
 	"        time.sleep(.01)\n"
 	"server = Server(('', 8080), Handler)\n"
 	"signal.signal(signal.SIGTERM, end)\n"

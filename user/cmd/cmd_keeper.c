@@ -166,13 +166,47 @@ static int run_scale(struct cmd *cmd)
 		   json_pack("{s:s, s:I}", "verb", "scale", by ? "by" : "workers", value));
 }
 
+/* Ours, as the new processes are to have it. */
+static int pack_environment(const struct cmd *cmd, json_t *variables)
+{
+	for (char **at = environ; *at; at++) {
+		const char *end = strchr(*at, '=');
+
+		if (!end || end == *at)
+			continue;
+		if (json_array_append_new(variables, json_string(*at)))
+			return cmd_fail(cmd, EXIT_USAGE,
+					"--update-env: %.*s is not UTF-8 and can't be sent; unset "
+					"it, or use lbctl run --env-file",
+					(int)(end - *at), *at);
+	}
+	return EXIT_DONE;
+}
+
 static int run_reload(struct cmd *cmd)
 {
 	char name[LB_NAME_MAX + 1];
+	json_t *variables;
 	int status = cmd_take_name(cmd, 0, name);
 
-	return status ? status : ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
+	if (status)
+		return status;
+	if (!cmd_value(cmd, "update-env"))
+		return ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
+	variables = json_array();
+	status = pack_environment(cmd, variables);
+	if (status) {
+		json_decref(variables);
+		return status;
+	}
+	return ask(cmd, name,
+		   json_pack("{s:s, s:o}", "verb", "reload-env", "environment", variables));
 }
+
+static const struct cmd_option reload_options[] = {
+	{ "update-env", NULL, "the new processes have the environment of this command" },
+	{ NULL, NULL, NULL },
+};
 
 static int run_restart(struct cmd *cmd)
 {
@@ -394,6 +428,7 @@ const struct command cmd_reload = {
 		"go on.",
 	.max_args = 1,
 	.kind = VERB,
+	.options = reload_options,
 	.run = run_reload,
 };
 

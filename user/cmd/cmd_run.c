@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/envfile.h"
+#include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
 #include "cmd/program.h"
@@ -169,6 +171,40 @@ static int parse_owner(const struct cmd *cmd, struct keeper_options *options)
 	return EXIT_DONE;
 }
 
+/* The directory by the name that is looked up at each start, and what is read there. */
+static int parse_place(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *dir = cmd_value(cmd, "cwd");
+	char here[PATH_MAX];
+	struct stat st;
+
+	options->env_file = cmd_value(cmd, "env-file");
+	options->needs_cwd = dir;
+	if (workdir_name(here))
+		*here = '\0';
+	if (!dir)
+		strcpy(options->cwd, here);
+	else if (workdir_join(options->cwd, here, dir))
+		return cmd_fail(cmd, EXIT_USAGE, "--cwd %.100s: too long", dir);
+	else if (stat(options->cwd, &st) || !S_ISDIR(st.st_mode))
+		return cmd_fail(cmd, EXIT_USAGE, "--cwd %.100s: not a directory", dir);
+	return EXIT_DONE;
+}
+
+static int parse_instance_var(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *name = cmd_value(cmd, "instance-var");
+
+	options->instance_var = name ? name : "NODE_APP_INSTANCE";
+	if (name && !strcmp(name, "none"))
+		options->instance_var = NULL;
+	else if (name && (!envfile_is_name(name) || !strncmp(name, "LBCTL_", strlen("LBCTL_"))))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--instance-var %.40s: not the name of a variable (nor none)",
+				name);
+	return EXIT_DONE;
+}
+
 static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 {
 	uint64_t restarts;
@@ -255,6 +291,10 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_stop(cmd, options);
 	if (!status)
 		status = parse_owner(cmd, options);
+	if (!status)
+		status = parse_place(cmd, options);
+	if (!status)
+		status = parse_instance_var(cmd, options);
 	options->wait_ready = cmd_value(cmd, "wait-ready");
 	options->with_controller = cmd_value(cmd, "with-controller");
 	options->log_dir = cmd_value(cmd, "log-dir");

@@ -27,6 +27,9 @@
 	{ "max-restarts", "N", "give a worker up that ends more than N times in a row (default 16)" }, \
 	{ "user", "USER", "run the workers as this user" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \
+	{ "cwd", "DIR", "start the workers there, looked up each time (default: where run is)" }, \
+	{ "env-file", "FILE", "read more variables for them at each start, NAME=VALUE" }, \
+	{ "instance-var", "NAME|none", "one for the worker's number (default NODE_APP_INSTANCE)" }, \
 	{ "log-dir", "DIR", "append the workers' output to DIR/NAME-WORKER.log" }, \
 	{ "with-controller", NULL, "workers end when lbctl dies" }
 /* clang-format on */

@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
+#include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
 #include "cmd/program.h"
@@ -20,7 +21,9 @@
 /* What the unit's text refers to. */
 struct plan {
 	char program[PATH_MAX];
-	char directory[PATH_MAX];
+	char directory[PATH_MAX]; /* by the name that is known */
+	char real[PATH_MAX];
+	char cwd[PATH_MAX];
 	char command[PATH_MAX];
 	char log_dir[PATH_MAX];
 	const char **argv;
@@ -37,7 +40,7 @@ static int find_paths(const struct cmd *cmd, struct plan *plan)
 {
 	ssize_t n = readlink("/proc/self/exe", plan->program, sizeof(plan->program) - 1);
 
-	if (n < 0 || !getcwd(plan->directory, sizeof(plan->directory)))
+	if (n < 0 || workdir_name(plan->directory) || !getcwd(plan->real, sizeof(plan->real)))
 		return cmd_fail(cmd, EXIT_FAILED, "%s: %s",
 				n < 0 ? "/proc/self/exe" : "the working directory",
 				strerror(errno));
@@ -84,7 +87,7 @@ static void doubt_paths(const struct cmd *cmd, const struct plan *plan)
 
 	doubt(cmd, plan->program);
 	for (int i = 0; i < cmd->nr_args; i++) {
-		if (!program_join(path, plan->directory, i ? cmd->args[i] : plan->command) &&
+		if (!workdir_join(path, plan->directory, i ? cmd->args[i] : plan->command) &&
 		    !stat(path, &st) && S_ISREG(st.st_mode))
 			doubt(cmd, path);
 	}
@@ -130,13 +133,20 @@ static int add_options(const struct cmd *cmd, struct plan *plan)
 		snprintf(plan->dashed[i], sizeof(plan->dashed[i]), "%s%s",
 			 options[i].name[1] ? "--" : "-", options[i].name);
 		add(plan, plan->dashed[i]);
-		if (!strcmp(options[i].name, "log-dir")) {
-			if (program_join(plan->log_dir, plan->directory, value))
-				return cmd_fail(cmd, EXIT_USAGE, "--log-dir: too long");
-			value = plan->log_dir;
+		if (!strcmp(options[i].name, "log-dir") || !strcmp(options[i].name, "cwd")) {
+			char *path = *options[i].name == 'l' ? plan->log_dir : plan->cwd;
+
+			if (workdir_join(path, plan->directory, value))
+				return cmd_fail(cmd, EXIT_USAGE, "--%s: too long", options[i].name);
+			value = path;
 		}
 		if (options[i].value)
 			add(plan, value);
+	}
+	/* systemd enters what the link leads to when lbctl starts, workers what it leads to then */
+	if (!cmd_value(cmd, "cwd") && strcmp(plan->directory, plan->real)) {
+		add(plan, "--cwd");
+		add(plan, plan->directory);
 	}
 	return EXIT_DONE;
 }

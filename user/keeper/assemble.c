@@ -400,6 +400,7 @@ static void free_runners(struct keeper *keeper, bool ended)
 void disassemble(struct keeper *keeper, bool ended)
 {
 	free_runners(keeper, ended);
+	environments_free(keeper->environments);
 	stall_watch_free(keeper->stalls);
 	changes_free(keeper->changes);
 	watch_close(keeper);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A worker's message channel, NODE_CHANNEL_FD: lines of JSON, both ways, as Node.js sends them. */
+/* A worker's message channel: lines of JSON, both ways, as Node.js sends them. */
 #ifndef CHANNEL_H
 #define CHANNEL_H
 

@@ -141,15 +141,19 @@ struct client *control_find(struct control *control, uint64_t id)
 
 /* --- requests --- */
 
+/* By what the client may. */
+static const char *const refusals[] = {
+	[ADMIT_WORKER] = "a worker may join and nothing else; ask as root or the keeper's user",
+	[ADMIT_OPERATOR] = "who is in --group may not say what is run; ask as root or its user",
+};
+
 static void run_verb(struct client *client, const struct control_verb *verb, const json_t *request,
 		     int *passed)
 {
 	const struct control_config *config = &client->control->config;
 
 	if (client->admission < verb->takes)
-		control_reply(client, EXIT_NOT_ABLE,
-			      "a worker may join, and nothing else; ask as root or as the "
-			      "keeper's user");
+		control_reply(client, EXIT_NOT_ABLE, refusals[client->admission]);
 	else if (!config->runs_workers && !verb->for_watch)
 		control_reply(client, EXIT_FAILED,
 			      "lbctl watch did not start these workers; ask their server");
@@ -218,7 +222,7 @@ static bool is_in_group(int fd, gid_t group)
 static enum admission admit(const struct control_config *config, int fd, const struct ucred *peer)
 {
 	if (!peer->uid || peer->uid == getuid())
-		return ADMIT_OPERATOR;
+		return ADMIT_OWNER;
 	/* that of a watched service was given to report load, not to control lbctl */
 	if (config->group != LB_NO_GROUP &&
 	    (peer->gid == config->group || is_in_group(fd, config->group)))
@@ -242,7 +246,7 @@ static bool has_room(const struct control *control, enum admission admission)
 	size_t operators = count_clients(control, ADMIT_OPERATOR);
 
 	return all < CONTROL_MOST_CLIENTS &&
-	       (admission == ADMIT_OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
+	       (admission >= ADMIT_OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
 }
 
 /*

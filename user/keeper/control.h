@@ -17,8 +17,11 @@
 
 #define CONTROL_MOST_CLIENTS 64
 
-/* Root, the keeper's own user and the group of a run may all; the workers' user may join. */
-enum admission { ADMIT_NOBODY, ADMIT_WORKER, ADMIT_OPERATOR };
+/*
+ * Root and the keeper's own user may all; the group of a run, what changes nothing of what is run
+ * and how; the workers' user may join.
+ */
+enum admission { ADMIT_NOBODY, ADMIT_WORKER, ADMIT_OPERATOR, ADMIT_OWNER };
 
 struct control;
 struct client;

@@ -53,6 +53,11 @@ static void do_start(struct keeper *keeper, const struct action *action)
 		.user = options->user,
 		.watchdog_ms = options->watchdog_ms,
 		.parent_death_signal = options->with_controller ? options->stop_signal : 0,
+		.instance_var = options->instance_var,
+		.cwd = *options->cwd ? options->cwd : NULL,
+		.needs_cwd = options->needs_cwd,
+		.env_file = options->env_file,
+		.environment = environments_of(keeper->environments, action->version),
 	};
 	int err = listeners_make(keeper->listeners, action->worker);
 

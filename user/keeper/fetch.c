@@ -20,12 +20,12 @@
 #include "keeper/task.h"
 #include "lb_abi.h"
 
-/* NODE_CHANNEL_FD as the process was started with, or -errno. */
+/* As the process was started with it, or -errno. */
 static int channel_number(pid_t pid, uint64_t *number)
 {
 	_cleanup_fclose_ FILE *file = NULL;
 	_cleanup_free_ char *entry = NULL;
-	const char name[] = "NODE_CHANNEL_FD=";
+	const char name[] = SPAWN_CHANNEL "=";
 	size_t room = 0;
 	char path[64];
 

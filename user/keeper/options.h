@@ -3,6 +3,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,10 @@ struct keeper_options {
 	bool with_controller;
 	bool rescue; /* move what waits at workers that hang, when the service is made */
 	const char *user;
+	const char *instance_var; /* one more variable for a worker's number, or NULL */
+	char cwd[PATH_MAX];	  /* of the workers, looked up at each start */
+	bool needs_cwd;		  /* it was asked for */
+	const char *env_file;	  /* of more variables, read at each start; or NULL */
 	const char *log_dir;
 	uint32_t group;
 };

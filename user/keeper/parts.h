@@ -15,6 +15,7 @@
 #include "keeper/bindhook.h"
 #include "keeper/changes.h"
 #include "keeper/control.h"
+#include "keeper/environments.h"
 #include "keeper/event_log.h"
 #include "keeper/instance.h"
 #include "keeper/listeners.h"
@@ -50,6 +51,7 @@ struct keeper {
 	/* lbctl run */
 	struct plan plan;
 	struct worker workers[LB_MAX_WORKERS];
+	struct environments *environments; /* NULL: all have ours */
 	struct runners runners;
 	struct bindhooks *hooks;
 	struct listeners *listeners;

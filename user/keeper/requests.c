@@ -51,12 +51,17 @@ static void do_scale(void *arg, struct client *client, const json_t *request, in
 	execute_begun(keeper, &before);
 }
 
-static void renew(struct keeper *keeper, struct client *client, uint32_t worker)
+/* false: it was answered why not. */
+static bool renew(struct keeper *keeper, struct client *client, uint32_t worker)
 {
 	char why[RENEW_BYTES];
 
-	if (goes_on(keeper, client) && !renew_begin(keeper, worker, control_client_id(client), why))
-		control_reply(client, EXIT_FAILED, why);
+	if (!goes_on(keeper, client))
+		return false;
+	if (renew_begin(keeper, worker, control_client_id(client), why))
+		return true;
+	control_reply(client, EXIT_FAILED, why);
+	return false;
 }
 
 static void do_reload(void *arg, struct client *client, const json_t *request, int *passed)
@@ -64,6 +69,39 @@ static void do_reload(void *arg, struct client *client, const json_t *request, i
 	(void)request;
 	(void)passed;
 	renew(arg, client, LB_ALL_WORKERS);
+}
+
+/* The lowest version that some worker may still be started with, whatever comes of a reload. */
+static uint32_t oldest_version(const struct plan *plan)
+{
+	uint32_t oldest = plan->version;
+
+	for (uint32_t w = 0; w < plan->wanted; w++) {
+		const struct worker *worker = &plan->workers[w];
+		const struct process *current = &worker->at[ROLE_CURRENT];
+
+		if (worker->version < oldest)
+			oldest = worker->version;
+		if (lifecycle_runs(current->state) && current->version < oldest)
+			oldest = current->version;
+	}
+	return oldest;
+}
+
+/* As reload, with another environment for the new version. Nothing is started before the turn. */
+static void do_reload_env(void *arg, struct client *client, const json_t *request, int *passed)
+{
+	const json_t *variables = json_object_get(request, "environment");
+	struct keeper *keeper = arg;
+	uint32_t oldest = oldest_version(&keeper->plan);
+
+	(void)passed;
+	if (environments_check(variables))
+		control_reply(client, EXIT_USAGE, "an environment is texts NAME=VALUE");
+	else if (renew(keeper, client, LB_ALL_WORKERS) &&
+		 environments_add(&keeper->environments, keeper->plan.version, oldest, variables))
+		event_tell(keeper->log, "trouble", NULL,
+			   "no memory for another environment: the new processes have the old one");
 }
 
 static void do_restart(void *arg, struct client *client, const json_t *request, int *passed)
@@ -274,6 +312,7 @@ static void do_join(void *arg, struct client *client, const json_t *request, int
 const struct control_verb request_verbs[] = {
 	{ "scale", false, ADMIT_OPERATOR, do_scale },
 	{ "reload", false, ADMIT_OPERATOR, do_reload },
+	{ "reload-env", false, ADMIT_OWNER, do_reload_env },
 	{ "restart", false, ADMIT_OPERATOR, do_restart },
 	{ "cancel", false, ADMIT_OPERATOR, do_cancel },
 	{ "stop", true, ADMIT_OPERATOR, do_stop },

@@ -15,14 +15,16 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "host/cgroup.h"
 #include "host/procs.h"
 #include "keeper/fetch.h"
 #include "service/state.h"
 
 #define STATE_NOTE "user.lbctl.state" /* attribute of a process's cgroup */
-#define CHILDREN_US 200000	      /* that killed children may take to go */
-#define TRACED_US 1000		      /* until who traces it has been told */
+#define INSTANCE_NOTE "user.lbctl.instance"
+#define CHILDREN_US 200000 /* that killed children may take to go */
+#define TRACED_US 1000	   /* until who traces it has been told */
 /*
  * A service of one listener is its maps and a program. The keeper has them open, its child that
  * changes the service has, and libbpf has as many again while it loads a program for a listener.
@@ -250,6 +252,7 @@ static struct runner *runner_new(struct runners *all, uint32_t worker, uint32_t 
 		.next = all->of[worker],
 		.worker = worker,
 		.generation = generation,
+		.instance = UINT32_MAX,
 		.pidfd = -1,
 		.report_fd = -1,
 		.slot = -1,
@@ -275,6 +278,33 @@ static bool is_among_last(int fd)
 	return !getrlimit(RLIMIT_NOFILE, &files) && fd + RESERVED_FILES >= (int64_t)files.rlim_cur;
 }
 
+/* The lowest number that no living process has: so there are no more than there were processes. */
+static uint32_t free_instance(const struct runners *all)
+{
+	static bool used[ROLES * LB_MAX_WORKERS + 1];
+	uint32_t free = 0;
+
+	memset(used, 0, sizeof(used));
+	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++) {
+		for (const struct runner *runner = all->of[w]; runner; runner = runner->next) {
+			if (runner->instance < sizeof(used))
+				used[runner->instance] = true;
+		}
+	}
+	while (free + 1 < sizeof(used) && used[free])
+		free++;
+	return free;
+}
+
+static void take_instance(struct runner *runner, struct spawn_spec *spec)
+{
+	char note[16];
+
+	runner->instance = spec->instance = free_instance(runner->all);
+	snprintf(note, sizeof(note), "%u", runner->instance);
+	cgroup_note(runner->cgroup_fd, INSTANCE_NOTE, note);
+}
+
 static int start(struct runner *runner, struct spawn_spec *spec)
 {
 	struct runners *all = runner->all;
@@ -286,6 +316,7 @@ static int start(struct runner *runner, struct spawn_spec *spec)
 	if (!err && all->hooks)
 		err = bindhook_add_member(all->hooks, runner->cgroup, runner->worker);
 	spec->cgroup_fd = runner->cgroup_fd;
+	take_instance(runner, spec);
 	if (!err)
 		err = spawn_start(spec, &spawned);
 	if (err)
@@ -460,6 +491,17 @@ static enum lifecycle read_mark(const struct runner *runner)
 	return state >= LIFE_STARTING && state <= LIFE_TERMINATING ? state : LIFE_STARTING;
 }
 
+/* One that an older lbctl has started has none. */
+static uint32_t read_instance(const struct runner *runner)
+{
+	uint64_t instance = UINT32_MAX;
+	char note[16];
+
+	cgroup_read_note(runner->cgroup_fd, INSTANCE_NOTE, note, sizeof(note));
+	parse_u64(note, 0, UINT32_MAX, &instance);
+	return instance;
+}
+
 static int find_process(struct runner *runner)
 {
 	_cleanup_free_ pid_t *pids = NULL;
@@ -482,6 +524,7 @@ static bool take_over(struct runners *all, uint32_t worker, uint32_t generation,
 		return false;
 	}
 	runner->taken_over = true;
+	runner->instance = read_instance(runner);
 	channel_fd = fetch_channel(runner->pid);
 	if (all->hooks)
 		bindhook_add_member(all->hooks, runner->cgroup, worker);

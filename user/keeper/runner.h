@@ -39,6 +39,7 @@ struct runner {
 	struct runner *next;	       /* of the same worker */
 	struct runner *next_in_bucket; /* of runners.by_cgroup */
 	uint32_t worker, generation;
+	uint32_t instance; /* unique among those that live */
 	pid_t pid;
 	int pidfd;
 	int cgroup_fd;
@@ -87,8 +88,8 @@ struct runner *runner_of_cgroup(const struct runners *all, uint64_t cgroup);
 struct runner *runner_of_pid(const struct runners *all, const char *service, pid_t pid);
 
 /*
- * Starts one. spec->cgroup_fd is filled in. When it can't be started, or turns out not to, the plan
- * has the fact; NULL is without memory.
+ * Starts one. spec->cgroup_fd and spec->instance are filled in. When it can't be started, or turns
+ * out not to, the plan has the fact; NULL is without memory.
  */
 struct runner *runner_start(struct runners *all, struct spawn_spec *spec, uint32_t generation);
 

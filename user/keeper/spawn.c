@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "keeper/worker_env.h"
 #include "lb_abi.h"
 
 static struct rlimit files; /* as it was before we raised it; all zero = we did not */
@@ -32,37 +33,6 @@ void spawn_raise_file_limit(void)
 	files = raised;
 	raised.rlim_cur = raised.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &raised);
-}
-
-static void set_number(const char *name, uint64_t value)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%lu", (unsigned long)value);
-	setenv(name, text, 1);
-}
-
-static void set_environment(const struct spawn_spec *spec)
-{
-	setenv("LBCTL_SERVICE", spec->service, 1);
-	set_number("LBCTL_WORKER", spec->worker);
-	set_number("LBCTL_WORKERS", spec->workers);
-	set_number("NODE_APP_INSTANCE", spec->worker);
-	set_number("NODE_CHANNEL_FD", SPAWN_FIRST_FD + spec->nr_listen_fds);
-	setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
-	unsetenv("NOTIFY_SOCKET");
-	unsetenv("WATCHDOG_USEC");
-	unsetenv("WATCHDOG_PID");
-	if (spec->watchdog_ms) {
-		set_number("WATCHDOG_USEC", spec->watchdog_ms * 1000);
-		set_number("WATCHDOG_PID", getpid());
-	}
-	if (spec->notify_path)
-		setenv("NOTIFY_SOCKET", spec->notify_path, 1);
-	if (spec->nr_listen_fds) {
-		set_number("LISTEN_FDS", spec->nr_listen_fds);
-		set_number("LISTEN_PID", getpid());
-	}
 }
 
 static int become_user(const char *name)
@@ -120,6 +90,25 @@ static int redirect(const struct spawn_spec *spec)
 }
 
 /*
+ * Looked up anew each time, as a link in the path may lead elsewhere now. One that nobody asked for
+ * is where lbctl was started: whoever removes it is no reason not to serve.
+ */
+static int enter_directory(const struct spawn_spec *spec)
+{
+	if (!spec->cwd)
+		return 0;
+	if (!chdir(spec->cwd)) {
+		setenv("PWD", spec->cwd, 1);
+		return 0;
+	}
+	if (spec->needs_cwd)
+		return -(SPAWN_CWD + errno);
+	dprintf(2, "lbctl: %s: worker %u can't start in %s: %s; it starts where that was\n",
+		spec->service, spec->worker, spec->cwd, strerror(errno));
+	return 0;
+}
+
+/*
  * Moves descriptors to where the conventions want them; by way of higher ones, as they may cross.
  * The pipe for reports moves first: whatever fails after that can still be told.
  */
@@ -148,9 +137,13 @@ static int place_descriptors(const struct spawn_spec *spec, const int channel[2]
 __attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, const int channel[2],
 						int report)
 {
+	char *variables = NULL;
+	size_t len = 0;
 	sigset_t none;
 	int err;
 
+	if (spec->environment)
+		environ = spec->environment;
 	sigemptyset(&none);
 	/* a terminal may be set to stop who prints in the background, and workers are there */
 	signal(SIGTTOU, SIG_IGN);
@@ -159,13 +152,18 @@ __attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, c
 	err = redirect(spec);
 	if (!err)
 		err = place_descriptors(spec, channel, &report);
+	if (!err)
+		err = enter_directory(spec);
+	if (!err)
+		err = worker_env_read(spec, &variables, &len);
 	if (!err && spec->user)
 		err = become_user(spec->user);
 	/* after setuid(), which clears it */
 	if (!err && spec->parent_death_signal)
 		prctl(PR_SET_PDEATHSIG, spec->parent_death_signal);
+	if (!err)
+		err = worker_env_set(spec, variables, len);
 	if (!err) {
-		set_environment(spec);
 		if (files.rlim_max)
 			setrlimit(RLIMIT_NOFILE, &files);
 		execvp(spec->argv[0], spec->argv);

@@ -8,37 +8,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "keeper/spawn_spec.h"
+
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* <linux/socket.h>, Linux 6.16 */
 #endif
 
-/* Descriptors from here on are LISTEN_FDS; then the worker's end of the channel, then ours. */
-#define SPAWN_FIRST_FD 3
-
-struct spawn_spec {
-	char *const *argv;
-	const char *service;
-	uint32_t worker;       /* its number */
-	uint32_t workers;      /* of how many */
-	int cgroup_fd;	       /* where it is born */
-	const int *listen_fds; /* handed over by the socket-activation protocol */
-	size_t nr_listen_fds;
-	const char *notify_path; /* NOTIFY_SOCKET, or NULL */
-	/* append stdout and stderr here; NULL, and where that can't be opened: as lbctl's own */
-	const char *log_path;
-	const char *user;	 /* become this user, or NULL */
-	uint64_t watchdog_ms;	 /* WATCHDOG_USEC; 0 = none */
-	int parent_death_signal; /* of --with-controller; 0 = none */
-};
-
 struct spawned {
 	pid_t pid;
 	int pidfd;
-	int channel_fd; /* our end of NODE_CHANNEL_FD */
+	int channel_fd; /* our end of the message channel */
 	/*
 	 * Readable once it is known whether the program runs: end of file if so, else an int,
 	 * -errno: -ENOENT (command not found), -EACCES (not executable), -ESRCH (no such user) and
-	 * whatever else exec and what comes before it say.
+	 * whatever else exec and what comes before it say, see SPAWN_CWD.
 	 */
 	int report_fd;
 };

@@ -73,10 +73,28 @@ void tell_online(struct keeper *keeper, const struct runner *runner)
 			  json_pack("{s:i}", "slot", runner->slot), "is online");
 }
 
+/* Of a file or directory that the worker needs. */
+static int tell_file_trouble(const struct keeper *keeper, int err, char *why, size_t len)
+{
+	const struct keeper_options *options = &keeper->options;
+
+	if (-err > SPAWN_ENV_LINE)
+		snprintf(why, len, "--env-file %.200s: line %d is not NAME=VALUE",
+			 options->env_file, -err - SPAWN_ENV_LINE);
+	else if (-err > SPAWN_ENV_FILE)
+		snprintf(why, len, "--env-file %.200s: %s", options->env_file,
+			 strerror(-err - SPAWN_ENV_FILE));
+	else
+		snprintf(why, len, "--cwd %.200s: %s", options->cwd, strerror(-err - SPAWN_CWD));
+	return EXIT_FAILED;
+}
+
 int tell_start_trouble(const struct keeper *keeper, int err, char *why, size_t len)
 {
 	const char *command = keeper->options.argv[0];
 
+	if (-err > SPAWN_CWD)
+		return tell_file_trouble(keeper, err, why, len);
 	if (err == -ENOENT) {
 		snprintf(why, len, "%s: command not found", command);
 		return 127;
