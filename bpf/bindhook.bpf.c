@@ -48,12 +48,12 @@ struct {
 	__type(value, __u32);
 } lb_first SEC(".maps");
 
-/* Id of a worker's cgroup -> its number. */
+/* Id of a worker's cgroup -> its number; what it was refused is written here. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct lb_bind_member);
 } lb_members SEC(".maps");
 
 struct {
@@ -123,16 +123,17 @@ static __always_inline int handle_bind(struct bpf_sock_addr *ctx)
 	__u16 port = bpf_ntohs(ctx->user_port);
 	__u64 cgroup = bpf_get_current_cgroup_id();
 	struct lb_bindhook *rules;
-	__u32 zero = 0, *worker;
+	struct lb_bind_member *member;
+	__u32 zero = 0;
 	bool shared;
 
 	rules = bpf_map_lookup_elem(&lb_bindhook, &zero);
 	if (!rules || !port || proto == NOT_OURS)
 		return ALLOW;
-	worker = bpf_map_lookup_elem(&lb_members, &cgroup);
+	member = bpf_map_lookup_elem(&lb_members, &cgroup);
 	/* shared with the process that takes this one's place, so that it can begin beside it */
-	if (worker && is_offset(rules, proto, port)) {
-		ctx->user_port = bpf_htons(port + *worker);
+	if (member && is_offset(rules, proto, port)) {
+		ctx->user_port = bpf_htons(port + member->worker);
 		if (lb_can_setsockopt)
 			bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 		return ALLOW;
@@ -181,7 +182,14 @@ int lb_setsockopt(struct bpf_sockopt *ctx)
 SEC("cgroup/sock_create")
 int lb_create(struct bpf_sock *sk)
 {
-	return sk->protocol == IPPROTO_MPTCP ? REFUSE : ALLOW;
+	__u64 cgroup = bpf_get_current_cgroup_id();
+	struct lb_bind_member *member = bpf_map_lookup_elem(&lb_members, &cgroup);
+	bool refused = sk->protocol == IPPROTO_MPTCP;
+
+	/* who falls back to TCP can do without */
+	if (member && (refused || sk->protocol == IPPROTO_TCP))
+		member->mptcp = refused;
+	return refused ? REFUSE : ALLOW;
 }
 
 /* The pid helper is not to be had everywhere; the current task is the one that makes the call. */

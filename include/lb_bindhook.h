@@ -31,6 +31,14 @@ struct lb_bindhook {
 };
 _Static_assert(sizeof(struct lb_bindhook) == 88, "lb_bindhook");
 
+/* lb_members: of a worker's process, by its cgroup. */
+struct lb_bind_member {
+	__u32 worker;
+	/* 1: it asked for an MPTCP socket, was refused, and has not asked for one of TCP since */
+	__u32 mptcp;
+};
+_Static_assert(sizeof(struct lb_bind_member) == 8, "lb_bind_member");
+
 /*
  * One listen(2) in the service's cgroup, or bind(2) to a UDP port that is shared; through the ring
  * buffer lb_listens.

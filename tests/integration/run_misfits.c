@@ -10,12 +10,21 @@
 #include "harness/runs.h"
 #include "harness/world.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 #define SERVER HARNESS_DIR "/server.py"
+#define NOBODY 65534
 
 static struct run run;
 
@@ -168,6 +177,115 @@ static void test_own_program_later(void **state)
 	run_stop(&run);
 }
 
+/* --- MPTCP --- */
+
+/* Asks for MPTCP alone; with an argument it goes on without a socket. */
+static const char only_mptcp[] = "import socket, sys, time\n"
+				 "try:\n"
+				 "    socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n"
+				 "except OSError:\n"
+				 "    if len(sys.argv) < 2:\n"
+				 "        raise\n"
+				 "time.sleep(1000)\n";
+/* As Go does. */
+static const char falls_back[] = "import socket, sys\n"
+				 "try:\n"
+				 "    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n"
+				 "except OSError:\n"
+				 "    s = socket.socket()\n"
+				 "sys.exit(3)\n";
+
+static void needs_mptcp(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+
+	if (fd < 0)
+		skip();
+	close(fd);
+}
+
+static void test_mptcp_is_refused(void **state)
+{
+	(void)state;
+	needs_mptcp();
+	file_write(SERVER, only_mptcp);
+	lbctl_expect(1, "GODEBUG=multipathtcp=0", "run", "--name", "web", "-n", "1",
+		     "--max-restarts", "0", "--", "python3", SERVER, NULL);
+	run_start(&run, "web", "-n", "1", "--ready-timeout", "1000", "--", "python3", SERVER,
+		  "goes-on", NULL);
+	run_expect_events(&run, 1, "timeout", "{s:s}", "text", "GODEBUG=multipathtcp=0");
+	lbctl_expect(1, "GODEBUG=multipathtcp=0", "restart", "web", "0", NULL);
+	run_stop(&run);
+	file_write(SERVER, falls_back);
+	run_start(&run, "web", "-n", "1", "--max-restarts", "0", "--", "python3", SERVER, NULL);
+	assert_int_equal(run_wait(&run), 1);
+	run_expect_lines(&run, "MPTCP", 0);
+	run_expect_lines(&run, "exited with status 3", 1);
+}
+
+/* --- UDP --- */
+
+static const char datagrams[] = "import socket\n"
+				"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+				"s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+				"s.bind(('', 8080))\n"
+				"while True:\n"
+				"    data, peer = s.recvfrom(1000)\n"
+				"    s.sendto(data, peer)\n";
+
+/* A socket of another user on the workers' port; it can be had because all have SO_REUSEADDR. */
+static pid_t start_stranger(void)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080) };
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (!child) {
+		int fd = setuid(NOBODY) ? -1 : socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+
+		if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+		    bind(fd, (const struct sockaddr *)&at, sizeof(at)))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	return child;
+}
+
+static bool takes_datagrams(pid_t pid)
+{
+	json_t *view = lbctl_json("show", "web", "--json", NULL);
+	const json_t *one = json_array_get(json_object_get(view, "strangers"), 0);
+	bool takes = json_is_true(json_object_get(one, "takes")) &&
+		     json_integer_value(json_object_get(one, "pid")) == pid;
+
+	json_decref(view);
+	return takes;
+}
+
+static void test_stranger_takes_datagrams(void **state)
+{
+	pid_t stranger;
+
+	(void)state;
+	needs(bind_setsockopt);
+	file_write(SERVER, datagrams);
+	run_start(&run, "web", "-n", "2", "--port", "udp/8080", "--", "python3", SERVER, NULL);
+	run_expect_up(&run, 2);
+	stranger = start_stranger();
+	run_expect_events(&run, 1, "stranger", "{s:s, s:i}", "addr", "udp/0.0.0.0:8080", "uid",
+			  NOBODY);
+	assert_true(takes_datagrams(stranger));
+	lbctl_expect(0, "1 socket is there beside the workers' and takes datagrams", "show", "web",
+		     NULL);
+	kill(stranger, SIGKILL);
+	assert_int_equal(waitpid(stranger, NULL, 0), stranger);
+	lbctl_ok("reload", "web", NULL);
+	assert_false(takes_datagrams(0));
+	run_expect_events(&run, 1, "stranger", NULL);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +296,8 @@ int main(int argc, char **argv)
 		runs_test(test_nginx_with_reuseport),
 		runs_test(test_own_program_at_the_start),
 		runs_test(test_own_program_later),
+		runs_test(test_mptcp_is_refused),
+		runs_test(test_stranger_takes_datagrams),
 	};
 
 	(void)argc;

@@ -68,8 +68,10 @@ static json_t *strangers_json(const struct view *view)
 	json_t *rows = json_array();
 
 	for (uint32_t i = 0; i < named_strangers(view); i++)
-		json_array_append_new(rows, json_pack("{s:i, s:s}", "pid", view->strangers[i].pid,
-						      "addr", view->strangers[i].address));
+		json_array_append_new(rows,
+				      json_pack("{s:i, s:s, s:b}", "pid", view->strangers[i].pid,
+						"addr", view->strangers[i].address, "takes",
+						view->strangers[i].takes));
 	return rows;
 }
 

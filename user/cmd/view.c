@@ -119,19 +119,20 @@ static void note_stall(const struct state *state, const struct member *member,
 }
 
 static void add_stranger(struct view *view, const struct reuseport_group *group,
-			 const struct member *member)
+			 const struct member *member, bool takes)
 {
 	struct view_stranger *one = &view->strangers[view->unregistered];
 
 	if (view->unregistered++ >= VIEW_STRANGERS)
 		return;
 	one->pid = member->pid;
+	one->takes = takes;
 	group_address(group, one->address);
 }
 
-/* `open` marks the workers that have a socket now. */
+/* `open` marks the workers that have a socket now; `beside`: see is_beside(). */
 static void join_group(const struct state *state, struct view *view,
-		       const struct reuseport_group *group, bool *open)
+		       const struct reuseport_group *group, bool beside, bool *open)
 {
 	struct view_worker *worker;
 	struct lb_place place;
@@ -142,7 +143,7 @@ static void join_group(const struct state *state, struct view *view,
 
 		worker = worker_of_socket(state, view, member->socket.cookie, &place);
 		if (!worker) {
-			add_stranger(view, group, member);
+			add_stranger(view, group, member, beside);
 			continue;
 		}
 		worker->half_open += member->half_open;
@@ -171,6 +172,27 @@ static bool all_held(const struct reuseport_group *group)
 	return true;
 }
 
+static bool is_steered(const struct state *state, const struct groups *groups, uint32_t index)
+{
+	for (size_t i = 0; i < groups->count; i++) {
+		if (service_listener(state, &groups->items[i]) == (int)index &&
+		    groups->items[i].prog_id == state->config->listeners[index].prog_id)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Of UDP, sockets that all have SO_REUSEADDR share an address and port without being a group, also
+ * those of different users. The kernel gives datagrams to either.
+ */
+static bool is_beside(const struct view *view, uint32_t index, const struct lb_listener *listener,
+		      const struct reuseport_group *group)
+{
+	return listener->proto == LB_PROTO_UDP && view->listeners[index].steering &&
+	       group->prog_id != listener->prog_id;
+}
+
 static int join_listener(const struct state *state, struct view *view, uint32_t index, bool *open)
 {
 	const struct lb_listener *listener = &state->config->listeners[index];
@@ -189,15 +211,15 @@ static int join_listener(const struct state *state, struct view *view, uint32_t 
 	if (err)
 		return err;
 	err = groups.inspect_error;
+	view->listeners[index].steering = !err && is_steered(state, &groups, index);
 	for (size_t i = 0; i < groups.count && !err; i++) {
 		if (service_listener(state, &groups.items[i]) != (int)index)
 			continue;
-		if (groups.items[i].prog_id == listener->prog_id)
-			view->listeners[index].steering = true;
 		if (groups.holders.unreadable && !all_held(&groups.items[i]))
 			err = -EPERM;
 		else
-			join_group(state, view, &groups.items[i], open);
+			join_group(state, view, &groups.items[i],
+				   is_beside(view, index, listener, &groups.items[i]), open);
 	}
 	groups_free(&groups);
 	return err;

@@ -69,9 +69,10 @@ struct view {
 	uint64_t decisions;
 	uint64_t migrated;
 	uint64_t rescued;      /* how often a stalled worker's queue was moved */
-	uint32_t unregistered; /* sockets in the groups that are in no slot */
+	uint32_t unregistered; /* sockets in the groups, or beside them, that are in no slot */
 	struct view_stranger {
 		pid_t pid;
+		bool takes; /* datagrams: of UDP, beside the group by SO_REUSEADDR */
 		char address[ADDR_STRLEN];
 	} strangers[VIEW_STRANGERS]; /* the first of them */
 	bool datagrams;		     /* UDP only: there are no connections */

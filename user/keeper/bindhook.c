@@ -26,7 +26,7 @@
 struct bindhooks {
 	struct bindhook *skel;
 	struct ring_buffer *ring;
-	uint32_t first_port; /* 0 until it is known; it never changes then */
+	uint32_t first_port;		     /* 0 until it is known; it never changes then */
 	uint16_t ports[BINDHOOK_MOST_PORTS]; /* that were told */
 	uint32_t nr_ports;
 };
@@ -226,7 +226,9 @@ void bindhook_close(struct bindhooks *hooks)
 
 int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t worker)
 {
-	return bpf_map_update_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id, &worker,
+	const struct lb_bind_member member = { .worker = worker };
+
+	return bpf_map_update_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id, &member,
 				   BPF_ANY) ?
 		       -errno :
 		       0;
@@ -235,6 +237,15 @@ int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t wo
 void bindhook_remove_member(struct bindhooks *hooks, uint64_t cgroup_id)
 {
 	bpf_map_delete_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id);
+}
+
+bool bindhook_refused_mptcp(struct bindhooks *hooks, uint64_t cgroup_id)
+{
+	struct lb_bind_member member;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id,
+				    &member) &&
+	       member.mptcp;
 }
 
 static struct lb_bindhook read_rules(const struct bindhooks *hooks)

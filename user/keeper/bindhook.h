@@ -7,6 +7,7 @@
 #ifndef BINDHOOK_H
 #define BINDHOOK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lb_bindhook.h"
@@ -33,6 +34,9 @@ void bindhook_remove(const char *name);
 /* Tells the bind hook which worker a cgroup is; for --offset-port. Returns 0 or -errno. */
 int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t worker);
 void bindhook_remove_member(struct bindhooks *hooks, uint64_t cgroup_id);
+
+/* Was this process refused an MPTCP socket, without asking for one of TCP since? */
+bool bindhook_refused_mptcp(struct bindhooks *hooks, uint64_t cgroup_id);
 
 /* The TCP port that the workers share by default, 0 while none was bound. */
 uint16_t bindhook_first_port(struct bindhooks *hooks);

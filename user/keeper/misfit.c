@@ -4,10 +4,12 @@
  * about it. At the start a run that can't be right ends.
  */
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/trouble.h"
+#include "host/inspect.h"
 #include "keeper/advice.h"
 #include "keeper/parts.h"
 
@@ -152,10 +154,93 @@ static void check_crowds(struct keeper *keeper, bool tick)
 	}
 }
 
+/* --- others on a UDP port --- */
+
+static bool is_ours(const struct keeper *keeper, const struct state *state,
+		    const struct sockdiag_socket *socket)
+{
+	struct runner *runner;
+
+	return own_worker_of(&keeper->own, socket, &runner) >= 0 ||
+	       pins_slot_of(state, socket->cookie) >= 0;
+}
+
+static bool is_same_place(const struct sockdiag_socket *a, const struct sockdiag_socket *b)
+{
+	return a->family == b->family && a->ifindex == b->ifindex &&
+	       !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+/* Of one group the program selects. Of a socket that the kernel tells nothing of, no. */
+static bool is_beside(const struct inspect_list *list, uint64_t ours, uint64_t other)
+{
+	const struct lb_listening *a = inspect_find(list, ours), *b = inspect_find(list, other);
+
+	return a && b && a->group && a->group != b->group;
+}
+
+static void tell_stranger(struct keeper *keeper, const struct sockdiag_socket *socket)
+{
+	char address[ADDR_STRLEN];
+
+	addr_format(socket->family, socket->addr, socket->port, address, sizeof(address));
+	keeper->stranger = socket->cookie;
+	event_tell(keeper->log, "stranger",
+		   json_pack("{s:s+, s:I}", "addr", "udp/", address, "uid",
+			     (json_int_t)socket->uid),
+		   "a socket of user %u is on udp/%s, too, and takes datagrams from the workers, "
+		   "as all of them have SO_REUSEADDR; ss -lunp 'sport = :%u' shows whose it is",
+		   socket->uid, address, socket->port);
+}
+
+/*
+ * Sockets that all have SO_REUSEADDR share a UDP port without being a group: the kernel gives
+ * datagrams to one that is no worker's. The last one is told once.
+ */
+static void check_datagrams(struct keeper *keeper, const struct state *state, uint16_t port)
+{
+	const struct sockdiag_socket *ours = NULL, *other = NULL;
+	struct inspect_list inspected = { 0 };
+	struct sockdiag_list list;
+
+	if (sockdiag_listeners(LB_PROTO_UDP, port, &list))
+		return;
+	for (size_t i = 0; i < list.count && !ours; i++) {
+		if (pins_slot_of(state, list.items[i].cookie) >= 0)
+			ours = &list.items[i];
+	}
+	for (size_t i = 0; i < list.count && ours && !other; i++) {
+		if (list.items[i].state != TCP_ESTABLISHED && is_same_place(&list.items[i], ours) &&
+		    !is_ours(keeper, state, &list.items[i]))
+			other = &list.items[i];
+	}
+	if (other && other->cookie != keeper->stranger) {
+		if (!inspect_listeners(true, &inspected) &&
+		    is_beside(&inspected, ours->cookie, other->cookie))
+			tell_stranger(keeper, other);
+		inspect_free(&inspected);
+	}
+	sockdiag_free(&list);
+}
+
+static void check_strangers(struct keeper *keeper)
+{
+	const struct state *state = pins_state(keeper->pins);
+	struct own_port ports[OWN_MOST_PORTS];
+	uint32_t count = own_ports(&keeper->own, ports);
+
+	for (uint32_t i = 0; i < count && state; i++) {
+		if (ports[i].proto == LB_PROTO_UDP)
+			check_datagrams(keeper, state, ports[i].port);
+	}
+}
+
 void misfit_look(struct keeper *keeper, bool tick)
 {
-	if (!keeper->hooks)
-		return;
-	check_ports(keeper);
-	check_crowds(keeper, tick);
+	if (keeper->hooks) {
+		check_ports(keeper);
+		check_crowds(keeper, tick);
+	}
+	if (tick && keeper->own.protos & OWN_UDP)
+		check_strangers(keeper);
 }

@@ -73,6 +73,7 @@ struct keeper {
 	} toll;
 	bool port_explained; /* that one is not shared */
 	bool port_told;	     /* that another one than the first may be meant */
+	uint64_t stranger;   /* cookie of the last one that was told */
 
 	/* lbctl watch */
 	struct watch *watch;

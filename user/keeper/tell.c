@@ -11,7 +11,7 @@
 #include "keeper/log_end.h"
 #include "keeper/parts.h"
 
-#define WHY_BYTES 160
+#define WHY_BYTES 256
 #define LOG_END_LINES 10 /* that are shown of one that never came up */
 
 static unsigned long ms(uint64_t us)
@@ -119,6 +119,16 @@ static uint16_t unshared_port(const struct keeper *keeper, enum lb_bind_proto pr
 	return keeper->hooks ? bindhook_unshared_port(keeper->hooks, proto) : 0;
 }
 
+/* Go, and programs started by mptcpize, are those that ask for it. */
+static const char mptcp_words[] =
+	"it asked for MPTCP, which can't be steered and is refused, and for nothing else; "
+	"GODEBUG=multipathtcp=0 in the environment, or a start without mptcpize, cures that";
+
+static bool refused_mptcp(const struct keeper *keeper, const struct runner *runner)
+{
+	return keeper->hooks && bindhook_refused_mptcp(keeper->hooks, runner->cgroup);
+}
+
 static void why_not_ready(const struct keeper *keeper, const struct runner *runner,
 			  char out[WHY_BYTES])
 {
@@ -133,6 +143,8 @@ static void why_not_ready(const struct keeper *keeper, const struct runner *runn
 			 "not ready: it has %u sockets on port %u, and run steers "
 			 "one socket a worker",
 			 runner->crowd.sockets, runner->crowd.port);
+	else if (missing & OWN_TCP && refused_mptcp(keeper, runner))
+		snprintf(out, WHY_BYTES, "without a TCP socket: %s", mptcp_words);
 	else if (missing & OWN_TCP)
 		snprintf(out, WHY_BYTES, "not listening on a shared TCP port%s", old);
 	else if (missing)
@@ -313,6 +325,9 @@ static void explain_end(struct keeper *keeper, const struct runner *runner,
 			   "worker %u went to the background, where it can't be kept and is ended: "
 			   "tell it to stay in the foreground",
 			   action->worker);
+	if (!keeper->last_end.was_online && refused_mptcp(keeper, runner))
+		event_tell(keeper->log, "mptcp", json_pack("{s:i}", "worker", action->worker),
+			   "worker %u: %s", action->worker, mptcp_words);
 	if (!port || keeper->plan.wanted == 1 || keeper->port_explained)
 		return;
 	keeper->port_explained = true;
