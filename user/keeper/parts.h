@@ -121,7 +121,7 @@ int assemble(struct keeper *keeper, void (*turn)(void *arg, unsigned int work),
 /* Frees what there is, also after a failure. `ended`: no worker lives. */
 void disassemble(struct keeper *keeper, bool ended);
 
-/* tell.c */
+/* tell.c, and tell_why.c */
 void tell_started(struct keeper *keeper, const struct runner *runner);
 void tell_online(struct keeper *keeper, const struct runner *runner);
 void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_why why);
@@ -138,6 +138,14 @@ const char *tell_progress(const struct keeper *keeper, const struct action *acti
  * that goes with it.
  */
 int tell_start_trouble(const struct keeper *keeper, int err, char *why, size_t len);
+/* Of one that is not online in time; and that ended, what lbctl can't serve of it, once. */
+#define TELL_WHY_BYTES 256
+void tell_why_not_ready(const struct keeper *keeper, const struct runner *runner,
+			char out[TELL_WHY_BYTES]);
+void tell_explain_end(struct keeper *keeper, const struct runner *runner,
+		      const struct action *action);
+/* A port that some worker has and that is not shared; 0 = none. */
+uint16_t tell_unshared_port(const struct keeper *keeper, enum lb_bind_proto proto);
 /* Says what lasts once, and not every second; NULL: it is over. */
 void tell_trouble(struct keeper *keeper, const char *text);
 /* The file that a worker writes to, NULL without --log-dir. */

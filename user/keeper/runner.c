@@ -3,26 +3,19 @@
 #include "keeper/runner.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "host/cgroup.h"
-#include "host/procs.h"
-#include "keeper/fetch.h"
 #include "service/state.h"
 
-#define STATE_NOTE "user.lbctl.state" /* attribute of a process's cgroup */
-#define INSTANCE_NOTE "user.lbctl.instance"
 #define CHILDREN_US 200000 /* that killed children may take to go */
 #define TRACED_US 1000	   /* until who traces it has been told */
 /*
@@ -224,7 +217,7 @@ static void on_message(void *arg, const char *line, const json_t *message)
 	runner->all->said(runner->all->arg, runner, line, message);
 }
 
-static int watch(struct runner *runner, int channel_fd)
+int runner_watch(struct runner *runner, int channel_fd)
 {
 	sd_event *loop = runner->all->loop;
 	int err = sd_event_add_io(loop, &runner->exit_source, runner->pidfd, EPOLLIN,
@@ -240,7 +233,7 @@ static int watch(struct runner *runner, int channel_fd)
 	return err < 0 ? err : 0;
 }
 
-static struct runner *runner_new(struct runners *all, uint32_t worker, uint32_t generation)
+struct runner *runner_new(struct runners *all, uint32_t worker, uint32_t generation)
 {
 	struct runner *runner = calloc(1, sizeof(*runner));
 	char name[32];
@@ -302,7 +295,7 @@ static void take_instance(struct runner *runner, struct spawn_spec *spec)
 
 	runner->instance = spec->instance = free_instance(runner->all);
 	snprintf(note, sizeof(note), "%u", runner->instance);
-	cgroup_note(runner->cgroup_fd, INSTANCE_NOTE, note);
+	cgroup_note(runner->cgroup_fd, RUNNER_INSTANCE, note);
 }
 
 static int start(struct runner *runner, struct spawn_spec *spec)
@@ -324,7 +317,7 @@ static int start(struct runner *runner, struct spawn_spec *spec)
 	runner->pid = spawned.pid;
 	runner->pidfd = spawned.pidfd;
 	runner->report_fd = spawned.report_fd;
-	err = watch(runner, spawned.channel_fd);
+	err = runner_watch(runner, spawned.channel_fd);
 	if (err)
 		runner_kill(runner);
 	return err;
@@ -377,7 +370,7 @@ void runner_free(struct runner *runner)
 
 void runner_mark(const struct runner *runner, enum lifecycle state)
 {
-	cgroup_note(runner->cgroup_fd, STATE_NOTE, lifecycle_name(state));
+	cgroup_note(runner->cgroup_fd, RUNNER_STATE, lifecycle_name(state));
 }
 
 int runner_signal(const struct runner *runner, int signal_number, enum kill_mode mode)
@@ -460,94 +453,6 @@ struct runner *runner_of_pid(const struct runners *all, const char *service, pid
 	while (file && !found && getline(&line, &room, file) > 0) {
 		if (!strncmp(line, "0::", 3))
 			found = runner_in_path(all, line, service, pid);
-	}
-	return found;
-}
-
-/* --- taking over --- */
-
-/* The process that was started first, which is the one that lbctl started. */
-static pid_t find_leader(const pid_t *pids, int n)
-{
-	uint64_t start, earliest = UINT64_MAX;
-	pid_t leader = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (pids[i] > 0 && !procs_start_time(pids[i], &start) && start < earliest) {
-			earliest = start;
-			leader = pids[i];
-		}
-	}
-	return leader;
-}
-
-static enum lifecycle read_mark(const struct runner *runner)
-{
-	char note[16];
-	int state;
-
-	cgroup_read_note(runner->cgroup_fd, STATE_NOTE, note, sizeof(note));
-	state = lifecycle_parse(note);
-	return state >= LIFE_STARTING && state <= LIFE_TERMINATING ? state : LIFE_STARTING;
-}
-
-/* One that an older lbctl has started has none. */
-static uint32_t read_instance(const struct runner *runner)
-{
-	uint64_t instance = UINT32_MAX;
-	char note[16];
-
-	cgroup_read_note(runner->cgroup_fd, INSTANCE_NOTE, note, sizeof(note));
-	parse_u64(note, 0, UINT32_MAX, &instance);
-	return instance;
-}
-
-static int find_process(struct runner *runner)
-{
-	_cleanup_free_ pid_t *pids = NULL;
-	int n = runner->cgroup_fd < 0 ? -ENOENT : cgroup_pids(runner->cgroup_fd, &pids);
-
-	runner->pid = n > 0 ? find_leader(pids, n) : 0;
-	if (runner->pid)
-		runner->pidfd = syscall(__NR_pidfd_open, runner->pid, 0);
-	return runner->pidfd < 0 ? -ESRCH : 0;
-}
-
-static bool take_over(struct runners *all, uint32_t worker, uint32_t generation, uint64_t now_us)
-{
-	struct runner *runner = runner_new(all, worker, generation);
-	int channel_fd;
-
-	if (!runner || find_process(runner)) {
-		if (runner)
-			runner_free(runner);
-		return false;
-	}
-	runner->taken_over = true;
-	runner->instance = read_instance(runner);
-	channel_fd = fetch_channel(runner->pid);
-	if (all->hooks)
-		bindhook_add_member(all->hooks, runner->cgroup, worker);
-	/* one too many has no place, and ends */
-	if (watch(runner, channel_fd) ||
-	    !plan_take_over(all->plan, worker, generation, read_mark(runner), now_us))
-		runner_kill(runner);
-	return true;
-}
-
-uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us)
-{
-	_cleanup_closedir_ DIR *dir = opendir_at(cgroup_fd, ".");
-	uint32_t worker, generation, found = 0;
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		if (sscanf(entry->d_name, "w%u-%u", &worker, &generation) != 2 ||
-		    worker >= LB_MAX_WORKERS)
-			continue;
-		if (generation > all->plan->generation)
-			all->plan->generation = generation;
-		found += take_over(all, worker, generation, now_us);
 	}
 	return found;
 }

@@ -93,7 +93,15 @@ struct runner *runner_of_pid(const struct runners *all, const char *service, pid
  */
 struct runner *runner_start(struct runners *all, struct spawn_spec *spec, uint32_t generation);
 
-/* Finds the living processes that an earlier keeper started. Returns their number. */
+/* For take_over.c: one with its cgroup; and all that is to be heard of it. NULL; 0 or -errno. */
+struct runner *runner_new(struct runners *all, uint32_t worker, uint32_t generation);
+int runner_watch(struct runner *runner, int channel_fd);
+
+/* Attributes of a process's cgroup, for the next keeper. */
+#define RUNNER_STATE "user.lbctl.state"
+#define RUNNER_INSTANCE "user.lbctl.instance"
+
+/* take_over.c: finds the living processes that an earlier keeper started. Returns their number. */
 uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us);
 
 /* What the next keeper has to know and can't see. */

@@ -11,7 +11,6 @@
 #include "keeper/log_end.h"
 #include "keeper/parts.h"
 
-#define WHY_BYTES 256
 #define LOG_END_LINES 10 /* that are shown of one that never came up */
 
 static unsigned long ms(uint64_t us)
@@ -73,86 +72,6 @@ void tell_online(struct keeper *keeper, const struct runner *runner)
 			  json_pack("{s:i}", "slot", runner->slot), "is online");
 }
 
-/* Of a file or directory that the worker needs. */
-static int tell_file_trouble(const struct keeper *keeper, int err, char *why, size_t len)
-{
-	const struct keeper_options *options = &keeper->options;
-
-	if (-err > SPAWN_ENV_LINE)
-		snprintf(why, len, "--env-file %.200s: line %d is not NAME=VALUE",
-			 options->env_file, -err - SPAWN_ENV_LINE);
-	else if (-err > SPAWN_ENV_FILE)
-		snprintf(why, len, "--env-file %.200s: %s", options->env_file,
-			 strerror(-err - SPAWN_ENV_FILE));
-	else
-		snprintf(why, len, "--cwd %.200s: %s", options->cwd, strerror(-err - SPAWN_CWD));
-	return EXIT_FAILED;
-}
-
-int tell_start_trouble(const struct keeper *keeper, int err, char *why, size_t len)
-{
-	const char *command = keeper->options.argv[0];
-
-	if (-err > SPAWN_CWD)
-		return tell_file_trouble(keeper, err, why, len);
-	if (err == -ENOENT) {
-		snprintf(why, len, "%s: command not found", command);
-		return 127;
-	}
-	if (err == -EACCES || err == -ENOEXEC) {
-		snprintf(why, len, "%s: not executable", command);
-		return 126;
-	}
-	if (err == -EADDRINUSE)
-		snprintf(why, len,
-			 "the address of --listen is taken by a socket of another user or without "
-			 "SO_REUSEPORT; lbctl scan and ss -ltnp show whose it is");
-	else if (err == -EMFILE)
-		snprintf(why, len, "too many open files; raise the limit (ulimit -n) of lbctl");
-	else
-		snprintf(why, len, "can't start %s: %s", command, strerror(-err));
-	return EXIT_FAILED;
-}
-
-static uint16_t unshared_port(const struct keeper *keeper, enum lb_bind_proto proto)
-{
-	return keeper->hooks ? bindhook_unshared_port(keeper->hooks, proto) : 0;
-}
-
-/* Go, and programs started by mptcpize, are those that ask for it. */
-static const char mptcp_words[] =
-	"it asked for MPTCP, which can't be steered and is refused, and for nothing else; "
-	"GODEBUG=multipathtcp=0 in the environment, or a start without mptcpize, cures that";
-
-static bool refused_mptcp(const struct keeper *keeper, const struct runner *runner)
-{
-	return keeper->hooks && bindhook_refused_mptcp(keeper->hooks, runner->cgroup);
-}
-
-static void why_not_ready(const struct keeper *keeper, const struct runner *runner,
-			  char out[WHY_BYTES])
-{
-	uint8_t missing = keeper->own.protos & ~runner->protos;
-	const char *old = keeper->hooks && !probe_features()->bind_setsockopt ?
-				  " (before Linux 6.1 a program must set SO_REUSEADDR; else use "
-				  "--listen ADDR)" :
-				  "";
-
-	if (runner->crowd.sockets)
-		snprintf(out, WHY_BYTES,
-			 "not ready: it has %u sockets on port %u, and run steers "
-			 "one socket a worker",
-			 runner->crowd.sockets, runner->crowd.port);
-	else if (missing & OWN_TCP && refused_mptcp(keeper, runner))
-		snprintf(out, WHY_BYTES, "without a TCP socket: %s", mptcp_words);
-	else if (missing & OWN_TCP)
-		snprintf(out, WHY_BYTES, "not listening on a shared TCP port%s", old);
-	else if (missing)
-		snprintf(out, WHY_BYTES, "without a socket on a shared UDP port%s", old);
-	else
-		snprintf(out, WHY_BYTES, "not ready");
-}
-
 /* After how long, in words: "10 s", "250 ms". */
 static const char *in_words(uint64_t limit_ms, char out[32])
 {
@@ -165,10 +84,10 @@ static const char *in_words(uint64_t limit_ms, char out[32])
 
 static void tell_not_ready(struct keeper *keeper, const struct runner *runner)
 {
-	uint16_t port = unshared_port(keeper, LB_BIND_UDP);
-	char why[WHY_BYTES], advice[64] = "", time[32];
+	uint16_t port = tell_unshared_port(keeper, LB_BIND_UDP);
+	char why[TELL_WHY_BYTES], advice[64] = "", time[32];
 
-	why_not_ready(keeper, runner, why);
+	tell_why_not_ready(keeper, runner, why);
 	if (port && runner->protos != keeper->own.protos)
 		snprintf(advice, sizeof(advice), "; --port udp/%u shares the UDP port that it has",
 			 port);
@@ -295,49 +214,6 @@ static void tell_exit(struct keeper *keeper, const struct runner *runner,
 			  how, *cost ? ": " : "", cost, next);
 }
 
-/* Where nothing says which port is to be shared. */
-static void name_first_port(const struct keeper *keeper, char *out, size_t len)
-{
-	const struct lb_ports *shared = keeper->options.rules.shared;
-	uint16_t port = bindhook_first_port(keeper->hooks);
-
-	*out = '\0';
-	if (port && !shared[LB_BIND_TCP].count && !shared[LB_BIND_UDP].count)
-		snprintf(out, len, "; shared is port %u, the first that was bound", port);
-}
-
-/* What a program may do that lbctl can't serve, said at its first end in a row. */
-static void explain_end(struct keeper *keeper, const struct runner *runner,
-			const struct action *action)
-{
-	uint16_t port = unshared_port(keeper, LB_BIND_TCP);
-	const char *udp = "";
-	char first[64];
-
-	/* one that got online can do without the port: a client's, say */
-	if (!port && !keeper->last_end.was_online) {
-		port = unshared_port(keeper, LB_BIND_UDP);
-		udp = "udp/";
-	}
-	if (runner->how.si_pid && runner->how.si_code == CLD_EXITED && !runner->how.si_status &&
-	    runner->left_children)
-		event_tell(keeper->log, "background", json_pack("{s:i}", "worker", action->worker),
-			   "worker %u went to the background, where it can't be kept and is ended: "
-			   "tell it to stay in the foreground",
-			   action->worker);
-	if (!keeper->last_end.was_online && refused_mptcp(keeper, runner))
-		event_tell(keeper->log, "mptcp", json_pack("{s:i}", "worker", action->worker),
-			   "worker %u: %s", action->worker, mptcp_words);
-	if (!port || keeper->plan.wanted == 1 || keeper->port_explained)
-		return;
-	keeper->port_explained = true;
-	name_first_port(keeper, first, sizeof(first));
-	event_tell(keeper->log, "unshared", json_pack("{s:i, s:b}", "port", port, "udp", *udp != 0),
-		   "port %s%u is not shared, so one worker can have it%s: --port lists all that "
-		   "are to be shared (%s%u, say), --offset-port %s%u gives worker w port %u+w",
-		   udp, port, first, udp, port, udp, port, port);
-}
-
 static void tell_no_start(struct keeper *keeper, const struct action *action, int err)
 {
 	const char *is_new = action->next ? "new " : "";
@@ -361,7 +237,7 @@ void tell_end(struct keeper *keeper, const struct runner *runner, const struct a
 	describe_end(&runner->how, keeper->last_end.how, sizeof(keeper->last_end.how));
 	tell_exit(keeper, runner, action, keeper->last_end.how);
 	if (!action->asked && !action->next && keeper->plan.workers[action->worker].failures == 1)
-		explain_end(keeper, runner, action);
+		tell_explain_end(keeper, runner, action);
 }
 
 /* --- what the plan says of a worker, or of all --- */
@@ -455,10 +331,10 @@ static void late_text(const struct keeper *keeper, const struct action *action, 
 	const struct runner *runner =
 		runner_find(&keeper->runners, action->worker, action->generation);
 	bool goes_on = current->generation == action->generation;
-	char why[WHY_BYTES] = "not ready", time[32], left[128];
+	char why[TELL_WHY_BYTES] = "not ready", time[32], left[128];
 
 	if (runner)
-		why_not_ready(keeper, runner, why);
+		tell_why_not_ready(keeper, runner, why);
 	in_words(keeper->options.ready_timeout_ms, time);
 	if (goes_on)
 		snprintf(out, len, "worker %u is %s after %s; it goes on", action->worker, why,
