@@ -64,6 +64,7 @@ static __always_inline int steer_migration(struct decision *d)
 		count_in_order(&d->counters->migrate_failed);
 	}
 	wake_keeper(d, slot);
+	tell_migration(d, slot);
 	return SK_PASS;
 }
 

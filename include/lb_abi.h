@@ -124,6 +124,7 @@ struct lb_config {
 	__u64 limit; /* lb_worker.limit of new workers */
 	struct lb_rescue rescue;
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
+	__u64 migration_wanted; /* as wake_wanted, for an entry when a connection has migrated */
 	LB_APPENDED
 };
 #define LB_NO_GROUP 0xffffffffU
@@ -258,12 +259,13 @@ struct lb_stats {
 
 /* lb_counters: one entry. Written by the BPF programs only; never set back. */
 struct lb_counters {
-	__u64 cursor;	     /* the next index of rr, and the next start of a scan */
-	__u64 probed_at;     /* the cursor when a slow or silent worker last got a probe */
-	struct lb_pace pace; /* of all workers */
-	__u64 inverse_pace;  /* lb_pace_inverse() of it, 0 = none yet */
-	__u64 wake_answered; /* the last lb_config.wake_wanted that was answered */
-	__u64 pad[2];
+	__u64 cursor;		  /* the next index of rr, and the next start of a scan */
+	__u64 probed_at;	  /* the cursor when a slow or silent worker last got a probe */
+	struct lb_pace pace;	  /* of all workers */
+	__u64 inverse_pace;	  /* lb_pace_inverse() of it, 0 = none yet */
+	__u64 wake_answered;	  /* the last lb_config.wake_wanted that was answered */
+	__u64 migration_answered; /* and the last migration_wanted */
+	__u64 pad;
 #define X(field, help) __u64 field;
 	LB_COUNTERS(X)
 #undef X
@@ -271,13 +273,15 @@ struct lb_counters {
 };
 
 enum lb_wake_kind {
-	LB_WAKE_ACTIVITY = 1, /* a connection or datagram was decided */
+	LB_WAKE_ACTIVITY = 1,  /* a connection or datagram was decided */
+	LB_WAKE_MIGRATION = 2, /* a waiting connection migrates; it is in its new queue soon */
 };
 
 /*
  * lb_wake: ring buffer. Written by the steering programs, at most once for each number in
- * lb_config.wake_wanted (or twice, when two CPUs decide at the same moment); read by who waits for
- * the service to have something to do again, if anybody does. See user/service/wake.h.
+ * lb_config.wake_wanted and in migration_wanted (or twice, when two CPUs decide at the same
+ * moment); read by who waits for the service to have something to do again, if anybody does. See
+ * user/service/wake.h.
  */
 struct lb_wake {
 	__u32 kind; /* enum lb_wake_kind */
@@ -287,7 +291,7 @@ _Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
 
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
-	X(config, 376, 376)                                                                        \
+	X(config, 376, 384)                                                                        \
 	X(worker, 32, 32)                                                                          \
 	X(stats, 128, 128)                                                                         \
 	X(counters, 208, 208)                                                                      \

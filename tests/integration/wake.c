@@ -17,6 +17,7 @@
 #include <sys/sysinfo.h>
 
 #include "service/wake.h"
+#include "service/wake_listeners.h"
 
 #define RING_ENTRIES 256 /* that the ring has room for */
 
@@ -68,7 +69,7 @@ static void expect_entries(int want)
 		assert_true(is_awake(1000));
 	else
 		assert_false(is_awake(0));
-	assert_int_equal(wake_drain(wake), want);
+	assert_int_equal(wake_drain(wake, NULL), want);
 	assert_false(is_awake(0));
 }
 
@@ -168,9 +169,45 @@ static void test_migration(void **unused)
 	wake_arm(wake);
 	expect_entries(0);
 	demo_kill(&demos[3], SIGKILL);
+	wake_listeners(&state, WAKE_LOOKS);
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 4);
 	expect_entries(1);
+}
+
+/*
+ * 1. a connection migrates unasked: nothing  2. asked for a migration: none by a connection that is
+ * decided, one by two that migrate  3. asked for both: one of each kind
+ */
+static void test_told_of_a_migration(void **unused)
+{
+	const unsigned int activity = 1U << LB_WAKE_ACTIVITY, migration = 1U << LB_WAKE_MIGRATION;
+	static const unsigned int waiting[] = { 1, 2, 3 };
+	unsigned int kinds;
+
+	(void)unused;
+	needs(migrate);
+	start_web("rr");
+	for (unsigned int i = 0; i < ARRAY_SIZE(waiting); i++) {
+		unsigned int alive = WORKERS - i;
+		struct demo *stopped = &demos[alive - 1];
+
+		if (i)
+			wake_arm_migration(&state);
+		kill(stopped->pid, SIGSTOP);
+		clients_begin(&clients, (struct client_plan){ .connections = alive * waiting[i],
+							      .at_once = alive * waiting[i] });
+		clients_collect(&clients, waiting[i]);
+		expect_entries(0);
+		if (i == 2)
+			wake_arm(wake);
+		demo_kill(stopped, SIGKILL);
+		wake_listeners(&state, WAKE_LOOKS);
+		clients_finish(&clients);
+		assert_int_equal(clients.answered, alive * waiting[i]);
+		assert_int_equal(wake_drain(wake, &kinds), i);
+		assert_int_equal(kinds, i == 0 ? 0 : i == 1 ? migration : activity | migration);
+	}
 }
 
 /* Whenever it is armed under load, an entry comes; and no decision is in neither. */
@@ -187,7 +224,7 @@ static void test_under_load(void **unused)
 	for (unsigned int i = 0; i < rounds; i++) {
 		wake_arm(wake);
 		assert_true(is_awake(1000));
-		taken = wake_drain(wake);
+		taken = wake_drain(wake, NULL);
 		assert_true(taken > 0);
 		sum += taken;
 	}
@@ -228,9 +265,10 @@ static void test_datagrams(void **unused)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		wake_test(test_once_per_request), wake_test(test_no_decision),
-		wake_test(test_nobody_reads),	  wake_test(test_migration),
-		wake_test(test_under_load),	  wake_test(test_datagrams),
+		wake_test(test_once_per_request),    wake_test(test_no_decision),
+		wake_test(test_nobody_reads),	     wake_test(test_migration),
+		wake_test(test_under_load),	     wake_test(test_datagrams),
+		wake_test(test_told_of_a_migration),
 	};
 
 	(void)argc;

@@ -14,6 +14,7 @@
 #include "host/caps.h"
 #include "host/probe.h"
 #include "host/sockdiag.h"
+#include "host/wake_probe.h"
 #include "service/track.h"
 
 enum level {
@@ -103,6 +104,26 @@ static void check_features(struct doctor *doctor, const struct features *found, 
 		report(doctor, NO,
 		       "bpf_rdonly_cast (needs 6.2): accept queues are read the slower way; no effect "
 		       "on promises");
+}
+
+/* It takes what attach takes: where that is missing another line says so. */
+static void check_wakes(struct doctor *doctor, const struct features *found, bool privileged)
+{
+	int result = found->migrate && privileged ? wake_probe() : -EOPNOTSUPP;
+
+	if (result == 1)
+		report(doctor, OK, "who sleeps is woken for a connection that migrates to it");
+	else if (!result)
+		report(doctor, NO,
+		       "wake-ups for connections that migrate (the stable kernels of mid-2026, such "
+		       "as 6.1.176, have them): run and watch wake who gets one; after attach alone it "
+		       "waits for that worker's next connection: keep lbctl watch running, or update "
+		       "the kernel");
+	else if (result != -EOPNOTSUPP)
+		report(doctor, WARN,
+		       "can't try on 127.0.0.1 whether who sleeps is woken for a connection that "
+		       "migrates (%s): run and watch wake it anyway",
+		       strerror(-result));
 }
 
 static void check_stalls(struct doctor *doctor, const struct features *found)
@@ -225,6 +246,7 @@ static int run(struct cmd *cmd)
 	check_kernel(&doctor, found);
 	check_features(&doctor, found, caps_have(39));
 	check_tracking(&doctor, found);
+	check_wakes(&doctor, found, caps_have(39));
 	check_stalls(&doctor, found);
 	check_sharing(&doctor, found, caps_have(39));
 	check_reports(&doctor);

@@ -15,6 +15,7 @@
 #include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/service.h"
+#include "service/wake_listeners.h"
 
 static int parse_which(const struct cmd *cmd, const char *text, uint32_t *worker)
 {
@@ -363,6 +364,9 @@ static int run_state(struct cmd *cmd, change_fn change, const char *done, const 
 		return status;
 	/* what is changed is changed: nobody is to wait for those who wait */
 	state_unlock(&state);
+	/* its next connection would wake who sleeps on what migrated there: none comes now */
+	if (change == change_drain && !cmd->dry_run)
+		wake_listeners(&state, 2);
 	if (waits)
 		status = wait_until_idle(cmd, &state, worker, seconds, &waited_ms);
 	if (!status)

@@ -92,7 +92,7 @@ static int do_refresh(void *arg, struct state *state, struct attach_result *resu
 	return sync_refresh(keeper->sync, state, result, trouble);
 }
 
-static void on_changes_begin(void *arg)
+static void on_child_begin(void *arg)
 {
 	const struct keeper *keeper = arg;
 
@@ -215,9 +215,15 @@ static int open_parts(struct keeper *keeper)
 		.loop = keeper->loop,
 		.pins = keeper->pins,
 		.refresh = do_refresh,
-		.begin = on_changes_begin,
+		.begin = on_child_begin,
 		.done = on_changes_done,
 		.delayed = on_changes_delayed,
+		.arg = keeper,
+	};
+	const struct migrations_config migrations = {
+		.loop = keeper->loop,
+		.pins = keeper->pins,
+		.begin = on_child_begin,
 		.arg = keeper,
 	};
 	const struct control_config control = {
@@ -241,8 +247,10 @@ static int open_parts(struct keeper *keeper)
 	if (!err)
 		err = control_open(keeper->loop, &control, &keeper->control);
 	if (!err)
-		err = stall_watch_new(keeper->loop, keeper->pins, keeper->changes, keeper->log,
-				      &keeper->stalls);
+		err = migrations_new(&migrations, &keeper->migrations);
+	if (!err)
+		err = stall_watch_new(keeper->loop, keeper->pins, keeper->changes,
+				      keeper->migrations, keeper->log, &keeper->stalls);
 	return err;
 }
 
@@ -402,6 +410,7 @@ void disassemble(struct keeper *keeper, bool ended)
 	free_runners(keeper, ended);
 	environments_free(keeper->environments);
 	stall_watch_free(keeper->stalls);
+	migrations_free(keeper->migrations);
 	changes_free(keeper->changes);
 	watch_close(keeper);
 	sync_free(keeper->sync);

@@ -21,6 +21,7 @@
 #include "keeper/listeners.h"
 #include "keeper/loss.h"
 #include "keeper/manager.h"
+#include "keeper/migrations.h"
 #include "keeper/options.h"
 #include "keeper/own.h"
 #include "keeper/pins.h"
@@ -44,6 +45,7 @@ struct keeper {
 	struct manager manager;
 	struct pins *pins;
 	struct changes *changes;
+	struct migrations *migrations;
 	struct stall_watch *stalls;
 	uint8_t terminal; /* see terminal.h */
 	struct readers *readers;

@@ -29,6 +29,7 @@ struct stall_watch {
 	sd_event *loop;
 	struct pins *pins;
 	struct changes *changes;
+	struct migrations *migrations;
 	struct event_log *log;
 	sd_event_source *timer;
 	uint64_t serial;	 /* of the pins that the rest is made of */
@@ -69,14 +70,30 @@ static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct stall_watch *watch = arg;
 	const struct state *state = pins_state(watch->pins);
+	unsigned int kinds;
 
 	(void)source;
 	(void)fd;
 	(void)events;
-	wake_drain(watch->wake);
-	watch->armed = false;
-	look_in(watch, state ? state->config->stall_ns / 2 : 0);
+	wake_drain(watch->wake, &kinds);
+	if (kinds & 1U << LB_WAKE_MIGRATION)
+		migrations_check(watch->migrations);
+	if (kinds & 1U << LB_WAKE_ACTIVITY) {
+		watch->armed = false;
+		look_in(watch, state ? state->config->stall_ns / 2 : 0);
+	}
 	return 0;
+}
+
+static void listen_to(struct stall_watch *watch, const struct state *state)
+{
+	if (wake_open(state, &watch->wake))
+		watch->wake = NULL;
+	else if (sd_event_add_io(watch->loop, &watch->wake_source, wake_fd(watch->wake), EPOLLIN,
+				 on_wake, watch) < 0)
+		watch->wake_source = NULL;
+	/* some may have migrated while nobody was told */
+	migrations_check(watch->migrations);
 }
 
 /* The service as it is now, with all that a look needs; NULL = there is none. */
@@ -84,20 +101,15 @@ static const struct state *prepare(struct stall_watch *watch)
 {
 	const struct state *state = pins_state(watch->pins);
 
-	if (watch->serial == pins_serial(watch->pins) && watch->sampler)
-		return state;
-	let_go(watch);
-	watch->serial = pins_serial(watch->pins);
-	if (!state || sampler_open(state, &watch->sampler)) {
-		watch->sampler = NULL;
-		return NULL;
+	if (watch->serial != pins_serial(watch->pins)) {
+		let_go(watch);
+		watch->serial = pins_serial(watch->pins);
+		if (state)
+			listen_to(watch, state);
 	}
-	if (wake_open(state, &watch->wake))
-		watch->wake = NULL;
-	else if (sd_event_add_io(watch->loop, &watch->wake_source, wake_fd(watch->wake), EPOLLIN,
-				 on_wake, watch) < 0)
-		watch->wake_source = NULL;
-	return state;
+	if (state && !watch->sampler && sampler_open(state, &watch->sampler))
+		watch->sampler = NULL;
+	return watch->sampler ? state : NULL;
 }
 
 /* --- rescues --- */
@@ -330,7 +342,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 }
 
 int stall_watch_new(sd_event *loop, struct pins *pins, struct changes *changes,
-		    struct event_log *log, struct stall_watch **out)
+		    struct migrations *migrations, struct event_log *log, struct stall_watch **out)
 {
 	struct stall_watch *watch;
 	int err;
@@ -345,6 +357,7 @@ int stall_watch_new(sd_event *loop, struct pins *pins, struct changes *changes,
 		.loop = loop,
 		.pins = pins,
 		.changes = changes,
+		.migrations = migrations,
 		.log = log,
 		.child_fd = -1,
 	};

@@ -2,7 +2,8 @@
 /*
  * What the keeper does about workers that hang: it samples their queues while something waits
  * there, tells who is stalled and who recovered, and begins rescues. Before 5.14 (features.sample)
- * it does nothing. While nothing waits it sleeps, and the data plane wakes it.
+ * it does nothing. While nothing waits it sleeps, and the data plane wakes it; it hears of
+ * connections that migrate, too, and passes that on.
  */
 #ifndef STALL_WATCH_H
 #define STALL_WATCH_H
@@ -11,13 +12,18 @@
 
 #include "keeper/changes.h"
 #include "keeper/event_log.h"
+#include "keeper/migrations.h"
 #include "keeper/pins.h"
 
 struct stall_watch;
 
-/* Returns 0 with *watch, which is NULL where the kernel can't, or -errno. */
+/*
+ * `migrations` is told of those; NULL = nobody is. Returns 0 with *watch, which is NULL where the
+ * kernel can't, or -errno.
+ */
 int stall_watch_new(sd_event *loop, struct pins *pins, struct changes *changes,
-		    struct event_log *log, struct stall_watch **watch);
+		    struct migrations *migrations, struct event_log *log,
+		    struct stall_watch **watch);
 void stall_watch_free(struct stall_watch *watch);
 
 /* There is a service, or other settings: look now. NULL is fine. */

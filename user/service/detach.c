@@ -12,6 +12,7 @@
 #include "service/worker_pins.h"
 #include "service/state.h"
 #include "service/steer.h"
+#include "service/wake_listeners.h"
 
 struct programs {
 	uint32_t ids[STATE_MOST_PROGRAMS];
@@ -125,6 +126,9 @@ int detach_run(const char *name, struct trouble *trouble)
 	else if (err)
 		trouble_set(trouble, EXIT_FAILED, "can't take the program off: %s", strerror(-err));
 	if (!err) {
+		/* from here on nobody else does */
+		if (!opened)
+			wake_listeners(&state, 2);
 		dismiss_workers(&state);
 		worker_pins_remove(name);
 		err = state_remove(name);

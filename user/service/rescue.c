@@ -28,6 +28,7 @@
 #include "service/service.h"
 #include "service/stall.h"
 #include "service/steer.h"
+#include "service/wake_listeners.h"
 
 #define MOST_PIDS 64
 
@@ -298,9 +299,12 @@ static int move_queue(struct rescue *rescue, const struct target *target)
 		err = -errno;
 	if (!err)
 		err = steer_register(&rescue->state, target->listener, rescue->slot, target->fd);
-	if (!err)
-		__atomic_store_n(&rescue->state.config->rescue.pid, 0, __ATOMIC_SEQ_CST);
-	return err;
+	if (err)
+		return err;
+	/* what waited is in other queues since the shutdown */
+	wake_listeners(&rescue->state, 1);
+	__atomic_store_n(&rescue->state.config->rescue.pid, 0, __ATOMIC_SEQ_CST);
+	return 0;
 }
 
 static enum rescue_result move_frozen(struct rescue *rescue)
@@ -326,6 +330,8 @@ static enum rescue_result run_steps(struct rescue *rescue)
 {
 	enum rescue_result result;
 
+	/* it may take a moment to know, in which no worker is held still */
+	wake_listeners_needed();
 	if (sampler_run(rescue->sampler, &rescue->now_ns))
 		return RESCUE_FAILED;
 	result = find_targets(rescue);
@@ -430,5 +436,7 @@ void rescue_repair(struct state *state)
 		if (!steer_registered_cookie(state, intent.listener, intent.slot))
 			steer_register(state, intent.listener, intent.slot, fd);
 	}
+	/* who was killed may have woken nobody for what had migrated */
+	wake_listeners(state, 1);
 	__atomic_store_n(&state->config->rescue.pid, 0, __ATOMIC_SEQ_CST);
 }

@@ -9,14 +9,17 @@
 struct wake {
 	const struct state *state;
 	struct ring_buffer *ring;
+	unsigned int kinds; /* of the entries that were taken */
 };
 
-/* That there is one is all that an entry has to say. */
-static int take_entry(void *unused, void *entry, size_t bytes)
+/* Its kind is all that an entry has to say: who is told looks at all slots. */
+static int take_entry(void *arg, void *entry, size_t bytes)
 {
-	(void)unused;
-	(void)entry;
-	(void)bytes;
+	struct wake *wake = arg;
+	const struct lb_wake *told = entry;
+
+	if (bytes >= sizeof(*told))
+		wake->kinds |= 1U << (told->kind & 31);
 	return 0;
 }
 
@@ -28,11 +31,11 @@ int wake_open(const struct state *state, struct wake **wake)
 	if (!opened)
 		return -ENOMEM;
 	opened->state = state;
-	opened->ring = ring_buffer__new(state->maps[MAP_WAKE], take_entry, NULL, NULL);
+	opened->ring = ring_buffer__new(state->maps[MAP_WAKE], take_entry, opened, NULL);
 	if (!opened->ring)
 		err = -errno;
 	else
-		err = wake_drain(opened);
+		err = wake_drain(opened, NULL);
 	if (err < 0) {
 		wake_close(opened);
 		return err;
@@ -62,9 +65,25 @@ void wake_arm(struct wake *wake)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-int wake_drain(struct wake *wake)
+void wake_arm_migration(const struct state *state)
 {
-	return ring_buffer__consume(wake->ring);
+	struct lb_config *config = state->config;
+
+	if (!LB_HAS(state->arrays[MAP_CONFIG].value_bytes, struct lb_config, migration_wanted))
+		return;
+	__atomic_fetch_add(&config->migration_wanted, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+int wake_drain(struct wake *wake, unsigned int *kinds)
+{
+	int taken;
+
+	wake->kinds = 0;
+	taken = ring_buffer__consume(wake->ring);
+	if (kinds)
+		*kinds = wake->kinds;
+	return taken;
 }
 
 uint64_t wake_decisions(const struct wake *wake)

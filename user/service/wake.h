@@ -11,7 +11,8 @@
  *	else
  *		... one was made in between, and may have no entry: begin again ...
  *
- * A decision is made for a SYN: its connection is in a queue a round trip later.
+ * A decision is made for a SYN: its connection is in a queue a round trip later. One that migrates
+ * is there a moment later; to be told of those alone there is wake_arm_migration().
  */
 #ifndef WAKE_H
 #define WAKE_H
@@ -35,8 +36,17 @@ int wake_fd(const struct wake *wake);
 /* Asks for one entry, at the next decision from now on. */
 void wake_arm(struct wake *wake);
 
-/* Takes all entries. Returns how many there were, or -errno. */
-int wake_drain(struct wake *wake);
+/*
+ * Asks for one entry of kind LB_WAKE_MIGRATION, when a connection migrates from now on. For any
+ * service: one that an older lbctl made never tells.
+ */
+void wake_arm_migration(const struct state *state);
+
+/*
+ * Takes all entries. *kinds (may be NULL) becomes their kinds, 1 << LB_WAKE_ACTIVITY and the like.
+ * Returns how many there were, or -errno.
+ */
+int wake_drain(struct wake *wake, unsigned int *kinds);
 
 /*
  * Connections, migrated connections and datagrams that the service's programs have decided so far.
