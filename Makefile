@@ -319,7 +319,7 @@ $(B)/vmtest/guest-exit: vmtests/guest-exit.c $(B)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -static $< -o $@
 
-vmtest: ## run the integration tests on Linux 5.10, 6.1, 6.12 and 7.x in QEMU (root for the packages; vmtests/README.md)
+vmtest: ## run the integration tests on Linux 5.10, 6.1 (an old one, too), 6.12 and 7.x in QEMU (root for the packages; vmtests/README.md)
 	$(Q)tools/deps.sh build test vm
 	$(Q)$(MAKE) all test-programs $(B)/vmtest/guest-exit
 	$(Q)vmtests/run

@@ -4,7 +4,8 @@
 # with their libraries into an initramfs, boots it by emulation. Sourced by run, and by whoever boots
 # a guest of another kind:
 #
-#	vm_fetch_kernel KERNEL       $vm_cache/KERNEL/{vmlinuz,modules.cpio,version}, as new as can be
+#	vm_fetch_kernel KERNEL       $vm_cache/KERNEL/{vmlinuz,modules.cpio,version}, as new as can be, or
+#	                             the one that is pinned
 #	vm_root_begin ROOT           an empty root directory with busybox
 #	vm_root_add ROOT PATH...     files and directories of this host, at the same paths
 #	vm_root_program ROOT NAME... programs of this host with their libraries, at the same paths
@@ -13,7 +14,7 @@
 #
 # All return 0, or say on stderr what is wrong.
 
-vm_kernels='5.10 6.1 6.12 7.x'
+vm_kernels='5.10 6.1.170 6.1 6.12 7.x'
 vm_cache=${XDG_CACHE_HOME:-$HOME/.cache}/lbctl-vmtest
 vm_mirror=${LB_VM_MIRROR:-http://deb.debian.org}
 vm_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -30,6 +31,7 @@ vm_fail() {
 vm_suites() {
 	case $1 in
 	5.10) printf '%s\n' 'debian bullseye' 'debian-security bullseye-security' ;;
+	6.1.170) printf '%s\n' 'debian bookworm' ;;
 	6.1) printf '%s\n' 'debian bookworm' 'debian-security bookworm-security' ;;
 	6.12) printf '%s\n' 'debian trixie' 'debian-security trixie-security' ;;
 	7.x) printf '%s\n' 'debian trixie-backports' 'debian sid' ;;
@@ -87,6 +89,14 @@ vm_newest_image() {
 		grep -o 'linux-image-[0-9][^ ,]*' | head -n 1
 }
 
+# The newest point release has mended what many hosts still have: this is one of those. Once fetched it
+# stays in the cache, as the archive may drop it.
+vm_pinned_image() {
+	case $1 in
+	6.1.170) echo linux-image-6.1.0-47-cloud-amd64 ;; # wakes nobody for a connection that migrates
+	esac
+}
+
 # A guest can do without drivers. The kernel's own modprobe finds the rest by modules.dep.
 vm_pack_modules() {
 	local modules=$1 version=$2 root=$3 part busybox=$vm_cache/busybox
@@ -110,7 +120,8 @@ vm_find_modules() {
 vm_refresh_kernel() {
 	local dir=$vm_cache/$1 image version unpacked=$vm_cache/$1/unpacked
 	vm_update_lists "$1" || return
-	image=$(vm_newest_image "$1")
+	image=$(vm_pinned_image "$1")
+	[ -n "$image" ] || image=$(vm_newest_image "$1")
 	[ -n "$image" ] || vm_fail "$1: $vm_mirror has no kernel package" || return
 	version=${image#linux-image-}
 	if [ "$(cat "$dir/version" 2>/dev/null)" != "$version" ]; then
@@ -132,6 +143,7 @@ vm_fetch_kernel() {
 	local version=$vm_cache/$1/version
 	vm_suites "$1" >/dev/null || return
 	[ -z "$(find "$version" -mtime -$vm_max_age_days 2>/dev/null)" ] || return 0
+	[ ! -e "$version" ] || [ -z "$(vm_pinned_image "$1")" ] || return 0
 	mkdir -p "$vm_cache" || return
 	(flock 9 && vm_refresh_kernel "$1") 9>"$vm_cache/lock" && return
 	[ -e "$version" ] || vm_fail "$1: can't fetch the kernel from $vm_mirror" || return
