@@ -43,10 +43,11 @@ static __always_inline void look_for_work(struct lb_stall *stall, __u32 slot)
 
 /*
  * Would the slot's queue do for a connection, or a datagram of so many bytes? What is unknown
- * does. With `taking` it gets one if so, which is noted.
+ * does. With `taking` it gets one if so, which is noted. `may_probe` as of is_stalled().
  */
 static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_now *now,
-						__u32 bytes, __u64 stall_ns, bool taking)
+						__u32 bytes, __u64 stall_ns, bool taking,
+						bool may_probe)
 {
 	struct lb_stall *stall = bpf_map_lookup_elem(&lb_stalls, &slot);
 	struct lb_counters *counters;
@@ -61,7 +62,7 @@ static __always_inline enum verdict judge_queue(__u32 slot, const struct queue_n
 			return SKIPPED;
 		look_for_work(stall, slot);
 	}
-	if (is_stalled(stall, now, stall_ns)) {
+	if (is_stalled(stall, now, stall_ns, may_probe)) {
 		if (!all_are_stalled())
 			return STALLED;
 		counters = bpf_map_lookup_elem(&lb_counters, &zero);
@@ -95,7 +96,7 @@ static __always_inline enum verdict judge_slot(__u32 slot)
 		return TAKEN;
 	if (!read_queue(queue, &now) || now.state != LISTENING)
 		return SKIPPED;
-	return judge_queue(slot, &now, 0, config->stall_ns, false);
+	return judge_queue(slot, &now, 0, config->stall_ns, false, true);
 }
 
 /*

@@ -44,9 +44,12 @@ static __always_inline bool hold_ends(struct lb_stall *stall, const struct queue
 	return true;
 }
 
-/* Does the slot get nothing for now? stall_ns 0: only while it is held. */
+/*
+ * Does the slot get nothing for now? stall_ns 0: only while it is held. `may_probe`: what it would
+ * get is new; who has waited at a worker that hangs is not sent to one that may hang, too.
+ */
 static __always_inline bool is_stalled(struct lb_stall *stall, const struct queue_now *queue,
-				       __u64 stall_ns)
+				       __u64 stall_ns, bool may_probe)
 {
 	bool held = lb_is_held(stall), stalled = held;
 	__u64 now_ns;
@@ -62,7 +65,8 @@ static __always_inline bool is_stalled(struct lb_stall *stall, const struct queu
 	if (queue->oldest)
 		stalled |= note_oldest(stall, queue->oldest, now_ns, stall_ns);
 	else
-		stalled = !hold_ends(stall, queue, now_ns) && !lb_probe_is_due(stall, now_ns);
+		stalled = !hold_ends(stall, queue, now_ns) &&
+			  !(may_probe && lb_probe_is_due(stall, now_ns));
 	return stalled;
 }
 

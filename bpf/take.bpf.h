@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "counters.bpf.h"
+#include "decision.bpf.h"
 #include "eligible.bpf.h"
 #include "maps.bpf.h"
 #include "queue.bpf.h"
@@ -22,7 +23,7 @@ __attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 sl
 	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
 	enum verdict verdict = SKIPPED;
 	struct queue_now now;
-	bool limited;
+	bool limited, migrates = lb_can_migrate && ctx->migrating_sk;
 
 	if (!worker || !stats || !queue)
 		return SKIPPED;
@@ -33,7 +34,8 @@ __attribute__((noinline)) int lb_take_slot(struct sk_reuseport_md *ctx, __u32 sl
 			/* one that is being closed must not pass for the least grave case */
 			verdict = now.state != LISTENING ?
 					  SKIPPED :
-					  judge_queue(slot, &now, ctx->len, stall_ns, !limited);
+					  judge_queue(slot, &now, ctx->len, stall_ns, !limited,
+						      !migrates);
 		if (verdict == TAKEN && limited)
 			verdict = LIMITED;
 		if (verdict == TAKEN && !bpf_sk_select_reuseport(ctx, &lb_sockets, &slot, 0))

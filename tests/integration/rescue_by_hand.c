@@ -73,6 +73,37 @@ static void test_by_hand(void **state)
 	assert_int_equal(takes_part(3), 1);
 }
 
+/*
+ * Worker 3 was rescued more than a second ago, so its next connection is a probe: one that has
+ * waited already, at worker 2, is not taken for that.
+ */
+static void test_what_waited_is_no_probe(void **state)
+{
+	(void)state;
+	needs(migrate);
+	demo_start_many(demos, 2, ":8080");
+	for (int i = 2; i < WORKERS; i++)
+		demo_start(&demos[i], i, "--listen", ":8080", "--no-accept", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
+	lbctl_ok("set", "web", "stall_ms=0", NULL);
+	lbctl_ok("drain", "web", "2", NULL);
+	clients_begin(&clients, (struct client_plan){ .connections = 12, .at_once = 12 });
+	clients_collect(&clients, 4);
+	lbctl_ok("rescue", "web", "3", NULL);
+	clients_finish(&clients);
+	assert_int_equal(clients.answered, 12);
+	lbctl_ok("resume", "web", "2", NULL);
+	lbctl_ok("drain", "web", "3", NULL);
+	clients_begin(&clients, (struct client_plan){ .connections = 12, .at_once = 12 });
+	clients_collect(&clients, 4);
+	/* LB_PROBE_NS */
+	usleep(1100000);
+	lbctl_ok("resume", "web", "3", NULL);
+	lbctl_ok("rescue", "web", "2", NULL);
+	clients_finish(&clients);
+	assert_int_equal(clients.answered, 12);
+}
+
 /* All others hang as well: there is nobody to move to, and nothing is touched. */
 static void test_nobody_else(void **state)
 {
@@ -331,6 +362,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_by_hand),
+		runs_test(test_what_waited_is_no_probe),
 		runs_test(test_nobody_else),
 		runs_test(test_one_process_several_slots),
 		runs_test(test_worker_sees_nothing),
