@@ -383,6 +383,9 @@ void world_kill_keeper(struct world *world)
 
 		if (fake->generation > world->plan.generation)
 			world->plan.generation = fake->generation;
+		/* what its main process left behind is all there is, as the next one sees it */
+		if (fake->main_ended)
+			fake->main_ended = fake->habit.is_wrapped = false;
 		if (!fake->alive)
 			*fake = (struct fake){ 0 };
 		/* who looks for the program's start is gone, so it is taken as started */
