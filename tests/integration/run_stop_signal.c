@@ -98,6 +98,26 @@ static void test_known_program(void **state)
 	run_stop(&run);
 }
 
+/* lbctl is killed: stop tells the workers as it would have, also those behind a shell. */
+static void test_stop_without_lbctl(void **state)
+{
+	static const char *const commands[] = { "node " APP, "node " APP "; exit 1" };
+
+	(void)state;
+	file_write(APP, "require('http').createServer(() => {}).listen(8080);\n"
+			"process.on('SIGQUIT', () => { console.log('ended well');"
+			" process.exit(0) });\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		run_start(&run, "web", "-n", "4", "--stop-signal", "QUIT", "--", "sh", "-c",
+			  commands[i], NULL);
+		run_expect_up(&run, WORKERS);
+		run_kill(&run);
+		lbctl_ok("stop", "web", NULL);
+		run_expect_lines(&run, "ended well", WORKERS);
+		run_expect_nothing_left();
+	}
+}
+
 /* Prints whom the signal reaches; the child ends with it, the main process a moment later. */
 static const char family[] =
 	"import os, signal, socket, sys, time\n"
@@ -149,10 +169,9 @@ static void test_kill_modes(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_shell_in_front),
-		runs_test(test_another_signal),
-		runs_test(test_known_program),
-		runs_test(test_kill_modes),
+		runs_test(test_shell_in_front),	    runs_test(test_another_signal),
+		runs_test(test_known_program),	    runs_test(test_kill_modes),
+		runs_test(test_stop_without_lbctl),
 	};
 
 	(void)argc;

@@ -11,6 +11,7 @@
 #include "base/trouble.h"
 #include "host/cgroup.h"
 #include "host/inspect.h"
+#include "keeper/leftovers.h"
 #include "keeper/parts.h"
 #include "keeper/run_files.h"
 #include "keeper/watch.h"
@@ -301,6 +302,7 @@ static int open_run(struct keeper *keeper)
 	keeper->sync = sync_new(&sync);
 	if (!keeper->listeners || !keeper->sync)
 		return -ENOMEM;
+	leftovers_note_stop(keeper->instance.cgroup_fd, options->stop_signal, options->kill_mode);
 	keeper->own.listeners = keeper->listeners;
 	keeper->runners.hooks = keeper->hooks;
 	run_files_path(options->name, "notify", path);

@@ -2,9 +2,12 @@
 /* See leftovers.h. */
 #include "keeper/leftovers.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,8 +18,10 @@
 #include "keeper/bindhook.h"
 #include "keeper/control_client.h"
 #include "keeper/run_files.h"
+#include "keeper/runner.h"
 #include "service/detach.h"
 
+#define STOP_NOTE "user.lbctl.stop" /* attribute of the service's cgroup: "3 mixed" */
 #define NAP_MS 20
 #define KILLED_MS 2000 /* for the kernel to take apart what was killed */
 
@@ -60,25 +65,114 @@ bool leftovers_lack_keeper(const char *name)
 	return (fd == -ENOENT || fd == -ECONNREFUSED) && !run_files_holder(name);
 }
 
-static bool is_empty_within(int cgroup_fd, unsigned int ms)
+/* --- the workers --- */
+
+void leftovers_note_stop(int cgroup_fd, int stop_signal, enum kill_mode mode)
+{
+	char note[32];
+
+	snprintf(note, sizeof(note), "%d %s", stop_signal, kill_mode_name(mode));
+	cgroup_note(cgroup_fd, STOP_NOTE, note);
+}
+
+struct end {
+	int cgroup_fd; /* of the service */
+	int stop_signal;
+	enum kill_mode mode;
+	pid_t *told; /* who was told to end */
+	size_t nr_told;
+};
+
+static void read_stop(struct end *end)
+{
+	char note[32], mode[16];
+	int number;
+
+	cgroup_read_note(end->cgroup_fd, STOP_NOTE, note, sizeof(note));
+	if (sscanf(note, "%d %15s", &number, mode) != 2 || number <= 0 || kill_mode_parse(mode) < 0)
+		return;
+	end->stop_signal = number;
+	end->mode = kill_mode_parse(mode);
+}
+
+static bool was_told(const struct end *end, pid_t pid)
+{
+	for (size_t i = 0; i < end->nr_told; i++) {
+		if (end->told[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+static int tell(struct end *end, pid_t pid)
+{
+	pid_t *grown = reallocarray(end->told, end->nr_told + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	end->told = grown;
+	grown[end->nr_told++] = pid;
+	return kill(pid, end->stop_signal) && errno != ESRCH ? -errno : 0;
+}
+
+/* Of one worker the main process; once that is gone, all that is left. */
+static int tell_worker(struct end *end, const char *name, bool first)
+{
+	_cleanup_close_ int fd = openat(end->cgroup_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ pid_t *pids = NULL;
+	int n = fd < 0 ? 0 : cgroup_pids(fd, &pids), err = 0;
+	pid_t main = n > 0 ? runner_main_of(pids, n) : 0;
+
+	if (!main || was_told(end, main))
+		return 0;
+	if (first)
+		return tell(end, main);
+	for (int i = 0; i < n && !err; i++)
+		err = tell(end, pids[i]);
+	return err;
+}
+
+static int tell_workers(struct end *end, bool first)
+{
+	_cleanup_closedir_ DIR *dir = opendir_at(end->cgroup_fd, ".");
+	struct dirent *entry;
+	int err = 0;
+
+	while (dir && !err && (entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] == 'w')
+			err = tell_worker(end, entry->d_name, first);
+	}
+	return err;
+}
+
+static bool is_empty_within(struct end *end, unsigned int ms)
 {
 	const struct timespec nap = { .tv_nsec = NAP_MS * 1000 * 1000 };
 
-	for (unsigned int waited_ms = 0; cgroup_count(cgroup_fd); waited_ms += NAP_MS) {
+	for (unsigned int waited_ms = 0; cgroup_count(end->cgroup_fd); waited_ms += NAP_MS) {
 		if (waited_ms >= ms)
 			return false;
 		nanosleep(&nap, NULL);
+		if (end->mode == KILL_MIXED)
+			tell_workers(end, false);
 	}
 	return true;
 }
 
 static int end_workers(int cgroup_fd, unsigned int kill_timeout_ms, struct trouble *trouble)
 {
-	int err = 0;
+	struct end end = { .cgroup_fd = cgroup_fd, .stop_signal = SIGTERM, .mode = KILL_MIXED };
+	bool empty;
+	int err;
 
-	if (cgroup_signal(cgroup_fd, SIGTERM) || !is_empty_within(cgroup_fd, kill_timeout_ms))
+	read_stop(&end);
+	err = end.mode == KILL_GROUP ? cgroup_signal(cgroup_fd, end.stop_signal) :
+				       tell_workers(&end, true);
+	if (err || !is_empty_within(&end, kill_timeout_ms))
 		err = cgroup_kill(cgroup_fd);
-	if (is_empty_within(cgroup_fd, KILLED_MS))
+	empty = is_empty_within(&end, KILLED_MS);
+	free(end.told);
+	if (empty)
 		return EXIT_DONE;
 	return trouble_set(trouble, EXIT_NOT_ABLE, "can't end its workers: %s; run as root",
 			   strerror(err ? -err : EBUSY));

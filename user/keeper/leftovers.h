@@ -5,10 +5,14 @@
 
 #include <stdbool.h>
 
+#include "base/stop_signal.h"
 #include "base/trouble.h"
 
 /* Is there anything of a service that `lbctl run` had, and no keeper? */
 bool leftovers_exist(const char *name);
+
+/* How its workers are to be told to end, for whoever has to do it: a note on its cgroup. */
+void leftovers_note_stop(int cgroup_fd, int stop_signal, enum kill_mode mode);
 
 /*
  * Had a service a keeper that is gone, so that nobody looks after it? Not where that can't be seen,
@@ -23,8 +27,8 @@ int leftovers_count(const char *name);
 bool leftovers_are_of_run(const char *name);
 
 /*
- * Does what its keeper would do on SIGTERM: takes the program off, ends the workers (SIGTERM, and
- * SIGKILL after kill_timeout_ms), removes all there is. *workers says how many processes lived.
+ * Does what its keeper would do on SIGTERM: takes the program off, ends the workers (as was noted,
+ * and SIGKILL after kill_timeout_ms), removes all there is. *workers says how many processes lived.
  *
  * Returns EXIT_DONE, or the status of *trouble: EXIT_NOT_FOUND when nothing remains, EXIT_FAILED
  * when a keeper runs after all or something can't be removed.

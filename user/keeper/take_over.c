@@ -12,8 +12,7 @@
 #include "keeper/fetch.h"
 #include "keeper/runner.h"
 
-/* The process that was started first, which is the one that lbctl started. */
-static pid_t find_leader(const pid_t *pids, int n)
+pid_t runner_main_of(const pid_t *pids, int n)
 {
 	uint64_t start, earliest = UINT64_MAX;
 	pid_t leader = 0;
@@ -53,7 +52,7 @@ static int find_process(struct runner *runner)
 	_cleanup_free_ pid_t *pids = NULL;
 	int n = runner->cgroup_fd < 0 ? -ENOENT : cgroup_pids(runner->cgroup_fd, &pids);
 
-	runner->pid = n > 0 ? find_leader(pids, n) : 0;
+	runner->pid = n > 0 ? runner_main_of(pids, n) : 0;
 	if (runner->pid)
 		runner->pidfd = syscall(__NR_pidfd_open, runner->pid, 0);
 	return runner->pidfd < 0 ? -ESRCH : 0;
