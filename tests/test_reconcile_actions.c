@@ -299,6 +299,8 @@ static void test_no_successor_of_one_that_is_down(void **state)
 	plan_reload(&plan, 1);
 	pass_after(1);
 	check("next", "of one that backs off", next(0)->state, LIFE_NONE);
+	pass_after(1);
+	check("verb", "waits for one that backs off", plan.operation.verb, PLAN_RELOAD);
 
 	begin(&plain, 1);
 	current(0)->state = LIFE_TERMINATING;
@@ -379,6 +381,22 @@ static void test_operation_does_not_wait_for_one_that_stays(void **state)
 	leaving(1)->unkillable = true;
 	pass_after(1);
 	assert_int_equal(asked(ACTION_FINISH, 1)->why, WHY_TOO_LONG);
+}
+
+/* One that stops by itself is not waited for, though the operation has started it. */
+static void test_operation_does_not_wait_for_one_that_stops(void **state)
+{
+	(void)state;
+	begin(&plain, 1);
+	plan_scale(&plan, 2, 1);
+	pass_after(1);
+	come_up(current(1));
+	pass_after(1);
+	current(1)->said_stopping = true;
+	pass_after(1);
+	check("state", "it stops", current(1)->state, LIFE_DRAINING);
+	pass_after(1);
+	assert_int_equal(asked(ACTION_FINISH, 0)->why, WHY_DONE);
 }
 
 /* --- who leaves --- */
@@ -493,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_scale_waits_for_all),
 		cmocka_unit_test(test_reload_waits_for_the_old_one),
 		cmocka_unit_test(test_operation_does_not_wait_for_one_that_stays),
+		cmocka_unit_test(test_operation_does_not_wait_for_one_that_stops),
 		cmocka_unit_test(test_stopping_worker_is_not_told_to_end),
 		cmocka_unit_test(test_retired_when_all_have_ended),
 		cmocka_unit_test(test_end_waits_for_the_program),

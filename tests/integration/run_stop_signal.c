@@ -6,12 +6,16 @@
 #include "harness/commands.h"
 #include "harness/events.h"
 #include "harness/load.h"
+#include "harness/obey.h"
 #include "harness/runs.h"
 #include "harness/world.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
@@ -98,6 +102,38 @@ static void test_known_program(void **state)
 	run_stop(&run);
 }
 
+/*
+ * The shell is killed, and the server behind it with it: what that had accepted is lost, all of it,
+ * and said with the shell's end.
+ */
+static void test_lost_behind_a_shell(void **state)
+{
+	static const char request[] = "GET / HTTP/1.0\r\n\r\n";
+	int fds[6], rounds = 5;
+	pid_t pid;
+
+	(void)state;
+	file_write(APP, "require('http').createServer(() => console.log('asked')).listen(8080);\n");
+	run_start(&run, "web", "-n", "1", "--", "sh", "-c", "node " APP "; exit 1", NULL);
+	for (int round = 1; round <= rounds; round++) {
+		run_expect_events(&run, round, "online", NULL);
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+			fds[i] = client_socket("127.0.0.1");
+			client_wait(fds[i]);
+			assert_true(send(fds[i], request, strlen(request), 0) > 0);
+		}
+		run_expect_lines(&run, "asked", round * ARRAY_SIZE(fds));
+		pid = json_integer_value(
+			json_object_get(run_event(&run, round - 1, "start", NULL), "pid"));
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		run_expect_events(&run, round, "exit", "{s:s, s:i}", "signal", "SIGKILL", "lost",
+				  (int)ARRAY_SIZE(fds));
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+			close(fds[i]);
+	}
+	run_stop(&run);
+}
+
 /* lbctl is killed: stop tells the workers as it would have, also those behind a shell. */
 static void test_stop_without_lbctl(void **state)
 {
@@ -169,9 +205,9 @@ static void test_kill_modes(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_shell_in_front),	    runs_test(test_another_signal),
-		runs_test(test_known_program),	    runs_test(test_kill_modes),
-		runs_test(test_stop_without_lbctl),
+		runs_test(test_shell_in_front),	     runs_test(test_another_signal),
+		runs_test(test_known_program),	     runs_test(test_kill_modes),
+		runs_test(test_lost_behind_a_shell), runs_test(test_stop_without_lbctl),
 	};
 
 	(void)argc;

@@ -237,14 +237,11 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 /* A shell or npm in front ends at once and hands nothing on: the server behind it is told now. */
 static void check_rest(struct pass *pass, uint32_t w, struct process *process)
 {
-	const struct plan_options *options = &pass->plan->options;
-
-	if (!options->tells_rest || !process->main_ended || process->rest_told ||
+	if (!pass->plan->options.tells_rest || !process->main_ended || process->rest_told ||
 	    process->signal == SIGKILL)
 		return;
 	process->rest_told = true;
-	pass_emit(pass, ACTION_SIGNAL_REST, w, process)->signal =
-		process->signal > 0 ? process->signal : options->stop_signal;
+	pass_emit(pass, ACTION_SIGNAL_REST, w, process)->signal = process->signal;
 }
 
 static void check_kill_timeout(struct pass *pass, uint32_t w, struct process *process)

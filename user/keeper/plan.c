@@ -27,7 +27,8 @@ struct process *plan_process(struct plan *plan, uint32_t worker, uint32_t genera
 	return NULL;
 }
 
-static struct process process_found(uint32_t generation, enum lifecycle state, uint64_t now_us)
+static struct process process_found(const struct plan *plan, uint32_t generation,
+				    enum lifecycle state, uint64_t now_us)
 {
 	struct process process = {
 		.generation = generation,
@@ -39,8 +40,8 @@ static struct process process_found(uint32_t generation, enum lifecycle state, u
 		.executed = true,
 		.said_ready = state > LIFE_STARTING,
 		.was_online = state == LIFE_ONLINE,
-		/* which signal it was sent is not known */
-		.signal = state == LIFE_TERMINATING ? -1 : 0,
+		/* which signal it was sent is not known, but most are sent this one */
+		.signal = state == LIFE_TERMINATING ? plan->options.stop_signal : 0,
 	};
 
 	/* its sockets have to be found first */
@@ -58,7 +59,7 @@ static bool is_free(const struct process *process)
 bool plan_take_over(struct plan *plan, uint32_t worker, uint32_t generation, enum lifecycle state,
 		    uint64_t now_us)
 {
-	struct process found = process_found(generation, state, now_us);
+	struct process found = process_found(plan, generation, state, now_us);
 	struct worker *seat = &plan->workers[worker];
 	struct process *current = &seat->at[ROLE_CURRENT];
 

@@ -121,15 +121,13 @@ static void step_unwanted(struct pass *pass, uint32_t w)
 /* While it has something to answer it is drained first, as far as that goes without a service. */
 static void end_stopping(struct pass *pass, uint32_t w, struct process *process)
 {
-	bool at_once = pass->plan->stop == PLAN_STOPS_AT_ONCE;
-
-	if (process->at_work && !at_once && pass_move(pass, process, LIFE_LEAVE))
+	if (process->at_work && pass_move(pass, process, LIFE_LEAVE))
 		pass_mark(pass, w, process);
 	if (process->state == LIFE_DRAINING && !process->drained_us)
 		process->drained_us = pass->now_us;
-	if (at_once || process->state != LIFE_DRAINING || !pass_awaits_answers(pass, process))
+	if (!pass_awaits_answers(pass, process))
 		pass_terminate(pass, w, process, pass->plan->options.stop_signal,
-			       process->at_work && !at_once ? WHY_AT_WORK : WHY_STOP);
+			       process->at_work ? WHY_AT_WORK : WHY_STOP);
 }
 
 static void step_stopping(struct pass *pass, uint32_t w)

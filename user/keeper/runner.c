@@ -16,8 +16,8 @@
 #include "host/cgroup.h"
 #include "service/state.h"
 
-#define CHILDREN_US 200000 /* that killed children may take to go */
-#define TRACED_US 1000	   /* until who traces it has been told */
+#define CHILDREN_US 2000000 /* that killed children may take to go */
+#define TRACED_US 1000	    /* until who traces it has been told */
 /*
  * A service of one listener is its maps and a program. The keeper has them open, its child that
  * changes the service has, and libbpf has as many again while it loads a program for a listener.

@@ -154,9 +154,7 @@ void tell_kill(struct keeper *keeper, const struct runner *runner, int told)
 {
 	event_tell_worker(keeper->log, "kill", runner->worker, runner->pid, NULL,
 			  "did not end within %lu ms of %s: SIGKILL",
-			  (unsigned long)keeper->options.kill_timeout_ms,
-			  /* of one that was taken over it is not known */
-			  stop_signal_name(told > 0 ? told : keeper->options.stop_signal));
+			  (unsigned long)keeper->options.kill_timeout_ms, stop_signal_name(told));
 }
 
 /* --- its end --- */
