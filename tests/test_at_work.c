@@ -31,8 +31,11 @@ static void test_which_are_at_work(void **state)
 		{ "something has not arrived",
 		  { .inode = 1, .queue_max = 1, .sent_ms = 5000, .received_ms = 6000 },
 		  true },
-		{ "nobody has accepted it",
+		{ "nobody has accepted it, and it has asked",
 		  { .queued = 100, .sent_ms = 9, .received_ms = 3 },
+		  true },
+		{ "nobody has accepted it, and it is silent",
+		  { .sent_ms = 2000, .received_ms = 2000 },
 		  false },
 	};
 

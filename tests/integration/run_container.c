@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,8 @@ static void become_init(void)
 		_exit(125);
 }
 
-/* Processes of this name, zombies too. */
-static unsigned int count_named(const char *name)
+/* Counts the processes of this name, zombies too, and sends each a signal (0 = none). */
+static unsigned int signal_named(const char *name, int number)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -58,7 +59,10 @@ static unsigned int count_named(const char *name)
 		if (!isdigit(entry->d_name[0]) || access(path, R_OK))
 			continue;
 		text = file_read(path);
-		n += text && !strncmp(text, name, strlen(name));
+		if (text && !strncmp(text, name, strlen(name))) {
+			kill(atoi(entry->d_name), number);
+			n++;
+		}
 		free(text);
 	}
 	if (proc)
@@ -66,13 +70,13 @@ static unsigned int count_named(const char *name)
 	return n;
 }
 
-/* Each worker leaves ten behind; they have another parent, and end while it serves. */
+/* Each worker leaves ten behind, which have another parent then. */
 static const char orphaning[] = "import os, socket, subprocess\n"
 				"s = socket.socket()\n"
 				"s.bind(('', 8080))\n"
 				"s.listen(10)\n"
 				"for i in range(10):\n"
-				"    subprocess.run(['sh', '-c', 'sleep 4 &'])\n"
+				"    subprocess.run(['sh', '-c', 'sleep 1000 &'])\n"
 				"while True:\n"
 				"    s.accept()[0].close()\n";
 
@@ -83,8 +87,9 @@ static void test_orphans_are_reaped(void **state)
 	run_prepare = become_init;
 	run_start(&run, "web", "-n", "2", "--", "python3", HARNESS_DIR "/orphaning.py", NULL);
 	run_expect_events(&run, WORKERS, "online", NULL);
-	wait_until(count_named("sleep") == ORPHANS, RUN_MS);
-	wait_until(count_named("sleep") == 0, RUN_MS);
+	wait_until(signal_named("sleep", 0) == ORPHANS, RUN_MS);
+	assert_int_equal(signal_named("sleep", SIGKILL), ORPHANS);
+	wait_until(signal_named("sleep", 0) == 0, RUN_MS);
 	run_expect_events(&run, 0, "exit", NULL);
 	run_stop(&run);
 	run_expect_events(&run, WORKERS, "exit", "{s:s}", "signal", "SIGTERM");

@@ -18,9 +18,6 @@ bool at_work_is(const struct sockdiag_socket *connection)
 	uint32_t sent_ms = connection->sent_ms, received_ms = connection->received_ms;
 	uint32_t silent_ms = sent_ms < received_ms ? sent_ms : received_ms;
 
-	/* what waits to be accepted goes to others when the listener closes */
-	if (!connection->inode)
-		return false;
 	return connection->queued || connection->queue_max || received_ms < sent_ms ||
 	       silent_ms < AT_WORK_SILENCE_MS;
 }
@@ -77,7 +74,20 @@ static size_t find_asked(struct plan *plan, const struct own *own, const struct 
 struct inodes {
 	uint64_t *items;
 	size_t count;
+	/* of those that wait to be accepted, which may happen any moment: whose listener it is */
+	uint64_t *waiting;
+	size_t nr_waiting;
 };
+
+static void add(uint64_t **items, size_t *count, uint64_t number)
+{
+	uint64_t *grown = reallocarray(*items, *count + 1, sizeof(*grown));
+
+	if (!grown)
+		return;
+	*items = grown;
+	grown[(*count)++] = number;
+}
 
 static int compare_inodes(const void *left, const void *right)
 {
@@ -89,16 +99,16 @@ static int compare_inodes(const void *left, const void *right)
 static void add_port(struct inodes *inodes, uint16_t port)
 {
 	struct sockdiag_list list;
-	uint64_t *grown;
 
 	if (sockdiag_activity(port, &list))
 		return;
-	grown = reallocarray(inodes->items, inodes->count + list.count + 1, sizeof(*grown));
-	if (grown)
-		inodes->items = grown;
-	for (size_t i = 0; grown && i < list.count; i++) {
-		if (at_work_is(&list.items[i]))
-			grown[inodes->count++] = list.items[i].inode;
+	for (size_t i = 0; i < list.count; i++) {
+		if (!at_work_is(&list.items[i]))
+			continue;
+		if (list.items[i].inode)
+			add(&inodes->items, &inodes->count, list.items[i].inode);
+		else
+			add(&inodes->waiting, &inodes->nr_waiting, list.items[i].cgroup_id);
 	}
 	sockdiag_free(&list);
 }
@@ -124,8 +134,10 @@ static size_t count_held(const struct runner *runner, const struct inodes *inode
 	struct procs_list list;
 	size_t held = 0;
 
+	for (size_t i = 0; i < inodes->nr_waiting; i++)
+		held += inodes->waiting[i] == runner->cgroup;
 	if (n <= 0 || procs_find_holders_among(inodes->items, inodes->count, pids, n, &list))
-		return 0;
+		return held;
 	for (size_t i = 0; i < list.count; i++)
 		held += !i || list.items[i].inode != list.items[i - 1].inode;
 	procs_free(&list);
@@ -172,6 +184,7 @@ uint64_t at_work_look(struct at_work *at_work, struct plan *plan, const struct o
 	for (size_t i = 0; i < n; i++)
 		asked[i].process->at_work = count_held(asked[i].runner, &inodes);
 	free(inodes.items);
+	free(inodes.waiting);
 	wait_us = COST_FACTOR * (clock_us() - begun_us);
 	at_work->next_us = now_us + (wait_us > LOOK_US ? wait_us : LOOK_US);
 	return at_work->next_us;

@@ -17,8 +17,8 @@
 #define AT_WORK_SILENCE_MS 1000
 
 /*
- * Is a connection of sockdiag_activity() at work: accepted, and something of it is unread or not
- * arrived yet, or its client spoke last and has no answer, or the silence is not that long?
+ * Is a connection of sockdiag_activity() at work: is something of it unread or not arrived yet, or
+ * did its client speak last and has no answer, or is the silence not that long?
  */
 bool at_work_is(const struct sockdiag_socket *connection);
 
