@@ -497,3 +497,17 @@ int procs_uid(pid_t pid, uid_t *uid)
 		*uid = st.st_uid;
 	return err;
 }
+
+pid_t procs_first_started(const pid_t *pids, int n)
+{
+	uint64_t start, earliest = UINT64_MAX;
+	pid_t leader = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (pids[i] > 0 && !procs_start_time(pids[i], &start) && start < earliest) {
+			earliest = start;
+			leader = pids[i];
+		}
+	}
+	return leader;
+}

@@ -60,6 +60,9 @@ int procs_name(pid_t pid, char *out, size_t len);
  */
 int procs_start_time(pid_t pid, uint64_t *ticks);
 
+/* The one that was started first: of a worker's, that is who lbctl started. 0 = none lives. */
+pid_t procs_first_started(const pid_t *pids, int n);
+
 /* The inode of its network namespace. Returns 0, -ESRCH, or -EACCES without CAP_SYS_PTRACE. */
 int procs_netns(pid_t pid, uint64_t *inode);
 

@@ -15,10 +15,10 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "host/cgroup.h"
+#include "host/procs.h"
 #include "keeper/bindhook.h"
 #include "keeper/control_client.h"
 #include "keeper/run_files.h"
-#include "keeper/runner.h"
 #include "service/detach.h"
 
 #define STOP_NOTE "user.lbctl.stop" /* attribute of the service's cgroup: "3 mixed" */
@@ -121,7 +121,7 @@ static int tell_worker(struct end *end, const char *name, bool first)
 	_cleanup_close_ int fd = openat(end->cgroup_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_free_ pid_t *pids = NULL;
 	int n = fd < 0 ? 0 : cgroup_pids(fd, &pids), err = 0;
-	pid_t main = n > 0 ? runner_main_of(pids, n) : 0;
+	pid_t main = n > 0 ? procs_first_started(pids, n) : 0;
 
 	if (!main || was_told(end, main))
 		return 0;

@@ -104,9 +104,6 @@ int runner_watch(struct runner *runner, int channel_fd);
 /* take_over.c: finds the living processes that an earlier keeper started. Returns their number. */
 uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us);
 
-/* Of a worker's processes, the one that was started first, which is the one that lbctl started. */
-pid_t runner_main_of(const pid_t *pids, int n);
-
 /* What the next keeper has to know and can't see. */
 void runner_mark(const struct runner *runner, enum lifecycle state);
 

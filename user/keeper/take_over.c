@@ -12,20 +12,6 @@
 #include "keeper/fetch.h"
 #include "keeper/runner.h"
 
-pid_t runner_main_of(const pid_t *pids, int n)
-{
-	uint64_t start, earliest = UINT64_MAX;
-	pid_t leader = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (pids[i] > 0 && !procs_start_time(pids[i], &start) && start < earliest) {
-			earliest = start;
-			leader = pids[i];
-		}
-	}
-	return leader;
-}
-
 static enum lifecycle read_mark(const struct runner *runner)
 {
 	char note[16];
@@ -52,7 +38,7 @@ static int find_process(struct runner *runner)
 	_cleanup_free_ pid_t *pids = NULL;
 	int n = runner->cgroup_fd < 0 ? -ENOENT : cgroup_pids(runner->cgroup_fd, &pids);
 
-	runner->pid = n > 0 ? runner_main_of(pids, n) : 0;
+	runner->pid = n > 0 ? procs_first_started(pids, n) : 0;
 	if (runner->pid)
 		runner->pidfd = syscall(__NR_pidfd_open, runner->pid, 0);
 	return runner->pidfd < 0 ? -ESRCH : 0;
