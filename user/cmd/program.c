@@ -11,19 +11,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/workdir.h"
 #include "cmd/words.h"
-
-int program_join(char out[PATH_MAX], const char *directory, const char *path)
-{
-	while (!strncmp(path, "./", 2))
-		path += 2;
-	if (*path == '/')
-		directory = "";
-	return snprintf(out, PATH_MAX, "%s%s%s", directory, *path == '/' ? "" : "/", path) <
-			       PATH_MAX ?
-		       0 :
-		       -ENAMETOOLONG;
-}
 
 /* Returns 0, -EACCES (there, but not a program) or -ENOENT. */
 static int check_program(const char *path)
@@ -43,13 +32,13 @@ int program_find(const char *name, const char *directory, char out[PATH_MAX])
 	size_t len;
 
 	if (strchr(name, '/'))
-		return program_join(out, directory, name) ? -ENOENT : check_program(out);
+		return workdir_join(out, directory, name) ? -ENOENT : check_program(out);
 	for (; err && at; at = at[len] ? at + len + 1 : NULL) {
 		len = strcspn(at, ":");
 		snprintf(part, sizeof(part), "%.*s", (int)len, at);
 		/* an empty entry is the working directory */
-		if (len >= sizeof(part) || program_join(base, directory, part) ||
-		    program_join(out, base, name))
+		if (len >= sizeof(part) || workdir_join(base, directory, part) ||
+		    workdir_join(out, base, name))
 			continue;
 		if (check_program(out) != -ENOENT)
 			err = check_program(out);

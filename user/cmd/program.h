@@ -11,9 +11,6 @@
 #define PROGRAM_NOT_EXECUTABLE 126
 #define PROGRAM_NOT_FOUND 127
 
-/* DIRECTORY/PATH, or PATH if that begins at the root. Returns 0 or -ENAMETOOLONG. */
-int program_join(char out[PATH_MAX], const char *directory, const char *path);
-
 /*
  * Looks for a program as execvp() does, relative paths below `directory`; links stay as they are,
  * since a later version may move what is behind. Returns 0, -EACCES (there, but not executable) or

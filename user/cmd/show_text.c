@@ -186,16 +186,49 @@ static void put_totals(FILE *line, const struct view *view)
 		(uint64_t)view->counters.overloaded, view_unevenness(view));
 }
 
+/* Of those that take datagrams, or of the others. */
+static uint32_t count_strangers(const struct view *view, bool takes)
+{
+	uint32_t named = view->unregistered < VIEW_STRANGERS ? view->unregistered : VIEW_STRANGERS;
+	uint32_t takers = 0;
+
+	for (uint32_t i = 0; i < named; i++)
+		takers += view->strangers[i].takes;
+	return takes ? takers : view->unregistered - takers;
+}
+
+static void put_pids(FILE *line, const struct view *view, bool takes)
+{
+	const char *before = " ";
+
+	for (uint32_t i = 0; i < view->unregistered && i < VIEW_STRANGERS; i++) {
+		if (view->strangers[i].takes != takes)
+			continue;
+		fprintf(line, "%s%d", before, view->strangers[i].pid);
+		before = ", ";
+	}
+	if (!takes && view->unregistered > VIEW_STRANGERS)
+		fputs(" ...", line);
+}
+
+static void put_takers(FILE *line, const struct view *view)
+{
+	uint32_t n = count_strangers(view, true);
+
+	fprintf(line, "%u socket%s there beside the workers' and take%s datagrams (pid", n,
+		n == 1 ? " is" : "s are", n == 1 ? "s" : "");
+	put_pids(line, view, true);
+	fprintf(line, "): all have SO_REUSEADDR; end %s", n == 1 ? "it" : "them");
+}
+
 static void put_strangers(FILE *line, const struct view *view)
 {
-	bool one = view->unregistered == 1;
+	bool one = count_strangers(view, false) == 1;
 
-	fprintf(line, "%u socket%s there and get%s nothing (pid", view->unregistered,
+	fprintf(line, "%u socket%s there and get%s nothing (pid", count_strangers(view, false),
 		one ? " listens" : "s listen", one ? "s" : "");
-	for (uint32_t i = 0; i < view->unregistered && i < VIEW_STRANGERS; i++)
-		fprintf(line, "%s%d", i ? ", " : " ", view->strangers[i].pid);
-	fprintf(line, "%s): lbctl attach again lets %s in",
-		view->unregistered > VIEW_STRANGERS ? " ..." : "", one ? "it" : "them");
+	put_pids(line, view, false);
+	fprintf(line, "): lbctl attach again lets %s in", one ? "it" : "them");
 }
 
 static void put_blindness(FILE *line, const struct view *view)
@@ -258,7 +291,9 @@ void show_text(FILE *out, const struct view *view, bool wide)
 	print_line(out, view, width, put_totals);
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		print_note(out, view, &view->workers[i]);
-	if (view->unregistered)
+	if (count_strangers(view, true))
+		print_line(out, view, width, put_takers);
+	if (count_strangers(view, false))
 		print_line(out, view, width, put_strangers);
 	if (view->sockets_error)
 		print_line(out, view, width, put_blindness);
