@@ -49,10 +49,7 @@ int program_find(const char *name, const char *directory, char out[PATH_MAX])
 /* Has it a beginning that the kernel knows what to do with? Else a shell would get it. */
 static bool says_how_to_run(const char *path)
 {
-	static const char *const beginnings[] = { "#!",
-						  "\x7f"
-						  "E",
-						  "PK" };
+	static const char beginnings[][2] = { { '#', '!' }, { '\x7f', 'E' }, { 'P', 'K' } };
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	char first[2];
 

@@ -477,6 +477,14 @@ static int stat_file(pid_t pid, const char *file, struct stat *st)
 	return stat(path, st) ? process_error(errno) : 0;
 }
 
+bool procs_runs_our_program(pid_t pid)
+{
+	struct stat its, ours;
+
+	return !stat_file(pid, "/exe", &its) && !stat("/proc/self/exe", &ours) &&
+	       its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
+}
+
 int procs_netns(pid_t pid, uint64_t *inode)
 {
 	struct stat st;

@@ -54,6 +54,9 @@ void procs_free(struct procs_list *list);
  */
 int procs_name(pid_t pid, char *out, size_t len);
 
+/* Is it of the same executable file as we are? Not where that can't be seen. */
+bool procs_runs_our_program(pid_t pid);
+
 /*
  * When it started, in clock ticks after boot: pid and start time together name one process for
  * good. Returns 0, -ESRCH or -EBADMSG.

@@ -56,9 +56,25 @@ void watch_close(struct keeper *keeper)
 
 /* --- in the child --- */
 
+/*
+ * A socket that joins is held by the keeper and its children until it has its place, and of one
+ * from another pid namespace nobody else is to be seen: it is theirs to place, by the number that
+ * it came with.
+ */
+static int worker_of(void *arg, const struct member *member)
+{
+	(void)arg;
+	for (size_t i = 0; i < member->nr_holders; i++) {
+		if (!procs_runs_our_program(member->holders[i].pid))
+			return -1;
+	}
+	return member->nr_holders ? SERVICE_NOT_YET : -1;
+}
+
 int watch_refresh(const struct keeper *keeper, struct attach_result *result,
 		  struct trouble *trouble)
 {
+	const struct service_owner owner = { .worker = worker_of };
 	const struct attach_request request = {
 		.name = keeper->options.name,
 		.policy = keeper->watch->policy,
@@ -70,6 +86,7 @@ int watch_refresh(const struct keeper *keeper, struct attach_result *result,
 		.replace = true,
 		/* for one that was taken away; counts where it is made */
 		.settings = pins_settings(keeper->pins),
+		.owner = &owner,
 	};
 
 	return attach_run(&request, result, trouble);

@@ -289,7 +289,8 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 		struct member *member = &group->members[i];
 
 		if (!state_lookup(state, MAP_COOKIES, &member->socket.cookie, &place,
-				  sizeof(place)))
+				  sizeof(place)) ||
+		    (owner && owner->worker(owner->arg, member) == SERVICE_NOT_YET))
 			continue;
 		err = place_member(state, listener, owner, member, -1);
 		/* closed since it was found: it needs no place */
