@@ -22,6 +22,7 @@
 #define DIR_BYTES (sizeof(ROOT) + 1 + LB_NAME_MAX)
 #define PATH_BYTES (DIR_BYTES + 24)
 #define FIRST_PORT "lb_first"
+#define MKDIR_TRIES 100
 
 struct bindhooks {
 	struct bindhook *skel;
@@ -64,9 +65,16 @@ static int make_directory(const char *name)
 	snprintf(dir, sizeof(dir), ROOT "/%s", name);
 	if (state_mount_bpffs())
 		return -ENODEV;
-	if ((mkdir(ROOT, 0700) && errno != EEXIST) || (mkdir(dir, 0700) && errno != EEXIST))
-		return -errno;
-	return 0;
+	/* the end of another run may take the root away, which is empty in between */
+	for (int tries = 0; tries < MKDIR_TRIES; tries++) {
+		if (mkdir(ROOT, 0700) && errno != EEXIST)
+			return -errno;
+		if (!mkdir(dir, 0700) || errno == EEXIST)
+			return 0;
+		if (errno != ENOENT)
+			return -errno;
+	}
+	return -ENOENT;
 }
 
 void bindhook_remove(const char *name)

@@ -180,7 +180,7 @@ static int start_steering(struct attach *attach)
 			copy = member_duplicate(&group->members[j]);
 		if (copy >= 0)
 			err = steer_attach(&attach->state, i, copy);
-		/* of processes that we started: it has ended, and who comes next brings us back */
+		/* of run and watch: it has ended, and who comes next brings us back */
 		if (err == -ESRCH && attach->request->owner &&
 		    !attach->wanted.found.holders.unreadable)
 			continue;
