@@ -86,7 +86,8 @@ int join_known(const char *name, int fd, struct join_place *place)
 	if (state_open(&state, name, STATE_READ))
 		return EXIT_NOT_FOUND;
 	slot = registered_slot(&state, sockdiag_cookie(fd), &at, &refresh);
-	if (slot >= 0) {
+	/* who registers it may not be done: with the lock it is waited for */
+	if (slot >= 0 && steer_is_published(&state, slot)) {
 		listener = &state.config->listeners[at.listener];
 		addr_format(listener->family, listener->addr, listener->port, place->address,
 			    sizeof(place->address));

@@ -41,8 +41,8 @@ struct join_place {
 int join_check(int fd, struct trouble *trouble);
 
 /*
- * The place of a socket that is in the service already, without a look at any other; returns
- * EXIT_NOT_FOUND, without words, when it is not or that can't be told.
+ * The place of a socket that is in the service and has its turns already, without a look at any
+ * other; returns EXIT_NOT_FOUND, without words, when it is not or that can't be told.
  */
 int join_known(const char *name, int fd, struct join_place *place);
 

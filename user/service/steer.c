@@ -311,3 +311,14 @@ int steer_publish(struct state *state, uint32_t policy)
 	__atomic_store_n(&config->word, lb_word_pack(policy, half, length), __ATOMIC_RELEASE);
 	return 0;
 }
+
+bool steer_is_published(const struct state *state, uint32_t slot)
+{
+	uint64_t word = __atomic_load_n(&state->config->word, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < lb_word_length(word); i++) {
+		if (state->schedule[lb_schedule_key(word, i)] == slot)
+			return true;
+	}
+	return false;
+}

@@ -45,4 +45,10 @@ int steer_detach(int socket_fd);
  */
 int steer_publish(struct state *state, uint32_t policy);
 
+/*
+ * Is the slot in the table that is walked now? A registered socket has no turn before that. To be
+ * asked without the lock, too; then what is true may change at once.
+ */
+bool steer_is_published(const struct state *state, uint32_t slot);
+
 #endif
