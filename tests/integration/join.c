@@ -223,7 +223,10 @@ static size_t nr_workers(void)
 	return show.nr_workers;
 }
 
-/* A hundred that start together and join at the same moment: none is sent away, each is one. */
+/*
+ * A hundred that start together and join at the same moment: none is sent away, each is one. They
+ * ask for no number: a look of the keeper gives the next one to whom it finds before it has asked.
+ */
 static void test_many_at_once(void **state)
 {
 	const size_t many = 101;
@@ -232,7 +235,7 @@ static void test_many_at_once(void **state)
 	demo_start(&demos[0], 0, "--listen", ":8080", NULL);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	joins_keep(&run);
-	demo_start(&demos[1], 1, "-n", "100", "--listen", ":8080", "--user", "nobody", "--join",
+	demo_start(&demos[1], -1, "-n", "100", "--listen", ":8080", "--user", "nobody", "--join",
 		   NULL);
 	wait_until(nr_workers() == many, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 2 * many });

@@ -192,11 +192,13 @@ static int compare_members(const void *a, const void *b)
 	return x->socket.inode < y->socket.inode ? -1 : x->socket.inode > y->socket.inode;
 }
 
-pid_t member_pid(const struct member *member, pid_t not_this)
+pid_t member_pid(const struct member *member, pid_t keeper)
 {
 	for (size_t i = 0; i < member->nr_holders; i++) {
-		if (member->holders[i].pid != not_this)
-			return member->holders[i].pid;
+		pid_t pid = member->holders[i].pid;
+
+		if (pid != keeper && !procs_runs_our_program(pid))
+			return pid;
 	}
 	return 0;
 }
@@ -211,7 +213,7 @@ static void name_holders(struct groups *groups)
 
 			member->holders = holders_of(&groups->holders, member->socket.inode,
 						     &member->nr_holders);
-			member->pid = member_pid(member, getpid());
+			member->pid = member_pid(member, 0);
 		}
 		qsort(group->members, group->nr_members, sizeof(*group->members), compare_members);
 	}

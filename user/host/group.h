@@ -24,7 +24,7 @@ struct member {
 	uint32_t live;	 /* open connections that it accepted, with GROUP_LIVE */
 	const struct procs_holder *holders; /* those that poll first; into groups.holders */
 	size_t nr_holders;
-	pid_t pid; /* who polls it, else who holds it, else 0 */
+	pid_t pid; /* as member_pid() says */
 };
 
 struct reuseport_group {
@@ -90,10 +90,11 @@ void group_steerer(const struct reuseport_group *group, char out[GROUP_STEERER_B
 void group_address(const struct reuseport_group *group, char *out);
 
 /*
- * Who polls it, else who holds it, 0 = nobody; leaving out one process: lbctl, which keeps the
- * sockets of `run --listen`, is no worker.
+ * Who polls it, else who holds it, 0 = nobody. No lbctl is a worker: the keeper and its children
+ * have the sockets of `run --listen` and those that join. `keeper` is left out, too (0 = none): it
+ * may be of another version, which is another program.
  */
-pid_t member_pid(const struct member *member, pid_t not_this);
+pid_t member_pid(const struct member *member, pid_t keeper);
 
 /*
  * Duplicates a member's socket out of one of its holders. Returns a descriptor for the caller to

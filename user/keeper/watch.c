@@ -64,11 +64,7 @@ void watch_close(struct keeper *keeper)
 static int worker_of(void *arg, const struct member *member)
 {
 	(void)arg;
-	for (size_t i = 0; i < member->nr_holders; i++) {
-		if (!procs_runs_our_program(member->holders[i].pid))
-			return -1;
-	}
-	return member->nr_holders ? SERVICE_NOT_YET : -1;
+	return member->nr_holders && !member->pid ? SERVICE_NOT_YET : -1;
 }
 
 int watch_refresh(const struct keeper *keeper, struct attach_result *result,

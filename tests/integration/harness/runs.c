@@ -374,6 +374,8 @@ void run_pids(const struct run *run, pid_t *pids, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		assert_string_equal(show.worker[i].state, "up");
 		pids[i] = show.worker[i].pid;
+		/* the keeper has the sockets of --listen, too, and is no worker */
+		assert_int_not_equal(pids[i], run->pid);
 	}
 }
 

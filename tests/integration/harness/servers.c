@@ -188,7 +188,8 @@ static void demo_start_args(struct demo *demo, int worker, const char *const *ar
 		argv[i + 2] = args[i];
 	}
 	snprintf(number, sizeof(number), "%d", worker);
-	setenv("LBCTL_WORKER", number, 1);
+	if (worker >= 0)
+		setenv("LBCTL_WORKER", number, 1);
 	setenv("NOTIFY_SOCKET", READY_PATH, 1);
 	*demo = (struct demo){ spawn(argv), worker };
 	unsetenv("LBCTL_WORKER");

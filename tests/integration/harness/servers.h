@@ -35,7 +35,7 @@ struct demo {
 	int worker;
 };
 
-/* Starts a demo worker with this number and waits until it serves. */
+/* Starts a demo worker with this number (-1: it has none) and waits until it serves. */
 void demo_start(struct demo *demo, int worker, ...) __attribute__((sentinel));
 /* Workers 0 .. n - 1, one process each, all with the same arguments; listening on listen. */
 void demo_start_many(struct demo *demos, int n, const char *listen);
