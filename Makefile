@@ -32,10 +32,15 @@ WERROR ?=
 BENCH_OUT ?= $(B)/bench
 
 CFLAGS    ?= -O2 -g
+# What makes a mistake of ours harder to use: of all programs and the library. Empty = none of it.
+HARDEN_CFLAGS  ?= -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
+		  $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+HARDEN_LDFLAGS ?= -Wl,-z,relro,-z,now,-z,noexecstack
 LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
 	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror) \
 	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
-ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+	     -U_FORTIFY_SOURCE
 LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
@@ -95,7 +100,7 @@ MAN_PAGES := $(wildcard user/man/*.[1-9])
 all: $(B)/lbctl $(B)/liblbctl.a $(B)/liblbctl.so $(B)/lbctl.pc $(TOOLS) ## build lbctl, liblbctl and the tools (needs neither root nor network)
 
 # Objects depend on this file, which changes only when the compiler or its flags do.
-BUILD_ID := $(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LB_CFLAGS) $(BPF_CFLAGS) $(ASAN)
+BUILD_ID := $(CC) $(CLANG) $(CPPFLAGS) $(HARDEN_CFLAGS) $(CFLAGS) $(LDFLAGS) $(LB_CFLAGS) $(BPF_CFLAGS) $(ASAN)
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(call quote,$(BUILD_ID)) | cmp -s - $@ || printf '%s\n' $(call quote,$(BUILD_ID)) >$@
@@ -127,8 +132,9 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 
 # --- user side ----------------------------------------------------------------------------------
 
-COMPILE = $(Q)$(CC) $(LB_CFLAGS) $(CPPFLAGS) $(CFLAGS)
-LINK    = $(Q)$(CC) $(CFLAGS) $(LDFLAGS)
+COMPILE  = $(Q)$(CC) $(LB_CFLAGS) $(CPPFLAGS) $(HARDEN_CFLAGS) $(CFLAGS)
+LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN_LDFLAGS) $(LDFLAGS)
+LINK_PIE = $(LINK) $(if $(HARDEN_CFLAGS),-pie)
 
 $(B)/user/lib/%.o: user/lib/%.c $(B)/flags
 	$(say) CC $@
@@ -154,7 +160,7 @@ $(B)/liblbuser.a $(B)/liblbctl.a:
 
 $(B)/lbctl: $(B)/user/lbctl.o $(LIBS_A)
 	$(say) LINK $@
-	$(LINK) $^ $(LIBS) -o $@
+	$(LINK_PIE) $^ $(LIBS) -o $@
 
 # Only what <lbctl.h> declares is exported.
 $(B)/liblbctl.map: include/lbctl.h Makefile
@@ -179,7 +185,7 @@ $(B)/lbctl.pc: user/lib/lbctl.pc.in Makefile FORCE
 
 $(TOOLS): $(B)/%: $(B)/tools/%.o $(LIBS_A)
 	$(say) LINK $@
-	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -o $@
+	$(LINK_PIE) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -o $@
 
 $(B)/lbctl-demo-worker: $(patsubst %.c,$(B)/%.o,$(wildcard tools/demo-worker/*.c))
 $(B)/steercost: $(patsubst %.c,$(B)/%.o,$(wildcard tools/steercost/*.c))
@@ -251,18 +257,18 @@ $(B)/static-server: tests/static-server.c $(B)/flags
 APPENDED := $(B)/tests/appended
 
 $(APPENDED)/lbctl: FORCE
-	$(Q)$(MAKE) B=$(APPENDED) CFLAGS=-O0 CPPFLAGS=-DLB_ABI_APPENDED BPF_CPPFLAGS=-DLB_ABI_APPENDED $@
+	$(Q)$(MAKE) B=$(APPENDED) CFLAGS=-O0 HARDEN_CFLAGS= CPPFLAGS=-DLB_ABI_APPENDED BPF_CPPFLAGS=-DLB_ABI_APPENDED $@
 
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server $(APPENDED)/lbctl
 
-check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker ## run the unit tests (no root, no network)
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh
+check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker $(B)/liblbctl.so ## run the unit tests (no root, no network)
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh tests/hardening.sh
 
 test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh $(filter-out $(FULL),$(INTEGRATION))
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh tests/hardening.sh $(filter-out $(FULL),$(INTEGRATION))
 
 test-full: ## the tests that take long, which make test leaves out or cuts short (root)
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
