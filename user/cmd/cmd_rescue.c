@@ -59,7 +59,7 @@ static int rescue_worker(const struct cmd *cmd, const struct state *state, uint3
 	uint32_t slots = 0;
 
 	*migrated = 0;
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		uint64_t before = state_stats(state, slot)->migrated_out;
 
 		if (!is_open(state, slot, worker))

@@ -114,7 +114,7 @@ static void tell_changes(const struct state *state, const struct lb_worker *befo
 {
 	json_t *changes = json_array();
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_worker *row = state_worker(state, slot);
 
 		if (row->state == LB_SLOT_FREE)
@@ -131,7 +131,7 @@ static void tell_changes(const struct state *state, const struct lb_worker *befo
 static int change_workers(const struct cmd *cmd, struct state *state, uint32_t worker,
 			  change_fn change, uint32_t value)
 {
-	uint32_t used = state->config->used_slots;
+	uint32_t used = state_used_slots(state);
 	_cleanup_free_ struct lb_worker *before = calloc(used + 1, sizeof(*before));
 	int status;
 

@@ -35,7 +35,8 @@ static bool speaks_louder(uint32_t state, const char *than)
 
 static void add_slot(const struct state *state, uint32_t slot, struct view *view)
 {
-	const struct lb_worker *from = state_worker(state, slot);
+	/* a copy: an lbctl that changes it meanwhile must not make it another worker's in between */
+	const struct lb_worker row = state_worker_copy(state, slot), *from = &row;
 	const struct lb_stats stats = state_stats_copy(state, slot);
 	struct view_worker *to;
 
@@ -74,7 +75,7 @@ static int read_slots(const struct state *state, struct view *view)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		view->workers[i].worker = i;
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++)
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
 		add_slot(state, slot, view);
 	return 0;
 }
@@ -97,12 +98,13 @@ static int read_counters(const struct state *state, struct view *view)
 static struct view_worker *worker_of_socket(const struct state *state, struct view *view,
 					    uint64_t cookie, struct lb_place *place)
 {
+	struct lb_worker row;
+
 	if (state_lookup(state, MAP_COOKIES, &cookie, place, sizeof(*place)) ||
-	    place->slot >= state->config->used_slots)
+	    place->slot >= state_used_slots(state))
 		return NULL;
-	if (state_worker(state, place->slot)->worker >= view->nr_workers)
-		return NULL;
-	return &view->workers[state_worker(state, place->slot)->worker];
+	row = state_worker_copy(state, place->slot);
+	return row.worker < view->nr_workers ? &view->workers[row.worker] : NULL;
 }
 
 static void note_stall(const struct state *state, const struct member *member,

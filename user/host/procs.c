@@ -477,11 +477,18 @@ static int stat_file(pid_t pid, const char *file, struct stat *st)
 	return stat(path, st) ? process_error(errno) : 0;
 }
 
+static const char *our_program = "/proc/self/exe";
+
+void procs_set_our_program(const char *path)
+{
+	our_program = path;
+}
+
 bool procs_runs_our_program(pid_t pid)
 {
 	struct stat its, ours;
 
-	return !stat_file(pid, "/exe", &its) && !stat("/proc/self/exe", &ours) &&
+	return !stat_file(pid, "/exe", &its) && !stat(our_program, &ours) &&
 	       its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
 }
 

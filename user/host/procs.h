@@ -54,8 +54,12 @@ void procs_free(struct procs_list *list);
  */
 int procs_name(pid_t pid, char *out, size_t len);
 
-/* Is it of the same executable file as we are? Not where that can't be seen. */
+/*
+ * Is it of the same executable file as we are? Not where that can't be seen. Tests, whose processes
+ * serve, name lbctl's instead of their own; the path stays theirs.
+ */
 bool procs_runs_our_program(pid_t pid);
+void procs_set_our_program(const char *path);
 
 /*
  * When it started, in clock ticks after boot: pid and start time together name one process for

@@ -51,7 +51,7 @@ static void set_state(struct state *state, uint32_t slot, uint32_t from, uint32_
 {
 	struct lb_worker *row = state_worker(state, slot);
 
-	if (slot < state->config->used_slots && row->state == from)
+	if (slot < state_used_slots(state) && row->state == from)
 		__atomic_store_n(&row->state, to, __ATOMIC_RELEASE);
 }
 

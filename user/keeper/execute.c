@@ -31,7 +31,7 @@ static void count_restart(const struct keeper *keeper, uint32_t worker)
 {
 	const struct state *state = pins_state(keeper->pins);
 
-	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; state && slot < state_used_slots(state); slot++) {
 		struct lb_worker *row = state_worker(state, slot);
 
 		if (row->worker == worker)

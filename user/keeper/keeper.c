@@ -191,7 +191,7 @@ static void find_rows(struct keeper *keeper)
 {
 	const struct state *state = pins_state(keeper->pins);
 
-	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; state && slot < state_used_slots(state); slot++) {
 		const struct lb_worker *row = state_worker(state, slot);
 
 		if (row->state == LB_SLOT_FREE || row->worker >= LB_MAX_WORKERS)

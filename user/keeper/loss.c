@@ -45,14 +45,14 @@ void losses_settle(struct losses *losses, const struct state *state,
 {
 	bool leaving = false;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		if (listens(arg, slot)) {
 			losses->slots[slot].migrated_out = state_stats(state, slot)->migrated_out;
 			losses->slots[slot].open = true;
 		}
 		leaving |= losses->slots[slot].open && !listens(arg, slot);
 	}
-	for (uint32_t slot = 0; slot < state->config->used_slots && !leaving; slot++)
+	for (uint32_t slot = 0; slot < state_used_slots(state) && !leaving; slot++)
 		losses->slots[slot].migrated_in = state_stats(state, slot)->migrated_in;
 }
 
@@ -60,7 +60,7 @@ static void find_targets(struct losses *losses, const struct state *state, struc
 {
 	bool named[LB_MAX_WORKERS] = { false };
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		uint64_t in = state_stats(state, slot)->migrated_in;
 		uint32_t worker = state_worker(state, slot)->worker;
 

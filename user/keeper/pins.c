@@ -115,7 +115,7 @@ bool pins_check(struct pins *pins)
 int pins_slot_of(const struct state *state, uint64_t cookie)
 {
 	for (uint32_t i = 0; cookie && i < state->nr_listeners; i++) {
-		for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 			if (state_queue(state, i, slot)->cookie == cookie)
 				return slot;
 		}

@@ -289,7 +289,7 @@ static bool look_at_slots(struct stall_watch *watch, const struct state *state, 
 {
 	bool quiet = true;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		bool open = lb_slot_is_open(state_worker(state, slot)->state);
 		uint64_t age_ns = open ? stall_age_ns(state, slot, now_ns) : 0;
 		struct waiting waiting = open ? waiting_at(state, slot) : (struct waiting){ 0 };

@@ -71,7 +71,8 @@ static int compare_cookies(const void *a, const void *b)
 
 static void read_entries(struct sync *sync, const struct state *state)
 {
-	size_t most = state ? (size_t)state->nr_listeners * state->config->used_slots : 0;
+	uint32_t used = state ? state_used_slots(state) : 0;
+	size_t most = state ? (size_t)state->nr_listeners * used : 0;
 	uint64_t cookie;
 
 	sync->nr_entries = 0;
@@ -82,7 +83,7 @@ static void read_entries(struct sync *sync, const struct state *state)
 	if (!sync->entries || !sync->seen)
 		return;
 	for (uint32_t i = 0; state && i < state->nr_listeners; i++) {
-		for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+		for (uint32_t slot = 0; slot < used; slot++) {
 			cookie = state_queue(state, i, slot)->cookie;
 			if (cookie)
 				sync->entries[sync->nr_entries++] =

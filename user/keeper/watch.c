@@ -150,7 +150,7 @@ static void tell_changes(struct keeper *keeper)
 	struct watch *watch = keeper->watch;
 	bool first = state && watch->created_ns != state->config->created_ns;
 
-	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; state && slot < state_used_slots(state); slot++) {
 		if (first) {
 			watch->rows[slot] = *state_worker(state, slot);
 			losses_begin(keeper->losses, state, slot);
@@ -235,7 +235,7 @@ static bool is_foreign(const struct keeper *keeper)
 	if (!state || inspect_listeners(keeper->own.protos & OWN_UDP, &list))
 		return false;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		for (uint32_t slot = 0; slot < state->config->used_slots && !foreign; slot++) {
+		for (uint32_t slot = 0; slot < state_used_slots(state) && !foreign; slot++) {
 			const struct lb_listening *one =
 				inspect_find(&list, state_queue(state, i, slot)->cookie);
 

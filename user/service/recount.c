@@ -202,7 +202,7 @@ static int pass(struct recount *recount)
 	int err;
 
 	recount->some_migrated = false;
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		struct slot_recount *own = &recount->slots[slot];
 
 		own->before = state_stats_copy(state, slot);
@@ -356,7 +356,7 @@ static bool correct(struct recount *recount)
 	const struct state *state = recount->state;
 	bool again = false, wrong = false;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		struct slot_recount *own = &recount->slots[slot];
 		struct lb_stats after = state_stats_copy(state, slot);
 		int64_t before = own->drift;

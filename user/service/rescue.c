@@ -89,7 +89,7 @@ static bool other_accepts(const struct rescue *rescue, uint32_t listener)
 {
 	const struct state *state = &rescue->state;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		if (slot != rescue->slot && state_worker(state, slot)->state == LB_SLOT_UP &&
 		    steer_registered_cookie(state, listener, slot) &&
 		    may_accept(rescue, listener, slot))

@@ -48,7 +48,7 @@ uint32_t service_workers(const struct state *state)
 {
 	uint32_t workers = 0;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		if (state_worker(state, slot)->state != LB_SLOT_FREE &&
 		    state_worker(state, slot)->worker >= workers)
 			workers = state_worker(state, slot)->worker + 1;
@@ -124,7 +124,7 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 	struct lb_worker *worker;
 	uint32_t open;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		worker = state_worker(state, slot);
 		open = check_slot(state, groups, slot);
 		/* also a new slot whose lbctl was killed between registering and this */
@@ -141,7 +141,7 @@ static void check_slots(struct state *state, struct reuseport_group *const *grou
 /* A slot that has a socket of the same process in another listener, and none in this one. */
 static int find_pair(const struct state *state, uint32_t listener, pid_t pid)
 {
-	for (uint32_t slot = 0; pid && slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; pid && slot < state_used_slots(state); slot++) {
 		if (state_worker(state, slot)->pid == (uint32_t)pid &&
 		    lb_slot_is_open(state_worker(state, slot)->state) &&
 		    !state_queue(state, listener, slot)->cookie)
@@ -156,12 +156,12 @@ static uint32_t lowest_without_socket(const struct state *state)
 	uint32_t workers = service_workers(state), slot, worker;
 
 	for (worker = 0; worker < workers; worker++) {
-		for (slot = 0; slot < state->config->used_slots; slot++) {
+		for (slot = 0; slot < state_used_slots(state); slot++) {
 			if (state_worker(state, slot)->worker == worker &&
 			    lb_slot_is_open(state_worker(state, slot)->state))
 				break;
 		}
-		if (slot == state->config->used_slots)
+		if (slot == state_used_slots(state))
 			break;
 	}
 	return worker;
@@ -193,7 +193,7 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 
 	if (worker >= LB_MAX_WORKERS)
 		return -ENOSPC;
-	for (slot = 0; slot < state->config->used_slots; slot++) {
+	for (slot = 0; slot < state_used_slots(state); slot++) {
 		if (state_worker(state, slot)->worker != worker)
 			continue;
 		/* rather one whose last process has no connections any more */
@@ -343,13 +343,13 @@ int service_slot_of_cookie(const struct state *state, uint64_t cookie)
 void service_set_limit(struct state *state, uint32_t limit)
 {
 	__atomic_store_n(&state->config->limit, limit, __ATOMIC_SEQ_CST);
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++)
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
 		__atomic_store_n(&state_worker(state, slot)->limit, limit, __ATOMIC_SEQ_CST);
 }
 
 void service_retire(struct state *state, uint32_t worker)
 {
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		if (state_worker(state, slot)->worker != worker)
 			continue;
 		/* a socket that stayed would be taken for a new one, whose lbctl was killed */

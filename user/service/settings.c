@@ -30,14 +30,14 @@ void settings_read(const struct state *state, struct settings *settings)
 		.hash_prefix6 = config->hash_prefix6,
 		.limit = config->limit,
 	};
-	for (uint32_t slot = 0; slot < config->used_slots && slot < LB_MAX_SLOTS; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_worker row = state_worker_copy(state, slot);
 
 		if (lb_slot_is_open(row.state) && row.worker < LB_MAX_WORKERS)
 			read_worker(&row, settings);
 	}
 	/* who has no socket at the moment keeps weight and limit */
-	for (uint32_t slot = 0; slot < config->used_slots && slot < LB_MAX_SLOTS; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_worker row = state_worker_copy(state, slot);
 
 		if (row.state == LB_SLOT_DOWN && row.worker < LB_MAX_WORKERS &&
@@ -65,7 +65,7 @@ bool settings_apply_workers(struct state *state, const struct settings *settings
 {
 	bool changed = false;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		struct lb_worker *row = state_worker(state, slot);
 
 		if (row->worker >= LB_MAX_WORKERS || !settings->workers[row->worker].weight)

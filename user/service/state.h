@@ -90,6 +90,17 @@ static inline void *state_entry(const struct state_array *array, uint32_t slot)
 }
 
 /*
+ * How many slots have been in use. Another lbctl may raise it at any moment: read it once for what
+ * is sized by it and for the loop that fills it. Never more than LB_MAX_SLOTS.
+ */
+static inline uint32_t state_used_slots(const struct state *state)
+{
+	uint32_t used = __atomic_load_n(&state->config->used_slots, __ATOMIC_ACQUIRE);
+
+	return used < LB_MAX_SLOTS ? used : LB_MAX_SLOTS;
+}
+
+/*
  * The entry of a slot in a map that is indexed by slot, and of a listener's. Fields that were
  * appended are read by state_field() only, and no entry is copied or assigned as a whole.
  */

@@ -269,7 +269,7 @@ static size_t collect_up(const struct state *state, struct schedule_item *items,
 	const struct lb_worker *worker;
 	size_t n = 0;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		worker = state_worker(state, slot);
 		if (worker->state != LB_SLOT_UP)
 			continue;

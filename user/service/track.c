@@ -119,7 +119,7 @@ uint64_t track_cgroup(const struct state *state)
 /* It was there when the cgroup was chosen. */
 static bool is_registered(const struct state *state, uint32_t listener, const struct member *member)
 {
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		if (state_queue(state, listener, slot)->cookie == member->socket.cookie)
 			return true;
 	}

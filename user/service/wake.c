@@ -95,7 +95,7 @@ uint64_t wake_decisions(const struct wake *wake)
 
 	state_lookup(state, MAP_COUNTERS, &zero, &counters, sizeof(counters));
 	sum = counters.fallback_none + counters.migrate_failed;
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_stats *stats = state_stats(state, slot);
 
 		sum += __atomic_load_n(&stats->selected, __ATOMIC_RELAXED) +

@@ -138,11 +138,11 @@ static int wake_among(struct sockdiag_list *list, const pid_t *pids, size_t nr_p
 	return 0;
 }
 
-static size_t list_pids(const struct state *state, pid_t *pids)
+static size_t list_pids(const struct state *state, uint32_t used, pid_t *pids)
 {
 	size_t n = 0;
 
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < used; slot++) {
 		pids[n] = state_worker(state, slot)->pid;
 		n += pids[n] != 0;
 	}
@@ -152,12 +152,13 @@ static size_t list_pids(const struct state *state, pid_t *pids)
 /* The workers have most of them; the rest, say a master's, any process may have. */
 static int wake_all(const struct state *state, struct sockdiag_list *list)
 {
-	_cleanup_free_ pid_t *pids = calloc(state->config->used_slots + 1, sizeof(*pids));
+	uint32_t used = state_used_slots(state);
+	_cleanup_free_ pid_t *pids = calloc(used + 1, sizeof(*pids));
 	int err;
 
 	if (!pids)
 		return -ENOMEM;
-	err = list->count ? wake_among(list, pids, list_pids(state, pids)) : 0;
+	err = list->count ? wake_among(list, pids, list_pids(state, used, pids)) : 0;
 	return err || !list->count ? err : wake_among(list, NULL, 0);
 }
 
