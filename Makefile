@@ -23,7 +23,10 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 INSN_BUDGET  := 50000
 STACK_BUDGET := 512
 
-B := build
+# Set, all that is built and tested is built with the address and undefined-behaviour sanitizers.
+SANITIZE ?=
+
+B := build$(if $(SANITIZE),/sanitize)
 
 # Set, a warning is an error: so CI builds.
 WERROR ?=
@@ -41,6 +44,11 @@ LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
 	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
 ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
 	     -U_FORTIFY_SOURCE
+ifneq ($(SANITIZE),)
+CFLAGS         := -O1 -g $(ASAN)
+HARDEN_CFLAGS  := -fPIE
+HARDEN_LDFLAGS :=
+endif
 LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
@@ -215,7 +223,8 @@ asan: $(B)/asan/lbctl check ## build lbctl with ASan and UBSan (build/asan/lbctl
 
 # How many test binaries run at a time; empty = as many as there are CPUs.
 JOBS ?=
-RUN_TESTS = tests/run.sh $(JOBS:%=-j %)
+RUN_TESTS = LBCTL_BUILD=$(CURDIR)/$(B) SANITIZE=$(SANITIZE) LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log} \
+	    tests/run.sh $(JOBS:%=-j %)
 
 # A test that nobody registered must not compile.
 TEST_CFLAGS := -Werror=unused-function -Itests -Itests/integration
@@ -251,7 +260,7 @@ $(INTEGRATION): %: %.o $(HARNESS) $(LIBS_A)
 
 $(B)/static-server: tests/static-server.c $(B)/flags
 	$(say) LINK $@
-	$(COMPILE) -static $< -o $@
+	$(Q)$(CC) $(LB_CFLAGS) -O2 -static $< -o $@
 
 # An lbctl that has appended a field to every map value (LB_ABI_APPENDED), for the test of upgrades.
 APPENDED := $(B)/tests/appended
@@ -274,7 +283,7 @@ test-full: ## the tests that take long, which make test leaves out or cuts short
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} LB_TEST_FULL=1 $(RUN_TESTS) $(FULL) $(BOTH)
+	$(Q)export LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} LB_TEST_FULL=1; $(RUN_TESTS) $(FULL) $(BOTH)
 
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs

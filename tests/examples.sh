@@ -9,7 +9,7 @@ export LC_ALL=C
 # shellcheck source=tests/shell_tests.sh
 . tests/shell_tests.sh
 
-build=$PWD/${LBCTL_BUILD:-build}
+build=${LBCTL_BUILD:-$PWD/build}
 most_lines=39
 connections=20
 

@@ -14,6 +14,13 @@ cd "$(dirname "$0")/.." || exit 1
 
 log_dir=${LB_TEST_LOG:-build/tests/log}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-print_legend=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+# What lbctl and its children do wrong is to be found, wherever their output went. Leaks are looked
+# for by the unit tests: where a test traces lbctl, that can't be done.
+if [ -n "${SANITIZE-}" ]; then
+	found=$PWD/${log_dir#"$PWD"/}/sanitizer
+	ASAN_OPTIONS+=:detect_leaks=0:log_path=$found
+	UBSAN_OPTIONS+=:log_path=$found
+fi
 jobs=$(nproc)
 timeout_sec=$((300 * 100 / ${LB_TEST_SCALE:-100}))
 passed=0
@@ -90,6 +97,17 @@ report() {
 complaints_of() {
 	local test=${1#*:}
 	sed -n "/\[ RUN      \] $test\$/,/\[  FAILED  \] $test\$/p" "$(log_of "${1%%:*}")" | tail -n 20
+}
+
+# Each report of a sanitizer is a failure.
+report_sanitizers() {
+	local file
+	for file in "$log_dir"/sanitizer.*; do
+		[ -e "$file" ] || continue
+		failed=$((failed + 1))
+		echo "  $file"
+		sed 's/^/    /' "$file" | head -n 40
+	done
 }
 
 # Prints what did not pass and, as the last line, the totals; returns 1 if something failed.
@@ -206,4 +224,5 @@ trap end_all INT TERM HUP
 set -m
 run_all "$jobs" "${together[@]}"
 run_all 1 "${alone[@]}"
+report_sanitizers
 print_totals

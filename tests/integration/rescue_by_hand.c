@@ -259,8 +259,8 @@ static pid_t start_traced(void)
 
 	assert_true(pid >= 0);
 	if (!pid) {
-		freopen("/dev/null", "w", stdout);
-		freopen("/dev/null", "w", stderr);
+		if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+			_exit(126);
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		execl(lbctl, "lbctl", "rescue", "web", "3", NULL);
 		_exit(127);

@@ -40,7 +40,7 @@ static void nap_ms(int ms)
 static unsigned int run_more(unsigned int connections)
 {
 	unsigned int of_worker_3 = 0;
-	char from[16];
+	char from[24];
 
 	for (int i = 0; i < 10; i++) {
 		snprintf(from, sizeof(from), "127.0.1.%d", i + 1);

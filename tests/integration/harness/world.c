@@ -25,6 +25,7 @@
 #include "harness/kernel.h"
 #include "harness/netns.h"
 #include "harness/pins.h"
+#include "host/procs.h"
 
 #define EXIT_SKIP 77
 
@@ -101,11 +102,14 @@ static void find_build_dir(const char *argv0)
 {
 	const char *from_env = getenv("LBCTL_BUILD");
 	char relative[PATH_MAX];
+	static char program[PATH_MAX + 64];
 
 	snprintf(relative, sizeof(relative), "%.*s/../..", (int)(strrchr(argv0, '/') - argv0),
 		 argv0);
 	if (!realpath(from_env ? from_env : relative, build_dir))
 		skip_all("build directory (set LBCTL_BUILD)");
+	snprintf(program, sizeof(program), "%s/lbctl", build_dir);
+	procs_set_our_program(program);
 }
 
 const char *harness_build_path(const char *name)
