@@ -305,6 +305,50 @@ static void test_terminal_goes_and_there_are_logs(void **state)
 	run_stop(&run);
 }
 
+static uint64_t capabilities(pid_t pid, const char *set)
+{
+	char path[64], key[16], *status;
+	uint64_t value;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	snprintf(key, sizeof(key), "\n%s:", set);
+	status = file_read(path);
+	assert_non_null(strstr(status, key));
+	value = strtoull(strstr(status, key) + strlen(key), NULL, 16);
+	free(status);
+	return value;
+}
+
+#define BIT(name) (1ULL << CAP_##name)
+
+/*
+ * 1. a keeper that is root has those of its table, and none that would let it load kernel modules,
+ *    change the clock or talk raw packets
+ * 2. workers that are root have what lbctl was started with; those of another user nothing
+ */
+static void test_keeper_has_few_capabilities(void **state)
+{
+	const uint64_t all = capabilities(getpid(), "CapBnd"),
+		       most = BIT(CHOWN) | BIT(DAC_OVERRIDE) | BIT(DAC_READ_SEARCH) | BIT(FOWNER) |
+			      BIT(KILL) | BIT(SETGID) | BIT(SETUID) | BIT(NET_BIND_SERVICE) |
+			      BIT(NET_ADMIN) | BIT(SYS_PTRACE) | BIT(SYS_ADMIN) | BIT(SYS_NICE) |
+			      BIT(SYS_RESOURCE) | BIT(PERFMON) | BIT(BPF);
+	pid_t pids[2];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--", RUN_DEMO, NULL);
+	run_pids(&run, pids, 2);
+	assert_int_equal(capabilities(run.pid, "CapPrm"), all & most);
+	assert_int_equal(capabilities(run.pid, "CapEff"), all & most);
+	assert_int_equal(capabilities(pids[1], "CapEff"), all);
+	run_stop(&run);
+	run_start(&run, "web", "-n", "2", "--user", "nobody", "--", RUN_DEMO, NULL);
+	run_pids(&run, pids, 2);
+	assert_int_equal(capabilities(pids[0], "CapPrm"), 0);
+	assert_int_equal(capabilities(pids[0], "CapBnd"), all);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +361,7 @@ int main(int argc, char **argv)
 		runs_test(test_no_capability_for_bpf),
 		runs_test(test_terminal_goes),
 		runs_test(test_terminal_goes_and_there_are_logs),
+		runs_test(test_keeper_has_few_capabilities),
 	};
 
 	(void)argc;

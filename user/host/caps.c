@@ -1,17 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* See caps.h. capget(2) by hand: libcap for one call would be one more dependency. */
+/* See caps.h. capget(2) by hand: libcap for two calls would be one more dependency. */
 #include "host/caps.h"
 
+#include <errno.h>
 #include <linux/capability.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+struct capabilities {
+	struct __user_cap_header_struct header;
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+};
+
+/* Returns 0, or -errno. */
+static int read_capabilities(struct capabilities *capabilities)
+{
+	*capabilities = (struct capabilities){
+		.header.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	return syscall(__NR_capget, &capabilities->header, capabilities->data) ? -errno : 0;
+}
+
 bool caps_have(int number)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct capabilities ours;
 
-	if (syscall(__NR_capget, &header, data))
-		return false;
-	return data[number / 32].effective >> number % 32 & 1;
+	return !read_capabilities(&ours) && (ours.data[number / 32].effective >> number % 32 & 1);
+}
+
+void caps_limit_to_keeper(void)
+{
+#define X(name, number, reason) | 1ULL << (number)
+	const uint64_t needed = 0 LB_CAPABILITIES(X) LB_KEEPER_CAPABILITIES(X);
+#undef X
+	struct capabilities ours;
+
+	if (geteuid() || read_capabilities(&ours))
+		return;
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		ours.data[i].permitted &= needed >> 32 * i;
+		ours.data[i].effective &= needed >> 32 * i;
+	}
+	syscall(__NR_capset, &ours.header, ours.data);
 }

@@ -13,7 +13,27 @@
 	X(SYS_PTRACE, 19, "see and duplicate the sockets of other processes")                      \
 	X(SYS_ADMIN, 21, "mount bpffs, enter a network namespace (--netns)")
 
-/* Is the capability with this number effective? Without /proc: no. */
+/* What a keeper that is root goes on with; X as above. Those of LB_CAPABILITIES, and these. */
+#define LB_KEEPER_CAPABILITIES(X)                                                                  \
+	X(CHOWN, 0, "give workers' users their directories and sockets")                           \
+	X(DAC_OVERRIDE, 1, "make cgroups, write logs in others' directories")                      \
+	X(DAC_READ_SEARCH, 2, "read /proc of other users' processes, --cwd, --env-file")           \
+	X(FOWNER, 3, "set the mode of a worker's sockets")                                         \
+	X(KILL, 5, "signal workers of other users")                                                \
+	X(SETGID, 6, "--user")                                                                     \
+	X(SETUID, 7, "--user")                                                                     \
+	X(NET_BIND_SERVICE, 10, "--listen on a port below 1024")                                   \
+	X(SYS_NICE, 23, "come before a busy worker in a rescue")                                   \
+	X(SYS_RESOURCE, 24, "raise the limit of descriptors, lock maps in memory before 5.11")
+
+/* Is the capability with this number effective? */
 bool caps_have(int number);
+
+/*
+ * Drops all others, for good, where we are root; without it they may be meant for the workers.
+ * A program that root starts has again all that the bounding set holds: workers lose nothing. In a
+ * sandbox that forbids it all stays as it is.
+ */
+void caps_limit_to_keeper(void);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/trouble.h"
+#include "host/caps.h"
 #include "host/probe.h"
 #include "keeper/again.h"
 #include "keeper/leftovers.h"
@@ -322,6 +323,7 @@ int keeper_run(const struct keeper_options *options)
 	keeper->instance.cgroup_fd = keeper->instance.lock_fd = -1;
 	keeper->terminal = terminal_note();
 	spawn_raise_file_limit();
+	caps_limit_to_keeper();
 	if (open_all(keeper, &trouble))
 		return close_all(keeper, false, say(keeper, &trouble));
 	again_write(options->name);
