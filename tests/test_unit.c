@@ -176,6 +176,10 @@ static void test_run(void **state)
 		"TimeoutStartSec=80",
 		"TimeoutStopSec=80",
 		LB_CAPS " CAP_DAC_READ_SEARCH CAP_CHOWN CAP_KILL CAP_SETGID CAP_SETUID",
+		"LockPersonality=yes",
+		"RestrictSUIDSGID=yes",
+		"SystemCallArchitectures=native",
+		"SystemCallFilter=~@clock @module @obsolete @raw-io @reboot @swap",
 	};
 	char *text = print(&web);
 
@@ -183,6 +187,8 @@ static void test_run(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		expect(text, lines[i], true);
 	expect(text, ROOT_CAPS, false);
+	/* a worker may be meant to gain some: sudo, sendmail */
+	expect(text, "NoNewPrivileges=yes", false);
 	free(text);
 }
 
@@ -222,6 +228,7 @@ static void test_watch(void **state)
 	(void)state;
 	expect(text, "ExecStart=/sbin/lbctl watch :80", true);
 	expect(text, "Restart=always", true);
+	expect(text, "NoNewPrivileges=yes", true);
 	expect(text, LB_CAPS " CAP_DAC_READ_SEARCH", true);
 	expect(text, "KillSignal=SIGUSR2", false);
 	assert_null(strstr(text, "ExecStop"));

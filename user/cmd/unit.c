@@ -177,6 +177,23 @@ static void put_capabilities(FILE *out, const struct unit *unit)
 		      out);
 }
 
+/*
+ * What holds for the workers as well and breaks none that we know of. Nothing that gives the unit a
+ * mount namespace (Protect*=, Private*=): a bpffs that lbctl mounts must be seen by all.
+ */
+static void put_sandbox(FILE *out, const struct unit *unit)
+{
+	fputs("\nLockPersonality=yes\n"
+	      "RestrictRealtime=yes\n"
+	      "RestrictSUIDSGID=yes\n"
+	      "SystemCallArchitectures=native\n"
+	      "SystemCallFilter=~@clock @module @obsolete @raw-io @reboot @swap\n"
+	      "SystemCallErrorNumber=EPERM\n",
+	      out);
+	if (unit->watches)
+		fputs("NoNewPrivileges=yes\n", out);
+}
+
 void unit_print(FILE *out, const struct unit *unit)
 {
 	put_head(out, unit);
@@ -197,6 +214,7 @@ void unit_print(FILE *out, const struct unit *unit)
 	      "RuntimeDirectoryPreserve=yes\n",
 	      out);
 	put_capabilities(out, unit);
+	put_sandbox(out, unit);
 	fputs("\n[Install]\nWantedBy=multi-user.target\n", out);
 }
 
