@@ -35,7 +35,7 @@ static bool speaks_louder(uint32_t state, const char *than)
 
 static void add_slot(const struct state *state, uint32_t slot, struct view *view)
 {
-	/* a copy: an lbctl that changes it meanwhile must not make it another worker's in between */
+	/* a copy: while it is read, another lbctl may make it another worker's */
 	const struct lb_worker row = state_worker_copy(state, slot), *from = &row;
 	const struct lb_stats stats = state_stats_copy(state, slot);
 	struct view_worker *to;
