@@ -18,6 +18,14 @@ const struct habit good_habit = {
 	.ends_us = 20 * WORLD_MS,
 };
 
+const struct plan_options world_options = {
+	.ready_timeout_us = 10000 * WORLD_MS,
+	.kill_timeout_us = 5000 * WORLD_MS,
+	.stop_signal = SIGTERM,
+	.restart_delay_us = PLAN_FIRST_BACKOFF_US,
+	.max_restarts = 16,
+};
+
 struct fake *world_fake(struct world *world, uint32_t worker, uint32_t generation)
 {
 	for (size_t i = 0; i < FAKES; i++) {
@@ -54,6 +62,12 @@ void world_begin(struct world *world, const struct plan_options *options, uint32
 	world->now_us = 1000000;
 	world->stop_after = UINT32_MAX;
 	plan_init(&world->plan, options, world->workers, WORLD_WORKERS, wanted);
+}
+
+void world_come_up(struct world *world, const struct plan_options *options, uint32_t wanted)
+{
+	world_begin(world, options, wanted);
+	world_run(world);
 }
 
 /* --- what the plan asks for --- */

@@ -61,7 +61,12 @@ struct world {
 /* Ready at once, ends within 20 ms. */
 extern const struct habit good_habit;
 
+/* As `lbctl run` without an option, but that nobody is waited for. */
+extern const struct plan_options world_options;
+
 void world_begin(struct world *world, const struct plan_options *options, uint32_t wanted);
+/* ... and until all are online. */
+void world_come_up(struct world *world, const struct plan_options *options, uint32_t wanted);
 /* Goes on until nothing happens any more, or `stop_after` passes with actions were made. */
 void world_run(struct world *world);
 /* ... or until this time. */

@@ -12,23 +12,8 @@
 #include "reconcile_world.h"
 
 #define WORKERS 3
-#define SEC 1000000ULL
-
-static const struct plan_options plain = {
-	.ready_timeout_us = 10 * SEC,
-	.kill_timeout_us = 5 * SEC,
-	.stop_signal = SIGTERM,
-	.restart_delay_us = PLAN_FIRST_BACKOFF_US,
-	.max_restarts = 16,
-};
 
 static struct world world;
-
-static void begin(const struct plan_options *options, uint32_t wanted)
-{
-	world_begin(&world, options, wanted);
-	world_run(&world);
-}
 
 /* --- operations that nothing disturbs --- */
 
@@ -63,7 +48,7 @@ static const struct {
 
 static struct plan_options options_of(unsigned int kind)
 {
-	struct plan_options options = plain;
+	struct plan_options options = world_options;
 
 	options.wait_ready = kind & 1;
 	options.hands_on = kind & 2;
@@ -83,7 +68,7 @@ static void test_operations(void **state)
 		struct plan_options options = options_of(kind);
 
 		for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
-			begin(&options, WORKERS);
+			world_come_up(&world, &options, WORKERS);
 			world_expect_promised(&world, "begin");
 			check("starts", "begin", world.starts, WORKERS);
 			ask(operations[i].verb, operations[i].n);
@@ -106,7 +91,7 @@ static void test_operations(void **state)
 static void test_reload_keeps_all(void **state)
 {
 	(void)state;
-	begin(&plain, WORKERS);
+	world_come_up(&world, &world_options, WORKERS);
 	plan_reload(&world.plan, 1);
 	world.stop_after = 1;
 	while (!world.finished) {
@@ -200,7 +185,7 @@ static void try_one(const struct plan_options *options, size_t op, enum fault fa
 {
 	bool done;
 
-	begin(options, WORKERS);
+	world_come_up(&world, options, WORKERS);
 	ask(operations[op].verb, operations[op].n);
 	world.stop_after = after;
 	if (after)
