@@ -53,6 +53,15 @@ uint32_t world_serving(const struct world *world)
 	return serving;
 }
 
+uint32_t world_on_their_way(const struct world *world)
+{
+	uint32_t count = 0;
+
+	for (uint32_t w = 0; w < world->plan.wanted; w++)
+		count += lifecycle_runs(world->workers[w].at[ROLE_NEXT].state);
+	return count;
+}
+
 void world_begin(struct world *world, const struct plan_options *options, uint32_t wanted)
 {
 	memset(world, 0, sizeof(*world));
@@ -72,11 +81,21 @@ void world_come_up(struct world *world, const struct plan_options *options, uint
 
 /* --- what the plan asks for --- */
 
+/* As the operation says; what a keeper before it has begun goes on one by one. */
+static uint32_t most_at_a_time(const struct world *world)
+{
+	const struct operation *operation = &world->plan.operation;
+
+	return operation->verb == PLAN_RELOAD ? operation->parallel : 1;
+}
+
 static void do_start(struct world *world, const struct action *action)
 {
 	struct fake *fake = NULL;
 
 	assert_null(world_fake(world, action->worker, action->generation));
+	if (action->next)
+		assert_true(world_on_their_way(world) <= most_at_a_time(world));
 	for (size_t i = 0; i < FAKES; i++)
 		assert_false(world->fakes[i].alive && world->fakes[i].habit.alone &&
 			     world->fakes[i].worker == action->worker);

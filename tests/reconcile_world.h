@@ -77,6 +77,8 @@ void world_kill_keeper(struct world *world);
 struct fake *world_fake(struct world *world, uint32_t worker, uint32_t generation);
 struct fake *world_role(struct world *world, uint32_t worker, enum plan_role role);
 uint32_t world_serving(const struct world *world);
+/* Successors of wanted workers that have nobody's place yet. */
+uint32_t world_on_their_way(const struct world *world);
 /* `wanted` workers are online, one process each, and nothing else lives. */
 void world_expect_promised(struct world *world, const char *name);
 

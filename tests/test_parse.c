@@ -68,6 +68,47 @@ static void test_u64(void **state)
 	}
 }
 
+static void test_share(void **state)
+{
+	static const struct {
+		const char *name, *input;
+		int want_err;
+		uint64_t want;
+		bool percent;
+	} rows[] = {
+		{ "one", "1", 0, 1, false },
+		{ "most", "1024", 0, 1024, false },
+		{ "none", "0", -ERANGE, 0, false },
+		{ "more", "1025", -ERANGE, 0, false },
+		{ "least share", "1%", 0, 1, true },
+		{ "all", "100%", 0, 100, true },
+		{ "no share", "0%", -ERANGE, 0, false },
+		{ "more than all", "101%", -ERANGE, 0, false },
+		{ "a long one", "0000000000000000000050%", 0, 50, true },
+		{ "one that is too long", "000000000000000000000050%", -ERANGE, 0, false },
+		{ "percent of what?", "%", -EINVAL, 0, false },
+		{ "twice", "5%%", -EINVAL, 0, false },
+		{ "in front", "%5", -EINVAL, 0, false },
+		{ "space", "5 %", -EINVAL, 0, false },
+		{ "fraction", "12.5%", -EINVAL, 0, false },
+		{ "minus", "-5%", -EINVAL, 0, false },
+		{ "a word", "all", -EINVAL, 0, false },
+		{ "empty", "", -EINVAL, 0, false },
+		{ "null", NULL, -EINVAL, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t got = UNTOUCHED;
+		bool percent = false;
+		int err = parse_share(rows[i].input, 1024, &got, &percent);
+
+		check_parse("parse_share", rows[i].name, err, rows[i].want_err, got, rows[i].want);
+		if (percent != rows[i].percent)
+			fail_msg("%s: percent %d", rows[i].name, percent);
+	}
+}
+
 static void test_ms(void **state)
 {
 	static const struct {
@@ -268,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_weight), cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_policy), cmocka_unit_test(test_policy_names),
 		cmocka_unit_test(test_name),   cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

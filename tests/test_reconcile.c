@@ -24,7 +24,7 @@ static void ask(enum plan_verb verb, uint32_t n)
 		plan_scale(&world.plan, n, 1);
 		break;
 	case PLAN_RELOAD:
-		plan_reload(&world.plan, 1);
+		plan_reload(&world.plan, n, 1);
 		break;
 	case PLAN_RESTART:
 		plan_restart(&world.plan, n, 1);
@@ -41,9 +41,13 @@ static const struct {
 	uint32_t n;
 	uint32_t starts; /* processes that it takes */
 } operations[] = {
-	{ "scale up", PLAN_SCALE, 5, 2 },	   { "scale down", PLAN_SCALE, 1, 0 },
-	{ "scale to the same", PLAN_SCALE, 3, 0 }, { "reload", PLAN_RELOAD, 0, 3 },
-	{ "restart 1", PLAN_RESTART, 1, 1 },	   { "stop", PLAN_NO_VERB, 0, 0 },
+	{ "scale up", PLAN_SCALE, 5, 2 },
+	{ "scale down", PLAN_SCALE, 1, 0 },
+	{ "scale to the same", PLAN_SCALE, 3, 0 },
+	{ "reload", PLAN_RELOAD, 1, 3 },
+	{ "reload by two", PLAN_RELOAD, 2, 3 },
+	{ "restart 1", PLAN_RESTART, 1, 1 },
+	{ "stop", PLAN_NO_VERB, 0, 0 },
 };
 
 static struct plan_options options_of(unsigned int kind)
@@ -87,16 +91,50 @@ static void test_operations(void **state)
 	}
 }
 
-/* As many as were promised serve at every moment of a reload. */
+/* As many as were promised serve at every moment of a reload, however many come at a time. */
 static void test_reload_keeps_all(void **state)
 {
 	(void)state;
-	world_come_up(&world, &world_options, WORKERS);
-	plan_reload(&world.plan, 1);
-	world.stop_after = 1;
-	while (!world.finished) {
+	for (uint32_t parallel = 1; parallel <= WORKERS + 1; parallel++) {
+		world_come_up(&world, &world_options, WORKERS);
+		plan_reload(&world.plan, parallel, 1);
+		world.stop_after = 1;
+		while (!world.finished) {
+			world_run(&world);
+			assert_true(world_serving(&world) >= WORKERS);
+		}
+	}
+}
+
+/* Nor does it matter when one is called off, or takes the place of another. */
+static void test_reloads_keep_all(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 2000; seed++) {
+		struct plan_options options = options_of(seed % KINDS);
+		uint32_t wanted = 1 + seed % WORLD_WORKERS;
+
+		srand(seed);
+		world_come_up(&world, &options, wanted);
+		for (int i = 0; i < 8; i++) {
+			if (rand() % 4)
+				plan_reload(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
+			else
+				plan_cancel(&world.plan);
+			for (world.stop_after = 1 + rand() % 9; world.stop_after;
+			     world.stop_after--) {
+				unsigned int left = world.stop_after;
+
+				world.stop_after = 1;
+				world_run(&world);
+				world.stop_after = left;
+				if (!options.hands_on)
+					assert_true(world_serving(&world) >= wanted);
+			}
+		}
+		world.stop_after = UINT32_MAX;
 		world_run(&world);
-		assert_true(world_serving(&world) >= WORKERS);
+		world_expect_promised(&world, "reloads");
 	}
 }
 
@@ -155,7 +193,7 @@ static void disturb(enum fault fault, struct fake *victim)
 		world_kill_keeper(&world);
 		break;
 	case OPERATION_REPLACED:
-		if (!world.plan.stop && plan_reload(&world.plan, 2).verb != PLAN_NO_VERB)
+		if (!world.plan.stop && plan_reload(&world.plan, 1, 2).verb != PLAN_NO_VERB)
 			world.finished++;
 		break;
 	case FAULTS:
@@ -254,7 +292,7 @@ static void random_event(void)
 		plan_scale(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
 		break;
 	case 1:
-		plan_reload(&world.plan, 1);
+		plan_reload(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
 		break;
 	case 2:
 		plan_restart(&world.plan, worker, 1);
@@ -332,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operations),
 		cmocka_unit_test(test_reload_keeps_all),
+		cmocka_unit_test(test_reloads_keep_all),
 		cmocka_unit_test(test_each_fault_at_each_point),
 		cmocka_unit_test(test_random_sequences),
 	};

@@ -51,7 +51,7 @@ static void test_start_says_what_for(void **state)
 	assert_true(asked(ACTION_START, 0)->again);
 	come_up(current(0));
 	pass_after(1);
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	assert_true(asked(ACTION_START, 0)->next);
 	assert_false(asked(ACTION_START, 0)->again);
@@ -65,7 +65,7 @@ static void test_end_that_was_asked_for(void **state)
 {
 	(void)state;
 	begin(&pass_options, 1);
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	come_up(next(0));
 	pass_after(1);

@@ -19,7 +19,7 @@ static void test_drained_before_it_ends(void **state)
 
 	(void)state;
 	world_come_up(&world, &world_options, 1);
-	plan_reload(&world.plan, 1);
+	plan_reload(&world.plan, 1, 1);
 	while (!world_role(&world, 0, ROLE_LEAVING)) {
 		world.stop_after = 1;
 		world_run(&world);
@@ -44,7 +44,7 @@ static void test_reads_first(void **state)
 	for (int reads = 0; reads < 2; reads++) {
 		world_come_up(&world, &options, 1);
 		world_role(&world, 0, ROLE_CURRENT)->habit.reads_us = reads ? SEC : PLAN_NEVER;
-		plan_reload(&world.plan, 1);
+		plan_reload(&world.plan, 1, 1);
 		world_run_until(&world, world.now_us + SEC);
 		check("state", "reads", world.workers[0].at[ROLE_LEAVING].state, LIFE_DRAINING);
 		world_run_until(&world, world.now_us + SEC);
@@ -79,7 +79,7 @@ static void test_answers_first(void **state)
 
 		world_come_up(&world, &options, 1);
 		world_role(&world, 0, ROLE_CURRENT)->habit.works_us = rows[i].works_us;
-		plan_reload(&world.plan, 1);
+		plan_reload(&world.plan, 1, 1);
 		while (!world_role(&world, 0, ROLE_LEAVING)) {
 			world.stop_after = 1;
 			world_run(&world);
@@ -216,7 +216,7 @@ static void test_drain_is_not_waited_for_without_end(void **state)
 	world_come_up(&world, &world_options, WORKERS);
 	world.drain_takes_us = 3600 * SEC;
 	world.faultless = false;
-	plan_reload(&world.plan, 1);
+	plan_reload(&world.plan, 1, 1);
 	world_role(&world, 0, ROLE_CURRENT)->in_table = false;
 	for (uint32_t w = 0; w < WORKERS; w++)
 		world_role(&world, w, ROLE_CURRENT)->drained_us = 0;

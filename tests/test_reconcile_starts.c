@@ -119,7 +119,7 @@ static void test_command_is_missing(void **state)
 	world.next_habit = world.habit;
 	world.next_habit.start_error = -ENOENT;
 	world.nexts = 1;
-	plan_reload(&world.plan, 1);
+	plan_reload(&world.plan, 1, 1);
 	world_run(&world);
 	check("finish", "it is gone at the reload", world.finish, WHY_NO_START);
 	check("old", "it is gone at the reload", world.last_finish.old, WORKERS);

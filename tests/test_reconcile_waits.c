@@ -13,7 +13,7 @@ static void test_old_one_crashes_in_a_reload(void **state)
 {
 	(void)state;
 	begin(&pass_options, 3);
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	current(2)->exited = true;
 	pass_after(1);
@@ -28,7 +28,7 @@ static void test_no_successor_of_one_that_is_down(void **state)
 	begin(&pass_options, 1);
 	current(0)->exited = true;
 	pass_after(1);
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	check("next", "of one that backs off", next(0)->state, LIFE_NONE);
 	pass_after(1);
@@ -38,7 +38,7 @@ static void test_no_successor_of_one_that_is_down(void **state)
 	current(0)->state = LIFE_TERMINATING;
 	current(0)->signal = SIGABRT;
 	current(0)->since_us = now_us;
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	check("next", "of one that is told to end", next(0)->state, LIFE_NONE);
 }
@@ -89,7 +89,7 @@ static void test_reload_waits_for_the_old_one(void **state)
 {
 	(void)state;
 	begin(&pass_options, 1);
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	come_up(next(0));
 	pass_after(1);
@@ -152,7 +152,7 @@ static void test_retired_when_all_have_ended(void **state)
 {
 	(void)state;
 	begin(&pass_options, 2);
-	plan_reload(&plan, 1);
+	plan_reload(&plan, 1, 1);
 	pass_after(1);
 	come_up(next(0));
 	pass_after(1);

@@ -87,6 +87,26 @@ int parse_worker(const char *text, uint32_t *worker)
 	return parse_u32(text, 0, LB_MAX_WORKERS - 1, worker);
 }
 
+int parse_share(const char *text, uint64_t most, uint64_t *number, bool *percent)
+{
+	size_t len = text ? strlen(text) : 0;
+	char digits[24];
+	int err;
+
+	if (!len || text[len - 1] != '%') {
+		err = parse_u64(text, 1, most, number);
+	} else if (len > sizeof(digits)) {
+		return -ERANGE;
+	} else {
+		memcpy(digits, text, len - 1);
+		digits[len - 1] = '\0';
+		err = parse_u64(digits, 1, 100, number);
+	}
+	if (!err)
+		*percent = text[len - 1] == '%';
+	return err;
+}
+
 int parse_signal(const char *text, int *signal_number)
 {
 	uint64_t number;

@@ -54,6 +54,35 @@ static int pack_environment(const struct cmd *cmd, json_t *variables)
 	return EXIT_DONE;
 }
 
+/* How many at a time; the keeper knows how many a share of them is. */
+static int pack_parallel(const struct cmd *cmd, json_t *request)
+{
+	const char *text = cmd_value(cmd, "parallel");
+	bool percent = false;
+	uint64_t number;
+
+	if (!text)
+		return EXIT_DONE;
+	if (parse_share(text, LB_MAX_WORKERS, &number, &percent))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--parallel %.20s: not a number of workers from 1 to %d, nor a "
+				"share of them from 1%% to 100%%",
+				text, LB_MAX_WORKERS);
+	json_object_set_new(request, percent ? "percent" : "parallel", json_integer(number));
+	return EXIT_DONE;
+}
+
+/* `request` is taken over. */
+static int ask_reload(const struct cmd *cmd, const char *name, json_t *request)
+{
+	int status = pack_parallel(cmd, request);
+
+	if (!status)
+		return ask_keeper(cmd, name, request);
+	json_decref(request);
+	return status;
+}
+
 static int run_reload(struct cmd *cmd)
 {
 	char name[LB_NAME_MAX + 1];
@@ -63,19 +92,25 @@ static int run_reload(struct cmd *cmd)
 	if (status)
 		return status;
 	if (!cmd_value(cmd, "update-env"))
-		return ask_keeper(cmd, name, json_pack("{s:s}", "verb", "reload"));
+		return ask_reload(cmd, name, json_pack("{s:s}", "verb", "reload"));
 	variables = json_array();
 	status = pack_environment(cmd, variables);
 	if (status) {
 		json_decref(variables);
 		return status;
 	}
-	return ask_keeper(cmd, name,
+	return ask_reload(cmd, name,
 			  json_pack("{s:s, s:o}", "verb", "reload-env", "environment", variables));
 }
 
+#define PARALLEL_OPTION                                                                            \
+	{                                                                                          \
+		"parallel", "N|PERCENT", "so many at a time: 4, or 25% (default 1)"                \
+	}
+
 static const struct cmd_option reload_options[] = {
 	{ "update-env", NULL, "the new processes have the environment of this command" },
+	PARALLEL_OPTION,
 	{ NULL, NULL, NULL },
 };
 
@@ -93,10 +128,20 @@ static int run_restart(struct cmd *cmd)
 	if (status)
 		return status;
 	if (worker == LB_ALL_WORKERS)
-		return ask_keeper(cmd, name, json_pack("{s:s}", "verb", "reload"));
+		return ask_reload(cmd, name, json_pack("{s:s}", "verb", "reload"));
+	if (cmd_value(cmd, "parallel"))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--parallel is for all workers, and this is worker %u: leave it "
+				"out, or lbctl restart %s all",
+				worker, name);
 	return ask_keeper(cmd, name,
 			  json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
 }
+
+static const struct cmd_option restart_options[] = {
+	PARALLEL_OPTION,
+	{ NULL, NULL, NULL },
+};
 
 static int run_cancel(struct cmd *cmd)
 {
@@ -297,7 +342,7 @@ const struct command cmd_reload = {
 	.details =
 		"The new process is online before the old one drains, answers what was asked and "
 		"gets SIGTERM. The first new one that ends meanwhile stops the reload; all others "
-		"go on.",
+		"go on. As many serve as before, also with --parallel.",
 	.max_args = 1,
 	.kind = VERB,
 	.options = reload_options,
@@ -307,10 +352,11 @@ const struct command cmd_reload = {
 const struct command cmd_restart = {
 	.name = "restart",
 	.args = "[NAME] WORKER",
-	.summary = "a new process for one worker, as reload does",
+	.summary = "a new process for one worker, as reload does, or for all",
 	.min_args = 1,
 	.max_args = 2,
 	.kind = VERB,
+	.options = restart_options,
 	.run = run_restart,
 };
 

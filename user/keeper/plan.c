@@ -170,14 +170,23 @@ struct operation plan_scale(struct plan *plan, uint32_t workers, uint64_t client
 	return before;
 }
 
-struct operation plan_reload(struct plan *plan, uint64_t client)
+struct operation plan_reload(struct plan *plan, uint32_t parallel, uint64_t client)
 {
+	struct operation before;
+
 	plan->version++;
 	for (uint32_t w = 0; w < plan->wanted; w++) {
 		plan->workers[w].version = plan->version;
 		plan->workers[w].failures = 0;
 	}
-	return begin(plan, PLAN_RELOAD, client);
+	before = begin(plan, PLAN_RELOAD, client);
+	plan->operation.parallel = parallel;
+	return before;
+}
+
+uint32_t plan_percent(const struct plan *plan, uint32_t percent)
+{
+	return (plan->wanted * percent + 99) / 100;
 }
 
 struct operation plan_restart(struct plan *plan, uint32_t worker, uint64_t client)

@@ -84,6 +84,7 @@ struct operation {
 	enum plan_verb verb;
 	uint32_t worker;	   /* of a restart */
 	uint32_t workers;	   /* of a scale: how many were wanted before */
+	uint32_t parallel;	   /* of a reload: so many successors are on their way at most */
 	uint64_t client;	   /* the caller's, 0 = nobody asked */
 	uint32_t first_generation; /* processes from this one on are its own */
 };
@@ -202,8 +203,11 @@ bool plan_take_over(struct plan *plan, uint32_t worker, uint32_t generation, enu
  * that is going on, which is returned (verb PLAN_NO_VERB if there was none).
  */
 struct operation plan_scale(struct plan *plan, uint32_t workers, uint64_t client);
-struct operation plan_reload(struct plan *plan, uint64_t client);
+struct operation plan_reload(struct plan *plan, uint32_t parallel, uint64_t client);
 struct operation plan_restart(struct plan *plan, uint32_t worker, uint64_t client);
+
+/* So many percent (1 to 100) of the workers that are wanted, rounded up: at least one. */
+uint32_t plan_percent(const struct plan *plan, uint32_t percent);
 
 /*
  * Calls the operation off, which is returned: what serves stays, what was to come does not. Of

@@ -169,6 +169,11 @@ static void step_worker(struct pass *pass, uint32_t w)
 
 /* --- all workers --- */
 
+static bool has_room(const struct pass *pass)
+{
+	return pass->count + PLAN_LEAST_ACTIONS <= pass->max;
+}
+
 /* Until the process that follows one that had to end first is steady, or nobody waits for it. */
 static bool is_handing_over(struct pass *pass, struct worker *worker)
 {
@@ -182,30 +187,45 @@ static bool is_handing_over(struct pass *pass, struct worker *worker)
 	return worker->hands_over;
 }
 
-/* Rolling: one new process at a time, and the next only when this one is online. */
+static bool needs_successor(const struct worker *worker)
+{
+	const struct process *current = &worker->at[ROLE_CURRENT];
+
+	return runs(current) && current->state != LIFE_TERMINATING &&
+	       current->version != worker->version && !runs(&worker->at[ROLE_NEXT]) &&
+	       !runs(&worker->at[ROLE_LEAVING]);
+}
+
+/*
+ * Rolling: so many new processes at a time, one unless a reload was asked for more, and the next
+ * only when one of these is steady. Nobody serves in the place of one that has to end first, so of
+ * these there is one at a time, always.
+ */
 static void renew(struct pass *pass)
 {
 	struct plan *plan = pass->plan;
+	uint32_t most = plan->operation.parallel ? plan->operation.parallel : 1, on_their_way = 0;
+	bool one_hands_over = false;
 
 	for (uint32_t w = 0; w < plan->wanted; w++) {
-		struct worker *worker = &plan->workers[w];
+		bool hands_over = is_handing_over(pass, &plan->workers[w]);
 
-		if (runs(&worker->at[ROLE_NEXT]) || is_handing_over(pass, worker))
-			return;
+		on_their_way += hands_over || runs(&plan->workers[w].at[ROLE_NEXT]);
+		one_hands_over |= hands_over;
 	}
-	for (uint32_t w = 0; w < plan->wanted; w++) {
+	for (uint32_t w = 0; w < plan->wanted && on_their_way < most && has_room(pass); w++) {
 		struct worker *worker = &plan->workers[w];
-		const struct process *current = &worker->at[ROLE_CURRENT];
+		bool alone = worker->at[ROLE_CURRENT].alone;
 
-		if (!runs(current) || current->state == LIFE_TERMINATING ||
-		    current->version == worker->version || runs(&worker->at[ROLE_LEAVING]))
+		if (!needs_successor(worker) || (alone && one_hands_over))
 			continue;
-		worker->hands_over = current->alone;
-		if (current->alone)
+		worker->hands_over = alone;
+		one_hands_over |= alone;
+		on_their_way++;
+		if (alone)
 			leave(pass, w, ROLE_CURRENT, WHY_HANDS_OVER);
 		else
 			start(pass, w, ROLE_NEXT);
-		return;
 	}
 }
 
@@ -302,11 +322,6 @@ static void forgive_our_own_sleep(struct plan *plan, uint64_t now_us)
 		for (int role = 0; role < ROLES; role++)
 			plan->workers[w].at[role].pinged_us = now_us;
 	}
-}
-
-static bool has_room(const struct pass *pass)
-{
-	return pass->count + PLAN_LEAST_ACTIONS <= pass->max;
 }
 
 size_t reconcile(struct plan *plan, uint64_t now_us, struct action *actions, size_t max)
