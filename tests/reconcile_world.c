@@ -347,8 +347,10 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	look_at_work(world, fake, process, next_us);
 	if (!fake->alive && habit->start_error && !fake->executed)
 		process->start_error = habit->start_error;
-	else if (!fake->alive)
+	else if (!fake->alive) {
 		process->exited = true;
+		process->status = habit->status;
+	}
 }
 
 static bool step(struct world *world)

@@ -22,6 +22,7 @@ struct habit {
 	uint64_t reads_us; /* until it has read all, once drained */
 	uint64_t works_us; /* until it has answered all, from then or from the stop on */
 	int start_error;   /* it can't be executed */
+	int status;	   /* that it ends with */
 	bool cant_be_killed;
 	bool is_wrapped; /* its main process ends at once, and hands the signal to nobody */
 	bool alone;	 /* has a port for itself: the next process would die beside it */

@@ -125,6 +125,48 @@ static void test_asked_end_with_listen(void **state)
 	assert_null(asked(ACTION_DRAIN, 0));
 }
 
+/* Nobody comes to serve what waits in its sockets: that is handed on, unless a successor does. */
+static void test_finish_with_listen(void **state)
+{
+	struct plan_options options = pass_options;
+
+	(void)state;
+	options.hands_on = true;
+	options.stop_exit_codes.bits[0] = 1 << 3;
+	for (int reloads = 0; reloads < 2; reloads++) {
+		begin(&options, 2);
+		if (reloads)
+			plan_reload(&plan, 1, 1);
+		pass_after(1);
+		current(0)->exited = true;
+		current(0)->status = 3;
+		pass_after(1);
+		assert_int_equal(!asked(ACTION_CLOSE, 0), reloads);
+		check("in", reloads ? "a reload" : "none", asked(ACTION_RELEASE, 0)->in_us,
+		      reloads ? PLAN_FIRST_BACKOFF_US : PLAN_NEVER);
+		assert_int_equal(!asked(ACTION_TELL, 0), reloads);
+		if (!reloads)
+			check("status", "as told", asked(ACTION_TELL, 0)->status, 3);
+	}
+}
+
+/* That a program can't be started is no status of its own. */
+static void test_no_start_is_no_finish(void **state)
+{
+	struct plan_options options = pass_options;
+
+	(void)state;
+	options.stop_exit_codes.bits[0] = 1 << 0;
+	begin(&options, 2);
+	current(0)->exited = true;
+	current(0)->status = 1;
+	pass_after(1);
+	pass_after(PLAN_FIRST_BACKOFF_US);
+	current(0)->start_error = -ENOENT;
+	pass_after(1);
+	check("state", "no start", current(0)->state, LIFE_BACKING_OFF);
+}
+
 static void test_long_life_is_no_failure(void **state)
 {
 	static const struct {
@@ -208,6 +250,8 @@ int main(void)
 		cmocka_unit_test(test_crash_without_listen),
 		cmocka_unit_test(test_crash_with_listen),
 		cmocka_unit_test(test_asked_end_with_listen),
+		cmocka_unit_test(test_finish_with_listen),
+		cmocka_unit_test(test_no_start_is_no_finish),
 		cmocka_unit_test(test_long_life_is_no_failure),
 		cmocka_unit_test(test_not_ready_before_it_runs),
 		cmocka_unit_test(test_missing_command_ends_what_never_ran),

@@ -187,6 +187,72 @@ static void test_cancel(void **state)
 	}
 }
 
+/*
+ * A new process ends with a status of --stop-exit-codes: that fails the operation as any other end,
+ * and an old one in whose place it was to be goes on.
+ */
+static void test_new_version_finishes(void **state)
+{
+	static const struct {
+		const char *name;
+		enum plan_verb verb;
+		uint64_t dies_us;
+		uint32_t worker, lost;
+		enum lifecycle state;
+	} rows[] = {
+		{ "reload, before it is ready", PLAN_RELOAD, 2 * WORLD_MS, 0, 0, LIFE_ONLINE },
+		{ "reload, before it is steady", PLAN_RELOAD, 100 * WORLD_MS, 0, 0, LIFE_ONLINE },
+		{ "reload, steady", PLAN_RELOAD, 500 * WORLD_MS, 0, 1, LIFE_FINISHED },
+		{ "scale", PLAN_SCALE, 2 * WORLD_MS, WORKERS, 0, LIFE_FINISHED },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	options.stop_exit_codes.bits[0] = 1 << 3;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_come_up(&world, &options, WORKERS);
+		world.faultless = false;
+		world.next_habit = world.habit;
+		world.next_habit.dies_us = rows[i].dies_us;
+		world.next_habit.status = 3;
+		world.nexts = 1;
+		if (rows[i].verb == PLAN_SCALE)
+			plan_scale(&world.plan, WORKERS + 1, 1);
+		else
+			plan_reload(&world.plan, 1, 1);
+		world_run(&world);
+		check("finished", rows[i].name, world.finished, 1);
+		check("finish", rows[i].name, world.finish, WHY_ENDED);
+		check("old", rows[i].name, world.last_finish.old,
+		      WORKERS - rows[i].lost - (rows[i].verb == PLAN_SCALE ? WORKERS : 0));
+		check("state", rows[i].name, world.workers[rows[i].worker].at[ROLE_CURRENT].state,
+		      rows[i].state);
+		check("told", rows[i].name, world.told[WHY_FINISHED],
+		      rows[i].state == LIFE_FINISHED);
+	}
+}
+
+/* An old one finishes while its successor is on its way: that one gets its place. */
+static void test_old_one_finishes_in_a_reload(void **state)
+{
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	options.stop_exit_codes.bits[0] = 1 << 3;
+	world_come_up(&world, &options, WORKERS);
+	world.faultless = false;
+	world_role(&world, 0, ROLE_CURRENT)->habit.status = 3;
+	world_role(&world, 0, ROLE_CURRENT)->ends_us = world.now_us + 2 * WORLD_MS;
+	plan_reload(&world.plan, 1, 1);
+	world_run(&world);
+	check("finish", "reload", world.finish, WHY_DONE);
+	check("told", "reload", world.told[WHY_FINISHED], 0);
+	check("starts", "reload", world.starts, 2 * WORKERS);
+	world_expect_promised(&world, "reload");
+}
+
 /* One that was called off ends when another operation is going on: that is no failure of it. */
 static void test_reload_after_a_cancel(void **state)
 {
@@ -405,6 +471,8 @@ int main(void)
 		cmocka_unit_test(test_last_one_dies_a_moment_later),
 		cmocka_unit_test(test_watchdog_of_a_successor),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_new_version_finishes),
+		cmocka_unit_test(test_old_one_finishes_in_a_reload),
 		cmocka_unit_test(test_reload_after_a_cancel),
 		cmocka_unit_test(test_ports_for_one_process),
 		cmocka_unit_test(test_reload_in_parallel),

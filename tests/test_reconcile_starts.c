@@ -145,6 +145,84 @@ static void test_one_that_is_not_ready_goes_on(void **state)
 	world_expect_promised(&world, "in the end");
 }
 
+/* One that ends with such a status is not started again, until somebody asks for that. */
+static void test_stop_exit_codes(void **state)
+{
+	static const struct {
+		const char *name;
+		int status;
+		uint32_t starts;
+		enum lifecycle state;
+	} rows[] = {
+		{ "one of them", 3, 0, LIFE_FINISHED },
+		{ "the other", 0, 0, LIFE_FINISHED },
+		{ "another", 1, 1, LIFE_ONLINE },
+		{ "killed", -1, 1, LIFE_ONLINE },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.stop_exit_codes.bits[0] = 1 << 3 | 1 << 0;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_come_up(&world, &options, WORKERS);
+		world.faultless = false;
+		world_role(&world, 1, ROLE_CURRENT)->habit.status = rows[i].status;
+		world_role(&world, 1, ROLE_CURRENT)->ends_us = world.now_us;
+		world_run(&world);
+		check("starts", rows[i].name, world.starts - WORKERS, rows[i].starts);
+		check("state", rows[i].name, world.workers[1].at[ROLE_CURRENT].state,
+		      rows[i].state);
+		check("told", rows[i].name, world.told[WHY_FINISHED], !rows[i].starts);
+		check("failures", rows[i].name, world.workers[1].failures, rows[i].starts);
+		plan_scale(&world.plan, WORKERS, 1);
+		world_run(&world);
+		check("finish", "scale to the same", world.finish, WHY_DONE);
+		check("state", "scale to the same", world.workers[1].at[ROLE_CURRENT].state,
+		      rows[i].state);
+		if (i % 2)
+			plan_restart(&world.plan, 1, 1);
+		else
+			plan_reload(&world.plan, 1, 1);
+		world_run(&world);
+		check("finish", rows[i].name, world.finish, WHY_DONE);
+		world_expect_promised(&world, rows[i].name);
+	}
+}
+
+/* All end so, one after the other: the service ends, with status 0 unless some were given up. */
+static void test_all_finish(void **state)
+{
+	static const struct {
+		const char *name;
+		int status; /* of the last one */
+		enum plan_why why;
+		int end_status;
+	} rows[] = {
+		{ "all finish", 3, WHY_ALL_FINISHED, 0 },
+		{ "one is given up", 1, WHY_ALL_FAILED, 1 },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.stop_exit_codes.bits[0] = 1 << 3;
+	options.max_restarts = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_come_up(&world, &options, WORKERS);
+		world.faultless = false;
+		for (uint32_t w = 0; w < WORKERS; w++) {
+			check("stop", rows[i].name, world.plan.stop, PLAN_GOES_ON);
+			world_role(&world, w, ROLE_CURRENT)->habit.status =
+				w + 1 < WORKERS ? 3 : rows[i].status;
+			world_role(&world, w, ROLE_CURRENT)->ends_us = world.now_us;
+			world_run(&world);
+		}
+		check("ended", rows[i].name, world.ended, 1);
+		check("told", rows[i].name, world.told[rows[i].why], 1);
+		check("status", rows[i].name, world.plan.end_status, rows[i].end_status);
+		check("starts", rows[i].name, world.starts, WORKERS);
+	}
+}
+
 static void test_watchdog(void **state)
 {
 	struct plan_options options = world_options;
@@ -192,14 +270,17 @@ static void test_states(void **state)
 		unsigned int from;
 		enum lifecycle to;
 	} rows[] = {
-		{ "start", LIFE_START, OF(NONE) | OF(BACKING_OFF) | OF(FAILED), LIFE_STARTING },
+		{ "start", LIFE_START, OF(NONE) | OF(BACKING_OFF) | OF(FAILED) | OF(FINISHED),
+		  LIFE_STARTING },
 		{ "is ready", LIFE_IS_READY, OF(STARTING), LIFE_READY },
 		{ "is in", LIFE_IS_IN, OF(READY), LIFE_ONLINE },
 		{ "leave", LIFE_LEAVE, OF(STARTING) | OF(READY) | OF(ONLINE), LIFE_DRAINING },
 		{ "terminate", LIFE_TERMINATE, OF_RUNNING & ~OF(TERMINATING), LIFE_TERMINATING },
-		{ "end", LIFE_END, OF_RUNNING | OF(BACKING_OFF) | OF(FAILED), LIFE_NONE },
+		{ "end", LIFE_END, OF_RUNNING | OF(BACKING_OFF) | OF(FAILED) | OF(FINISHED),
+		  LIFE_NONE },
 		{ "retry", LIFE_RETRY, OF_RUNNING, LIFE_BACKING_OFF },
 		{ "give up", LIFE_GIVE_UP, OF_RUNNING, LIFE_FAILED },
+		{ "finish", LIFE_FINISH, OF_RUNNING, LIFE_FINISHED },
 	};
 
 	(void)state;
@@ -279,6 +360,8 @@ int main(void)
 		cmocka_unit_test(test_first_start_gives_up_soon),
 		cmocka_unit_test(test_command_is_missing),
 		cmocka_unit_test(test_one_that_is_not_ready_goes_on),
+		cmocka_unit_test(test_stop_exit_codes),
+		cmocka_unit_test(test_all_finish),
 		cmocka_unit_test(test_watchdog),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_take_over),

@@ -71,6 +71,32 @@ static void give_up(struct pass *pass, uint32_t w)
 	pass_fail(pass, WHY_GAVE_UP, w, NULL);
 }
 
+/* It need not come back, and a successor is not on its way. */
+static bool is_finished(const struct plan *plan, const struct worker *worker)
+{
+	const struct process *process = &worker->at[ROLE_CURRENT];
+
+	return !process->start_error && !runs(&worker->at[ROLE_NEXT]) &&
+	       exit_codes_has(&plan->options.stop_exit_codes, process->status);
+}
+
+static void finish(struct pass *pass, uint32_t w)
+{
+	struct process *process = &pass->plan->workers[w].at[ROLE_CURRENT];
+	struct action *action;
+
+	release(pass, w, ROLE_CURRENT, false, PLAN_NEVER);
+	pass_move(pass, process, LIFE_FINISH);
+	pass->plan->workers[w].failures = 0;
+	/* as of one that is given up */
+	pass_emit(pass, ACTION_CLOSE, w, NULL);
+	action = pass_emit(pass, ACTION_TELL, w, NULL);
+	action->why = WHY_FINISHED;
+	action->status = process->status;
+	if (plan_is_of_operation(pass->plan, process))
+		pass_fail(pass, WHY_ENDED, w, process);
+}
+
 static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t lived_us)
 {
 	struct worker *worker = &pass->plan->workers[w];
@@ -106,7 +132,9 @@ static void end_current(struct pass *pass, uint32_t w, bool asked)
 		pass_emit(pass, ACTION_CLOSE, w, NULL);
 	else if (plan->options.hands_on && !asked)
 		pass_emit(pass, ACTION_DRAIN, w, process)->why = WHY_ENDED;
-	if (!asked && worker->failures > most_failures(plan) && !runs(&worker->at[ROLE_NEXT]))
+	if (!asked && is_finished(plan, worker))
+		finish(pass, w);
+	else if (!asked && worker->failures > most_failures(plan) && !runs(&worker->at[ROLE_NEXT]))
 		give_up(pass, w);
 	else
 		retry_later(pass, w, asked, lived_us);

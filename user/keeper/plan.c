@@ -227,6 +227,7 @@ void plan_summarise(const struct plan *plan, struct plan_summary *out)
 			continue;
 		out->online += current->state == LIFE_ONLINE;
 		out->failed += current->state == LIFE_FAILED;
+		out->finished += current->state == LIFE_FINISHED;
 		out->renewing += next || (lifecycle_runs(current->state) &&
 					  current->version != worker->version);
 	}

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/exit_codes.h"
 #include "keeper/lifecycle.h"
 #include "lb_abi.h"
 
@@ -54,7 +55,8 @@ struct process {
 	bool registered;    /* all the sockets that it serves with are in their slots */
 	bool drained;	    /* what DRAIN asked for is done */
 	bool main_ended;    /* it has ended as it was told, and what it started lives on */
-	bool exited;	    /* it has ended, and so has all that it started */
+	bool exited;	    /* it has ended, and so has all that it started ... */
+	int status;	    /* ... with this exit status; -1 = it was killed, or it is not known */
 	bool unkillable;    /* SIGKILL was refused, or does nothing */
 	bool alone; /* its successor can't live beside it: it has a port that one can have */
 	uint64_t pinged_us; /* WATCHDOG=1 */
@@ -102,6 +104,7 @@ struct plan_options {
 	bool tells_rest;	   /* and what its main process left behind, once that ended */
 	bool hands_on;		   /* a process's sockets are its successor's: --listen */
 	bool reads_first;	   /* UDP: what is unread is lost with its process */
+	struct exit_codes stop_exit_codes; /* who ends with one of these is not started again */
 };
 
 struct plan {
@@ -139,6 +142,8 @@ enum plan_why {
 	WHY_NO_START,	   /* a new process could not be started */
 	WHY_GAVE_UP,	   /* it ended too often */
 	WHY_ALL_FAILED,	   /* no worker stays up */
+	WHY_FINISHED,	   /* it ended with a status of stop_exit_codes */
+	WHY_ALL_FINISHED,  /* and so have all others */
 	WHY_REPLACED,	   /* another operation was asked for */
 	WHY_CANCELLED,	   /* somebody called it off; or its version has failed elsewhere */
 	WHY_DONE,
@@ -170,6 +175,7 @@ struct action {
 	enum lifecycle state;
 	enum plan_why why;
 	int signal;
+	int status;	 /* of TELL: with which it has ended */
 	bool next;	 /* of START, RELEASE: it is not the worker's current process */
 	bool asked;	 /* of RELEASE: it was to end */
 	bool again;	 /* of START: one that ended unasked is started again */
@@ -226,6 +232,7 @@ void plan_stop(struct plan *plan, int status);
 struct plan_summary {
 	uint32_t online;
 	uint32_t failed;   /* given up */
+	uint32_t finished; /* ended for good */
 	uint32_t renewing; /* of which another version is to run, or on its way */
 	uint32_t running;  /* processes */
 };

@@ -93,7 +93,8 @@ static void step_wanted(struct pass *pass, uint32_t w)
 		return;
 	if (current->state == LIFE_NONE ||
 	    (current->state == LIFE_BACKING_OFF && pass_is_due(pass, worker->due_us)) ||
-	    (current->state == LIFE_FAILED && !worker->failures))
+	    (current->state == LIFE_FAILED && !worker->failures) ||
+	    (current->state == LIFE_FINISHED && current->version != worker->version))
 		start(pass, w, ROLE_CURRENT);
 }
 
@@ -246,7 +247,8 @@ static bool is_settled(struct pass *pass, uint32_t w)
 		return false;
 	if (current->state == LIFE_ONLINE && plan_is_of_operation(plan, current))
 		return is_steady(pass, current);
-	return current->state == LIFE_ONLINE || current->state == LIFE_DRAINING || current->told;
+	return current->state == LIFE_ONLINE || current->state == LIFE_DRAINING ||
+	       current->state == LIFE_FINISHED || current->told;
 }
 
 /* Returns whether one can't be ended, which an operation would wait for without end. */
@@ -281,19 +283,28 @@ static void finish_when_done(struct pass *pass)
 	pass_finish(pass, WHY_DONE, 0, NULL);
 }
 
-static void stop_when_all_failed(struct pass *pass)
+/* Nothing comes of it any more unless somebody asks for it. */
+static bool is_over(const struct worker *worker)
+{
+	const struct process *current = &worker->at[ROLE_CURRENT];
+
+	if (current->state == LIFE_FINISHED)
+		return current->version == worker->version;
+	return current->state == LIFE_FAILED && worker->failures && !runs(&worker->at[ROLE_NEXT]);
+}
+
+static void stop_when_all_are_over(struct pass *pass)
 {
 	struct plan *plan = pass->plan;
+	bool failed = false;
 
-	for (uint32_t w = 0; w < plan->used; w++) {
-		const struct worker *worker = &plan->workers[w];
-
-		if (w < plan->wanted && (worker->at[ROLE_CURRENT].state != LIFE_FAILED ||
-					 !worker->failures || runs(&worker->at[ROLE_NEXT])))
+	for (uint32_t w = 0; w < plan->wanted; w++) {
+		if (!is_over(&plan->workers[w]))
 			return;
+		failed |= plan->workers[w].at[ROLE_CURRENT].state == LIFE_FAILED;
 	}
-	pass_emit(pass, ACTION_TELL, 0, NULL)->why = WHY_ALL_FAILED;
-	plan_stop(plan, PASS_STATUS_FAILED);
+	pass_emit(pass, ACTION_TELL, 0, NULL)->why = failed ? WHY_ALL_FAILED : WHY_ALL_FINISHED;
+	plan_stop(plan, failed ? PASS_STATUS_FAILED : 0);
 }
 
 static void end_when_empty(struct pass *pass)
@@ -339,7 +350,7 @@ size_t reconcile(struct plan *plan, uint64_t now_us, struct action *actions, siz
 		step_worker(&pass, w);
 	if (!plan->stop && has_room(&pass)) {
 		renew(&pass);
-		stop_when_all_failed(&pass);
+		stop_when_all_are_over(&pass);
 		if (!pass.count && !plan->changing)
 			finish_when_done(&pass);
 	} else if (plan->stop && has_room(&pass)) {
