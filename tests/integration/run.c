@@ -293,6 +293,8 @@ static void test_bad_arguments(void **state)
 		{ "--listen", "8080x" },
 		{ "--max-restarts", "-1" },
 		{ "--kill-timeout", "1s" },
+		{ "--max-memory", "0" },
+		{ "--max-memory", "64MB" },
 		{ "--stop-exit-codes", "256" },
 		{ "--stop-exit-codes", "1,,2" },
 		{ "--stop-exit-codes", "" },

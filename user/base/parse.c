@@ -87,23 +87,41 @@ int parse_worker(const char *text, uint32_t *worker)
 	return parse_u32(text, 0, LB_MAX_WORKERS - 1, worker);
 }
 
+/* What stands before the last letter. Returns as parse_u64(). */
+static int parse_before_unit(const char *text, uint64_t max, uint64_t *value)
+{
+	size_t len = strlen(text) - 1;
+	char digits[24];
+
+	if (len >= sizeof(digits))
+		return -ERANGE;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	return parse_u64(digits, 1, max, value);
+}
+
 int parse_share(const char *text, uint64_t most, uint64_t *number, bool *percent)
 {
-	size_t len = text ? strlen(text) : 0;
-	char digits[24];
-	int err;
+	bool is_percent = text && *text && text[strlen(text) - 1] == '%';
+	int err = is_percent ? parse_before_unit(text, 100, number) :
+			       parse_u64(text, 1, most, number);
 
-	if (!len || text[len - 1] != '%') {
-		err = parse_u64(text, 1, most, number);
-	} else if (len > sizeof(digits)) {
-		return -ERANGE;
-	} else {
-		memcpy(digits, text, len - 1);
-		digits[len - 1] = '\0';
-		err = parse_u64(digits, 1, 100, number);
-	}
 	if (!err)
-		*percent = text[len - 1] == '%';
+		*percent = is_percent;
+	return err;
+}
+
+int parse_bytes(const char *text, uint64_t *bytes)
+{
+	static const char units[] = "KMG";
+	const char *unit = text && *text ? strchr(units, text[strlen(text) - 1]) : NULL;
+	unsigned int shift = unit ? 10 * (unit - units + 1) : 0;
+	uint64_t number;
+	int err = unit ? parse_before_unit(text, INT64_MAX >> shift, &number) :
+			 parse_u64(text, 1, INT64_MAX, &number);
+
+	if (!err)
+		*bytes = number << shift;
 	return err;
 }
 

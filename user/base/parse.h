@@ -37,6 +37,12 @@ int parse_worker(const char *text, uint32_t *worker);
 int parse_share(const char *text, uint64_t most, uint64_t *number, bool *percent);
 
 /*
+ * A size of 1 byte or more: a number, or with K, M or G behind it times 1,024, 1,024^2 or 1,024^3.
+ * Returns as parse_u64(); what is more than INT64_MAX is out of range.
+ */
+int parse_bytes(const char *text, uint64_t *bytes);
+
+/*
  * A signal by name, with SIG or without, in letters of any case, or by number, 1 to SIGRTMAX.
  * Returns 0 or -EINVAL.
  */

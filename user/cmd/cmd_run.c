@@ -233,6 +233,18 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 	return status;
 }
 
+static int parse_memory(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *text = cmd_value(cmd, "max-memory");
+
+	if (text && parse_bytes(text, &options->max_memory))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--max-memory %.40s: not a number of bytes, nor one with K, M or G "
+				"behind it: 300M",
+				text);
+	return EXIT_DONE;
+}
+
 static int parse_exit_codes(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *text = cmd_value(cmd, "stop-exit-codes");
@@ -299,6 +311,8 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_listens(cmd, options);
 	if (!status)
 		status = parse_timeouts(cmd, options);
+	if (!status)
+		status = parse_memory(cmd, options);
 	if (!status)
 		status = parse_exit_codes(cmd, options);
 	if (!status)

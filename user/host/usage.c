@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "host/cgroup.h"
 
 #define STAT_BYTES 2048 /* 52 numbers and a name */
 
@@ -63,6 +64,24 @@ int usage_read(pid_t pid, struct usage *usage)
 		now_ms > stat.start_ticks * tick_ms ? now_ms - stat.start_ticks * tick_ms : 0;
 	usage->memory_bytes = stat.resident_pages * sysconf(_SC_PAGESIZE);
 	return 0;
+}
+
+static int add_memory(pid_t pid, void *arg)
+{
+	uint64_t *bytes = arg;
+	struct usage usage;
+
+	if (pid > 0 && !usage_read(pid, &usage))
+		*bytes += usage.memory_bytes;
+	return 0;
+}
+
+uint64_t usage_memory_of_cgroup(int dir_fd)
+{
+	uint64_t bytes = 0;
+
+	cgroup_each(dir_fd, add_memory, &bytes);
+	return bytes;
 }
 
 void usage_command(pid_t pid, char *out, size_t len)

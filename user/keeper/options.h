@@ -37,11 +37,12 @@ struct keeper_options {
 	int stop_signal;
 	bool stop_signal_known; /* nobody asked for it: it is the program's */
 	enum kill_mode kill_mode;
-	uint64_t ready_timeout_ms;	   /* from start to ready */
-	uint64_t ready_after_ms;	   /* online, before it takes another one's place */
-	uint64_t watchdog_ms;		   /* between two WATCHDOG=1; 0 = none is asked for */
-	uint64_t restart_delay_ms;	   /* before one that ended is started again, at first */
-	uint32_t max_restarts;		   /* in a row, before it is given up */
+	uint64_t ready_timeout_ms; /* from start to ready */
+	uint64_t ready_after_ms;   /* online, before it takes another one's place */
+	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */
+	uint64_t restart_delay_ms; /* before one that ended is started again, at first */
+	uint64_t max_memory;	   /* bytes that a worker may have before it is replaced; 0 = any */
+	uint32_t max_restarts;	   /* in a row, before it is given up */
 	struct exit_codes stop_exit_codes; /* of those that are not started again */
 	bool wait_ready;		   /* until READY=1 or process.send('ready') */
 	bool with_controller;

@@ -101,6 +101,9 @@ void execute_begun(struct keeper *keeper, const struct operation *before);
 bool renew_begin(struct keeper *keeper, uint32_t worker, uint32_t parallel, uint64_t client,
 		 char why[RENEW_BYTES]);
 
+/* memory.c: once a tick, begins the restart of a worker that has more than --max-memory. */
+void memory_look(struct keeper *keeper);
+
 /* misfit.c: after each look at the sockets. */
 void misfit_look(struct keeper *keeper, bool tick);
 

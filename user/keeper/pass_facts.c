@@ -24,17 +24,11 @@ static uint32_t most_failures(const struct plan *plan)
 	return plan->ever_online || most < PLAN_FIRST_RESTARTS ? most : PLAN_FIRST_RESTARTS;
 }
 
-/* Doubles with each failure; no wait where nobody else serves and this one had served for long. */
+/* No wait where nobody else serves and this one had served for long. */
 static uint64_t backoff_us(const struct plan *plan, uint32_t failures, uint64_t lived_us)
 {
-	uint64_t us = plan->options.restart_delay_us;
-	uint64_t most_us = us < PLAN_MOST_BACKOFF_US ? PLAN_MOST_BACKOFF_US : us;
-
-	if (lived_us > PLAN_STEADY_US && nobody_serves(plan))
-		return 0;
-	for (uint32_t i = 1; i < failures && us < most_us; i++)
-		us *= 2;
-	return us < most_us ? us : most_us;
+	return lived_us > PLAN_STEADY_US && nobody_serves(plan) ? 0 :
+								  plan_backoff_us(plan, failures);
 }
 
 static void release(struct pass *pass, uint32_t w, enum plan_role role, bool asked, uint64_t in_us)

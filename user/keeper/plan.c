@@ -246,6 +246,16 @@ uint32_t plan_count_old(const struct plan *plan)
 	return old;
 }
 
+uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures)
+{
+	uint64_t us = plan->options.restart_delay_us;
+	uint64_t most_us = us < PLAN_MOST_BACKOFF_US ? PLAN_MOST_BACKOFF_US : us;
+
+	for (uint32_t i = 1; i < failures && us < most_us; i++)
+		us *= 2;
+	return us < most_us ? us : most_us;
+}
+
 bool plan_is_of_operation(const struct plan *plan, const struct process *process)
 {
 	return plan->operation.verb != PLAN_NO_VERB &&

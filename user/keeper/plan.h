@@ -62,16 +62,19 @@ struct process {
 	uint64_t pinged_us; /* WATCHDOG=1 */
 	uint64_t read_us;   /* since when it has nothing to read; 0 = it has, or is not drained */
 	uint32_t at_work;   /* of one that is to end, connections that it has to answer */
+	uint64_t over_us;   /* since when it has more memory than it may; 0 = it has not */
 };
 
 /* One worker: the number that users see. */
 struct worker {
 	struct process at[ROLES];
-	uint32_t version;  /* that it is to run */
-	uint32_t failures; /* ends in a row, soon after the start */
-	uint64_t due_us;   /* when it is started again */
-	bool in_use;	   /* it has, or had, slots in the service */
-	bool hands_over;   /* its process ended, or ends, so that the next one can have its place */
+	uint32_t version;     /* that it is to run */
+	uint32_t failures;    /* ends in a row, soon after the start */
+	uint64_t due_us;      /* when it is started again */
+	uint32_t outgrown;    /* its processes in a row that soon had too much memory */
+	uint64_t outgrown_us; /* when the last of these was to be replaced */
+	bool in_use;	      /* it has, or had, slots in the service */
+	bool hands_over; /* its process ended, or ends, so that the next one can have its place */
 };
 
 enum plan_verb {
@@ -248,6 +251,9 @@ uint32_t plan_count_old(const struct plan *plan);
 
 /* Of wanted workers, how many have a process that the operation has started. */
 uint32_t plan_count_renewed(const struct plan *plan);
+
+/* How long to wait after so many failures in a row: restart_delay_us, doubled with each. */
+uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures);
 
 /* Did the operation that is going on start it? */
 bool plan_is_of_operation(const struct plan *plan, const struct process *process);
