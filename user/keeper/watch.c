@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "host/inspect.h"
 #include "lb_pick.h"
-#include "host/procs.h"
+#include "host/proc_name.h"
 
 #define QUIET_TICKS 10 /* after which it looks more closely anyway */
 #define DEADLINE_MS 20000
@@ -100,9 +100,9 @@ static int run(void *arg)
 
 static void tell_joined(struct keeper *keeper, const struct lb_worker *row)
 {
-	char name[PROCS_NAME_BYTES];
+	char name[PROC_NAME_BYTES];
 
-	if (!row->pid || procs_name(row->pid, name, sizeof(name)))
+	if (!row->pid || proc_name(row->pid, name, sizeof(name)))
 		strcpy(name, "?");
 	event_tell_worker(keeper->log, "joined", row->worker, row->pid,
 			  json_pack("{s:s}", "server", name), "of %s joined", name);

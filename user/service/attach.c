@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "host/netns.h"
+#include "host/proc_name.h"
 #include "lb_pick.h"
 #include "service/recount.h"
 #include "service/claim.h"
@@ -208,9 +209,10 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 	result->gone = change->gone;
 	result->waiting = change->waiting;
 	result->workers = 0;
-	for (uint32_t slot = 0; attach->state.config && slot < state_used_slots(&attach->state); slot++)
+	for (uint32_t slot = 0; attach->state.config && slot < state_used_slots(&attach->state);
+	     slot++)
 		result->workers += state_worker(&attach->state, slot)->state == LB_SLOT_UP;
-	if (!pid || procs_name(pid, result->server, sizeof(result->server)))
+	if (!pid || proc_name(pid, result->server, sizeof(result->server)))
 		strcpy(result->server, "?");
 }
 
