@@ -246,21 +246,14 @@ static bool is_foreign(const struct keeper *keeper)
 	return foreign;
 }
 
+static const struct task_spec attach_anew = { run, on_done, sizeof(struct shared), DEADLINE_MS };
+
 static void look_closely(struct keeper *keeper)
 {
 	const struct shared shared = { .keeper = keeper };
-	const struct task_spec spec = {
-		.run = run,
-		.shared = &shared,
-		.shared_bytes = sizeof(shared),
-		.deadline_ms = DEADLINE_MS,
-		.done = on_done,
-		.arg = keeper,
-	};
 
 	keeper->watch->ticks = 0;
-	if (task_start(keeper->loop, &spec, &keeper->watch->task))
-		keeper->watch->task = NULL;
+	task_start(keeper->loop, &attach_anew, &shared, keeper, &keeper->watch->task);
 }
 
 void watch_turn(struct keeper *keeper, unsigned int work)
