@@ -234,12 +234,15 @@ $(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(SKELS)
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) $(TEST_CFLAGS) -c $< -o $@
 
-$(B)/tests/%_world.o: tests/%_world.c $(B)/flags
+$(B)/tests/reconcile_%.o: tests/reconcile_%.c $(B)/flags
 	$(say) 'CC test' $@
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) -Itests -c $< -o $@
 
-$(B)/tests/test_reconcile $(B)/tests/test_reconcile_rules: $(B)/tests/reconcile_world.o
+IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _ends) $(B)/tests/test_reconcile
+$(IN_A_WORLD): $(B)/tests/reconcile_world.o
+BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _waits)
+$(BY_PASSES): $(B)/tests/reconcile_pass.o
 
 $(UNIT): %: %.o $(ASAN_LIBS)
 	$(say) LINK $@

@@ -18,6 +18,14 @@ const struct habit good_habit = {
 	.ends_us = 20 * WORLD_MS,
 };
 
+const struct plan_options world_options = {
+	.ready_timeout_us = 10000 * WORLD_MS,
+	.kill_timeout_us = 5000 * WORLD_MS,
+	.stop_signal = SIGTERM,
+	.restart_delay_us = PLAN_FIRST_BACKOFF_US,
+	.max_restarts = 16,
+};
+
 struct fake *world_fake(struct world *world, uint32_t worker, uint32_t generation)
 {
 	for (size_t i = 0; i < FAKES; i++) {
@@ -45,6 +53,15 @@ uint32_t world_serving(const struct world *world)
 	return serving;
 }
 
+uint32_t world_on_their_way(const struct world *world)
+{
+	uint32_t count = 0;
+
+	for (uint32_t w = 0; w < world->plan.wanted; w++)
+		count += lifecycle_runs(world->workers[w].at[ROLE_NEXT].state);
+	return count;
+}
+
 void world_begin(struct world *world, const struct plan_options *options, uint32_t wanted)
 {
 	memset(world, 0, sizeof(*world));
@@ -56,13 +73,29 @@ void world_begin(struct world *world, const struct plan_options *options, uint32
 	plan_init(&world->plan, options, world->workers, WORLD_WORKERS, wanted);
 }
 
+void world_come_up(struct world *world, const struct plan_options *options, uint32_t wanted)
+{
+	world_begin(world, options, wanted);
+	world_run(world);
+}
+
 /* --- what the plan asks for --- */
+
+/* As the operation says; what a keeper before it has begun goes on one by one. */
+static uint32_t most_at_a_time(const struct world *world)
+{
+	const struct operation *operation = &world->plan.operation;
+
+	return operation->verb == PLAN_RELOAD ? operation->parallel : 1;
+}
 
 static void do_start(struct world *world, const struct action *action)
 {
 	struct fake *fake = NULL;
 
 	assert_null(world_fake(world, action->worker, action->generation));
+	if (action->next)
+		assert_true(world_on_their_way(world) <= most_at_a_time(world));
 	for (size_t i = 0; i < FAKES; i++)
 		assert_false(world->fakes[i].alive && world->fakes[i].habit.alone &&
 			     world->fakes[i].worker == action->worker);
@@ -314,8 +347,10 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	look_at_work(world, fake, process, next_us);
 	if (!fake->alive && habit->start_error && !fake->executed)
 		process->start_error = habit->start_error;
-	else if (!fake->alive)
+	else if (!fake->alive) {
 		process->exited = true;
+		process->status = habit->status;
+	}
 }
 
 static bool step(struct world *world)

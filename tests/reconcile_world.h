@@ -22,6 +22,7 @@ struct habit {
 	uint64_t reads_us; /* until it has read all, once drained */
 	uint64_t works_us; /* until it has answered all, from then or from the stop on */
 	int start_error;   /* it can't be executed */
+	int status;	   /* that it ends with */
 	bool cant_be_killed;
 	bool is_wrapped; /* its main process ends at once, and hands the signal to nobody */
 	bool alone;	 /* has a port for itself: the next process would die beside it */
@@ -61,7 +62,12 @@ struct world {
 /* Ready at once, ends within 20 ms. */
 extern const struct habit good_habit;
 
+/* As `lbctl run` without an option, but that nobody is waited for. */
+extern const struct plan_options world_options;
+
 void world_begin(struct world *world, const struct plan_options *options, uint32_t wanted);
+/* ... and until all are online. */
+void world_come_up(struct world *world, const struct plan_options *options, uint32_t wanted);
 /* Goes on until nothing happens any more, or `stop_after` passes with actions were made. */
 void world_run(struct world *world);
 /* ... or until this time. */
@@ -72,6 +78,8 @@ void world_kill_keeper(struct world *world);
 struct fake *world_fake(struct world *world, uint32_t worker, uint32_t generation);
 struct fake *world_role(struct world *world, uint32_t worker, enum plan_role role);
 uint32_t world_serving(const struct world *world);
+/* Successors of wanted workers that have nobody's place yet. */
+uint32_t world_on_their_way(const struct world *world);
 /* `wanted` workers are online, one process each, and nothing else lives. */
 void world_expect_promised(struct world *world, const char *name);
 

@@ -68,6 +68,88 @@ static void test_u64(void **state)
 	}
 }
 
+static void test_share(void **state)
+{
+	static const struct {
+		const char *name, *input;
+		int want_err;
+		uint64_t want;
+		bool percent;
+	} rows[] = {
+		{ "one", "1", 0, 1, false },
+		{ "most", "1024", 0, 1024, false },
+		{ "none", "0", -ERANGE, 0, false },
+		{ "more", "1025", -ERANGE, 0, false },
+		{ "least share", "1%", 0, 1, true },
+		{ "all", "100%", 0, 100, true },
+		{ "no share", "0%", -ERANGE, 0, false },
+		{ "more than all", "101%", -ERANGE, 0, false },
+		{ "a long one", "00000000000000000000050%", 0, 50, true },
+		{ "one that is too long", "000000000000000000000050%", -ERANGE, 0, false },
+		{ "percent of what?", "%", -EINVAL, 0, false },
+		{ "twice", "5%%", -EINVAL, 0, false },
+		{ "in front", "%5", -EINVAL, 0, false },
+		{ "space", "5 %", -EINVAL, 0, false },
+		{ "fraction", "12.5%", -EINVAL, 0, false },
+		{ "minus", "-5%", -EINVAL, 0, false },
+		{ "a word", "all", -EINVAL, 0, false },
+		{ "empty", "", -EINVAL, 0, false },
+		{ "null", NULL, -EINVAL, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t got = UNTOUCHED;
+		bool percent = false;
+		int err = parse_share(rows[i].input, 1024, &got, &percent);
+
+		check_parse("parse_share", rows[i].name, err, rows[i].want_err, got, rows[i].want);
+		if (percent != rows[i].percent)
+			fail_msg("%s: percent %d", rows[i].name, percent);
+	}
+}
+
+static void test_bytes(void **state)
+{
+	static const struct {
+		const char *name, *input;
+		int want_err;
+		uint64_t want;
+	} rows[] = {
+		{ "bytes", "1000", 0, 1000 },
+		{ "one", "1", 0, 1 },
+		{ "K", "3K", 0, 3 << 10 },
+		{ "M", "300M", 0, 300 << 20 },
+		{ "G", "2G", 0, 2ULL << 30 },
+		{ "most", "9223372036854775807", 0, INT64_MAX },
+		{ "one more", "9223372036854775808", -ERANGE, 0 },
+		{ "most K", "9007199254740991K", 0, INT64_MAX >> 10 << 10 },
+		{ "one K more", "9007199254740992K", -ERANGE, 0 },
+		{ "too many G", "8589934592G", -ERANGE, 0 },
+		{ "very long", "000000000000000000000000001K", -ERANGE, 0 },
+		{ "none", "0", -ERANGE, 0 },
+		{ "none of a unit", "0M", -ERANGE, 0 },
+		{ "a unit alone", "M", -EINVAL, 0 },
+		{ "two units", "1KM", -EINVAL, 0 },
+		{ "another unit", "1T", -EINVAL, 0 },
+		{ "a small one", "1m", -EINVAL, 0 },
+		{ "words", "1MB", -EINVAL, 0 },
+		{ "space", "1 M", -EINVAL, 0 },
+		{ "fraction", "1.5G", -EINVAL, 0 },
+		{ "minus", "-1M", -EINVAL, 0 },
+		{ "empty", "", -EINVAL, 0 },
+		{ "null", NULL, -EINVAL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t got = UNTOUCHED;
+		int err = parse_bytes(rows[i].input, &got);
+
+		check_parse("parse_bytes", rows[i].name, err, rows[i].want_err, got, rows[i].want);
+	}
+}
+
 static void test_ms(void **state)
 {
 	static const struct {
@@ -268,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_weight), cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_policy), cmocka_unit_test(test_policy_names),
 		cmocka_unit_test(test_name),   cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_share),  cmocka_unit_test(test_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

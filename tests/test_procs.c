@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "check.h"
+#include "host/proc_name.h"
 #include "host/procs.h"
 
 static uint64_t inode_of(int fd)
@@ -230,7 +231,7 @@ static void no_descriptor_is_left_open(void **state)
 	_cleanup_close_ int epoll = watch(fd);
 	uint64_t inode = inode_of(fd), ticks;
 	int before = dup(fd), after;
-	char name[PROCS_NAME_BYTES];
+	char name[PROC_NAME_BYTES];
 	struct procs_list list;
 
 	(void)state;
@@ -238,7 +239,7 @@ static void no_descriptor_is_left_open(void **state)
 	close(before);
 	assert_int_equal(procs_find_holders(&inode, 1, 0, &list), 0);
 	procs_free(&list);
-	assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
+	assert_int_equal(proc_name(getpid(), name, sizeof(name)), 0);
 	assert_int_equal(procs_start_time(getpid(), &ticks), 0);
 	after = dup(fd);
 	close(after);
@@ -248,20 +249,20 @@ static void no_descriptor_is_left_open(void **state)
 static void name_and_start_survive_a_strange_name(void **state)
 {
 	uint64_t before, after;
-	char name[PROCS_NAME_BYTES], small[8];
+	char name[PROC_NAME_BYTES], small[8];
 
 	(void)state;
 	assert_int_equal(procs_start_time(getpid(), &before), 0);
 	assert_int_equal(prctl(PR_SET_NAME, "a) R 1 (b\n)"), 0);
-	assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
+	assert_int_equal(proc_name(getpid(), name, sizeof(name)), 0);
 	/* which is that of a thread and not of this program */
 	assert_string_equal(name, "test_procs");
 	assert_int_equal(procs_start_time(getpid(), &after), 0);
 	assert_int_equal(before, after);
 	assert_true(before > 0);
-	assert_int_equal(procs_name(getpid(), small, sizeof(small)), -ENAMETOOLONG);
+	assert_int_equal(proc_name(getpid(), small, sizeof(small)), -ENAMETOOLONG);
 	assert_int_equal(prctl(PR_SET_NAME, "1234567"), 0);
-	assert_int_equal(procs_name(getpid(), small, sizeof(small)), 0);
+	assert_int_equal(proc_name(getpid(), small, sizeof(small)), 0);
 	assert_string_equal(small, "1234567");
 }
 
@@ -275,12 +276,12 @@ static void name_is_that_of_the_program(void **state)
 		{ "test_pro", "test_pro" },	{ "test_procs2", "test_procs" },
 		{ "", "test_procs" },
 	};
-	char name[PROCS_NAME_BYTES];
+	char name[PROC_NAME_BYTES];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		assert_int_equal(prctl(PR_SET_NAME, rows[i].comm), 0);
-		assert_int_equal(procs_name(getpid(), name, sizeof(name)), 0);
+		assert_int_equal(proc_name(getpid(), name, sizeof(name)), 0);
 		assert_string_equal(name, rows[i].want);
 	}
 	prctl(PR_SET_NAME, "test_procs");
@@ -289,7 +290,7 @@ static void name_is_that_of_the_program(void **state)
 /* A script's is its own, and not that of the interpreter. */
 static void name_of_a_script_is_its_own(void **state)
 {
-	char directory[] = "/tmp/lbctl-test-procs-XXXXXX", name[PROCS_NAME_BYTES] = "";
+	char directory[] = "/tmp/lbctl-test-procs-XXXXXX", name[PROC_NAME_BYTES] = "";
 	pid_t child;
 	FILE *file;
 
@@ -307,7 +308,7 @@ static void name_of_a_script_is_its_own(void **state)
 	}
 	for (int i = 0; i < 500 && strcmp(name, "my-server"); i++) {
 		usleep(10000);
-		procs_name(child, name, sizeof(name));
+		proc_name(child, name, sizeof(name));
 	}
 	end(child);
 	unlink("my-server");
@@ -333,13 +334,13 @@ static void user_and_namespace_are_our_own(void **state)
 static void ended_process_is_esrch(void **state)
 {
 	pid_t child = spawn();
-	char name[PROCS_NAME_BYTES];
+	char name[PROC_NAME_BYTES];
 	uint64_t number;
 	uid_t uid;
 
 	(void)state;
 	end(child);
-	assert_int_equal(procs_name(child, name, sizeof(name)), -ESRCH);
+	assert_int_equal(proc_name(child, name, sizeof(name)), -ESRCH);
 	assert_int_equal(procs_start_time(child, &number), -ESRCH);
 	assert_int_equal(procs_netns(child, &number), -ESRCH);
 	assert_int_equal(procs_uid(child, &uid), -ESRCH);

@@ -12,23 +12,8 @@
 #include "reconcile_world.h"
 
 #define WORKERS 3
-#define SEC 1000000ULL
-
-static const struct plan_options plain = {
-	.ready_timeout_us = 10 * SEC,
-	.kill_timeout_us = 5 * SEC,
-	.stop_signal = SIGTERM,
-	.restart_delay_us = PLAN_FIRST_BACKOFF_US,
-	.max_restarts = 16,
-};
 
 static struct world world;
-
-static void begin(const struct plan_options *options, uint32_t wanted)
-{
-	world_begin(&world, options, wanted);
-	world_run(&world);
-}
 
 /* --- operations that nothing disturbs --- */
 
@@ -39,7 +24,7 @@ static void ask(enum plan_verb verb, uint32_t n)
 		plan_scale(&world.plan, n, 1);
 		break;
 	case PLAN_RELOAD:
-		plan_reload(&world.plan, 1);
+		plan_reload(&world.plan, n, 1);
 		break;
 	case PLAN_RESTART:
 		plan_restart(&world.plan, n, 1);
@@ -56,14 +41,18 @@ static const struct {
 	uint32_t n;
 	uint32_t starts; /* processes that it takes */
 } operations[] = {
-	{ "scale up", PLAN_SCALE, 5, 2 },	   { "scale down", PLAN_SCALE, 1, 0 },
-	{ "scale to the same", PLAN_SCALE, 3, 0 }, { "reload", PLAN_RELOAD, 0, 3 },
-	{ "restart 1", PLAN_RESTART, 1, 1 },	   { "stop", PLAN_NO_VERB, 0, 0 },
+	{ "scale up", PLAN_SCALE, 5, 2 },
+	{ "scale down", PLAN_SCALE, 1, 0 },
+	{ "scale to the same", PLAN_SCALE, 3, 0 },
+	{ "reload", PLAN_RELOAD, 1, 3 },
+	{ "reload by two", PLAN_RELOAD, 2, 3 },
+	{ "restart 1", PLAN_RESTART, 1, 1 },
+	{ "stop", PLAN_NO_VERB, 0, 0 },
 };
 
 static struct plan_options options_of(unsigned int kind)
 {
-	struct plan_options options = plain;
+	struct plan_options options = world_options;
 
 	options.wait_ready = kind & 1;
 	options.hands_on = kind & 2;
@@ -83,7 +72,7 @@ static void test_operations(void **state)
 		struct plan_options options = options_of(kind);
 
 		for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
-			begin(&options, WORKERS);
+			world_come_up(&world, &options, WORKERS);
 			world_expect_promised(&world, "begin");
 			check("starts", "begin", world.starts, WORKERS);
 			ask(operations[i].verb, operations[i].n);
@@ -102,16 +91,50 @@ static void test_operations(void **state)
 	}
 }
 
-/* As many as were promised serve at every moment of a reload. */
+/* As many as were promised serve at every moment of a reload, however many come at a time. */
 static void test_reload_keeps_all(void **state)
 {
 	(void)state;
-	begin(&plain, WORKERS);
-	plan_reload(&world.plan, 1);
-	world.stop_after = 1;
-	while (!world.finished) {
+	for (uint32_t parallel = 1; parallel <= WORKERS + 1; parallel++) {
+		world_come_up(&world, &world_options, WORKERS);
+		plan_reload(&world.plan, parallel, 1);
+		world.stop_after = 1;
+		while (!world.finished) {
+			world_run(&world);
+			assert_true(world_serving(&world) >= WORKERS);
+		}
+	}
+}
+
+/* Nor does it matter when one is called off, or takes the place of another. */
+static void test_reloads_keep_all(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 2000; seed++) {
+		struct plan_options options = options_of(seed % KINDS);
+		uint32_t wanted = 1 + seed % WORLD_WORKERS;
+
+		srand(seed);
+		world_come_up(&world, &options, wanted);
+		for (int i = 0; i < 8; i++) {
+			if (rand() % 4)
+				plan_reload(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
+			else
+				plan_cancel(&world.plan);
+			for (world.stop_after = 1 + rand() % 9; world.stop_after;
+			     world.stop_after--) {
+				unsigned int left = world.stop_after;
+
+				world.stop_after = 1;
+				world_run(&world);
+				world.stop_after = left;
+				if (!options.hands_on)
+					assert_true(world_serving(&world) >= wanted);
+			}
+		}
+		world.stop_after = UINT32_MAX;
 		world_run(&world);
-		assert_true(world_serving(&world) >= WORKERS);
+		world_expect_promised(&world, "reloads");
 	}
 }
 
@@ -170,7 +193,7 @@ static void disturb(enum fault fault, struct fake *victim)
 		world_kill_keeper(&world);
 		break;
 	case OPERATION_REPLACED:
-		if (!world.plan.stop && plan_reload(&world.plan, 2).verb != PLAN_NO_VERB)
+		if (!world.plan.stop && plan_reload(&world.plan, 1, 2).verb != PLAN_NO_VERB)
 			world.finished++;
 		break;
 	case FAULTS:
@@ -200,7 +223,7 @@ static void try_one(const struct plan_options *options, size_t op, enum fault fa
 {
 	bool done;
 
-	begin(options, WORKERS);
+	world_come_up(&world, options, WORKERS);
 	ask(operations[op].verb, operations[op].n);
 	world.stop_after = after;
 	if (after)
@@ -254,6 +277,7 @@ static struct habit random_habit(void)
 	if (!(rand() % 10))
 		habit.dies_us = rand() % 100000;
 	habit.is_wrapped = !(rand() % 5);
+	habit.status = rand() % 4;
 	if (!(rand() % 30))
 		habit.start_error = -EACCES;
 	return habit;
@@ -269,7 +293,7 @@ static void random_event(void)
 		plan_scale(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
 		break;
 	case 1:
-		plan_reload(&world.plan, 1);
+		plan_reload(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
 		break;
 	case 2:
 		plan_restart(&world.plan, worker, 1);
@@ -311,7 +335,8 @@ static void expect_calm(unsigned int seed)
 		const struct process *current = &world.workers[w].at[ROLE_CURRENT];
 
 		good += current->state == LIFE_ONLINE;
-		told += current->state == LIFE_FAILED || current->told;
+		told += current->state == LIFE_FAILED || current->state == LIFE_FINISHED ||
+			current->told;
 		check("next", name, world.workers[w].at[ROLE_NEXT].state, LIFE_NONE);
 		check("leaving", name, world.workers[w].at[ROLE_LEAVING].state, LIFE_NONE);
 	}
@@ -326,6 +351,8 @@ static void test_random_sequences(void **state)
 	for (unsigned int seed = 0; seed < sequences; seed++) {
 		struct plan_options options = options_of(seed % KINDS);
 
+		/* in two fifths of them every fourth process finishes when it ends */
+		options.stop_exit_codes.bits[0] = seed % 5 < 2 ? 1 << 3 : 0;
 		srand(seed);
 		world_begin(&world, &options, 1 + rand() % 4);
 		world.faultless = false;
@@ -347,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operations),
 		cmocka_unit_test(test_reload_keeps_all),
+		cmocka_unit_test(test_reloads_keep_all),
 		cmocka_unit_test(test_each_fault_at_each_point),
 		cmocka_unit_test(test_random_sequences),
 	};

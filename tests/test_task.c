@@ -75,7 +75,6 @@ static struct task *start(int (*run)(void *shared), uint64_t deadline_ms, const 
 {
 	const struct task_spec spec = {
 		.run = run,
-		.shared = value,
 		.shared_bytes = value ? sizeof(*value) : 0,
 		.deadline_ms = deadline_ms,
 		.done = on_done,
@@ -83,7 +82,7 @@ static struct task *start(int (*run)(void *shared), uint64_t deadline_ms, const 
 	struct task *task;
 
 	ends = 0;
-	assert_int_equal(task_start(loop, &spec, &task), 0);
+	assert_int_equal(task_start(loop, &spec, value, NULL, &task), 0);
 	return task;
 }
 

@@ -250,6 +250,16 @@ static void test_idle_with_listen(void **state)
 	idle();
 }
 
+/* Once a second it looks at its workers as well, and that is all. */
+static void test_idle_with_max_memory(void **state)
+{
+	(void)state;
+	run_start(&run, "web", "-n", "4", "--max-memory", "1G", "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", ":8080", NULL);
+	run_expect_up(&run, WORKERS);
+	idle();
+}
+
 /* --- a start --- */
 
 static void stop_first(void)
@@ -297,6 +307,7 @@ int main(int argc, char **argv)
 		runs_test(test_crash_with_listen),
 		runs_test(test_idle),
 		runs_test(test_idle_with_listen),
+		runs_test(test_idle_with_max_memory),
 		runs_test(test_start_grows_with_the_workers),
 	};
 

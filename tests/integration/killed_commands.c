@@ -145,6 +145,56 @@ static void test_killed_and_exact(void **state)
 	}
 }
 
+/* A command of strace that kills lbctl when it gives the service that it has made its name. */
+static void attach_killed_before_its_end(void)
+{
+	const char *const attach[] = { "strace",
+				       "-f",
+				       "-o",
+				       "/dev/null",
+				       "-e",
+				       "trace=renameat2",
+				       "-e",
+				       "inject=renameat2:error=EIO:signal=KILL",
+				       harness_build_path("lbctl"),
+				       "attach",
+				       ":8080",
+				       NULL };
+	struct output output;
+
+	command_run(&output, attach, COMMAND_MS);
+	assert_int_equal(output.status, 128 + SIGKILL);
+	output_free(&output);
+}
+
+/*
+ * 1. attach is killed before there is a service: what it has pinned is left, and no service is
+ *    listed
+ * 2. detach --all removes that as well, and of --dry-run nothing; beside a service, too
+ */
+static void test_detach_all_after_a_killed_attach(void **state)
+{
+	(void)state;
+	demo_start_many(demos, 2, ":8080");
+	demo_start_many(demos + 2, 2, ":8081");
+	for (int services = 0; services < 2; services++) {
+		json_t *list;
+
+		if (services)
+			lbctl_ok("attach", "--name", "web", ":8081", NULL);
+		attach_killed_before_its_end();
+		list = lbctl_json("list", "--json", NULL);
+		assert_int_equal(json_array_size(list), services);
+		json_decref(list);
+		assert_false(pins_are_gone());
+		lbctl_ok("detach", "--all", "--dry-run", NULL);
+		assert_false(pins_are_gone());
+		lbctl_ok("detach", "--all", NULL);
+		assert_true(pins_are_gone());
+		wait_until(pinned_objects_are_freed(), 5000);
+	}
+}
+
 #define AT_ONCE 8
 
 /* Starts all commands together; returns a bit set of the statuses that were seen. */
@@ -210,6 +260,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		harness_test(test_killed_under_traffic),
 		harness_test(test_killed_and_exact),
+		harness_test(test_detach_all_after_a_killed_attach),
 		harness_test(test_many_at_once),
 	};
 

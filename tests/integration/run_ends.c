@@ -246,6 +246,61 @@ static void test_listens_and_dies(void **state)
 	run_expect_nothing_left();
 }
 
+/* --- those that end for good --- */
+
+/* Waits until the process has ended, as its keeper has heard. */
+static void end_worker(uint32_t worker, pid_t pid, int signal)
+{
+	const unsigned int before = run_events(&run, "exit", "{s:i}", "worker", worker);
+
+	kill(pid, signal);
+	run_expect_events(&run, before + 1, "exit", "{s:i}", "worker", worker);
+}
+
+/*
+ * 1. of three workers one ends with a status of --stop-exit-codes: it is not started again, the
+ *    others serve; one that is killed is
+ * 2. restart starts it, and after a second time reload
+ * 3. all end so: run ends with status 0
+ */
+static void test_stop_exit_codes(void **state)
+{
+	pid_t pids[3];
+
+	(void)state;
+	run_start(&run, "web", "-n", "3", "--stop-exit-codes", "7,0", "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", ":8080", NULL);
+	for (int i = 0; i < 2; i++) {
+		run_pids(&run, pids, 3);
+		end_worker(1, pids[1], SIGTERM);
+		run_expect_events(&run, i + 1, "finished", "{s:i, s:i}", "worker", 1, "status", 0);
+		end_worker(0, pids[0], SIGKILL);
+		run_expect_events(&run, 4 + 2 * i, "online", NULL);
+		clients_run(&clients, (struct client_plan){ .connections = 20, .at_once = 4 });
+		assert_int_equal(clients_of(&clients, 1), 0);
+		if (i)
+			lbctl_ok("reload", "web", NULL);
+		else
+			lbctl_ok("restart", "web", "1", NULL);
+	}
+	run_expect_events(&run, 2, "exit", "{s:i, s:n}", "worker", 1, "restart_ms");
+	run_pids(&run, pids, 3);
+	for (int i = 0; i < 3; i++)
+		kill(pids[i], SIGTERM);
+	assert_int_equal(run_wait(&run), 0);
+	run_expect_lines(&run, "all workers ended as --stop-exit-codes allows", 1);
+	run_expect_nothing_left();
+}
+
+/* A unit has it, and is not started again by systemd when all have ended so. */
+static void test_stop_exit_codes_of_a_unit(void **state)
+{
+	(void)state;
+	lbctl_expect(0, "--stop-exit-codes 0,7 -- ", "unit", "--stop-exit-codes", "0",
+		     "--stop-exit-codes", "7", "true", NULL);
+	lbctl_expect(0, "RestartPreventExitStatus=0 ", "unit", "true", NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +314,8 @@ int main(int argc, char **argv)
 		runs_test(test_sent_to_one_worker),
 		runs_test(test_broken_program),
 		runs_test(test_listens_and_dies),
+		runs_test(test_stop_exit_codes),
+		runs_test(test_stop_exit_codes_of_a_unit),
 	};
 
 	(void)argc;

@@ -115,6 +115,69 @@ static void test_changes_under_load_with_listen(void **state)
 	change_everything();
 }
 
+static json_int_t seq_of(size_t n, const char *type)
+{
+	return json_integer_value(json_object_get(run_event(&run, n, type, NULL), "seq"));
+}
+
+/* In the n-th reload, the most new processes that were there before an old one left for them. */
+static uint32_t most_on_their_way(size_t n)
+{
+	uint32_t most = 0;
+
+	for (size_t i = 0; i < WORKERS; i++) {
+		json_int_t start = seq_of((n + 1) * WORKERS + i, "start");
+		uint32_t on_their_way = i + 1;
+
+		for (size_t old = 0; old < WORKERS; old++)
+			on_their_way -= seq_of(n * WORKERS + old, "drain") < start;
+		most = on_their_way > most ? on_their_way : most;
+	}
+	return most;
+}
+
+/*
+ * 1. wrk runs, and a reload is asked for so many at a time: so many new processes are on their way
+ *    at once, and no more
+ * 2. not one request failed; a number that is none is refused, and nothing begins
+ */
+static void test_reload_in_parallel(void **state)
+{
+	static const struct {
+		const char *parallel;
+		uint32_t most;
+	} rows[] = { { "1", 1 }, { "2", 2 }, { "26%", 2 }, { "1024", 4 }, { "100%", 4 } };
+	static const char *const wrong[] = { "0", "1025", "0%", "101%", "-1", "x", "%", "" };
+	pid_t pids[WORKERS];
+	struct wrk wrk;
+	struct job job;
+
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	run_pids(&run, pids, WORKERS);
+	wrk_start(&job, URL, "64", WRK_UNTIL_STOPPED);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		lbctl_ok("reload", "web", "--parallel", rows[i].parallel, NULL);
+		expect_all_new(pids);
+		run_expect_events(&run, WORKERS * (i + 1), "drain", NULL);
+		if (most_on_their_way(i) != rows[i].most)
+			fail_msg("--parallel %s: %u at a time, want %u", rows[i].parallel,
+				 most_on_their_way(i), rows[i].most);
+	}
+	run_expect_events(&run, 2, "begin", "{s:s, s:i}", "verb", "reload", "parallel", 2);
+	lbctl_ok("restart", "web", "all", "--parallel", "50%", NULL);
+	run_expect_events(&run, 3, "begin", "{s:s, s:i}", "verb", "reload", "parallel", 2);
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		lbctl_expect(2, "not a number of workers from 1 to 1024, nor a share", "reload",
+			     "web", "--parallel", wrong[i], NULL);
+	lbctl_expect(2, "lbctl restart web all", "restart", "web", "2", "--parallel", "2", NULL);
+	run_expect_events(&run, ARRAY_SIZE(rows) + 1, "begin", NULL);
+	run_stop(&run);
+}
+
 /*
  * 1. wrk is stopped with up to 64 connections open, some of which it has sent nothing on yet; all
  *    workers are replaced meanwhile
@@ -369,6 +432,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		runs_test(test_changes_under_load),
 		runs_test(test_changes_under_load_with_listen),
+		runs_test(test_reload_in_parallel),
 		runs_test(test_clients_that_hesitate),
 		runs_test(test_clients_that_hesitate_with_listen),
 		runs_test(test_reload_that_fails),

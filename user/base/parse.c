@@ -87,6 +87,44 @@ int parse_worker(const char *text, uint32_t *worker)
 	return parse_u32(text, 0, LB_MAX_WORKERS - 1, worker);
 }
 
+/* What stands before the last letter. Returns as parse_u64(). */
+static int parse_before_unit(const char *text, uint64_t max, uint64_t *value)
+{
+	size_t len = strlen(text) - 1;
+	char digits[24];
+
+	if (len >= sizeof(digits))
+		return -ERANGE;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	return parse_u64(digits, 1, max, value);
+}
+
+int parse_share(const char *text, uint64_t most, uint64_t *number, bool *percent)
+{
+	bool is_percent = text && *text && text[strlen(text) - 1] == '%';
+	int err = is_percent ? parse_before_unit(text, 100, number) :
+			       parse_u64(text, 1, most, number);
+
+	if (!err)
+		*percent = is_percent;
+	return err;
+}
+
+int parse_bytes(const char *text, uint64_t *bytes)
+{
+	static const char units[] = "KMG";
+	const char *unit = text && *text ? strchr(units, text[strlen(text) - 1]) : NULL;
+	unsigned int shift = unit ? 10 * (unit - units + 1) : 0;
+	uint64_t number;
+	int err = unit ? parse_before_unit(text, INT64_MAX >> shift, &number) :
+			 parse_u64(text, 1, INT64_MAX, &number);
+
+	if (!err)
+		*bytes = number << shift;
+	return err;
+}
+
 int parse_signal(const char *text, int *signal_number)
 {
 	uint64_t number;

@@ -7,6 +7,7 @@
 #ifndef PARSE_H
 #define PARSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,18 @@ int parse_weight(const char *text, uint32_t *weight);
 
 /* 0 .. LB_MAX_WORKERS - 1, or "all", which gives LB_ALL_WORKERS. Returns as parse_u64(). */
 int parse_worker(const char *text, uint32_t *worker);
+
+/*
+ * How many of those that there are: 1 .. most, or a share of them, 1% .. 100%, which sets *percent.
+ * Returns as parse_u64().
+ */
+int parse_share(const char *text, uint64_t most, uint64_t *number, bool *percent);
+
+/*
+ * A size of 1 byte or more: a number, or with K, M or G behind it times 1,024, 1,024^2 or 1,024^3.
+ * Returns as parse_u64(); what is more than INT64_MAX is out of range.
+ */
+int parse_bytes(const char *text, uint64_t *bytes);
 
 /*
  * A signal by name, with SIG or without, in letters of any case, or by number, 1 to SIGRTMAX.

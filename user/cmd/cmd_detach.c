@@ -109,6 +109,12 @@ static int detach_all(struct cmd *cmd, json_t *done)
 		state_trouble(&trouble, "", err);
 		return cmd_trouble(cmd, &trouble);
 	}
+	/* it has no name yet, so that is no service: what an attach that was killed has left */
+	err = cmd->dry_run ? 0 : state_sweep();
+	if (err) {
+		state_trouble(&trouble, "", err);
+		status = cmd_trouble(cmd, &trouble);
+	}
 	for (size_t i = 0; i < n; i++) {
 		one = detach_one(cmd, names[i], done);
 		/* gone meanwhile is what was asked for */

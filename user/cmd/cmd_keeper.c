@@ -8,141 +8,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cmd/ask.h"
 #include "cmd/cmd.h"
-#include "cmd/gone.h"
 #include "cmd/sysd.h"
 #include "keeper/control_client.h"
 #include "keeper/keeper.h"
 #include "keeper/leftovers.h"
-#include "keeper/log_end.h"
-
-static bool service_exists(const char *name)
-{
-	struct state state;
-	int err = state_open(&state, name, STATE_READ);
-
-	if (!err)
-		state_close(&state);
-	return !err;
-}
-
-/* Nobody answers for this service. */
-static int no_keeper(const struct cmd *cmd, const char *name)
-{
-	char remedy[GONE_BYTES];
-
-	if (gone_is(name)) {
-		gone_remedy(name, remedy);
-		return cmd_fail(cmd, EXIT_FAILED, "the keeper of %s is gone; %s, and %s", name,
-				leftovers_count(name) ? "its workers go on" :
-							"none of its workers lives",
-				remedy);
-	}
-	if (service_exists(name))
-		return cmd_fail(cmd, EXIT_NOT_FOUND,
-				"no lbctl run keeps a service %s: it was attached, so ask the "
-				"server itself for that",
-				name);
-	return cmd_fail(cmd, EXIT_NOT_FOUND,
-			"no lbctl run keeps a service %s (lbctl list shows all services)", name);
-}
-
-static int connect_keeper(const struct cmd *cmd, const char *name, int *fd)
-{
-	*fd = control_connect(name);
-	if (*fd >= 0)
-		return EXIT_DONE;
-	if (*fd == -EACCES || *fd == -EPERM)
-		return cmd_fail(cmd, EXIT_NOT_ABLE,
-				"may not talk to the keeper of %s; run as root or as its user",
-				name);
-	return no_keeper(cmd, name);
-}
-
-static int stopped(const struct cmd *cmd, const char *name, const char *text)
-{
-	if (cmd->json)
-		return cmd_print_json(json_pack("{s:s, s:b}", "service", name, "stopped", 1));
-	printf("%s: %s\n", name, text);
-	return EXIT_DONE;
-}
-
-static int no_answer(const struct cmd *cmd, const char *name, int err)
-{
-	switch (err) {
-	case -EMSGSIZE:
-		return cmd_fail(cmd, EXIT_FAILED, "the message is too long; 64 KiB is the limit");
-	case -EPIPE:
-	case -ECONNRESET:
-		return cmd_fail(
-			cmd, EXIT_FAILED,
-			"its controller ended without an answer: it was killed, or does not "
-			"admit you; its workers go on. lbctl show %s says what takes it up "
-			"again, lbctl stop %s ends them",
-			name, name);
-	default:
-		return cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
-	}
-}
-
-/* The last line of a worker's log that is not blank, for the message about its end; or "". */
-static void last_line(const char *path, char *out, size_t len)
-{
-	char text[LOG_END_BYTES], *line;
-
-	*out = '\0';
-	log_end_read(path, text);
-	for (char *at = text; (line = strsep(&at, "\n"));) {
-		if (line[strspn(line, " \t\r")])
-			snprintf(out, len, "%s", line);
-	}
-}
-
-static int failed(const struct cmd *cmd, int status, const json_t *reply)
-{
-	const char *log = json_string_value(json_object_get(reply, "log"));
-	const char *text = json_string_value(json_object_get(reply, "text"));
-	char line[200] = "";
-
-	if (log)
-		last_line(log, line, sizeof(line));
-	return cmd_fail(cmd, status, *line ? "%s, which ends: %s" : "%s", text ? text : "?", line);
-}
-
-/* One request, one answer. `request` is taken over. */
-static int ask(const struct cmd *cmd, const char *name, json_t *request)
-{
-	_cleanup_close_ int fd = -1;
-	json_t *reply = NULL;
-	const char *text;
-	int status, err;
-
-	status = connect_keeper(cmd, name, &fd);
-	if (status || cmd->dry_run) {
-		json_decref(request);
-		if (!status)
-			printf("would %s %s\n", cmd->command->name, name);
-		return status;
-	}
-	err = control_request(fd, request);
-	json_decref(request);
-	if (!err)
-		err = control_receive(fd, &reply);
-	if (err)
-		return no_answer(cmd, name, err);
-	status = json_integer_value(json_object_get(reply, "status"));
-	text = json_string_value(json_object_get(reply, "text"));
-	if (status)
-		failed(cmd, status, reply);
-	else if (!strcmp(cmd->command->name, "stop"))
-		status = stopped(cmd, name, text);
-	else if (cmd->json)
-		return cmd_print_json(reply);
-	else
-		printf("%s: %s\n", name, text);
-	json_decref(reply);
-	return status;
-}
 
 /* 4 workers, or +2 and -1 of those that there are to be, which the keeper knows. */
 static int run_scale(struct cmd *cmd)
@@ -162,8 +33,8 @@ static int run_scale(struct cmd *cmd)
 	status = cmd_take_name(cmd, 1, name);
 	if (status)
 		return status;
-	return ask(cmd, name,
-		   json_pack("{s:s, s:I}", "verb", "scale", by ? "by" : "workers", value));
+	return ask_keeper(cmd, name,
+			  json_pack("{s:s, s:I}", "verb", "scale", by ? "by" : "workers", value));
 }
 
 /* Ours, as the new processes are to have it. */
@@ -183,6 +54,35 @@ static int pack_environment(const struct cmd *cmd, json_t *variables)
 	return EXIT_DONE;
 }
 
+/* How many at a time; the keeper knows how many a share of them is. */
+static int pack_parallel(const struct cmd *cmd, json_t *request)
+{
+	const char *text = cmd_value(cmd, "parallel");
+	bool percent = false;
+	uint64_t number;
+
+	if (!text)
+		return EXIT_DONE;
+	if (parse_share(text, LB_MAX_WORKERS, &number, &percent))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--parallel %.20s: not a number of workers from 1 to %d, nor a "
+				"share of them from 1%% to 100%%",
+				text, LB_MAX_WORKERS);
+	json_object_set_new(request, percent ? "percent" : "parallel", json_integer(number));
+	return EXIT_DONE;
+}
+
+/* `request` is taken over. */
+static int ask_reload(const struct cmd *cmd, const char *name, json_t *request)
+{
+	int status = pack_parallel(cmd, request);
+
+	if (!status)
+		return ask_keeper(cmd, name, request);
+	json_decref(request);
+	return status;
+}
+
 static int run_reload(struct cmd *cmd)
 {
 	char name[LB_NAME_MAX + 1];
@@ -192,19 +92,25 @@ static int run_reload(struct cmd *cmd)
 	if (status)
 		return status;
 	if (!cmd_value(cmd, "update-env"))
-		return ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
+		return ask_reload(cmd, name, json_pack("{s:s}", "verb", "reload"));
 	variables = json_array();
 	status = pack_environment(cmd, variables);
 	if (status) {
 		json_decref(variables);
 		return status;
 	}
-	return ask(cmd, name,
-		   json_pack("{s:s, s:o}", "verb", "reload-env", "environment", variables));
+	return ask_reload(cmd, name,
+			  json_pack("{s:s, s:o}", "verb", "reload-env", "environment", variables));
 }
+
+#define PARALLEL_OPTION                                                                            \
+	{                                                                                          \
+		"parallel", "N|PERCENT", "so many at a time: 4, or 25% (default 1)"                \
+	}
 
 static const struct cmd_option reload_options[] = {
 	{ "update-env", NULL, "the new processes have the environment of this command" },
+	PARALLEL_OPTION,
 	{ NULL, NULL, NULL },
 };
 
@@ -222,16 +128,27 @@ static int run_restart(struct cmd *cmd)
 	if (status)
 		return status;
 	if (worker == LB_ALL_WORKERS)
-		return ask(cmd, name, json_pack("{s:s}", "verb", "reload"));
-	return ask(cmd, name, json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
+		return ask_reload(cmd, name, json_pack("{s:s}", "verb", "reload"));
+	if (cmd_value(cmd, "parallel"))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--parallel is for all workers, and this is worker %u: leave it "
+				"out, or lbctl restart %s all",
+				worker, name);
+	return ask_keeper(cmd, name,
+			  json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
 }
+
+static const struct cmd_option restart_options[] = {
+	PARALLEL_OPTION,
+	{ NULL, NULL, NULL },
+};
 
 static int run_cancel(struct cmd *cmd)
 {
 	char name[LB_NAME_MAX + 1];
 	int status = cmd_take_name(cmd, 0, name);
 
-	return status ? status : ask(cmd, name, json_pack("{s:s}", "verb", "cancel"));
+	return status ? status : ask_keeper(cmd, name, json_pack("{s:s}", "verb", "cancel"));
 }
 
 /* Its controller was killed, so we do what it would have done. */
@@ -250,7 +167,7 @@ static int stop_leftovers(const struct cmd *cmd, const char *name, uint64_t time
 	snprintf(text, sizeof(text),
 		 "stopped; its controller had been killed, and %u process%s of it lived on",
 		 workers, workers == 1 ? "" : "es");
-	return stopped(cmd, name, text);
+	return ask_say_stopped(cmd, name, text);
 }
 
 /*
@@ -294,7 +211,7 @@ static int run_stop(struct cmd *cmd)
 	/* ExecStopPost= after an ExecStop= that did it all */
 	if (dead && unit)
 		return EXIT_DONE;
-	return ask(cmd, name, json_pack("{s:s}", "verb", "stop"));
+	return ask_keeper(cmd, name, json_pack("{s:s}", "verb", "stop"));
 }
 
 static const struct cmd_option stop_options[] = {
@@ -325,7 +242,7 @@ static int run_send(struct cmd *cmd)
 	}
 	if (worker != LB_ALL_WORKERS)
 		json_object_set_new(request, "worker", json_integer(worker));
-	return ask(cmd, name, request);
+	return ask_keeper(cmd, name, request);
 }
 
 static int run_signal(struct cmd *cmd)
@@ -350,7 +267,7 @@ static int run_signal(struct cmd *cmd)
 	request = json_pack("{s:s, s:i}", "verb", "signal", "signal", number);
 	if (worker != LB_ALL_WORKERS)
 		json_object_set_new(request, "worker", json_integer(worker));
-	return ask(cmd, name, request);
+	return ask_keeper(cmd, name, request);
 }
 
 static void print_event(const struct cmd *cmd, json_t *event)
@@ -389,7 +306,7 @@ static int run_events(struct cmd *cmd)
 
 	status = cmd_take_name(cmd, 0, name);
 	if (!status)
-		status = connect_keeper(cmd, name, &fd);
+		status = ask_connect(cmd, name, &fd);
 	err = status ? 0 : control_request(fd, request);
 	json_decref(request);
 	if (status)
@@ -425,7 +342,7 @@ const struct command cmd_reload = {
 	.details =
 		"The new process is online before the old one drains, answers what was asked and "
 		"gets SIGTERM. The first new one that ends meanwhile stops the reload; all others "
-		"go on.",
+		"go on. As many serve as before, also with --parallel.",
 	.max_args = 1,
 	.kind = VERB,
 	.options = reload_options,
@@ -435,10 +352,11 @@ const struct command cmd_reload = {
 const struct command cmd_restart = {
 	.name = "restart",
 	.args = "[NAME] WORKER",
-	.summary = "a new process for one worker, as reload does",
+	.summary = "a new process for one worker, as reload does, or for all",
 	.min_args = 1,
 	.max_args = 2,
 	.kind = VERB,
+	.options = restart_options,
 	.run = run_restart,
 };
 

@@ -233,6 +233,30 @@ static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 	return status;
 }
 
+static int parse_memory(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *text = cmd_value(cmd, "max-memory");
+
+	if (text && parse_bytes(text, &options->max_memory))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--max-memory %.40s: not a number of bytes, nor one with K, M or G "
+				"behind it: 300M",
+				text);
+	return EXIT_DONE;
+}
+
+static int parse_exit_codes(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *text = cmd_value(cmd, "stop-exit-codes");
+
+	if (text && exit_codes_parse(text, &options->stop_exit_codes))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--stop-exit-codes %.40s: not exit statuses, which are numbers "
+				"from 0 to %d: 0,3",
+				text, EXIT_CODES_MOST);
+	return EXIT_DONE;
+}
+
 static int parse_stop(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *number = cmd_value(cmd, "stop-signal"), *mode = cmd_value(cmd, "kill-mode");
@@ -287,6 +311,10 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_listens(cmd, options);
 	if (!status)
 		status = parse_timeouts(cmd, options);
+	if (!status)
+		status = parse_memory(cmd, options);
+	if (!status)
+		status = parse_exit_codes(cmd, options);
 	if (!status)
 		status = parse_stop(cmd, options);
 	if (!status)

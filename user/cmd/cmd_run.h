@@ -25,6 +25,8 @@
 	{ "watchdog-ms", "MS", "SIGABRT for a worker that sends no WATCHDOG=1 for so long" }, \
 	{ "restart-delay", "MS", "time until a worker that ended is started again (default 100)" }, \
 	{ "max-restarts", "N", "give a worker up that ends more than N times in a row (default 16)" }, \
+	{ "stop-exit-codes", "CODE[,CODE]", "don't start one again that ends with such a status" }, \
+	{ "max-memory", "BYTES[K|M|G]", "replace a worker that has more, as restart does" }, \
 	{ "user", "USER", "run the workers as this user" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \
 	{ "cwd", "DIR", "start the workers there, looked up each time (default: where run is)" }, \

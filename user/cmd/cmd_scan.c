@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "host/group.h"
 #include "host/netns.h"
+#include "host/proc_name.h"
 
 /* One line shows so many sockets' figures. */
 #define MOST_FIGURES 8
@@ -116,10 +117,10 @@ static void add_row(struct scan *scan, const struct reuseport_group *group, cons
 
 static void report_group(struct scan *scan, const struct reuseport_group *group)
 {
-	char server[PROCS_NAME_BYTES] = "?", steerer[LB_NAME_MAX + 16];
+	char server[PROC_NAME_BYTES] = "?", steerer[LB_NAME_MAX + 16];
 	pid_t pid = group->members[0].pid;
 
-	if (pid && procs_name(pid, server, sizeof(server)))
+	if (pid && proc_name(pid, server, sizeof(server)))
 		strcpy(server, "?");
 	steered_by(group, steerer, sizeof(steerer));
 	if (scan->cmd->json)

@@ -230,42 +230,61 @@ int cgroup_pids(int dir_fd, pid_t **pids)
 	return n;
 }
 
-static int signal_at(int parent_fd, const char *name, int signal_number, unsigned int *count)
+static int each_at(int parent_fd, const char *name, int (*visit)(pid_t pid, void *arg), void *arg)
 {
 	_cleanup_closedir_ DIR *dir = opendir_at(parent_fd, name);
 	_cleanup_free_ pid_t *pids = NULL;
 	struct dirent *entry;
-	int n, err;
+	int n, err, one;
 
 	if (!dir)
 		return -ENOENT;
 	n = cgroup_pids(dirfd(dir), &pids);
 	err = n < 0 ? n : 0;
 	for (int i = 0; i < n; i++) {
-		*count += 1;
-		if (signal_number && pids[i] > 0 && kill(pids[i], signal_number) && errno != ESRCH)
-			err = -errno;
+		one = visit(pids[i], arg);
+		err = one ? one : err;
 	}
 	while ((entry = readdir(dir))) {
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
-		    signal_at(dirfd(dir), entry->d_name, signal_number, count) == -EPERM)
+		    each_at(dirfd(dir), entry->d_name, visit, arg) == -EPERM)
 			err = -EPERM;
 	}
 	return err;
 }
 
+int cgroup_each(int dir_fd, int (*visit)(pid_t pid, void *arg), void *arg)
+{
+	return each_at(dir_fd, ".", visit, arg);
+}
+
+/* A process that is not seen in our pid namespace has number 0. */
+static int send_signal(pid_t pid, void *arg)
+{
+	const int *number = arg;
+
+	return pid > 0 && kill(pid, *number) && errno != ESRCH ? -errno : 0;
+}
+
 int cgroup_signal(int dir_fd, int signal_number)
 {
-	unsigned int count = 0;
+	return cgroup_each(dir_fd, send_signal, &signal_number);
+}
 
-	return signal_at(dir_fd, ".", signal_number, &count);
+static int count_one(pid_t pid, void *arg)
+{
+	unsigned int *count = arg;
+
+	(void)pid;
+	++*count;
+	return 0;
 }
 
 unsigned int cgroup_count(int dir_fd)
 {
 	unsigned int count = 0;
 
-	signal_at(dir_fd, ".", 0, &count);
+	cgroup_each(dir_fd, count_one, &count);
 	return count;
 }
 

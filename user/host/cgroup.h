@@ -48,6 +48,12 @@ bool cgroup_is_within(int dir_fd, uint64_t id);
 int cgroup_pids(int dir_fd, pid_t **pids);
 
 /*
+ * Calls visit() with every process in the cgroup and below; one outside of our pid namespace is 0.
+ * It returns 0 or -errno. Returns 0, -EPERM if a call did, or -errno.
+ */
+int cgroup_each(int dir_fd, int (*visit)(pid_t pid, void *arg), void *arg);
+
+/*
  * Sends a signal to every process in the cgroup and below. Returns 0, -EPERM (not to all of them:
  * CAP_KILL is missing) or -errno.
  */

@@ -15,10 +15,10 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "host/proc_file.h"
 
-#define PATH_BYTES 64	/* "/proc/PID/fdinfo/FD" with room to spare */
-#define LINK_BYTES 64	/* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
-#define STAT_BYTES 2048 /* 52 numbers and a name */
+#define PATH_BYTES 64 /* "/proc/PID/fdinfo/FD" with room to spare */
+#define LINK_BYTES 64 /* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
 
 struct scan {
 	const uint64_t *inodes;
@@ -351,121 +351,12 @@ static int process_error(int error)
 	return error == ENOENT ? -ESRCH : -error;
 }
 
-/* Reads /proc/PID/NAME as a string. Returns 0, -ESRCH, -ENAMETOOLONG (it does not fit), -errno. */
-static int read_text(pid_t pid, const char *name, char *out, size_t len)
-{
-	_cleanup_close_ int fd = -1;
-	char path[PATH_BYTES];
-	size_t have = 0;
-	ssize_t got;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return process_error(errno);
-	do {
-		got = read(fd, out + have, len - have);
-		if (got < 0)
-			return process_error(errno);
-		have += got;
-	} while (got && have < len);
-	if (have == len)
-		return -ENAMETOOLONG;
-	out[have] = '\0';
-	return 0;
-}
-
-static int read_comm(pid_t pid, char *out, size_t len)
-{
-	char text[PROCS_NAME_BYTES + 1];
-	size_t bytes;
-	int err;
-
-	err = read_text(pid, "comm", text, sizeof(text));
-	if (err)
-		return err;
-	bytes = strlen(text);
-	if (bytes && text[bytes - 1] == '\n')
-		text[--bytes] = '\0';
-	if (bytes >= len)
-		return -ENAMETOOLONG;
-	memcpy(out, text, bytes + 1);
-	return 0;
-}
-
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* A name that the kernel cut begins a longer one. */
-static bool begins(const char *name, const char *path)
-{
-	return *name && !strncmp(last_part(path), name, strlen(name));
-}
-
-/* Is it what the process was started as: its program, or a script that is one of its words? */
-static bool is_of_program(const char *name, const char *program, const char *words, size_t bytes)
-{
-	size_t at = 0;
-
-	if (begins(name, program))
-		return true;
-	for (int i = 0; i < 2 && at < bytes; i++, at += strlen(words + at) + 1) {
-		if (begins(name, words + at))
-			return true;
-	}
-	return false;
-}
-
-static ssize_t read_words(pid_t pid, char *out, size_t len)
-{
-	_cleanup_close_ int fd = -1;
-	char path[PATH_BYTES];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, out, len - 1);
-	out[n > 0 ? n : 0] = '\0';
-	return n > 0 ? n : 0;
-}
-
-int procs_name(pid_t pid, char *out, size_t len)
-{
-	char path[PATH_BYTES], program[PATH_MAX], words[1024];
-	int err = read_comm(pid, out, len);
-	size_t bytes;
-	ssize_t n;
-
-	if (err)
-		return err;
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	n = readlink(path, program, sizeof(program) - 1);
-	if (n <= 0)
-		return 0;
-	program[n] = '\0';
-	/* its file was replaced, as by an update */
-	if (n > 10 && !strcmp(program + n - 10, " (deleted)"))
-		program[n - 10] = '\0';
-	bytes = read_words(pid, words, sizeof(words));
-	/* threads have names, and the first one's is what the kernel calls the process */
-	if (!is_of_program(out, program, words, bytes) && strlen(last_part(program)) < len)
-		strcpy(out, last_part(program));
-	return 0;
-}
-
 int procs_start_time(pid_t pid, uint64_t *ticks)
 {
-	char text[STAT_BYTES];
-	int err;
+	char text[PROC_STAT_BYTES];
+	ssize_t n = proc_file_read(pid, "stat", text, sizeof(text));
 
-	err = read_text(pid, "stat", text, sizeof(text));
-	if (err)
-		return err == -ENAMETOOLONG ? -EBADMSG : err;
-	return procs_parse_stat(text, ticks);
+	return n < 0 ? (int)n : procs_parse_stat(text, ticks);
 }
 
 /* What stat(2) says of a file of the process; "" is the directory. */

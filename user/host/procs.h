@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What /proc knows about processes: who holds and who polls a socket, and a process's name, start,
- * user and network namespace. Processes of other users need CAP_SYS_PTRACE. A process may end at
+ * What /proc knows about processes: who holds and who polls a socket, and a process's start, user
+ * and network namespace. Processes of other users need CAP_SYS_PTRACE. A process may end at
  * any moment, so every answer is about a moment ago.
  */
 #ifndef PROCS_H
@@ -11,9 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-/* Longest answer of procs_name() with its final NUL: a kernel thread's; programs have 16 bytes. */
-#define PROCS_NAME_BYTES 64
 
 struct procs_holder {
 	uint64_t inode;
@@ -46,13 +43,6 @@ int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids
 
 /* Frees the items and empties the list; an empty one is fine. */
 void procs_free(struct procs_list *list);
-
-/*
- * The process's short name: comm, which may hold any byte but NUL; where that is the name of a
- * thread ("MainThread" of Node.js 24) its executable's. PROCS_NAME_BYTES is room enough. Returns 0,
- * -ESRCH (no such process) or -ENAMETOOLONG (`len` bytes do not hold it).
- */
-int procs_name(pid_t pid, char *out, size_t len);
 
 /*
  * Is it of the same executable file as we are? Not where that can't be seen. Tests, whose processes

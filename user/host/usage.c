@@ -9,25 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-
-#define STAT_BYTES 2048 /* 52 numbers and a name */
-
-/* Reads /proc/PID/NAME. Returns how many bytes there are, with a NUL after them, or -ESRCH. */
-static ssize_t read_file(pid_t pid, const char *name, char *out, size_t len)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, out, len - 1);
-	if (n < 0)
-		return -ESRCH;
-	out[n] = '\0';
-	return n;
-}
+#include "host/cgroup.h"
+#include "host/proc_file.h"
 
 int usage_parse_stat(const char *text, struct usage_stat *stat)
 {
@@ -48,10 +31,10 @@ int usage_read(pid_t pid, struct usage *usage)
 {
 	uint64_t tick_ms = 1000 / sysconf(_SC_CLK_TCK), now_ms;
 	struct usage_stat stat;
-	char text[STAT_BYTES];
+	char text[PROC_STAT_BYTES];
 	struct timespec now;
-	ssize_t n = read_file(pid, "stat", text, sizeof(text));
-	int err = n < 0 ? (int)n : usage_parse_stat(text, &stat);
+	ssize_t n = proc_file_read(pid, "stat", text, sizeof(text));
+	int err = n < 0 ? -ESRCH : usage_parse_stat(text, &stat);
 
 	if (err)
 		return err;
@@ -65,9 +48,27 @@ int usage_read(pid_t pid, struct usage *usage)
 	return 0;
 }
 
+static int add_memory(pid_t pid, void *arg)
+{
+	uint64_t *bytes = arg;
+	struct usage usage;
+
+	if (pid > 0 && !usage_read(pid, &usage))
+		*bytes += usage.memory_bytes;
+	return 0;
+}
+
+uint64_t usage_memory_of_cgroup(int dir_fd)
+{
+	uint64_t bytes = 0;
+
+	cgroup_each(dir_fd, add_memory, &bytes);
+	return bytes;
+}
+
 void usage_command(pid_t pid, char *out, size_t len)
 {
-	ssize_t n = read_file(pid, "cmdline", out, len);
+	ssize_t n = proc_file_read(pid, "cmdline", out, len);
 
 	*out = n > 0 ? *out : '\0';
 	/* the last word's end is that of the text; a program that renames itself leaves more */

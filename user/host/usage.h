@@ -17,6 +17,12 @@ struct usage {
 int usage_read(pid_t pid, struct usage *usage);
 
 /*
+ * The resident memory of all processes in a cgroup and below; what they share counts for each, and
+ * one that can't be read does not count.
+ */
+uint64_t usage_memory_of_cgroup(int dir_fd);
+
+/*
  * Its command line, words with spaces between them, control characters as '?'; what does not fit is
  * cut. "" for a process that has none, as a kernel thread or one that is gone.
  */

@@ -269,6 +269,7 @@ static void init_plan(struct keeper *keeper)
 		.restart_delay_us = options->restart_delay_ms * 1000,
 		.max_restarts = options->max_restarts,
 		.wait_ready = options->wait_ready,
+		.stop_exit_codes = options->stop_exit_codes,
 		.hands_on = options->nr_listens,
 		.reads_first = keeper->own.protos & OWN_UDP,
 	};

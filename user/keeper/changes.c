@@ -195,17 +195,11 @@ static bool is_wanted(const struct changes *changes)
 	return changes->nr_wanted || changes->refresh_wanted || changes->recount_wanted;
 }
 
+static const struct task_spec make_changes = { run, on_done, sizeof(struct shared), DEADLINE_MS };
+
 void changes_begin(struct changes *changes)
 {
 	const struct shared shared = { .changes = changes };
-	const struct task_spec spec = {
-		.run = run,
-		.shared = &shared,
-		.shared_bytes = sizeof(shared),
-		.deadline_ms = DEADLINE_MS,
-		.done = on_done,
-		.arg = changes,
-	};
 
 	if (changes->stopped || changes->task || changes->timer || !is_wanted(changes))
 		return;
@@ -218,7 +212,7 @@ void changes_begin(struct changes *changes)
 	changes->recounts = changes->recount_wanted && !changes->nr_under_way;
 	changes->refresh_wanted = false;
 	changes->recount_wanted &= !changes->recounts;
-	if (task_start(changes->config.loop, &spec, &changes->task))
+	if (task_start(changes->config.loop, &make_changes, &shared, changes, &changes->task))
 		try_again(changes, "no child could be started");
 }
 

@@ -29,20 +29,15 @@ static void on_detached(void *arg, int status, void *shared)
 	turn_mark(keeper->turn, TURN_DECIDE);
 }
 
+static const struct task_spec take_off = { run_detach, on_detached, sizeof(struct keeper *),
+					   DETACH_MS };
+
 /*
  * The program comes off first, while there are sockets to take it off: once all are closed, a
  * handshake that the kernel still holds would keep it, and its maps, in memory.
  */
 void end_begin(struct keeper *keeper)
 {
-	const struct task_spec spec = {
-		.run = run_detach,
-		.shared = &keeper,
-		.shared_bytes = sizeof(keeper),
-		.deadline_ms = DETACH_MS,
-		.done = on_detached,
-		.arg = keeper,
-	};
 	struct task *task;
 
 	if (keeper->is_ending)
@@ -55,7 +50,7 @@ void end_begin(struct keeper *keeper)
 	keeper->is_ending = true;
 	stall_watch_stop(keeper->stalls);
 	pins_close(keeper->pins);
-	if (!keeper->options.argv || task_start(keeper->loop, &spec, &task))
+	if (!keeper->options.argv || task_start(keeper->loop, &take_off, &keeper, keeper, &task))
 		keeper->plan.unsteered = true;
 }
 

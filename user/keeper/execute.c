@@ -231,11 +231,15 @@ static void finish_replaced(struct keeper *keeper, const struct operation *opera
 
 void execute_begun(struct keeper *keeper, const struct operation *before)
 {
+	uint32_t parallel = keeper->plan.operation.parallel;
 	const char *verb = plan_verb_name(keeper->plan.operation.verb);
 
 	finish_replaced(keeper, before);
 	memset(&keeper->toll, 0, sizeof(keeper->toll));
 	keeper->toll.counted = true;
-	event_tell(keeper->log, "begin", json_pack("{s:s}", "verb", verb), "%s begins", verb);
+	event_tell(keeper->log, "begin",
+		   json_pack("{s:s, s:o*}", "verb", verb, "parallel",
+			     parallel ? json_integer(parallel) : NULL),
+		   "%s begins", verb);
 	turn_mark(keeper->turn, TURN_DECIDE);
 }

@@ -190,6 +190,8 @@ static void on_done(void *arg, int status, void *shared)
 	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
 }
 
+static const struct task_spec join_socket = { run, on_done, sizeof(struct request), DEADLINE_MS };
+
 void join_request(struct keeper *keeper, struct client *client, int fd, uint32_t worker)
 {
 	const struct request request = {
@@ -199,16 +201,8 @@ void join_request(struct keeper *keeper, struct client *client, int fd, uint32_t
 		.fd = fd,
 		.worker = worker,
 	};
-	const struct task_spec spec = {
-		.run = run,
-		.shared = &request,
-		.shared_bytes = sizeof(request),
-		.deadline_ms = DEADLINE_MS,
-		.done = on_done,
-		.arg = keeper,
-	};
 	struct task *task;
 
-	if (task_start(keeper->loop, &spec, &task))
+	if (task_start(keeper->loop, &join_socket, &request, keeper, &task))
 		control_reply(client, EXIT_FAILED, "the keeper can't start a child; try again");
 }

@@ -91,6 +91,7 @@ static void tick(struct keeper *keeper)
 	if (pins_check(keeper->pins))
 		stall_watch_check(keeper->stalls);
 	stall_watch_tick(keeper->stalls);
+	memory_look(keeper);
 }
 
 static void run_turn(struct keeper *keeper, unsigned int work)

@@ -16,7 +16,8 @@
 	X(DRAINING, "draining")	      /* it gets nothing new, and is to end when it is done */     \
 	X(TERMINATING, "terminating") /* it was sent the signal that is to end it */               \
 	X(BACKING_OFF, "backing-off") /* it ended; another is started in a while */                \
-	X(FAILED, "failed")	      /* it ended too often, and none is started */
+	X(FAILED, "failed")	      /* it ended too often, and none is started */                \
+	X(FINISHED, "finished") /* it ended for good, as it was free to, and none is started */
 
 enum lifecycle {
 #define X(id, name) LIFE_##id,
@@ -34,6 +35,7 @@ enum life_event {
 	LIFE_END,	/* it has ended, and none is to follow in this place */
 	LIFE_RETRY,	/* it has ended, and another follows */
 	LIFE_GIVE_UP,	/* it has ended, as those before */
+	LIFE_FINISH,	/* it has ended with a status of --stop-exit-codes */
 	LIFE_EVENTS
 };
 

@@ -58,18 +58,12 @@ static void on_done(void *arg, int status, void *memory)
 				     "");
 }
 
+static const struct task_spec look_at_files = { run, on_done, sizeof(struct shared), DEADLINE_MS };
+
 void log_files_check(struct keeper *keeper)
 {
 	const struct shared shared = { .keeper = keeper };
-	const struct task_spec spec = {
-		.run = run,
-		.shared = &shared,
-		.shared_bytes = sizeof(shared),
-		.deadline_ms = DEADLINE_MS,
-		.done = on_done,
-		.arg = keeper,
-	};
 	struct task *task;
 
-	task_start(keeper->loop, &spec, &task);
+	task_start(keeper->loop, &look_at_files, &shared, keeper, &task);
 }

@@ -58,9 +58,11 @@ void manager_tell(struct manager *manager, const struct plan_summary *workers, u
 		return;
 	if (workers->renewing)
 		say_reloading(manager);
-	else if (workers->online == wanted || manager->said == MANAGER_RELOADING)
+	else if (workers->online + workers->finished == wanted ||
+		 manager->said == MANAGER_RELOADING)
 		manager_ready(manager);
-	manager_status(manager, "%u of %u workers online%s%s", workers->online, wanted,
+	manager_status(manager, "%u of %u workers online%s%s%s", workers->online, wanted,
 		       workers->failed ? ", others given up" : "",
+		       workers->finished ? ", others ended for good" : "",
 		       workers->renewing ? ", reloading" : "");
 }

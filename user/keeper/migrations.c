@@ -56,23 +56,12 @@ static int run_look(void *arg)
 	return waiting < 0 ? NOT_SEEN : waiting ? WAITS : QUIET;
 }
 
-static void begin(struct migrations *migrations, int (*run)(void *shared),
-		  void (*done)(void *arg, int status, void *shared))
+static void begin(struct migrations *migrations, const struct task_spec *spec)
 {
 	const struct shared shared = { .migrations = migrations };
-	const struct task_spec spec = {
-		.run = run,
-		.shared = &shared,
-		.shared_bytes = sizeof(shared),
-		.deadline_ms = DEADLINE_MS,
-		.done = done,
-		.arg = migrations,
-	};
 
-	if (task_start(migrations->config.loop, &spec, &migrations->task)) {
-		migrations->task = NULL;
-		done(migrations, -EAGAIN, NULL);
-	}
+	if (task_start(migrations->config.loop, spec, &shared, migrations, &migrations->task))
+		spec->done(migrations, -EAGAIN, NULL);
 }
 
 /* --- in the loop --- */
@@ -108,6 +97,8 @@ static void on_looked(void *arg, int status, void *shared)
 		look_again(migrations);
 }
 
+static const struct task_spec looks = { run_look, on_looked, sizeof(struct shared), DEADLINE_MS };
+
 /* What migrates while the child looks is told anew, as the program is asked for that before. */
 static void look(struct migrations *migrations)
 {
@@ -119,7 +110,7 @@ static void look(struct migrations *migrations)
 	if (migrations->task)
 		return;
 	wake_arm_migration(state);
-	begin(migrations, run_look, on_looked);
+	begin(migrations, &looks);
 }
 
 static void on_tried(void *arg, int status, void *shared)
@@ -133,6 +124,8 @@ static void on_tried(void *arg, int status, void *shared)
 	wake_listeners_know(status != QUIET);
 	migrations_check(migrations);
 }
+
+static const struct task_spec trial = { run_trial, on_tried, sizeof(struct shared), DEADLINE_MS };
 
 void migrations_check(struct migrations *migrations)
 {
@@ -162,7 +155,7 @@ int migrations_new(const struct migrations_config *config, struct migrations **o
 		migrations_free(migrations);
 		return err;
 	}
-	begin(migrations, run_trial, on_tried);
+	begin(migrations, &trial);
 	*out = migrations;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/exit_codes.h"
 #include "base/parse.h"
 #include "base/stop_signal.h"
 #include "keeper/listeners.h"
@@ -40,8 +41,10 @@ struct keeper_options {
 	uint64_t ready_after_ms;   /* online, before it takes another one's place */
 	uint64_t watchdog_ms;	   /* between two WATCHDOG=1; 0 = none is asked for */
 	uint64_t restart_delay_ms; /* before one that ended is started again, at first */
+	uint64_t max_memory;	   /* bytes that a worker may have before it is replaced; 0 = any */
 	uint32_t max_restarts;	   /* in a row, before it is given up */
-	bool wait_ready;	   /* until READY=1 or process.send('ready') */
+	struct exit_codes stop_exit_codes; /* of those that are not started again */
+	bool wait_ready;		   /* until READY=1 or process.send('ready') */
 	bool with_controller;
 	bool rescue; /* move what waits at workers that hang, when the service is made */
 	const char *user;

@@ -94,11 +94,15 @@ void execute(struct keeper *keeper, const struct action *action);
 void execute_begun(struct keeper *keeper, const struct operation *before);
 
 /*
- * renew.c: begins a reload (LB_ALL_WORKERS) or the restart of one worker. false, with a sentence:
- * its connections would be refused meanwhile.
+ * renew.c: begins a reload (LB_ALL_WORKERS), of `parallel` workers at a time, or the restart of
+ * one worker. false, with a sentence: its connections would be refused meanwhile.
  */
 #define RENEW_BYTES 512
-bool renew_begin(struct keeper *keeper, uint32_t worker, uint64_t client, char why[RENEW_BYTES]);
+bool renew_begin(struct keeper *keeper, uint32_t worker, uint32_t parallel, uint64_t client,
+		 char why[RENEW_BYTES]);
+
+/* memory.c: once a tick, begins the restart of a worker that has more than --max-memory. */
+void memory_look(struct keeper *keeper);
 
 /* misfit.c: after each look at the sockets. */
 void misfit_look(struct keeper *keeper, bool tick);

@@ -24,17 +24,11 @@ static uint32_t most_failures(const struct plan *plan)
 	return plan->ever_online || most < PLAN_FIRST_RESTARTS ? most : PLAN_FIRST_RESTARTS;
 }
 
-/* Doubles with each failure; no wait where nobody else serves and this one had served for long. */
+/* No wait where nobody else serves and this one had served for long. */
 static uint64_t backoff_us(const struct plan *plan, uint32_t failures, uint64_t lived_us)
 {
-	uint64_t us = plan->options.restart_delay_us;
-	uint64_t most_us = us < PLAN_MOST_BACKOFF_US ? PLAN_MOST_BACKOFF_US : us;
-
-	if (lived_us > PLAN_STEADY_US && nobody_serves(plan))
-		return 0;
-	for (uint32_t i = 1; i < failures && us < most_us; i++)
-		us *= 2;
-	return us < most_us ? us : most_us;
+	return lived_us > PLAN_STEADY_US && nobody_serves(plan) ? 0 :
+								  plan_backoff_us(plan, failures);
 }
 
 static void release(struct pass *pass, uint32_t w, enum plan_role role, bool asked, uint64_t in_us)
@@ -69,6 +63,32 @@ static void give_up(struct pass *pass, uint32_t w)
 	pass_emit(pass, ACTION_CLOSE, w, NULL);
 	pass_emit(pass, ACTION_TELL, w, NULL)->why = WHY_GAVE_UP;
 	pass_fail(pass, WHY_GAVE_UP, w, NULL);
+}
+
+/* It need not come back, and a successor is not on its way. */
+static bool is_finished(const struct plan *plan, const struct worker *worker)
+{
+	const struct process *process = &worker->at[ROLE_CURRENT];
+
+	return !process->start_error && !runs(&worker->at[ROLE_NEXT]) &&
+	       exit_codes_has(&plan->options.stop_exit_codes, process->status);
+}
+
+static void finish(struct pass *pass, uint32_t w)
+{
+	struct process *process = &pass->plan->workers[w].at[ROLE_CURRENT];
+	struct action *action;
+
+	release(pass, w, ROLE_CURRENT, false, PLAN_NEVER);
+	pass_move(pass, process, LIFE_FINISH);
+	pass->plan->workers[w].failures = 0;
+	/* as of one that is given up */
+	pass_emit(pass, ACTION_CLOSE, w, NULL);
+	action = pass_emit(pass, ACTION_TELL, w, NULL);
+	action->why = WHY_FINISHED;
+	action->status = process->status;
+	if (plan_is_of_operation(pass->plan, process))
+		pass_fail(pass, WHY_ENDED, w, process);
 }
 
 static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t lived_us)
@@ -106,7 +126,9 @@ static void end_current(struct pass *pass, uint32_t w, bool asked)
 		pass_emit(pass, ACTION_CLOSE, w, NULL);
 	else if (plan->options.hands_on && !asked)
 		pass_emit(pass, ACTION_DRAIN, w, process)->why = WHY_ENDED;
-	if (!asked && worker->failures > most_failures(plan) && !runs(&worker->at[ROLE_NEXT]))
+	if (!asked && is_finished(plan, worker))
+		finish(pass, w);
+	else if (!asked && worker->failures > most_failures(plan) && !runs(&worker->at[ROLE_NEXT]))
 		give_up(pass, w);
 	else
 		retry_later(pass, w, asked, lived_us);

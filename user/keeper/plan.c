@@ -170,14 +170,23 @@ struct operation plan_scale(struct plan *plan, uint32_t workers, uint64_t client
 	return before;
 }
 
-struct operation plan_reload(struct plan *plan, uint64_t client)
+struct operation plan_reload(struct plan *plan, uint32_t parallel, uint64_t client)
 {
+	struct operation before;
+
 	plan->version++;
 	for (uint32_t w = 0; w < plan->wanted; w++) {
 		plan->workers[w].version = plan->version;
 		plan->workers[w].failures = 0;
 	}
-	return begin(plan, PLAN_RELOAD, client);
+	before = begin(plan, PLAN_RELOAD, client);
+	plan->operation.parallel = parallel;
+	return before;
+}
+
+uint32_t plan_percent(const struct plan *plan, uint32_t percent)
+{
+	return (plan->wanted * percent + 99) / 100;
 }
 
 struct operation plan_restart(struct plan *plan, uint32_t worker, uint64_t client)
@@ -218,6 +227,7 @@ void plan_summarise(const struct plan *plan, struct plan_summary *out)
 			continue;
 		out->online += current->state == LIFE_ONLINE;
 		out->failed += current->state == LIFE_FAILED;
+		out->finished += current->state == LIFE_FINISHED;
 		out->renewing += next || (lifecycle_runs(current->state) &&
 					  current->version != worker->version);
 	}
@@ -234,6 +244,16 @@ uint32_t plan_count_old(const struct plan *plan)
 		       current->version != plan->workers[w].version;
 	}
 	return old;
+}
+
+uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures)
+{
+	uint64_t us = plan->options.restart_delay_us;
+	uint64_t most_us = us < PLAN_MOST_BACKOFF_US ? PLAN_MOST_BACKOFF_US : us;
+
+	for (uint32_t i = 1; i < failures && us < most_us; i++)
+		us *= 2;
+	return us < most_us ? us : most_us;
 }
 
 bool plan_is_of_operation(const struct plan *plan, const struct process *process)

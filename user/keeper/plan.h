@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/exit_codes.h"
 #include "keeper/lifecycle.h"
 #include "lb_abi.h"
 
@@ -54,22 +55,26 @@ struct process {
 	bool registered;    /* all the sockets that it serves with are in their slots */
 	bool drained;	    /* what DRAIN asked for is done */
 	bool main_ended;    /* it has ended as it was told, and what it started lives on */
-	bool exited;	    /* it has ended, and so has all that it started */
+	bool exited;	    /* it has ended, and so has all that it started ... */
+	int status;	    /* ... with this exit status; -1 = it was killed, or it is not known */
 	bool unkillable;    /* SIGKILL was refused, or does nothing */
 	bool alone; /* its successor can't live beside it: it has a port that one can have */
 	uint64_t pinged_us; /* WATCHDOG=1 */
 	uint64_t read_us;   /* since when it has nothing to read; 0 = it has, or is not drained */
 	uint32_t at_work;   /* of one that is to end, connections that it has to answer */
+	uint64_t over_us;   /* since when it has more memory than it may; 0 = it has not */
 };
 
 /* One worker: the number that users see. */
 struct worker {
 	struct process at[ROLES];
-	uint32_t version;  /* that it is to run */
-	uint32_t failures; /* ends in a row, soon after the start */
-	uint64_t due_us;   /* when it is started again */
-	bool in_use;	   /* it has, or had, slots in the service */
-	bool hands_over;   /* its process ended, or ends, so that the next one can have its place */
+	uint32_t version;     /* that it is to run */
+	uint32_t failures;    /* ends in a row, soon after the start */
+	uint64_t due_us;      /* when it is started again */
+	uint32_t outgrown;    /* its processes in a row that soon had too much memory */
+	uint64_t outgrown_us; /* when the last of these was to be replaced */
+	bool in_use;	      /* it has, or had, slots in the service */
+	bool hands_over; /* its process ended, or ends, so that the next one can have its place */
 };
 
 enum plan_verb {
@@ -84,6 +89,7 @@ struct operation {
 	enum plan_verb verb;
 	uint32_t worker;	   /* of a restart */
 	uint32_t workers;	   /* of a scale: how many were wanted before */
+	uint32_t parallel;	   /* of a reload: so many successors are on their way at most */
 	uint64_t client;	   /* the caller's, 0 = nobody asked */
 	uint32_t first_generation; /* processes from this one on are its own */
 };
@@ -101,6 +107,7 @@ struct plan_options {
 	bool tells_rest;	   /* and what its main process left behind, once that ended */
 	bool hands_on;		   /* a process's sockets are its successor's: --listen */
 	bool reads_first;	   /* UDP: what is unread is lost with its process */
+	struct exit_codes stop_exit_codes; /* who ends with one of these is not started again */
 };
 
 struct plan {
@@ -138,6 +145,8 @@ enum plan_why {
 	WHY_NO_START,	   /* a new process could not be started */
 	WHY_GAVE_UP,	   /* it ended too often */
 	WHY_ALL_FAILED,	   /* no worker stays up */
+	WHY_FINISHED,	   /* it ended with a status of stop_exit_codes */
+	WHY_ALL_FINISHED,  /* and so have all others */
 	WHY_REPLACED,	   /* another operation was asked for */
 	WHY_CANCELLED,	   /* somebody called it off; or its version has failed elsewhere */
 	WHY_DONE,
@@ -169,6 +178,7 @@ struct action {
 	enum lifecycle state;
 	enum plan_why why;
 	int signal;
+	int status;	 /* of TELL: with which it has ended */
 	bool next;	 /* of START, RELEASE: it is not the worker's current process */
 	bool asked;	 /* of RELEASE: it was to end */
 	bool again;	 /* of START: one that ended unasked is started again */
@@ -202,8 +212,11 @@ bool plan_take_over(struct plan *plan, uint32_t worker, uint32_t generation, enu
  * that is going on, which is returned (verb PLAN_NO_VERB if there was none).
  */
 struct operation plan_scale(struct plan *plan, uint32_t workers, uint64_t client);
-struct operation plan_reload(struct plan *plan, uint64_t client);
+struct operation plan_reload(struct plan *plan, uint32_t parallel, uint64_t client);
 struct operation plan_restart(struct plan *plan, uint32_t worker, uint64_t client);
+
+/* So many percent (1 to 100) of the workers that are wanted, rounded up: at least one. */
+uint32_t plan_percent(const struct plan *plan, uint32_t percent);
 
 /*
  * Calls the operation off, which is returned: what serves stays, what was to come does not. Of
@@ -222,6 +235,7 @@ void plan_stop(struct plan *plan, int status);
 struct plan_summary {
 	uint32_t online;
 	uint32_t failed;   /* given up */
+	uint32_t finished; /* ended for good */
 	uint32_t renewing; /* of which another version is to run, or on its way */
 	uint32_t running;  /* processes */
 };
@@ -237,6 +251,9 @@ uint32_t plan_count_old(const struct plan *plan);
 
 /* Of wanted workers, how many have a process that the operation has started. */
 uint32_t plan_count_renewed(const struct plan *plan);
+
+/* How long to wait after so many failures in a row: restart_delay_us, doubled with each. */
+uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures);
 
 /* Did the operation that is going on start it? */
 bool plan_is_of_operation(const struct plan *plan, const struct process *process);

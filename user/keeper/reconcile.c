@@ -93,7 +93,8 @@ static void step_wanted(struct pass *pass, uint32_t w)
 		return;
 	if (current->state == LIFE_NONE ||
 	    (current->state == LIFE_BACKING_OFF && pass_is_due(pass, worker->due_us)) ||
-	    (current->state == LIFE_FAILED && !worker->failures))
+	    (current->state == LIFE_FAILED && !worker->failures) ||
+	    (current->state == LIFE_FINISHED && current->version != worker->version))
 		start(pass, w, ROLE_CURRENT);
 }
 
@@ -169,6 +170,11 @@ static void step_worker(struct pass *pass, uint32_t w)
 
 /* --- all workers --- */
 
+static bool has_room(const struct pass *pass)
+{
+	return pass->count + PLAN_LEAST_ACTIONS <= pass->max;
+}
+
 /* Until the process that follows one that had to end first is steady, or nobody waits for it. */
 static bool is_handing_over(struct pass *pass, struct worker *worker)
 {
@@ -182,30 +188,45 @@ static bool is_handing_over(struct pass *pass, struct worker *worker)
 	return worker->hands_over;
 }
 
-/* Rolling: one new process at a time, and the next only when this one is online. */
+static bool needs_successor(const struct worker *worker)
+{
+	const struct process *current = &worker->at[ROLE_CURRENT];
+
+	return runs(current) && current->state != LIFE_TERMINATING &&
+	       current->version != worker->version && !runs(&worker->at[ROLE_NEXT]) &&
+	       !runs(&worker->at[ROLE_LEAVING]);
+}
+
+/*
+ * Rolling: so many new processes at a time, one unless a reload was asked for more, and the next
+ * only when one of these is steady. Nobody serves in the place of one that has to end first, so of
+ * these there is one at a time, always.
+ */
 static void renew(struct pass *pass)
 {
 	struct plan *plan = pass->plan;
+	uint32_t most = plan->operation.parallel ? plan->operation.parallel : 1, on_their_way = 0;
+	bool one_hands_over = false;
 
 	for (uint32_t w = 0; w < plan->wanted; w++) {
-		struct worker *worker = &plan->workers[w];
+		bool hands_over = is_handing_over(pass, &plan->workers[w]);
 
-		if (runs(&worker->at[ROLE_NEXT]) || is_handing_over(pass, worker))
-			return;
+		on_their_way += hands_over || runs(&plan->workers[w].at[ROLE_NEXT]);
+		one_hands_over |= hands_over;
 	}
-	for (uint32_t w = 0; w < plan->wanted; w++) {
+	for (uint32_t w = 0; w < plan->wanted && on_their_way < most && has_room(pass); w++) {
 		struct worker *worker = &plan->workers[w];
-		const struct process *current = &worker->at[ROLE_CURRENT];
+		bool alone = worker->at[ROLE_CURRENT].alone;
 
-		if (!runs(current) || current->state == LIFE_TERMINATING ||
-		    current->version == worker->version || runs(&worker->at[ROLE_LEAVING]))
+		if (!needs_successor(worker) || (alone && one_hands_over))
 			continue;
-		worker->hands_over = current->alone;
-		if (current->alone)
+		worker->hands_over = alone;
+		one_hands_over |= alone;
+		on_their_way++;
+		if (alone)
 			leave(pass, w, ROLE_CURRENT, WHY_HANDS_OVER);
 		else
 			start(pass, w, ROLE_NEXT);
-		return;
 	}
 }
 
@@ -226,7 +247,8 @@ static bool is_settled(struct pass *pass, uint32_t w)
 		return false;
 	if (current->state == LIFE_ONLINE && plan_is_of_operation(plan, current))
 		return is_steady(pass, current);
-	return current->state == LIFE_ONLINE || current->state == LIFE_DRAINING || current->told;
+	return current->state == LIFE_ONLINE || current->state == LIFE_DRAINING ||
+	       current->state == LIFE_FINISHED || current->told;
 }
 
 /* Returns whether one can't be ended, which an operation would wait for without end. */
@@ -261,19 +283,28 @@ static void finish_when_done(struct pass *pass)
 	pass_finish(pass, WHY_DONE, 0, NULL);
 }
 
-static void stop_when_all_failed(struct pass *pass)
+/* Nothing comes of it any more unless somebody asks for it. */
+static bool is_over(const struct worker *worker)
+{
+	const struct process *current = &worker->at[ROLE_CURRENT];
+
+	if (current->state == LIFE_FINISHED)
+		return current->version == worker->version;
+	return current->state == LIFE_FAILED && worker->failures && !runs(&worker->at[ROLE_NEXT]);
+}
+
+static void stop_when_all_are_over(struct pass *pass)
 {
 	struct plan *plan = pass->plan;
+	bool failed = false;
 
-	for (uint32_t w = 0; w < plan->used; w++) {
-		const struct worker *worker = &plan->workers[w];
-
-		if (w < plan->wanted && (worker->at[ROLE_CURRENT].state != LIFE_FAILED ||
-					 !worker->failures || runs(&worker->at[ROLE_NEXT])))
+	for (uint32_t w = 0; w < plan->wanted; w++) {
+		if (!is_over(&plan->workers[w]))
 			return;
+		failed |= plan->workers[w].at[ROLE_CURRENT].state == LIFE_FAILED;
 	}
-	pass_emit(pass, ACTION_TELL, 0, NULL)->why = WHY_ALL_FAILED;
-	plan_stop(plan, PASS_STATUS_FAILED);
+	pass_emit(pass, ACTION_TELL, 0, NULL)->why = failed ? WHY_ALL_FAILED : WHY_ALL_FINISHED;
+	plan_stop(plan, failed ? PASS_STATUS_FAILED : 0);
 }
 
 static void end_when_empty(struct pass *pass)
@@ -304,11 +335,6 @@ static void forgive_our_own_sleep(struct plan *plan, uint64_t now_us)
 	}
 }
 
-static bool has_room(const struct pass *pass)
-{
-	return pass->count + PLAN_LEAST_ACTIONS <= pass->max;
-}
-
 size_t reconcile(struct plan *plan, uint64_t now_us, struct action *actions, size_t max)
 {
 	struct pass pass = {
@@ -324,7 +350,7 @@ size_t reconcile(struct plan *plan, uint64_t now_us, struct action *actions, siz
 		step_worker(&pass, w);
 	if (!plan->stop && has_room(&pass)) {
 		renew(&pass);
-		stop_when_all_failed(&pass);
+		stop_when_all_are_over(&pass);
 		if (!pass.count && !plan->changing)
 			finish_when_done(&pass);
 	} else if (plan->stop && has_room(&pass)) {

@@ -55,7 +55,8 @@ static bool leaves_a_gap(const struct keeper *keeper, uint32_t worker, char why[
 	return true;
 }
 
-bool renew_begin(struct keeper *keeper, uint32_t worker, uint64_t client, char why[RENEW_BYTES])
+bool renew_begin(struct keeper *keeper, uint32_t worker, uint32_t parallel, uint64_t client,
+		 char why[RENEW_BYTES])
 {
 	bool all = worker == LB_ALL_WORKERS;
 	struct operation before;
@@ -65,7 +66,7 @@ bool renew_begin(struct keeper *keeper, uint32_t worker, uint64_t client, char w
 		if (leaves_a_gap(keeper, w, why))
 			return false;
 	}
-	before = all ? plan_reload(&keeper->plan, client) :
+	before = all ? plan_reload(&keeper->plan, parallel, client) :
 		       plan_restart(&keeper->plan, worker, client);
 	execute_begun(keeper, &before);
 	return true;

@@ -51,14 +51,36 @@ static void do_scale(void *arg, struct client *client, const json_t *request, in
 	execute_begun(keeper, &before);
 }
 
-/* false: it was answered why not. */
-static bool renew(struct keeper *keeper, struct client *client, uint32_t worker)
+/* How many workers a reload may replace at a time, one if that is not said; 0 = no such number. */
+static uint32_t parallel_of(const struct plan *plan, const json_t *request)
 {
+	const json_t *number = json_object_get(request, "parallel");
+	const json_t *percent = json_object_get(request, "percent");
+	json_int_t of = json_integer_value(number), share = json_integer_value(percent);
+
+	if (percent)
+		return share >= 1 && share <= 100 ? plan_percent(plan, share) : 0;
+	if (number)
+		return of >= 1 && of <= LB_MAX_WORKERS ? of : 0;
+	return 1;
+}
+
+/* false: it was answered why not. */
+static bool renew(struct keeper *keeper, struct client *client, const json_t *request,
+		  uint32_t worker)
+{
+	uint32_t parallel = parallel_of(&keeper->plan, request);
 	char why[RENEW_BYTES];
 
+	if (!parallel) {
+		control_reply(client, EXIT_USAGE,
+			      "a reload replaces 1 to 1024 workers at a time, or 1 to 100 percent "
+			      "of them");
+		return false;
+	}
 	if (!goes_on(keeper, client))
 		return false;
-	if (renew_begin(keeper, worker, control_client_id(client), why))
+	if (renew_begin(keeper, worker, parallel, control_client_id(client), why))
 		return true;
 	control_reply(client, EXIT_FAILED, why);
 	return false;
@@ -66,9 +88,8 @@ static bool renew(struct keeper *keeper, struct client *client, uint32_t worker)
 
 static void do_reload(void *arg, struct client *client, const json_t *request, int *passed)
 {
-	(void)request;
 	(void)passed;
-	renew(arg, client, LB_ALL_WORKERS);
+	renew(arg, client, request, LB_ALL_WORKERS);
 }
 
 /* The lowest version that some worker may still be started with, whatever comes of a reload. */
@@ -98,7 +119,7 @@ static void do_reload_env(void *arg, struct client *client, const json_t *reques
 	(void)passed;
 	if (environments_check(variables))
 		control_reply(client, EXIT_USAGE, "an environment is texts NAME=VALUE");
-	else if (renew(keeper, client, LB_ALL_WORKERS) &&
+	else if (renew(keeper, client, request, LB_ALL_WORKERS) &&
 		 environments_add(&keeper->environments, keeper->plan.version, oldest, variables))
 		event_tell(keeper->log, "trouble", NULL,
 			   "no memory for another environment: the new processes have the old one");
@@ -115,7 +136,7 @@ static void do_restart(void *arg, struct client *client, const json_t *request, 
 		control_reply(client, EXIT_NOT_FOUND, "no such worker");
 		return;
 	}
-	renew(keeper, client, worker);
+	renew(keeper, client, request, worker);
 }
 
 static void do_cancel(void *arg, struct client *client, const json_t *request, int *passed)

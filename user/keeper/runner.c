@@ -73,6 +73,12 @@ static void cgroup_name_of(const struct runner *runner, char out[32])
 
 /* --- its end --- */
 
+static void note_exit(struct process *process, const siginfo_t *how)
+{
+	process->exited = true;
+	process->status = how->si_pid && how->si_code == CLD_EXITED ? how->si_status : -1;
+}
+
 static void note_end(struct runner *runner)
 {
 	struct process *process = fact_of(runner);
@@ -85,7 +91,7 @@ static void note_end(struct runner *runner)
 	else if (runner->start_error)
 		process->start_error = runner->start_error;
 	else
-		process->exited = true;
+		note_exit(process, &runner->how);
 }
 
 static int on_empty(sd_event_source *source, int fd, uint32_t events, void *arg)

@@ -61,7 +61,9 @@ struct runner {
 	struct runner_port alone;  /* one that nobody else can have beside it: see alone.h */
 	struct runner_crowd crowd; /* as last seen, and told */
 	bool crowd_told;
-	int joined; /* slot of a socket from elsewhere that joined for it, -1 = none */
+	uint64_t memory_bytes; /* as last seen, where --max-memory has it looked at */
+	bool memory_told;      /* that it is too much */
+	int joined;	       /* slot of a socket from elsewhere that joined for it, -1 = none */
 };
 
 struct runners {

@@ -14,7 +14,7 @@ static void reload(struct keeper *keeper)
 
 	if (!keeper->options.argv || keeper->plan.stop)
 		return;
-	if (!renew_begin(keeper, LB_ALL_WORKERS, 0, why))
+	if (!renew_begin(keeper, LB_ALL_WORKERS, 1, 0, why))
 		event_tell(keeper->log, "trouble", NULL, "no reload: %s", why);
 }
 

@@ -19,7 +19,7 @@
 
 struct task {
 	struct task_spec spec;
-	void *shared;
+	void *shared, *arg;
 	pid_t parent, pid;
 	int pidfd;
 	sd_event_source *exit_source, *deadline;
@@ -41,7 +41,7 @@ static void finish(struct task *task, int status)
 	if (task->over)
 		return;
 	task->over = true;
-	task->spec.done(task->spec.arg, status, task->shared);
+	task->spec.done(task->arg, status, task->shared);
 }
 
 static int on_child_exit(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -82,7 +82,7 @@ __attribute__((noreturn)) static void run_child(const struct task *task)
 	_exit(task->spec.run(task->shared));
 }
 
-static int share(struct task *task)
+static int share(struct task *task, const void *shared)
 {
 	if (!task->spec.shared_bytes)
 		return 0;
@@ -92,8 +92,8 @@ static int share(struct task *task)
 		task->shared = NULL;
 		return -errno;
 	}
-	if (task->spec.shared)
-		memcpy(task->shared, task->spec.shared, task->spec.shared_bytes);
+	if (shared)
+		memcpy(task->shared, shared, task->spec.shared_bytes);
 	return 0;
 }
 
@@ -112,17 +112,20 @@ static int watch(sd_event *loop, struct task *task)
 	return err < 0 ? err : 0;
 }
 
-int task_start(sd_event *loop, const struct task_spec *spec, struct task **out)
+int task_start(sd_event *loop, const struct task_spec *spec, const void *shared, void *arg,
+	       struct task **out)
 {
 	struct task *task = calloc(1, sizeof(*task));
 	int err;
 
+	*out = NULL;
 	if (!task)
 		return -ENOMEM;
 	task->spec = *spec;
+	task->arg = arg;
 	task->pidfd = -1;
 	task->parent = getpid();
-	err = share(task);
+	err = share(task, shared);
 	if (!err) {
 		task->pid = fork();
 		if (!task->pid)

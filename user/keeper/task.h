@@ -17,22 +17,25 @@
 
 struct task;
 
+/* What all tasks of one kind have in common. */
 struct task_spec {
 	/* In the child: its exit status. `shared` is memory that both see, of `shared_bytes`. */
 	int (*run)(void *shared);
-	const void *shared; /* what is in it at the beginning */
-	size_t shared_bytes;
-	uint64_t deadline_ms;
 	/*
 	 * In the loop, once: `status` is the exit status, -EINTR when the child was killed, or
 	 * -ETIMEDOUT. `shared` goes with the return.
 	 */
 	void (*done)(void *arg, int status, void *shared);
-	void *arg;
+	size_t shared_bytes; /* 0 = there is none */
+	uint64_t deadline_ms;
 };
 
-/* Returns 0 or -errno; *task is for task_cancel() until `done` is called. */
-int task_start(sd_event *loop, const struct task_spec *spec, struct task **task);
+/*
+ * `shared` is what is in that memory at the beginning, NULL = zeros; `arg` is for done(). Returns
+ * 0, and *task is for task_cancel() until done() is called; or -errno, and *task is NULL.
+ */
+int task_start(sd_event *loop, const struct task_spec *spec, const void *shared, void *arg,
+	       struct task **task);
 
 /* Ends it; `done` is not called. NULL is fine. */
 void task_cancel(struct task *task);

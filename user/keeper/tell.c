@@ -272,6 +272,16 @@ void tell_why(struct keeper *keeper, const struct action *action)
 			   "tries again",
 			   action->worker, failures, plural(failures), keeper->options.name,
 			   action->worker);
+	if (action->why == WHY_FINISHED)
+		event_tell(keeper->log, "finished",
+			   json_pack("{s:i, s:i}", "worker", action->worker, "status",
+				     action->status),
+			   "worker %u ended with status %d of --stop-exit-codes: it is not started "
+			   "again; lbctl restart %s %u starts it",
+			   action->worker, action->status, keeper->options.name, action->worker);
+	if (action->why == WHY_ALL_FINISHED)
+		event_tell(keeper->log, "all-finished", NULL,
+			   "all workers ended as --stop-exit-codes allows: the service ends");
 	if (action->why == WHY_ALL_FAILED) {
 		event_tell(keeper->log, "failed", NULL,
 			   "no worker stays up: the command ends as soon as it is started%s",

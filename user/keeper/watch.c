@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "host/inspect.h"
 #include "lb_pick.h"
-#include "host/procs.h"
+#include "host/proc_name.h"
 
 #define QUIET_TICKS 10 /* after which it looks more closely anyway */
 #define DEADLINE_MS 20000
@@ -100,9 +100,9 @@ static int run(void *arg)
 
 static void tell_joined(struct keeper *keeper, const struct lb_worker *row)
 {
-	char name[PROCS_NAME_BYTES];
+	char name[PROC_NAME_BYTES];
 
-	if (!row->pid || procs_name(row->pid, name, sizeof(name)))
+	if (!row->pid || proc_name(row->pid, name, sizeof(name)))
 		strcpy(name, "?");
 	event_tell_worker(keeper->log, "joined", row->worker, row->pid,
 			  json_pack("{s:s}", "server", name), "of %s joined", name);
@@ -246,21 +246,14 @@ static bool is_foreign(const struct keeper *keeper)
 	return foreign;
 }
 
+static const struct task_spec attach_anew = { run, on_done, sizeof(struct shared), DEADLINE_MS };
+
 static void look_closely(struct keeper *keeper)
 {
 	const struct shared shared = { .keeper = keeper };
-	const struct task_spec spec = {
-		.run = run,
-		.shared = &shared,
-		.shared_bytes = sizeof(shared),
-		.deadline_ms = DEADLINE_MS,
-		.done = on_done,
-		.arg = keeper,
-	};
 
 	keeper->watch->ticks = 0;
-	if (task_start(keeper->loop, &spec, &keeper->watch->task))
-		keeper->watch->task = NULL;
+	task_start(keeper->loop, &attach_anew, &shared, keeper, &keeper->watch->task);
 }
 
 void watch_turn(struct keeper *keeper, unsigned int work)

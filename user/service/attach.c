@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "host/netns.h"
+#include "host/proc_name.h"
 #include "lb_pick.h"
 #include "service/recount.h"
 #include "service/claim.h"
@@ -211,7 +212,7 @@ static void describe(const struct attach *attach, struct attach_result *result, 
 	for (uint32_t slot = 0; attach->state.config && slot < state_used_slots(&attach->state);
 	     slot++)
 		result->workers += state_worker(&attach->state, slot)->state == LB_SLOT_UP;
-	if (!pid || procs_name(pid, result->server, sizeof(result->server)))
+	if (!pid || proc_name(pid, result->server, sizeof(result->server)))
 		strcpy(result->server, "?");
 }
 

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/trouble.h"
 #include "host/group.h"
+#include "host/proc_name.h"
 #include "service/service.h"
 #include "service/settings.h"
 #include "service/state.h"
@@ -39,8 +40,8 @@ struct attach_request {
 
 struct attach_result {
 	char name[LB_NAME_MAX + 1];
-	char server[PROCS_NAME_BYTES]; /* name of the process that polls the first socket */
-	bool made;		       /* a new service; else it was brought up to date */
+	char server[PROC_NAME_BYTES]; /* name of the process that polls the first socket */
+	bool made;		      /* a new service; else it was brought up to date */
 	uint32_t policy;
 	uint32_t workers; /* that are up */
 	uint32_t added;

@@ -103,6 +103,19 @@ static int open_root_locked(int *fd)
 	return err;
 }
 
+int state_sweep(void)
+{
+	_cleanup_close_ int root = -1;
+	int err = open_root(false, &root);
+
+	if (err)
+		return err == -ENOENT || err == -ENODEV ? 0 : err;
+	err = lock_directory(root);
+	if (!err)
+		sweep_leftovers(root);
+	return err;
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(a, b);

@@ -172,6 +172,12 @@ const char *state_map_name(enum state_map map);
 int state_mount_bpffs(void);
 
 /*
+ * Removes what commands that were killed have left and nobody can name: a service that was not
+ * whole yet, or not any more. Returns 0, -EACCES, -EBUSY (some command takes too long) or -errno.
+ */
+int state_sweep(void);
+
+/*
  * Names of all services, sorted. Returns 0, -ENODEV (no bpffs), -EACCES or -errno. The caller
  * frees *names and nothing in it.
  */

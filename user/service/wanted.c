@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/proc_name.h"
+
 /* How a server that forks workers, which share its socket, is told to have one. */
 static const struct {
 	const char *server, *alone;
@@ -32,10 +34,10 @@ static int share_one_socket(struct wanted *wanted, const struct reuseport_group 
 			    const char *at)
 {
 	const struct member *member = &group->members[0];
-	char server[PROCS_NAME_BYTES], in_server[96] = "";
+	char server[PROC_NAME_BYTES], in_server[96] = "";
 	const char *command = NULL;
 
-	if (procs_name(member->holders[0].pid, server, sizeof(server)))
+	if (proc_name(member->holders[0].pid, server, sizeof(server)))
 		strcpy(server, "COMMAND");
 	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]) && !command; i++)
 		command = strcmp(server, alone[i].server) ? NULL : alone[i].alone;

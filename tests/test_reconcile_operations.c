@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What the keeper decides when a reload, a restart or a scale does not go well, or is called off.
+ */
+#include <stdio.h>
+
+#include "reconcile_world.h"
+
+#define WORKERS 3
+#define SEC 1000000ULL
+
+static struct world world;
+
+/* The second of three fails: one has the new version, and two keep the old one. */
+static void test_reload_counts_the_old(void **state)
+{
+	(void)state;
+	world_come_up(&world, &world_options, WORKERS);
+	plan_reload(&world.plan, 1, 1);
+	while (world.starts < WORKERS + 1) {
+		world.stop_after = 1;
+		world_run(&world);
+	}
+	world.faultless = false;
+	world.stop_after = UINT32_MAX;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 2 * WORLD_MS;
+	world.nexts = 1;
+	world_run(&world);
+	check("finish", "second fails", world.finish, WHY_ENDED);
+	check("worker", "second fails", world.last_finish.worker, 1);
+	check("old", "second fails", world.last_finish.old, 2);
+	check("starts", "second fails", world.starts, WORKERS + 2);
+	world_expect_promised(&world, "second fails");
+}
+
+/* A new process that ends just after it came online ends the reload, too. */
+static void test_new_version_dies_online(void **state)
+{
+	(void)state;
+	world_come_up(&world, &world_options, WORKERS);
+	world.faultless = false;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 12 * WORLD_MS;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1, 1);
+	world_run(&world);
+	check("finish", "dies online", world.finish, WHY_ENDED);
+	check("old", "dies online", world.last_finish.old, 2);
+	world_expect_promised(&world, "dies online");
+}
+
+/* Nobody leaves before the new one has been online for ready_after_us. */
+static void test_new_version_dies_a_moment_later(void **state)
+{
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	world_come_up(&world, &options, WORKERS);
+	world.faultless = false;
+	world.habit.dies_us = 150 * WORLD_MS;
+	plan_reload(&world.plan, 1, 1);
+	world_run(&world);
+	check("finish", "dies after 150 ms", world.finish, WHY_ENDED);
+	check("old", "dies after 150 ms", world.last_finish.old, WORKERS);
+	check("renewed", "dies after 150 ms", world.last_finish.renewed, 0);
+	check("starts", "dies after 150 ms", world.starts, WORKERS + 1);
+	world_expect_promised(&world, "dies after 150 ms");
+}
+
+/* The first has the new version when it dies: who is on the way does not come, all others stay. */
+static void test_new_version_dies_much_later(void **state)
+{
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	world_come_up(&world, &options, WORKERS);
+	world.faultless = false;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 500 * WORLD_MS;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1, 1);
+	world_run_until(&world, world.now_us + 499 * WORLD_MS);
+	check("next", "in time", world.workers[1].at[ROLE_NEXT].state, LIFE_ONLINE);
+	world_run(&world);
+	check("finish", "dies after 500 ms", world.finish, WHY_ENDED);
+	check("worker", "dies after 500 ms", world.last_finish.worker, 0);
+	check("old", "dies after 500 ms", world.last_finish.old, WORKERS - 1);
+	check("renewed", "dies after 500 ms", world.last_finish.renewed, 0);
+	check("starts", "two new ones, and the first again", world.starts, WORKERS + 3);
+	check("version", "of the second", world.workers[1].at[ROLE_CURRENT].version, 0);
+	world_expect_promised(&world, "dies after 500 ms");
+}
+
+/* And the operation does not end before. */
+static void test_last_one_dies_a_moment_later(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t dies_us;
+		enum plan_why why;
+	} rows[] = {
+		{ "within the time", 200 * WORLD_MS, WHY_ENDED },
+		{ "after it", 400 * WORLD_MS, WHY_DONE },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_come_up(&world, &options, WORKERS);
+		world.faultless = false;
+		world.next_habit = world.habit;
+		world.next_habit.dies_us = rows[i].dies_us;
+		world.nexts = 1;
+		plan_scale(&world.plan, WORKERS + 1, 1);
+		world_run(&world);
+		check("finish", rows[i].name, world.finish, rows[i].why);
+		world_expect_promised(&world, rows[i].name);
+	}
+}
+
+/* One that does not ping is ended while it waits for its place, too. */
+static void test_watchdog_of_a_successor(void **state)
+{
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 3 * SEC;
+	world_come_up(&world, &options, 1);
+	world.plan.options.watchdog_us = 2 * SEC;
+	world.workers[0].at[ROLE_CURRENT].pinged_us = world.now_us + 3600 * SEC;
+	world.faultless = false;
+	plan_reload(&world.plan, 1, 1);
+	world_run_until(&world, world.now_us + 5 * SEC);
+	check("finish", "a successor hangs", world.finish, WHY_ENDED);
+	check("old", "a successor hangs", world.last_finish.old, 1);
+	check("version", "a successor hangs", world.workers[0].at[ROLE_CURRENT].version, 0);
+}
+
+/* What serves stays, what was to come does not. */
+static void test_cancel(void **state)
+{
+	static const struct {
+		const char *name;
+		enum plan_verb verb;
+		uint32_t n;
+		uint64_t after_us, in_us;
+		uint32_t wanted, renewed;
+	} rows[] = {
+		{ "reload, at once", PLAN_RELOAD, 0, 1, 1, 3, 0 },
+		{ "reload, one is never ready", PLAN_RELOAD, 0, SEC, PLAN_NEVER, 3, 0 },
+		{ "reload, one is steady", PLAN_RELOAD, 0, 450 * WORLD_MS, 1, 3, 1 },
+		{ "restart", PLAN_RESTART, 1, 100 * WORLD_MS, 1, 3, 0 },
+		{ "scale up, at once", PLAN_SCALE, 5, 1, 1, 3, 0 },
+		{ "scale up, never ready", PLAN_SCALE, 5, SEC, PLAN_NEVER, 3, 0 },
+		{ "scale up, all are online", PLAN_SCALE, 5, 100 * WORLD_MS, 1, 5, 0 },
+		{ "scale down", PLAN_SCALE, 1, 1, 1, 1, 0 },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint32_t renewed = 0;
+
+		world_come_up(&world, &options, WORKERS);
+		world.habit.in_us = rows[i].in_us;
+		if (rows[i].verb == PLAN_RELOAD)
+			plan_reload(&world.plan, 1, 1);
+		else if (rows[i].verb == PLAN_RESTART)
+			plan_restart(&world.plan, rows[i].n, 1);
+		else
+			plan_scale(&world.plan, rows[i].n, 1);
+		world_run_until(&world, world.now_us + rows[i].after_us);
+		check("verb", rows[i].name, plan_cancel(&world.plan).verb, rows[i].verb);
+		check("again", rows[i].name, plan_cancel(&world.plan).verb, PLAN_NO_VERB);
+		world_run(&world);
+		check("wanted", rows[i].name, world.plan.wanted, rows[i].wanted);
+		check("finished", rows[i].name, world.finished, 0);
+		world_expect_promised(&world, rows[i].name);
+		for (uint32_t w = 0; w < rows[i].wanted; w++)
+			renewed += world.workers[w].at[ROLE_CURRENT].version > 0;
+		check("renewed", rows[i].name, renewed, rows[i].renewed);
+	}
+}
+
+/*
+ * A new process ends with a status of --stop-exit-codes: that fails the operation as any other end,
+ * and an old one in whose place it was to be goes on.
+ */
+static void test_new_version_finishes(void **state)
+{
+	static const struct {
+		const char *name;
+		enum plan_verb verb;
+		uint64_t dies_us;
+		uint32_t worker, lost;
+		enum lifecycle state;
+	} rows[] = {
+		{ "reload, before it is ready", PLAN_RELOAD, 2 * WORLD_MS, 0, 0, LIFE_ONLINE },
+		{ "reload, before it is steady", PLAN_RELOAD, 100 * WORLD_MS, 0, 0, LIFE_ONLINE },
+		{ "reload, steady", PLAN_RELOAD, 500 * WORLD_MS, 0, 1, LIFE_FINISHED },
+		{ "scale", PLAN_SCALE, 2 * WORLD_MS, WORKERS, 0, LIFE_FINISHED },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	options.stop_exit_codes.bits[0] = 1 << 3;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_come_up(&world, &options, WORKERS);
+		world.faultless = false;
+		world.next_habit = world.habit;
+		world.next_habit.dies_us = rows[i].dies_us;
+		world.next_habit.status = 3;
+		world.nexts = 1;
+		if (rows[i].verb == PLAN_SCALE)
+			plan_scale(&world.plan, WORKERS + 1, 1);
+		else
+			plan_reload(&world.plan, 1, 1);
+		world_run(&world);
+		check("finished", rows[i].name, world.finished, 1);
+		check("finish", rows[i].name, world.finish, WHY_ENDED);
+		check("old", rows[i].name, world.last_finish.old,
+		      WORKERS - rows[i].lost - (rows[i].verb == PLAN_SCALE ? WORKERS : 0));
+		check("state", rows[i].name, world.workers[rows[i].worker].at[ROLE_CURRENT].state,
+		      rows[i].state);
+		check("told", rows[i].name, world.told[WHY_FINISHED],
+		      rows[i].state == LIFE_FINISHED);
+	}
+}
+
+/* An old one finishes while its successor is on its way: that one gets its place. */
+static void test_old_one_finishes_in_a_reload(void **state)
+{
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	options.stop_exit_codes.bits[0] = 1 << 3;
+	world_come_up(&world, &options, WORKERS);
+	world.faultless = false;
+	world_role(&world, 0, ROLE_CURRENT)->habit.status = 3;
+	world_role(&world, 0, ROLE_CURRENT)->ends_us = world.now_us + 2 * WORLD_MS;
+	plan_reload(&world.plan, 1, 1);
+	world_run(&world);
+	check("finish", "reload", world.finish, WHY_DONE);
+	check("told", "reload", world.told[WHY_FINISHED], 0);
+	check("starts", "reload", world.starts, 2 * WORKERS);
+	world_expect_promised(&world, "reload");
+}
+
+/* One that was called off ends when another operation is going on: that is no failure of it. */
+static void test_reload_after_a_cancel(void **state)
+{
+	(void)state;
+	world_come_up(&world, &world_options, WORKERS);
+	world.next_habit = world.habit;
+	world.next_habit.in_us = PLAN_NEVER;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1, 1);
+	world_run_until(&world, world.now_us + SEC);
+	plan_cancel(&world.plan);
+	plan_reload(&world.plan, 1, 2);
+	world_run(&world);
+	check("finish", "the second", world.finish, WHY_DONE);
+	world_expect_promised(&world, "the second");
+}
+
+/*
+ * 1. reload of processes that have a port for themselves: each ends before the next one begins, one
+ *    worker at a time; 2. the second new one dies, and is tried again: the reload failed; 3. the
+ *    first is late, and goes on
+ */
+static void test_ports_for_one_process(void **state)
+{
+	(void)state;
+	world_begin(&world, &world_options, WORKERS);
+	world.habit.alone = true;
+	world_run(&world);
+	plan_reload(&world.plan, 1, 1);
+	while (world.plan.operation.verb != PLAN_NO_VERB) {
+		world.stop_after = 1;
+		world_run(&world);
+		assert_true(world_serving(&world) >= WORKERS - 1);
+	}
+	world.stop_after = UINT32_MAX;
+	check("finish", "alone", world.finish, WHY_DONE);
+	check("starts", "alone", world.starts, 2 * WORKERS);
+	world_run(&world);
+	world_expect_promised(&world, "alone");
+	plan_reload(&world.plan, 1, 1);
+	while (world.starts < 2 * WORKERS + 1) {
+		world.stop_after = 1;
+		world_run(&world);
+	}
+	world.faultless = false;
+	world.stop_after = UINT32_MAX;
+	world.next_habit = world.habit;
+	world.next_habit.dies_us = 2 * WORLD_MS;
+	world.nexts = 1;
+	world_run(&world);
+	check("finish", "alone, second dies", world.finish, WHY_ENDED);
+	check("worker", "alone, second dies", world.last_finish.worker, 1);
+	check("old", "alone, second dies", world.last_finish.old, 1);
+	check("starts", "alone, second dies", world.starts, 2 * WORKERS + 3);
+	world_expect_promised(&world, "alone, second dies");
+	world.next_habit.dies_us = PLAN_NEVER;
+	world.next_habit.in_us = 11 * SEC;
+	world.nexts = 1;
+	plan_reload(&world.plan, 1, 1);
+	world_run(&world);
+	check("finish", "alone, first is late", world.finish, WHY_NOT_READY);
+	check("old", "alone, first is late", world.last_finish.old, 2);
+	world_expect_promised(&world, "alone, first is late");
+}
+
+/* Of the successors that are on their way at a time, the most that there were. */
+static uint32_t most_on_their_way(uint32_t least_serving)
+{
+	uint32_t most = 0, now;
+
+	world.stop_after = 1;
+	while (world.plan.operation.verb != PLAN_NO_VERB) {
+		world_run(&world);
+		now = world_on_their_way(&world);
+		most = now > most ? now : most;
+		assert_true(world_serving(&world) >= least_serving);
+	}
+	world.stop_after = UINT32_MAX;
+	world_run(&world);
+	return most;
+}
+
+/* So many at a time, and no more; each is steady before an old one goes. */
+static void test_reload_in_parallel(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t workers, parallel, most;
+	} rows[] = {
+		{ "one after the other", 4, 1, 1 },
+		{ "two at a time", 4, 2, 2 },
+		{ "three at a time, of four", 4, 3, 3 },
+		{ "all", 4, 4, 4 },
+		{ "more than there are", 4, 1024, 4 },
+		{ "of one", 1, 4, 1 },
+		{ "most", WORLD_WORKERS, WORLD_WORKERS, WORLD_WORKERS },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 300 * WORLD_MS;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t begun_us, rounds;
+
+		world_come_up(&world, &options, rows[i].workers);
+		begun_us = world.now_us;
+		plan_reload(&world.plan, rows[i].parallel, 1);
+		check("at a time", rows[i].name, most_on_their_way(rows[i].workers), rows[i].most);
+		check("finish", rows[i].name, world.finish, WHY_DONE);
+		check("starts", rows[i].name, world.starts, 2 * rows[i].workers);
+		world_expect_promised(&world, rows[i].name);
+		rounds = (rows[i].workers + rows[i].most - 1) / rows[i].most;
+		check("rounds", rows[i].name, (world.now_us - begun_us) / options.ready_after_us,
+		      rounds);
+	}
+}
+
+/* Their places are empty meanwhile, so of these one goes at a time; others beside it as asked. */
+static void test_parallel_with_ports_for_one_process(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t alone, most;
+	} rows[] = {
+		{ "all", WORLD_WORKERS, 0 },
+		{ "three of six", 3, 3 },
+		{ "one of six", 1, 5 },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = SEC;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t begun_us;
+
+		world_begin(&world, &options, WORLD_WORKERS);
+		world.next_habit = world.habit;
+		world.next_habit.alone = true;
+		world.nexts = rows[i].alone;
+		world_run(&world);
+		world.nexts = 0;
+		world.habit.alone = rows[i].alone == WORLD_WORKERS;
+		begun_us = world.now_us;
+		plan_reload(&world.plan, WORLD_WORKERS, 1);
+		check("at a time", rows[i].name, most_on_their_way(WORLD_WORKERS - 1),
+		      rows[i].most);
+		check("finish", rows[i].name, world.finish, WHY_DONE);
+		/* the next one goes when this one is steady */
+		check("rounds", rows[i].name, (world.now_us - begun_us) / SEC, rows[i].alone);
+		world_expect_promised(&world, rows[i].name);
+	}
+}
+
+/* Two are on their way, and one of them dies: the other does not come, and all old ones stay. */
+static void test_one_of_several_dies(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t dies_us;
+		enum plan_why why;
+	} rows[] = {
+		{ "dies", 2 * WORLD_MS, WHY_ENDED },
+		{ "dies online", 150 * WORLD_MS, WHY_ENDED },
+		{ "is never ready", PLAN_NEVER, WHY_NOT_READY },
+	};
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.ready_after_us = 20 * SEC;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world_come_up(&world, &options, WORKERS);
+		world.faultless = false;
+		world.next_habit = world.habit;
+		world.next_habit.dies_us = rows[i].dies_us;
+		if (rows[i].why == WHY_NOT_READY)
+			world.next_habit.ready_us = world.next_habit.in_us = PLAN_NEVER;
+		world.nexts = 1;
+		plan_reload(&world.plan, 2, 1);
+		check("at a time", rows[i].name, most_on_their_way(WORKERS), 2);
+		check("finish", rows[i].name, world.finish, rows[i].why);
+		check("worker", rows[i].name, world.last_finish.worker, 0);
+		check("old", rows[i].name, world.last_finish.old, WORKERS);
+		check("renewed", rows[i].name, world.last_finish.renewed, 0);
+		check("starts", rows[i].name, world.starts, WORKERS + 2);
+		world_expect_promised(&world, rows[i].name);
+	}
+}
+
+static void test_percent_of_the_workers(void **state)
+{
+	static const struct {
+		uint32_t workers, percent, want;
+	} rows[] = {
+		{ 1, 1, 1 },	 { 1, 100, 1 },	    { 4, 25, 1 },	 { 4, 26, 2 },
+		{ 4, 50, 2 },	 { 4, 100, 4 },	    { 3, 33, 1 },	 { 3, 34, 2 },
+		{ 1024, 1, 11 }, { 1024, 10, 103 }, { 1024, 100, 1024 },
+	};
+	struct plan plan = { 0 };
+	char name[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		plan.wanted = rows[i].workers;
+		snprintf(name, sizeof(name), "%u%% of %u", rows[i].percent, rows[i].workers);
+		check("workers", name, plan_percent(&plan, rows[i].percent), rows[i].want);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reload_counts_the_old),
+		cmocka_unit_test(test_new_version_dies_online),
+		cmocka_unit_test(test_new_version_dies_a_moment_later),
+		cmocka_unit_test(test_new_version_dies_much_later),
+		cmocka_unit_test(test_last_one_dies_a_moment_later),
+		cmocka_unit_test(test_watchdog_of_a_successor),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_new_version_finishes),
+		cmocka_unit_test(test_old_one_finishes_in_a_reload),
+		cmocka_unit_test(test_reload_after_a_cancel),
+		cmocka_unit_test(test_ports_for_one_process),
+		cmocka_unit_test(test_reload_in_parallel),
+		cmocka_unit_test(test_parallel_with_ports_for_one_process),
+		cmocka_unit_test(test_one_of_several_dies),
+		cmocka_unit_test(test_percent_of_the_workers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
