@@ -346,6 +346,20 @@ static void test_keeper_has_few_capabilities(void **state)
 	run_pids(&run, pids, 2);
 	assert_int_equal(capabilities(pids[0], "CapPrm"), 0);
 	assert_int_equal(capabilities(pids[0], "CapBnd"), all);
+	assert_int_equal(capabilities(pids[0], "NoNewPrivs"), 0);
+	run_stop(&run);
+}
+
+/* Asked for, it holds for workers of any user and not for the keeper, which starts others. */
+static void test_no_new_privileges(void **state)
+{
+	pid_t pids[2];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--no-new-privileges", "--", RUN_DEMO, NULL);
+	run_pids(&run, pids, 2);
+	assert_int_equal(capabilities(pids[1], "NoNewPrivs"), 1);
+	assert_int_equal(capabilities(run.pid, "NoNewPrivs"), 0);
 	run_stop(&run);
 }
 
@@ -362,6 +376,7 @@ int main(int argc, char **argv)
 		runs_test(test_terminal_goes),
 		runs_test(test_terminal_goes_and_there_are_logs),
 		runs_test(test_keeper_has_few_capabilities),
+		runs_test(test_no_new_privileges),
 	};
 
 	(void)argc;

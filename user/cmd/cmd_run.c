@@ -166,6 +166,7 @@ static int parse_owner(const struct cmd *cmd, struct keeper_options *options)
 	if (status)
 		return status;
 	options->user = cmd_value(cmd, "user");
+	options->no_new_privileges = cmd_value(cmd, "no-new-privileges");
 	if (options->user && !getpwnam(options->user))
 		return cmd_fail(cmd, EXIT_USAGE, "--user %.40s: no such user", options->user);
 	return EXIT_DONE;

@@ -28,6 +28,7 @@
 	{ "stop-exit-codes", "CODE[,CODE]", "don't start one again that ends with such a status" }, \
 	{ "max-memory", "BYTES[K|M|G]", "replace a worker that has more, as restart does" }, \
 	{ "user", "USER", "run the workers as this user" }, \
+	{ "no-new-privileges", NULL, "no program that a worker starts gains any (sudo, ping)" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \
 	{ "cwd", "DIR", "start the workers there, looked up each time (default: where run is)" }, \
 	{ "env-file", "FILE", "read more variables for them at each start, NAME=VALUE" }, \

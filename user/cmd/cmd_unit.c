@@ -143,6 +143,8 @@ static int add_options(const struct cmd *cmd, struct plan *plan)
 		if (options[i].value)
 			add(plan, value);
 	}
+	if (cmd_value(cmd, "user") && !cmd_value(cmd, "no-new-privileges"))
+		add(plan, "--no-new-privileges");
 	/* systemd enters what the link leads to when lbctl starts, workers what it leads to then */
 	if (!cmd_value(cmd, "cwd") && strcmp(plan->directory, plan->real)) {
 		add(plan, "--cwd");

@@ -51,6 +51,7 @@ static void do_start(struct keeper *keeper, const struct action *action)
 		.log_path = tell_log_path(keeper, action->worker, log),
 		.nr_listen_fds = options->nr_listens,
 		.user = options->user,
+		.no_new_privileges = options->no_new_privileges,
 		.watchdog_ms = options->watchdog_ms,
 		.parent_death_signal = options->with_controller ? options->stop_signal : 0,
 		.instance_var = options->instance_var,

@@ -48,6 +48,7 @@ struct keeper_options {
 	bool with_controller;
 	bool rescue; /* move what waits at workers that hang, when the service is made */
 	const char *user;
+	bool no_new_privileges;	  /* for the workers and all that they start */
 	const char *instance_var; /* one more variable for a worker's number, or NULL */
 	char cwd[PATH_MAX];	  /* of the workers, looked up at each start */
 	bool needs_cwd;		  /* it was asked for */

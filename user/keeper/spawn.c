@@ -161,6 +161,8 @@ __attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, c
 	/* after setuid(), which clears it */
 	if (!err && spec->parent_death_signal)
 		prctl(PR_SET_PDEATHSIG, spec->parent_death_signal);
+	if (!err && spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		err = -errno;
 	if (!err)
 		err = worker_env_set(spec, variables, len);
 	if (!err) {

@@ -22,6 +22,7 @@ struct spawn_spec {
 	/* append stdout and stderr here; NULL, and where that can't be opened: as lbctl's own */
 	const char *log_path;
 	const char *user;	  /* become this user, or NULL */
+	bool no_new_privileges;	  /* by set-user-ID files and the like */
 	uint64_t watchdog_ms;	  /* WATCHDOG_USEC; 0 = none */
 	int parent_death_signal;  /* of --with-controller; 0 = none */
 	uint32_t instance;	  /* LBCTL_INSTANCE */
