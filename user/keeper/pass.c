@@ -68,6 +68,17 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 	pass_mark(pass, w, process);
 }
 
+bool pass_nobody_serves(const struct plan *plan)
+{
+	for (uint32_t w = 0; w < plan->used; w++) {
+		for (int role = 0; role < ROLES; role++) {
+			if (plan->workers[w].at[role].state == LIFE_ONLINE)
+				return false;
+		}
+	}
+	return true;
+}
+
 void pass_close(struct pass *pass, uint32_t w, struct process *process)
 {
 	if (!pass->plan->options.hands_on || process->closed)

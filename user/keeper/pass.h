@@ -32,6 +32,9 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 		    enum plan_why why);
 void pass_mark(struct pass *pass, uint32_t w, const struct process *process);
 
+/* Is no process online? */
+bool pass_nobody_serves(const struct plan *plan);
+
 /* Nobody gets its sockets of --listen after it. */
 void pass_close(struct pass *pass, uint32_t w, struct process *process);
 
@@ -68,7 +71,7 @@ static inline bool runs(const struct process *process)
 	return lifecycle_runs(process->state);
 }
 
-/* The sockets of a process that goes are its successor's: there is nothing to drain. */
+/* The sockets of a process that goes are its successor's. */
 static inline bool is_handed_on(const struct plan *plan, uint32_t w, const struct process *process)
 {
 	return plan->options.hands_on && is_wanted(plan, w) &&

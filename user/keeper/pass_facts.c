@@ -6,17 +6,6 @@
 
 /* --- the end of a process --- */
 
-static bool nobody_serves(const struct plan *plan)
-{
-	for (uint32_t w = 0; w < plan->used; w++) {
-		for (int role = 0; role < ROLES; role++) {
-			if (plan->workers[w].at[role].state == LIFE_ONLINE)
-				return false;
-		}
-	}
-	return true;
-}
-
 static uint32_t most_failures(const struct plan *plan)
 {
 	uint32_t most = plan->options.max_restarts;
@@ -27,8 +16,9 @@ static uint32_t most_failures(const struct plan *plan)
 /* No wait where nobody else serves and this one had served for long. */
 static uint64_t backoff_us(const struct plan *plan, uint32_t failures, uint64_t lived_us)
 {
-	return lived_us > PLAN_STEADY_US && nobody_serves(plan) ? 0 :
-								  plan_backoff_us(plan, failures);
+	return lived_us > PLAN_STEADY_US && pass_nobody_serves(plan) ?
+		       0 :
+		       plan_backoff_us(plan, failures);
 }
 
 static void release(struct pass *pass, uint32_t w, enum plan_role role, bool asked, uint64_t in_us)
@@ -141,7 +131,7 @@ static void end_current(struct pass *pass, uint32_t w, bool asked)
 	if (!asked)
 		worker->failures = lived_us > PLAN_STEADY_US ? 1 : worker->failures + 1;
 	/* its sockets stay open, and nobody serves them for now: what waits there is handed on */
-	if (process->start_error && !nobody_serves(plan))
+	if (process->start_error && !pass_nobody_serves(plan))
 		pass_close(pass, w, process);
 	else if (plan->options.hands_on && (!asked || runs(&worker->at[ROLE_NEXT])))
 		pass_drain(pass, w, process, WHY_ENDED);
@@ -252,14 +242,14 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 	enum plan_why why = WHY_DRAINED;
 	bool over;
 
-	/* the keeper that marked it may have been killed before it was done */
-	if (process->taken_over && !is_handed_on(pass->plan, w, process))
+	/* the keeper that marked it may have been killed before; or nobody follows it any more */
+	if (!is_handed_on(pass->plan, w, process))
 		pass_drain(pass, w, process, WHY_NONE);
 	if (process->drained && !process->drained_us)
 		process->drained_us = pass->now_us;
 	if (process->drained_us && pass_awaits_answers(pass, process))
 		over = false;
-	else if (is_handed_on(pass->plan, w, process))
+	else if (!process->drain_asked)
 		over = true;
 	else if (!process->drained_us)
 		over = pass_is_due(pass, process->since_us + options->kill_timeout_us);

@@ -186,7 +186,7 @@ struct action {
 	bool asked;	 /* of RELEASE: it was to end */
 	bool again;	 /* of START: one that ended unasked is started again */
 	bool was_online; /* of ADMIT: what somebody has drained since stays so */
-	bool handed_on;	 /* of DRAIN: its sockets are its successor's, so there is nothing to do */
+	bool handed_on; /* of DRAIN: its sockets go on to its successor as they are: say so alone */
 	uint32_t sockets_of; /* of START: the process whose sockets it gets; 0 = it gets new ones */
 	uint64_t in_us;	     /* of RELEASE; PLAN_NEVER = none follows */
 	uint32_t old, renewed; /* of FINISH */

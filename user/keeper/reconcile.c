@@ -53,7 +53,8 @@ static void leave(struct pass *pass, uint32_t w, enum plan_role role, enum plan_
 		worker->sockets = 0;
 	action = pass_emit(pass, ACTION_DRAIN, w, process);
 	action->why = why;
-	action->handed_on = is_handed_on(pass->plan, w, process);
+	/* drained, the only one would get connections all the same */
+	action->handed_on = is_handed_on(pass->plan, w, process) && pass_nobody_serves(pass->plan);
 	process->drain_asked = !action->handed_on;
 }
 
