@@ -18,8 +18,9 @@ bool at_work_is(const struct sockdiag_socket *connection)
 	uint32_t sent_ms = connection->sent_ms, received_ms = connection->received_ms;
 	uint32_t silent_ms = sent_ms < received_ms ? sent_ms : received_ms;
 
-	return connection->queued || connection->queue_max || received_ms < sent_ms ||
-	       silent_ms < AT_WORK_SILENCE_MS;
+	/* one that asks as it is opened does both in the same tick of the kernel's clock */
+	return connection->queued || connection->queue_max || connection->unanswered ||
+	       received_ms < sent_ms || silent_ms < AT_WORK_SILENCE_MS;
 }
 
 /* --- who is asked for --- */
