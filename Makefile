@@ -241,7 +241,7 @@ $(B)/tests/reconcile_%.o: tests/reconcile_%.c $(B)/flags
 
 IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _ends) $(B)/tests/test_reconcile
 $(IN_A_WORLD): $(B)/tests/reconcile_world.o
-BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _waits)
+BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _listen _waits)
 $(BY_PASSES): $(B)/tests/reconcile_pass.o
 
 $(UNIT): %: %.o $(ASAN_LIBS)

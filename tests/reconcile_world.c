@@ -8,6 +8,7 @@
 
 #include "keeper/reconcile.h"
 
+#define SOCKETS (sizeof(((struct world *)0)->sockets) / sizeof(struct fake_sockets))
 #define FAKES (sizeof(((struct world *)0)->fakes) / sizeof(struct fake))
 
 const struct habit good_habit = {
@@ -79,6 +80,124 @@ void world_come_up(struct world *world, const struct plan_options *options, uint
 	world_run(world);
 }
 
+/* --- sockets of --listen --- */
+
+/* Of generation 0: a place for new ones. */
+static struct fake_sockets *find_sockets(struct world *world, uint32_t worker, uint32_t generation)
+{
+	for (size_t i = 0; i < SOCKETS; i++) {
+		struct fake_sockets *sockets = &world->sockets[i];
+
+		if (sockets->generation == generation && (!generation || sockets->worker == worker))
+			return sockets;
+	}
+	return NULL;
+}
+
+/* Who has them is dead, and has not given them up. */
+static void give_sockets(struct world *world, const struct action *action)
+{
+	struct fake_sockets *sockets = find_sockets(world, action->worker, action->sockets_of);
+
+	assert_false(action->next && action->sockets_of);
+	assert_non_null(sockets);
+	if (action->sockets_of)
+		assert_null(world_fake(world, action->worker, action->sockets_of));
+	else
+		*sockets = (struct fake_sockets){ .worker = action->worker };
+	sockets->generation = action->generation;
+}
+
+/*
+ * What comes to them while they close would be lost, if nobody had drained them. That is not waited
+ * for without end, nor where nobody will serve them.
+ */
+static bool may_close(struct world *world, const struct action *action,
+		      const struct fake_sockets *sockets)
+{
+	const struct fake *fake = world_fake(world, sockets->worker, sockets->generation);
+	uint64_t takes_us = world->drain_takes_us + PLAN_HANDSHAKES_US;
+
+	if (world->plan.stop || takes_us >= world->options.kill_timeout_us)
+		return true;
+	if (fake && fake->habit.start_error)
+		return true;
+	if (action->state == LIFE_FAILED || action->state == LIFE_FINISHED)
+		return true;
+	return !sockets->in_table && sockets->drained_us &&
+	       world->now_us >= sockets->drained_us + takes_us;
+}
+
+static void close_sockets(struct world *world, const struct action *action)
+{
+	for (size_t i = 0; i < SOCKETS; i++) {
+		struct fake_sockets *sockets = &world->sockets[i];
+
+		if (!sockets->generation || sockets->worker != action->worker ||
+		    (action->generation && sockets->generation != action->generation))
+			continue;
+		assert_true(may_close(world, action, sockets));
+		*sockets = (struct fake_sockets){ 0 };
+	}
+}
+
+static void drain_sockets(struct world *world, const struct action *action)
+{
+	struct fake_sockets *sockets = find_sockets(world, action->worker, action->generation);
+
+	if (!sockets)
+		return;
+	if (!sockets->drained_us)
+		sockets->drained_us = world->now_us;
+	sockets->in_table = false;
+}
+
+static void admit_sockets(struct world *world, const struct action *action)
+{
+	struct fake_sockets *sockets = find_sockets(world, action->worker, action->generation);
+
+	assert_non_null(sockets);
+	sockets->in_table = true;
+	sockets->drained_us = 0;
+}
+
+/* Also of one that has ended. */
+static void see_drained(struct world *world, uint64_t *next_us)
+{
+	for (size_t i = 0; i < SOCKETS; i++) {
+		const struct fake_sockets *sockets = &world->sockets[i];
+		struct process *process =
+			plan_process(&world->plan, sockets->worker, sockets->generation);
+		uint64_t at_us = sockets->drained_us + world->drain_takes_us;
+
+		if (!process || !sockets->drained_us)
+			continue;
+		if (world->now_us >= at_us)
+			process->drained = true;
+		else if (at_us < *next_us)
+			*next_us = at_us;
+	}
+}
+
+/* A worker that is wanted has those of its process, and no others are open. */
+static void expect_sockets(struct world *world, const char *name)
+{
+	uint32_t open = 0;
+
+	if (!world->options.hands_on)
+		return;
+	for (size_t i = 0; i < SOCKETS; i++)
+		open += world->sockets[i].generation != 0;
+	check("sets of sockets", name, open, world->plan.wanted);
+	for (uint32_t w = 0; w < world->plan.wanted; w++) {
+		const struct fake_sockets *sockets =
+			find_sockets(world, w, world->workers[w].at[ROLE_CURRENT].generation);
+
+		assert_non_null(sockets);
+		check("its sockets in the table", name, sockets->in_table, 1);
+	}
+}
+
 /* --- what the plan asks for --- */
 
 /* As the operation says; what a keeper before it has begun goes on one by one. */
@@ -115,6 +234,8 @@ static void do_start(struct world *world, const struct action *action)
 	};
 	if (world->nexts)
 		world->nexts--;
+	if (world->options.hands_on)
+		give_sockets(world, action);
 	world->starts++;
 }
 
@@ -124,6 +245,8 @@ static void do_admit(struct world *world, const struct action *action)
 
 	assert_non_null(fake);
 	assert_true(fake->in);
+	if (world->options.hands_on)
+		admit_sockets(world, action);
 	if (!action->was_online)
 		fake->in_table = true;
 }
@@ -139,6 +262,7 @@ static void do_drain(struct world *world, const struct action *action)
 		assert_int_equal(current->state, LIFE_ONLINE);
 	if (action->why == WHY_UNWANTED)
 		assert_true(action->worker >= world->plan.wanted);
+	drain_sockets(world, action);
 	fake->in_table = false;
 	fake->drained_us = world->now_us;
 }
@@ -269,6 +393,7 @@ static void do_action(struct world *world, const struct action *action)
 		do_end(world);
 		break;
 	case ACTION_CLOSE:
+		close_sockets(world, action);
 		break;
 	}
 }
@@ -385,6 +510,7 @@ void world_run_until(struct world *world, uint64_t until_us)
 			if (world->fakes[i].generation)
 				live(world, &world->fakes[i], &next_us);
 		}
+		see_drained(world, &next_us);
 		if (step(world)) {
 			if (world->ended || world->steps >= stop_at)
 				return;
@@ -428,6 +554,11 @@ void world_kill_keeper(struct world *world)
 					 world->now_us))
 			*fake = (struct fake){ 0 };
 	}
+	/* with the keeper those go that no process has */
+	for (size_t i = 0; i < SOCKETS; i++) {
+		if (!world_fake(world, world->sockets[i].worker, world->sockets[i].generation))
+			world->sockets[i] = (struct fake_sockets){ 0 };
+	}
 }
 
 void world_expect_promised(struct world *world, const char *name)
@@ -448,5 +579,6 @@ void world_expect_promised(struct world *world, const char *name)
 	for (uint32_t w = world->plan.wanted; w < world->plan.used; w++)
 		retired += !world->workers[w].in_use;
 	check("retired", name, retired, world->plan.used - world->plan.wanted);
+	expect_sockets(world, name);
 	check("operation", name, world->plan.operation.verb, PLAN_NO_VERB);
 }

@@ -39,6 +39,13 @@ struct fake {
 	uint64_t asked_us; /* since when it is seen to be at work */
 };
 
+/* Sockets of --listen, which outlive their process. */
+struct fake_sockets {
+	uint32_t worker, generation; /* whose they are; 0 = none */
+	bool in_table;		     /* connections come to them */
+	uint64_t drained_us;
+};
+
 struct world {
 	struct plan plan;
 	struct worker workers[WORLD_WORKERS];
@@ -47,6 +54,7 @@ struct world {
 	struct habit next_habit; /* of the next one alone, where `nexts` says so */
 	unsigned int nexts;
 	struct fake fakes[4 * WORLD_WORKERS];
+	struct fake_sockets sockets[WORLD_WORKERS * ROLES];
 	uint64_t now_us;
 	uint64_t drain_takes_us; /* until the table is published */
 	bool ended;

@@ -31,10 +31,14 @@ static const char node_program[] =
 	"  answer.end('hello');\n"
 	"}, 300)).listen(8080).keepAliveTimeout = 3600000;\n";
 
-/* The same for a socket of LISTEN_FDS. */
+/* The same for a socket of LISTEN_FDS; the first of all has port 9090 besides, for itself. */
 static const char python_program[] =
-	"import socket, threading, time\n"
+	"import contextlib, socket, sys, threading, time\n"
 	"s = socket.socket(fileno=3)\n"
+	"own = socket.socket()\n"
+	"with contextlib.suppress(OSError):\n"
+	"    own.bind(('', int(sys.argv[1])))\n"
+	"    own.listen(1)\n"
 	"def answer(c):\n"
 	"    c.recv(1000)\n"
 	"    time.sleep(.3)\n"
@@ -81,14 +85,13 @@ static void stop_in_flight(void)
  * 1. 16 requests at a time: reload, scale down and up, restart; none fails, and that is said
  * 2. 16 are in flight: stop; all are answered
  */
-static void test_answers_first(void **state)
+static void expect_answers_first(void)
 {
 	struct wrk wrk;
 	struct job job;
 
-	(void)state;
-	start_node("--drain-timeout", LONG_MS);
 	wrk_start(&job, URL, "16", WRK_UNTIL_STOPPED);
+	load_steps_back(&job);
 	lbctl_expect(0, "4 workers replaced, 0 connections lost", "reload", "web", NULL);
 	lbctl_expect(0, "2 workers are online, 0 connections lost", "scale", "web", "2", NULL);
 	lbctl_expect(0, "4 workers are online", "scale", "web", "4", NULL);
@@ -102,24 +105,47 @@ static void test_answers_first(void **state)
 	stop_in_flight();
 }
 
-/* Sockets of --listen: who is scaled away answers first, and so do all at the end. */
+static void test_answers_first(void **state)
+{
+	(void)state;
+	start_node("--drain-timeout", LONG_MS);
+	expect_answers_first();
+}
+
+static void start_with_listen(const char *own_port)
+{
+	file_write(HARNESS_DIR "/slow.py", python_program);
+	run_start(&run, "web", "-n", "4", "--drain-timeout", LONG_MS, "--listen", "127.0.0.1:8080",
+		  "--", "python3", HARNESS_DIR "/slow.py", own_port, NULL);
+	run_expect_up(&run, WORKERS);
+}
+
 static void test_answers_first_with_listen(void **state)
+{
+	(void)state;
+	start_with_listen("0");
+	expect_answers_first();
+}
+
+/* Its successor can't begin beside it, and gets its sockets: who waits there waits for that one. */
+static void test_answers_first_and_hands_over(void **state)
 {
 	struct wrk wrk;
 	struct job job;
 
 	(void)state;
-	file_write(HARNESS_DIR "/slow.py", python_program);
-	run_start(&run, "web", "-n", "4", "--drain-timeout", LONG_MS, "--listen", "127.0.0.1:8080",
-		  "--", "python3", HARNESS_DIR "/slow.py", NULL);
-	run_expect_up(&run, WORKERS);
+	start_with_listen("9090");
+	/* it counts as online before it has bound that port; who answers has done so */
+	clients_run(&clients, (struct client_plan){ .connections = 2 * WORKERS });
 	wrk_start(&job, URL, "16", WRK_UNTIL_STOPPED);
-	usleep(scaled_ms(700) * 1000);
-	lbctl_expect(0, "2 workers are online, 0 connections lost", "scale", "web", "2", NULL);
+	load_steps_back(&job);
+	lbctl_expect(0, "4 workers replaced, 0 connections lost", "reload", "web", NULL);
 	wrk_stop(&job);
 	wrk_wait(&job, &wrk);
 	run_expect_no_failure(&run, &wrk);
-	stop_in_flight();
+	run_expect_events(&run, 1, "drain", "{s:i}", "port", 9090);
+	run_expect_events(&run, 0, "busy", NULL);
+	run_stop(&run);
 }
 
 /* One connection to each worker. */
@@ -191,6 +217,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		runs_test(test_answers_first),
 		runs_test(test_answers_first_with_listen),
+		runs_test(test_answers_first_and_hands_over),
 		runs_test(test_idle_holds_nobody_up),
 		runs_test(test_lost_in_the_end),
 	};

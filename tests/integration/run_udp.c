@@ -312,10 +312,7 @@ static void test_never_read(void **state)
 	run_stop(&run);
 }
 
-/*
- * Sockets of --listen outlive their process: a worker is killed, and its successor answers what is
- * unread; so with a reload.
- */
+/* Sockets of --listen outlive their process: killed, it has a successor that reads what waits. */
 static void test_listen_keeps_the_queue(void **state)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), answered = 0;
@@ -352,6 +349,29 @@ static void test_listen_keeps_the_queue(void **state)
 	run_start_again(&run);
 	run_expect_keeper(&run);
 	expect_even(pids, 2, false);
+	run_stop(&run);
+}
+
+/* Each answer takes 100 ms, and no process handles a signal: all are answered all the same. */
+static void test_listen_answers_first(void **state)
+{
+	struct udp_stream *stream;
+
+	(void)state;
+	file_write(SERVER, "import os, socket, threading\n"
+			   "s = socket.socket(fileno=3)\n"
+			   "def answer(data, peer):\n"
+			   "    s.sendto(b'%d ' % os.getpid() + data, peer)\n"
+			   "while True:\n"
+			   "    threading.Timer(.1, answer, s.recvfrom(2000)).start()\n");
+	run_start(&run, "dns", "-n", "2", "--listen", "udp/127.0.0.1:8080", "--", "python3", SERVER,
+		  NULL);
+	run_expect_events(&run, 2, "online", NULL);
+	stream = udp_stream_start();
+	lbctl_ok("reload", "dns", NULL);
+	lbctl_ok("restart", "dns", "1", NULL);
+	lbctl_ok("scale", "dns", "1", NULL);
+	assert_int_equal(udp_stream_stop(stream), 0);
 	run_stop(&run);
 }
 
@@ -479,6 +499,7 @@ int main(int argc, char **argv)
 		runs_test(test_read_before_the_end),
 		runs_test(test_never_read),
 		runs_test(test_listen_keeps_the_queue),
+		runs_test(test_listen_answers_first),
 		runs_test(test_next_keeper),
 		runs_test(test_policies),
 		runs_test(test_with_tcp),

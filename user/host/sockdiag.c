@@ -105,17 +105,25 @@ static void parse_mark(const void *data, size_t len, struct sockdiag_socket *out
 		       len < sizeof(out->mark) ? len : sizeof(out->mark));
 }
 
-/* The kernel's struct tcp_info grows at its end. */
+/* Of the kernel's struct tcp_info, which grows at its end: tcpi_data_segs_in, and _out. */
+#define DATA_SEGMENTS_AT 152
+
+/* libc's has less of it. */
 static void parse_activity(const void *data, size_t len, struct sockdiag_socket *out)
 {
 	const struct nlattr *attr = attr_find(data, len, INET_DIAG_INFO, &len);
 	struct tcp_info info = { 0 };
+	uint32_t segments[2] = { 0 };
 
 	if (!attr)
 		return;
 	memcpy(&info, attr_data(attr), len < sizeof(info) ? len : sizeof(info));
 	out->sent_ms = info.tcpi_last_data_sent;
 	out->received_ms = info.tcpi_last_data_recv;
+	if (len >= DATA_SEGMENTS_AT + sizeof(segments))
+		memcpy(segments, (const char *)attr_data(attr) + DATA_SEGMENTS_AT,
+		       sizeof(segments));
+	out->unanswered = segments[0] && !segments[1];
 }
 
 static void parse_attributes(const void *data, size_t len, struct sockdiag_socket *out)

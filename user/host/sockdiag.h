@@ -31,7 +31,8 @@ struct sockdiag_socket {
 	uint64_t cgroup_id; /* of the cgroup it was made in; 0 if the kernel does not say */
 	/* of sockdiag_activity() only: since when it has sent, and received, no data */
 	uint32_t sent_ms, received_ms;
-	bool marked; /* it has a mark, of sockdiag_marks() only */
+	bool unanswered; /* it has received data, and sent none yet */
+	bool marked;	 /* it has a mark, of sockdiag_marks() only */
 	struct lb_conn mark;
 };
 

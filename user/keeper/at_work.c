@@ -18,8 +18,9 @@ bool at_work_is(const struct sockdiag_socket *connection)
 	uint32_t sent_ms = connection->sent_ms, received_ms = connection->received_ms;
 	uint32_t silent_ms = sent_ms < received_ms ? sent_ms : received_ms;
 
-	return connection->queued || connection->queue_max || received_ms < sent_ms ||
-	       silent_ms < AT_WORK_SILENCE_MS;
+	/* one that asks as it is opened does both in the same tick of the kernel's clock */
+	return connection->queued || connection->queue_max || connection->unanswered ||
+	       received_ms < sent_ms || silent_ms < AT_WORK_SILENCE_MS;
 }
 
 /* --- who is asked for --- */
@@ -126,13 +127,28 @@ static void find_inodes(const struct own *own, struct inodes *inodes)
 		qsort(inodes->items, inodes->count, sizeof(*inodes->items), compare_inodes);
 }
 
+/*
+ * Those that wait in sockets of --listen are of our own cgroup, whoever's socket it is: so many of
+ * them are at work at most, and so many wait for this process.
+ */
+static size_t count_waiting(const struct own *own, const struct runner *runner,
+			    const struct inodes *inodes)
+{
+	uint64_t here = inodes->nr_waiting ? listeners_waiting(own->listeners, runner->worker,
+							       runner->generation) :
+					     0;
+
+	return here < inodes->nr_waiting ? here : inodes->nr_waiting;
+}
+
 /* A connection that children share is one. */
-static size_t count_held(const struct runner *runner, const struct inodes *inodes)
+static size_t count_held(const struct own *own, const struct runner *runner,
+			 const struct inodes *inodes)
 {
 	_cleanup_free_ pid_t *pids = NULL;
 	int n = inodes->count ? cgroup_pids(runner->cgroup_fd, &pids) : 0;
+	size_t held = count_waiting(own, runner, inodes);
 	struct procs_list list;
-	size_t held = 0;
 
 	for (size_t i = 0; i < inodes->nr_waiting; i++)
 		held += inodes->waiting[i] == runner->cgroup;
@@ -182,7 +198,7 @@ uint64_t at_work_look(struct at_work *at_work, struct plan *plan, const struct o
 		return at_work->next_us;
 	find_inodes(own, &inodes);
 	for (size_t i = 0; i < n; i++)
-		asked[i].process->at_work = count_held(asked[i].runner, &inodes);
+		asked[i].process->at_work = count_held(own, asked[i].runner, &inodes);
 	free(inodes.items);
 	free(inodes.waiting);
 	wait_us = COST_FACTOR * (clock_us() - begun_us);

@@ -60,11 +60,12 @@ static void do_start(struct keeper *keeper, const struct action *action)
 		.env_file = options->env_file,
 		.environment = environments_of(keeper->environments, action->version),
 	};
-	int err = listeners_make(keeper->listeners, action->worker);
+	int err = listeners_give(keeper->listeners, action->worker, action->sockets_of,
+				 action->generation);
 
 	run_files_path(options->name, "notify", notify);
 	spec.notify_path = keeper->notify ? notify : NULL;
-	spec.listen_fds = listeners_fds(keeper->listeners, action->worker);
+	spec.listen_fds = listeners_fds(keeper->listeners, action->worker, action->generation);
 	if (!err && !runner_start(&keeper->runners, &spec, action->generation))
 		err = -ENOMEM;
 	if (err)
@@ -109,12 +110,11 @@ static void do_drain(struct keeper *keeper, const struct action *action)
 	struct process *process = process_of(keeper, action);
 	const struct runner *runner = runner_of(keeper, action);
 
-	if (!runner)
-		return;
-	tell_drain(keeper, runner, action->why);
+	if (runner)
+		tell_drain(keeper, runner, action->why);
 	if (action->handed_on)
 		return;
-	if (runner->slot >= 0 && pins_state(keeper->pins)) {
+	if (runner && runner->slot >= 0 && pins_state(keeper->pins)) {
 		change_slot(keeper, CHANGE_DRAIN, runner);
 	} else if (process) {
 		process->drained = true;
@@ -187,7 +187,7 @@ void execute(struct keeper *keeper, const struct action *action)
 		do_drain(keeper, action);
 		break;
 	case ACTION_CLOSE:
-		listeners_close(keeper->listeners, action->worker);
+		listeners_close(keeper->listeners, action->worker, action->generation);
 		break;
 	case ACTION_SIGNAL:
 		do_signal(keeper, action);

@@ -204,18 +204,26 @@ static void find_rows(struct keeper *keeper)
 	}
 }
 
+/* Who serves comes first: an older lbctl has let a worker's processes share their sockets. */
+static void fetch_listeners(struct keeper *keeper, uint32_t worker)
+{
+	for (int role = 0; role < ROLES; role++) {
+		const struct process *process = &keeper->workers[worker].at[role];
+		const struct runner *runner =
+			runner_find(&keeper->runners, worker, process->generation);
+
+		if (runner)
+			listeners_fetch(keeper->listeners, worker, runner->generation, runner->pid);
+	}
+}
+
 static uint32_t take_over(struct keeper *keeper)
 {
 	uint32_t found = runners_take_over(&keeper->runners, keeper->instance.cgroup_fd,
 					   turn_now(keeper->turn));
 
-	for (uint32_t w = 0; w < keeper->plan.used; w++) {
-		const struct process *current = &keeper->workers[w].at[ROLE_CURRENT];
-		const struct runner *runner = runner_find(&keeper->runners, w, current->generation);
-
-		if (runner)
-			listeners_fetch(keeper->listeners, w, runner->pid);
-	}
+	for (uint32_t w = 0; w < keeper->plan.used; w++)
+		fetch_listeners(keeper, w);
 	find_rows(keeper);
 	return found;
 }

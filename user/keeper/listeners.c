@@ -14,21 +14,26 @@
 #include "base/cleanup.h"
 #include "host/sockdiag.h"
 #include "keeper/fetch.h"
+#include "keeper/plan.h"
 
 #define BACKLOG 4096 /* cut to net.core.somaxconn by the kernel */
 
+/* Of one process. Closed, it is there still, until its place is needed. */
+struct set {
+	uint32_t generation; /* whose it is; 0 = nobody has had it yet */
+	int fds[LB_MAX_LISTENERS];
+	uint64_t cookies[LB_MAX_LISTENERS];
+};
+
 struct owned {
 	uint64_t cookie;
-	uint32_t worker;
+	uint32_t worker, generation;
 };
 
 struct listeners {
 	const struct listen_at *at;
 	uint32_t count;
-	struct {
-		int fds[LB_MAX_LISTENERS];
-		uint64_t cookies[LB_MAX_LISTENERS];
-	} of[LB_MAX_WORKERS];
+	struct set of[LB_MAX_WORKERS][ROLES];
 	/* by cookie; built when it is asked for */
 	struct owned *index;
 	size_t indexed;
@@ -44,8 +49,9 @@ struct listeners *listeners_new(const struct listen_at *at, uint32_t count)
 	listeners->at = at;
 	listeners->count = count;
 	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++) {
-		for (uint32_t i = 0; i < LB_MAX_LISTENERS; i++)
-			listeners->of[w].fds[i] = -1;
+		for (int place = 0; place < ROLES; place++)
+			memset(listeners->of[w][place].fds, -1,
+			       sizeof(listeners->of[w][place].fds));
 	}
 	return listeners;
 }
@@ -84,61 +90,125 @@ static int make(const struct listen_at *at)
 	return fd_steal(&fd);
 }
 
-static void set(struct listeners *listeners, uint32_t worker, uint32_t i, int fd)
+static bool is_open(const struct listeners *listeners, const struct set *set)
 {
-	listeners->of[worker].fds[i] = fd;
-	listeners->of[worker].cookies[i] = sockdiag_cookie(fd);
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		if (set->fds[i] >= 0)
+			return true;
+	}
+	return false;
+}
+
+static struct set *find_set(const struct listeners *listeners, uint32_t worker, uint32_t generation)
+{
+	for (int place = 0; generation && place < ROLES; place++) {
+		const struct set *set = &listeners->of[worker][place];
+
+		if (set->generation == generation)
+			return (struct set *)set;
+	}
+	return NULL;
+}
+
+/*
+ * For one more process; there is a place for each that runs. Of those that are closed the one that
+ * was given first is forgotten.
+ */
+static struct set *new_set(struct listeners *listeners, uint32_t worker)
+{
+	struct set *oldest = NULL;
+
+	for (int place = 0; place < ROLES; place++) {
+		struct set *set = &listeners->of[worker][place];
+
+		if (!is_open(listeners, set) && (!oldest || set->generation < oldest->generation))
+			oldest = set;
+	}
+	if (oldest)
+		memset(oldest->cookies, 0, sizeof(oldest->cookies));
+	return oldest;
+}
+
+static void put(struct listeners *listeners, struct set *set, uint32_t i, int fd)
+{
+	set->fds[i] = fd;
+	set->cookies[i] = sockdiag_cookie(fd);
 	listeners->is_current = false;
 }
 
-int listeners_make(struct listeners *listeners, uint32_t worker)
+int listeners_give(struct listeners *listeners, uint32_t worker, uint32_t from, uint32_t generation)
 {
-	for (uint32_t i = 0; i < listeners->count; i++) {
-		int fd = listeners->of[worker].fds[i];
+	struct set *set = find_set(listeners, worker, from);
+	int fd;
 
-		if (fd >= 0)
+	if (!set)
+		set = new_set(listeners, worker);
+	if (!set)
+		return -ENFILE;
+	set->generation = generation;
+	listeners->is_current = false;
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		if (set->fds[i] >= 0)
 			continue;
 		fd = make(&listeners->at[i]);
 		if (fd < 0)
 			return fd;
-		set(listeners, worker, i, fd);
+		put(listeners, set, i, fd);
 	}
 	return 0;
 }
 
-void listeners_fetch(struct listeners *listeners, uint32_t worker, pid_t pid)
+void listeners_fetch(struct listeners *listeners, uint32_t worker, uint32_t generation, pid_t pid)
 {
-	for (uint32_t i = 0; i < listeners->count; i++) {
-		int fd = listeners->of[worker].fds[i];
+	struct set *set = new_set(listeners, worker);
+	uint32_t owner;
 
-		if (fd < 0)
-			fd = fetch_listener(pid, i, listeners->at[i].proto, listeners->at[i].port);
+	if (!set)
+		return;
+	set->generation = generation;
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		const struct listen_at *at = &listeners->at[i];
+		int fd = fetch_listener(pid, i, at->proto, at->port);
+
+		/* an older lbctl has given one socket to two processes: it is the first one's */
+		if (fd >= 0 && listeners_find(listeners, sockdiag_cookie(fd), &owner) >= 0)
+			close_fd(&fd);
 		if (fd >= 0)
-			set(listeners, worker, i, fd);
+			put(listeners, set, i, fd);
 	}
 }
 
-void listeners_close(struct listeners *listeners, uint32_t worker)
+void listeners_close(struct listeners *listeners, uint32_t worker, uint32_t generation)
 {
-	for (uint32_t i = 0; i < listeners->count; i++) {
-		if (listeners->of[worker].fds[i] >= 0)
-			listeners->is_current = false;
-		close_fd(&listeners->of[worker].fds[i]);
-		listeners->of[worker].cookies[i] = 0;
+	for (int place = 0; place < ROLES; place++) {
+		struct set *set = &listeners->of[worker][place];
+
+		for (uint32_t i = 0; i < listeners->count; i++) {
+			if (!generation || set->generation == generation)
+				close_fd(&set->fds[i]);
+		}
 	}
 }
 
 void listeners_close_all(struct listeners *listeners)
 {
-	for (uint32_t w = 0; listeners && w < LB_MAX_WORKERS; w++) {
-		for (uint32_t i = 0; i < listeners->count; i++)
-			close_fd(&listeners->of[w].fds[i]);
-	}
+	for (uint32_t w = 0; listeners && w < LB_MAX_WORKERS; w++)
+		listeners_close(listeners, w, 0);
 }
 
-const int *listeners_fds(const struct listeners *listeners, uint32_t worker)
+const int *listeners_fds(const struct listeners *listeners, uint32_t worker, uint32_t generation)
 {
-	return listeners->of[worker].fds;
+	const struct set *set = find_set(listeners, worker, generation);
+
+	return set ? set->fds : NULL;
+}
+
+const uint64_t *listeners_cookies(const struct listeners *listeners, uint32_t worker,
+				  uint32_t generation)
+{
+	const struct set *set = find_set(listeners, worker, generation);
+
+	return set ? set->cookies : NULL;
 }
 
 static int compare_cookies(const void *a, const void *b)
@@ -150,18 +220,21 @@ static int compare_cookies(const void *a, const void *b)
 
 static void build_index(struct listeners *listeners)
 {
-	struct owned *grown = reallocarray(listeners->index,
-					   LB_MAX_WORKERS * (listeners->count + 1), sizeof(*grown));
+	struct owned *grown = reallocarray(
+		listeners->index, LB_MAX_WORKERS * ROLES * listeners->count, sizeof(*grown));
 
 	if (!grown)
 		return;
 	listeners->index = grown;
 	listeners->indexed = 0;
 	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++) {
-		for (uint32_t i = 0; i < listeners->count; i++) {
-			if (listeners->of[w].cookies[i])
+		for (uint32_t n = 0; n < ROLES * listeners->count; n++) {
+			const struct set *set = &listeners->of[w][n / listeners->count];
+			uint64_t cookie = set->cookies[n % listeners->count];
+
+			if (cookie)
 				grown[listeners->indexed++] =
-					(struct owned){ listeners->of[w].cookies[i], w };
+					(struct owned){ cookie, w, set->generation };
 		}
 	}
 	if (listeners->indexed)
@@ -169,7 +242,7 @@ static void build_index(struct listeners *listeners)
 	listeners->is_current = true;
 }
 
-int listeners_worker_of(struct listeners *listeners, uint64_t cookie)
+int listeners_find(struct listeners *listeners, uint64_t cookie, uint32_t *generation)
 {
 	const struct owned key = { .cookie = cookie }, *found;
 
@@ -180,7 +253,10 @@ int listeners_worker_of(struct listeners *listeners, uint64_t cookie)
 	if (!listeners->indexed)
 		return -1;
 	found = bsearch(&key, listeners->index, listeners->indexed, sizeof(key), compare_cookies);
-	return found ? (int)found->worker : -1;
+	if (!found)
+		return -1;
+	*generation = found->generation;
+	return (int)found->worker;
 }
 
 /* Of a listening socket the kernel gives the length of the accept queue as tcpi_unacked. */
@@ -194,11 +270,12 @@ static uint64_t waiting_in(int fd)
 	return info.tcpi_unacked;
 }
 
-uint64_t listeners_waiting(const struct listeners *listeners, uint32_t worker)
+uint64_t listeners_waiting(const struct listeners *listeners, uint32_t worker, uint32_t generation)
 {
+	const int *fds = listeners_fds(listeners, worker, generation);
 	uint64_t waiting = 0;
 
-	for (uint32_t i = 0; i < listeners->count; i++)
-		waiting += waiting_in(listeners->of[worker].fds[i]);
+	for (uint32_t i = 0; fds && i < listeners->count; i++)
+		waiting += waiting_in(fds[i]);
 	return waiting;
 }

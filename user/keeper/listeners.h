@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The sockets of `run --listen`: the keeper makes a set of them for each worker, hands them to its
- * processes one after the other, and keeps them while there is none.
+ * The sockets of `run --listen`: the keeper makes a set of them for a process. It keeps them when
+ * that ends, and the next one in its place gets them; the successor that a reload starts beside it
+ * has a set of its own. A process is named by its worker and its generation, see plan.h.
  */
 #ifndef LISTENERS_H
 #define LISTENERS_H
@@ -24,25 +25,36 @@ struct listeners;
 struct listeners *listeners_new(const struct listen_at *at, uint32_t count);
 void listeners_free(struct listeners *listeners);
 
-/* Makes what the worker lacks. Returns 0 or -errno: -EADDRINUSE ... */
-int listeners_make(struct listeners *listeners, uint32_t worker);
+/*
+ * Gives a process its sockets: those that `from` had, a process of the same worker (0 = none); what
+ * there is not of those is made. Returns 0 or -errno: -EADDRINUSE ...
+ */
+int listeners_give(struct listeners *listeners, uint32_t worker, uint32_t from,
+		   uint32_t generation);
 
-/* Takes them out of a process of the worker that a dead keeper started. */
-void listeners_fetch(struct listeners *listeners, uint32_t worker, pid_t pid);
+/* Takes them out of a process that a dead keeper started. */
+void listeners_fetch(struct listeners *listeners, uint32_t worker, uint32_t generation, pid_t pid);
 
-/* Whoever waits in their queues is handed on by the kernel. */
-void listeners_close(struct listeners *listeners, uint32_t worker);
+/*
+ * Those of one process; generation 0: of all of the worker. Whoever waits in their queues is handed
+ * on by the kernel as soon as no process has them. Whose they were is still known.
+ */
+void listeners_close(struct listeners *listeners, uint32_t worker, uint32_t generation);
 
 /* Of all workers: in a child, as a duplicate would keep a closed one's queue from moving. */
 void listeners_close_all(struct listeners *listeners);
 
-/* One descriptor per address, in their order; -1 where there is none. */
-const int *listeners_fds(const struct listeners *listeners, uint32_t worker);
+/* One descriptor per address, in their order; -1 where there is none. NULL: it has no set. */
+const int *listeners_fds(const struct listeners *listeners, uint32_t worker, uint32_t generation);
 
-/* Whose socket has this cookie? -1 = nobody's. */
-int listeners_worker_of(struct listeners *listeners, uint64_t cookie);
+/* Whose socket has this cookie? The worker, -1 = nobody's, and which process of it. */
+int listeners_find(struct listeners *listeners, uint64_t cookie, uint32_t *generation);
 
-/* Connections that wait in the worker's queues. */
-uint64_t listeners_waiting(const struct listeners *listeners, uint32_t worker);
+/* The cookies of a process's sockets, one per address; NULL: it has no set. */
+const uint64_t *listeners_cookies(const struct listeners *listeners, uint32_t worker,
+				  uint32_t generation);
+
+/* Connections that wait in a process's queues. */
+uint64_t listeners_waiting(const struct listeners *listeners, uint32_t worker, uint32_t generation);
 
 #endif

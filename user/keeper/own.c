@@ -42,18 +42,25 @@ uint32_t own_ports(const struct own *own, struct own_port ports[OWN_MOST_PORTS])
 int own_worker_of(const struct own *own, const struct sockdiag_socket *socket,
 		  struct runner **runner)
 {
+	uint32_t generation;
+	int worker;
+
 	*runner = NULL;
 	if (own->joining_cookie && own->joining_cookie == socket->cookie)
 		return own->joining_worker;
 	*runner = runner_of_cgroup(own->runners, socket->cgroup_id);
 	if (*runner)
 		return (*runner)->worker;
-	return listeners_worker_of(own->listeners, socket->cookie);
+	worker = listeners_find(own->listeners, socket->cookie, &generation);
+	if (worker >= 0)
+		*runner = runner_find(own->runners, worker, generation);
+	return worker;
 }
 
 static bool is_ready(const struct own *own, const struct process *process)
 {
-	return lifecycle_runs(process->state) && (process->said_ready || !own->wait_ready);
+	return lifecycle_runs(process->state) && !process->exited &&
+	       (process->said_ready || !own->wait_ready);
 }
 
 bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner)

@@ -47,7 +47,10 @@ const char *own_traffic(uint8_t protos);
 /* The ports that the workers share, as far as they are known. Returns their number. */
 uint32_t own_ports(const struct own *own, struct own_port ports[OWN_MOST_PORTS]);
 
-/* The worker whose socket it is, -1 = a stranger's; *runner is its process, NULL = any of its. */
+/*
+ * The worker whose socket it is, -1 = a stranger's; *runner is its process, NULL = any of its, or,
+ * with --listen, one that has ended.
+ */
 int own_worker_of(const struct own *own, const struct sockdiag_socket *socket,
 		  struct runner **runner);
 

@@ -68,6 +68,53 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 	pass_mark(pass, w, process);
 }
 
+bool pass_nobody_serves(const struct plan *plan)
+{
+	for (uint32_t w = 0; w < plan->used; w++) {
+		for (int role = 0; role < ROLES; role++) {
+			if (plan->workers[w].at[role].state == LIFE_ONLINE)
+				return false;
+		}
+	}
+	return true;
+}
+
+void pass_close(struct pass *pass, uint32_t w, struct process *process)
+{
+	if (!pass->plan->options.hands_on || process->closed)
+		return;
+	pass_emit(pass, ACTION_CLOSE, w, process);
+	process->closed = true;
+	if (pass->plan->workers[w].sockets == process->generation)
+		pass->plan->workers[w].sockets = 0;
+}
+
+void pass_drain(struct pass *pass, uint32_t w, struct process *process, enum plan_why why)
+{
+	if (!process->drain_asked)
+		pass_emit(pass, ACTION_DRAIN, w, process)->why = why;
+	process->drain_asked = true;
+}
+
+bool pass_keeps_sockets(struct pass *pass, uint32_t w, struct process *process)
+{
+	uint64_t until_us;
+
+	if (!pass->plan->options.hands_on || !process->generation || process->closed)
+		return false;
+	if (!process->drain_asked)
+		process->since_us = pass->now_us;
+	pass_drain(pass, w, process, WHY_ENDED);
+	if (process->drained && !process->drained_us)
+		process->drained_us = pass->now_us;
+	until_us = process->drained_us ? process->drained_us + PLAN_HANDSHAKES_US :
+					 process->since_us + pass->plan->options.kill_timeout_us;
+	if (!pass_is_due(pass, until_us))
+		return true;
+	pass_close(pass, w, process);
+	return false;
+}
+
 bool pass_awaits_answers(struct pass *pass, const struct process *process)
 {
 	return process->at_work &&

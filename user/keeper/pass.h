@@ -32,6 +32,22 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 		    enum plan_why why);
 void pass_mark(struct pass *pass, uint32_t w, const struct process *process);
 
+/* Is no process online? */
+bool pass_nobody_serves(const struct plan *plan);
+
+/* Nobody gets its sockets of --listen after it. */
+void pass_close(struct pass *pass, uint32_t w, struct process *process);
+
+/* Asks that it gets nothing more, once. */
+void pass_drain(struct pass *pass, uint32_t w, struct process *process, enum plan_why why);
+
+/*
+ * It has ended, and nobody gets its sockets of --listen: has them closed when it is drained and no
+ * handshake is under way to them any more. Returns true until then. A service that can't be changed
+ * is not waited for without end.
+ */
+bool pass_keeps_sockets(struct pass *pass, uint32_t w, struct process *process);
+
 /* Drained: is it waited for, as it has something to answer? From drained_us on, for so long. */
 bool pass_awaits_answers(struct pass *pass, const struct process *process);
 
@@ -55,10 +71,11 @@ static inline bool runs(const struct process *process)
 	return lifecycle_runs(process->state);
 }
 
-/* The sockets of a process that goes are its successor's: there is nothing to drain. */
-static inline bool is_handed_on(const struct plan *plan, uint32_t w)
+/* The sockets of a process that goes are its successor's. */
+static inline bool is_handed_on(const struct plan *plan, uint32_t w, const struct process *process)
 {
-	return plan->options.hands_on && is_wanted(plan, w);
+	return plan->options.hands_on && is_wanted(plan, w) &&
+	       plan->workers[w].sockets == process->generation;
 }
 
 #endif

@@ -6,17 +6,6 @@
 
 /* --- the end of a process --- */
 
-static bool nobody_serves(const struct plan *plan)
-{
-	for (uint32_t w = 0; w < plan->used; w++) {
-		for (int role = 0; role < ROLES; role++) {
-			if (plan->workers[w].at[role].state == LIFE_ONLINE)
-				return false;
-		}
-	}
-	return true;
-}
-
 static uint32_t most_failures(const struct plan *plan)
 {
 	uint32_t most = plan->options.max_restarts;
@@ -27,8 +16,9 @@ static uint32_t most_failures(const struct plan *plan)
 /* No wait where nobody else serves and this one had served for long. */
 static uint64_t backoff_us(const struct plan *plan, uint32_t failures, uint64_t lived_us)
 {
-	return lived_us > PLAN_STEADY_US && nobody_serves(plan) ? 0 :
-								  plan_backoff_us(plan, failures);
+	return lived_us > PLAN_STEADY_US && pass_nobody_serves(plan) ?
+		       0 :
+		       plan_backoff_us(plan, failures);
 }
 
 static void release(struct pass *pass, uint32_t w, enum plan_role role, bool asked, uint64_t in_us)
@@ -60,7 +50,7 @@ static void give_up(struct pass *pass, uint32_t w)
 	release(pass, w, ROLE_CURRENT, false, PLAN_NEVER);
 	pass_move(pass, process, LIFE_GIVE_UP);
 	/* what waits in its queue is handed on */
-	pass_emit(pass, ACTION_CLOSE, w, NULL);
+	pass_close(pass, w, process);
 	pass_emit(pass, ACTION_TELL, w, NULL)->why = WHY_GAVE_UP;
 	pass_fail(pass, WHY_GAVE_UP, w, NULL);
 }
@@ -83,7 +73,7 @@ static void finish(struct pass *pass, uint32_t w)
 	pass_move(pass, process, LIFE_FINISH);
 	pass->plan->workers[w].failures = 0;
 	/* as of one that is given up */
-	pass_emit(pass, ACTION_CLOSE, w, NULL);
+	pass_close(pass, w, process);
 	action = pass_emit(pass, ACTION_TELL, w, NULL);
 	action->why = WHY_FINISHED;
 	action->status = process->status;
@@ -107,6 +97,23 @@ static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t live
 		pass_fail(pass, why, w, process);
 }
 
+/*
+ * Its sockets of --listen have no use any more, unless the next one gets them. They are closed when
+ * nothing new comes to them. Returns false while that is awaited.
+ */
+static bool let_go(struct pass *pass, uint32_t w, enum plan_role role)
+{
+	struct process *process = &pass->plan->workers[w].at[role];
+
+	if (pass->plan->stop || is_handed_on(pass->plan, w, process))
+		return true;
+	if (!pass_keeps_sockets(pass, w, process))
+		return true;
+	/* an ended one takes nobody's place */
+	pass_move(pass, process, LIFE_TERMINATE);
+	return false;
+}
+
 static void end_current(struct pass *pass, uint32_t w, bool asked)
 {
 	struct plan *plan = pass->plan;
@@ -115,6 +122,8 @@ static void end_current(struct pass *pass, uint32_t w, bool asked)
 	uint64_t lived_us = pass->now_us - process->started_us;
 
 	if (!is_wanted(plan, w)) {
+		if (!let_go(pass, w, ROLE_CURRENT))
+			return;
 		release(pass, w, ROLE_CURRENT, asked, PLAN_NEVER);
 		pass_forget(pass, w, ROLE_CURRENT);
 		return;
@@ -122,10 +131,10 @@ static void end_current(struct pass *pass, uint32_t w, bool asked)
 	if (!asked)
 		worker->failures = lived_us > PLAN_STEADY_US ? 1 : worker->failures + 1;
 	/* its sockets stay open, and nobody serves them for now: what waits there is handed on */
-	if (process->start_error && !nobody_serves(plan))
-		pass_emit(pass, ACTION_CLOSE, w, NULL);
-	else if (plan->options.hands_on && !asked)
-		pass_emit(pass, ACTION_DRAIN, w, process)->why = WHY_ENDED;
+	if (process->start_error && !pass_nobody_serves(plan))
+		pass_close(pass, w, process);
+	else if (plan->options.hands_on && (!asked || runs(&worker->at[ROLE_NEXT])))
+		pass_drain(pass, w, process, WHY_ENDED);
 	if (!asked && is_finished(plan, worker))
 		finish(pass, w);
 	else if (!asked && worker->failures > most_failures(plan) && !runs(&worker->at[ROLE_NEXT]))
@@ -139,15 +148,18 @@ static void end_process(struct pass *pass, uint32_t w, enum plan_role role)
 	struct process *process = &pass->plan->workers[w].at[role];
 	int error = process->start_error;
 	bool asked = pass->plan->stop || role == ROLE_LEAVING ||
-		     (process->state == LIFE_TERMINATING && process->signal != SIGABRT);
+		     (process->state == LIFE_TERMINATING && process->signal &&
+		      process->signal != SIGABRT);
 
 	if (role == ROLE_CURRENT) {
 		end_current(pass, w, asked);
-	} else {
+	} else if (let_go(pass, w, role)) {
 		release(pass, w, role, asked, PLAN_NEVER);
 		pass_forget(pass, w, role);
 		if (role == ROLE_NEXT && is_wanted(pass->plan, w) && !asked)
 			pass_fail(pass, error ? WHY_NO_START : WHY_ENDED, w, NULL);
+	} else {
+		return;
 	}
 	if (error)
 		give_up_at_once(pass, error);
@@ -210,16 +222,6 @@ static void check_watchdog(struct pass *pass, uint32_t w, struct process *proces
 		       process->said_hangs ? WHY_SAID_HANGS : WHY_NO_PING);
 }
 
-static void note_drained(struct pass *pass, uint32_t w, struct process *process)
-{
-	if (!process->drained || process->drained_us)
-		return;
-	process->drained_us = pass->now_us;
-	/* who waits in its queues is handed on by the kernel */
-	if (pass->plan->options.hands_on)
-		pass_emit(pass, ACTION_CLOSE, w, NULL);
-}
-
 /* Of UDP: has it read all, and answered? */
 static bool has_read(struct pass *pass, const struct process *process, enum plan_why *why)
 {
@@ -240,10 +242,14 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 	enum plan_why why = WHY_DRAINED;
 	bool over;
 
-	note_drained(pass, w, process);
+	/* the keeper that marked it may have been killed before; or nobody follows it any more */
+	if (!is_handed_on(pass->plan, w, process))
+		pass_drain(pass, w, process, WHY_NONE);
+	if (process->drained && !process->drained_us)
+		process->drained_us = pass->now_us;
 	if (process->drained_us && pass_awaits_answers(pass, process))
 		over = false;
-	else if (is_handed_on(pass->plan, w))
+	else if (!process->drain_asked)
 		over = true;
 	else if (!process->drained_us)
 		over = pass_is_due(pass, process->since_us + options->kill_timeout_us);
@@ -251,9 +257,13 @@ static void check_drained(struct pass *pass, uint32_t w, struct process *process
 		over = pass_is_due(pass, process->drained_us + PLAN_HANDSHAKES_US);
 	else
 		over = has_read(pass, process, &why);
-	if (over)
-		pass_terminate(pass, w, process, options->stop_signal,
-			       process->at_work && why == WHY_DRAINED ? WHY_AT_WORK : why);
+	if (!over)
+		return;
+	/* who waits there is handed on as soon as it closes them as well */
+	if (!is_handed_on(pass->plan, w, process))
+		pass_close(pass, w, process);
+	pass_terminate(pass, w, process, options->stop_signal,
+		       process->at_work && why == WHY_DRAINED ? WHY_AT_WORK : why);
 }
 
 /* A shell or npm in front ends at once and hands nothing on: the server behind it is told now. */

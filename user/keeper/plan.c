@@ -74,7 +74,9 @@ bool plan_take_over(struct plan *plan, uint32_t worker, uint32_t generation, enu
 		if (!is_free(&seat->at[ROLE_LEAVING]))
 			return false;
 		seat->at[ROLE_LEAVING] = found;
-	} else if (is_free(current)) {
+		return true;
+	}
+	if (is_free(current)) {
 		/* it may not have said so when nobody listened; of two it is to show it */
 		found.said_ready = true;
 		*current = found;
@@ -88,6 +90,7 @@ bool plan_take_over(struct plan *plan, uint32_t worker, uint32_t generation, enu
 		found.said_ready = true;
 		*current = found;
 	}
+	seat->sockets = current->generation;
 	return true;
 }
 

@@ -40,11 +40,13 @@ struct process {
 	uint32_t version;
 	uint64_t since_us; /* in this state */
 	uint64_t started_us;
-	int signal;	 /* that is to end it, 0 = none was sent */
-	bool taken_over; /* an earlier keeper started it */
-	bool was_online; /* under that keeper: what somebody has drained since stays drained */
-	bool told;	 /* that it is not ready: it goes on, and nobody waits for it any more */
-	bool rest_told;	 /* to end, after its main process */
+	int signal;	  /* that is to end it, 0 = none was sent */
+	bool taken_over;  /* an earlier keeper started it */
+	bool was_online;  /* under that keeper: what somebody has drained since stays drained */
+	bool told;	  /* that it is not ready: it goes on, and nobody waits for it any more */
+	bool rest_told;	  /* to end, after its main process */
+	bool drain_asked; /* DRAIN was, and is not to be asked again */
+	bool closed;	  /* our copy of its sockets of --listen is */
 	uint64_t drained_us; /* since when it gets nothing */
 	/* Facts; written by the caller. */
 	bool executed;	    /* the program runs */
@@ -74,7 +76,8 @@ struct worker {
 	uint32_t outgrown;    /* its processes in a row that soon had too much memory */
 	uint64_t outgrown_us; /* when the last of these was to be replaced */
 	bool in_use;	      /* it has, or had, slots in the service */
-	bool hands_over; /* its process ended, or ends, so that the next one can have its place */
+	uint32_t sockets; /* of --listen: those of this process are the next one's; 0 = new ones */
+	bool hands_over;  /* its process ended, or ends, so that the next one can have its place */
 };
 
 enum plan_verb {
@@ -105,7 +108,7 @@ struct plan_options {
 	bool wait_ready;	   /* it is ready when it says so */
 	int stop_signal;	   /* that tells a process to end */
 	bool tells_rest;	   /* and what its main process left behind, once that ended */
-	bool hands_on;		   /* a process's sockets are its successor's: --listen */
+	bool hands_on;		   /* sockets outlive their process: --listen */
 	bool reads_first;	   /* UDP: what is unread is lost with its process */
 	struct exit_codes stop_exit_codes; /* who ends with one of these is not started again */
 };
@@ -157,7 +160,7 @@ enum action_kind {
 	ACTION_MARK,  /* leave `state` on the process for the next keeper */
 	ACTION_ADMIT,	    /* give it its share, unless `was_online`; it is online */
 	ACTION_DRAIN,	    /* give it nothing more, then report `drained` */
-	ACTION_CLOSE,	    /* close the worker's own listening sockets, if any */
+	ACTION_CLOSE,	    /* close our copy of its listening sockets; no process: of all its */
 	ACTION_SIGNAL,	    /* send `signal` */
 	ACTION_SIGNAL_REST, /* send it to all that is left of the process */
 	ACTION_KILL,	    /* SIGKILL for it and all that it started; `signal` did not end it */
@@ -183,8 +186,9 @@ struct action {
 	bool asked;	 /* of RELEASE: it was to end */
 	bool again;	 /* of START: one that ended unasked is started again */
 	bool was_online; /* of ADMIT: what somebody has drained since stays so */
-	bool handed_on;	 /* of DRAIN: its sockets are its successor's, so there is nothing to do */
-	uint64_t in_us;	 /* of RELEASE; PLAN_NEVER = none follows */
+	bool handed_on; /* of DRAIN: its sockets go on to its successor as they are: say so alone */
+	uint32_t sockets_of; /* of START: the process whose sockets it gets; 0 = it gets new ones */
+	uint64_t in_us;	     /* of RELEASE; PLAN_NEVER = none follows */
 	uint32_t old, renewed; /* of FINISH */
 	struct operation operation;
 };

@@ -30,6 +30,10 @@ static void start(struct pass *pass, uint32_t w, enum plan_role role)
 	worker->in_use = true;
 	action = pass_emit(pass, ACTION_START, w, process);
 	action->next = role == ROLE_NEXT;
+	if (role == ROLE_CURRENT) {
+		action->sockets_of = worker->sockets;
+		worker->sockets = process->generation;
+	}
 	action->again = worker->failures && role == ROLE_CURRENT;
 }
 
@@ -45,9 +49,13 @@ static void leave(struct pass *pass, uint32_t w, enum plan_role role, enum plan_
 	if (!pass_move(pass, process, LIFE_LEAVE))
 		return;
 	pass_mark(pass, w, process);
+	if (why != WHY_HANDS_OVER && worker->sockets == process->generation)
+		worker->sockets = 0;
 	action = pass_emit(pass, ACTION_DRAIN, w, process);
 	action->why = why;
-	action->handed_on = is_handed_on(pass->plan, w);
+	/* drained, the only one would get connections all the same */
+	action->handed_on = is_handed_on(pass->plan, w, process) && pass_nobody_serves(pass->plan);
+	process->drain_asked = !action->handed_on;
 }
 
 /* A version that dies a moment after it came online is to take nobody's place. */
@@ -61,6 +69,7 @@ static void promote_next(struct worker *worker)
 {
 	worker->at[ROLE_CURRENT] = worker->at[ROLE_NEXT];
 	worker->at[ROLE_NEXT] = (struct process){ 0 };
+	worker->sockets = worker->at[ROLE_CURRENT].generation;
 	worker->failures = 0;
 }
 
@@ -84,6 +93,9 @@ static void step_wanted(struct pass *pass, uint32_t w)
 	if (runs(next) && runs(current) && next->version != worker->version) {
 		drop_next(pass, w, WHY_CANCELLED);
 	} else if (next->state == LIFE_ONLINE && !runs(current)) {
+		/* it has sockets of its own, so those of the one that ended are nobody's */
+		if (pass_keeps_sockets(pass, w, current))
+			return;
 		promote_next(worker);
 	} else if (!runs(&worker->at[ROLE_LEAVING]) && is_steady(pass, next)) {
 		leave(pass, w, ROLE_CURRENT, WHY_RENEWED);
@@ -108,6 +120,8 @@ static void step_unwanted(struct pass *pass, uint32_t w)
 		drop_next(pass, w, WHY_UNWANTED);
 	if (runs(current) && !runs(leaving))
 		leave(pass, w, ROLE_CURRENT, WHY_UNWANTED);
+	else if (!runs(current) && pass_keeps_sockets(pass, w, current))
+		return;
 	else if (!runs(current))
 		pass_forget(pass, w, ROLE_CURRENT);
 	worker->failures = 0;
@@ -116,6 +130,7 @@ static void step_unwanted(struct pass *pass, uint32_t w)
 	/* of --listen: who crashed has left them for one that does not come any more */
 	pass_emit(pass, ACTION_CLOSE, w, NULL);
 	pass_emit(pass, ACTION_RETIRE, w, NULL);
+	worker->sockets = 0;
 	worker->in_use = false;
 }
 

@@ -12,6 +12,7 @@
 #include "host/inspect.h"
 #include "keeper/advice.h"
 #include "keeper/crowd.h"
+#include "service/service.h"
 
 /* Where a socket is registered, by its cookie. */
 struct entry {
@@ -28,10 +29,9 @@ struct sync {
 	bool listens[LB_MAX_SLOTS];
 	/* what is not as it should be: a hash of cookies, now and when it was last tried */
 	uint64_t wrong, tried;
-	bool foreign;			  /* another program, or none, is on a group ... */
-	uint32_t foreign_id;		  /* ... this one, 0 = none */
-	uint32_t told_id;		  /* the last one that was told */
-	int listen_slots[LB_MAX_WORKERS]; /* of --listen, -1 = not registered */
+	bool foreign;	     /* another program, or none, is on a group ... */
+	uint32_t foreign_id; /* ... this one, 0 = none */
+	uint32_t told_id;    /* the last one that was told */
 };
 
 struct sync *sync_new(const struct sync_config *config)
@@ -41,8 +41,6 @@ struct sync *sync_new(const struct sync_config *config)
 	if (!sync)
 		return NULL;
 	sync->config = *config;
-	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++)
-		sync->listen_slots[w] = -1;
 	return sync;
 }
 
@@ -141,27 +139,6 @@ static void note_slot(struct sync *sync, struct runner *runner, uint32_t slot, u
 }
 
 /*
- * The sockets of --listen are there before the process and pass from one to the next, which is no
- * news then.
- */
-static void note_listen_slot(struct sync *sync, uint32_t worker, uint32_t slot, uint8_t proto,
-			     const struct sockdiag_socket *socket)
-{
-	bool is_new = sync->listen_slots[worker] != (int)slot;
-	struct runner *runner = sync->config.runners->of[worker];
-
-	sync->listen_slots[worker] = slot;
-	for (; runner; runner = runner->next) {
-		if (is_new) {
-			note_slot(sync, runner, slot, proto, socket);
-		} else {
-			runner->slot = slot;
-			runner->protos |= proto;
-		}
-	}
-}
-
-/*
  * A process elsewhere has joined for one of a worker's. For which, the keeper knows that let it
  * join; the next one gives it to the only one there is.
  */
@@ -186,6 +163,7 @@ static void see_socket(struct sync *sync, const struct state *state,
 	struct entry *entry = find_entry(sync, socket->cookie);
 	struct runner *runner;
 	int worker = own_worker_of(sync->config.own, socket, &runner);
+	bool bound = runner && !sync->config.own->nr_listens;
 
 	if (entry) {
 		sync->seen[entry - sync->entries] = true;
@@ -197,12 +175,9 @@ static void see_socket(struct sync *sync, const struct state *state,
 		return;
 	if (entry && runner)
 		note_slot(sync, runner, entry->slot, proto, socket);
-	else if (entry)
-		note_listen_slot(sync, state_worker(state, entry->slot)->worker, entry->slot, proto,
-				 socket);
 	/* of UDP, one socket on an address is all that a process serves with */
-	else if (own_may_serve(sync->config.own, worker, runner) &&
-		 !(proto == OWN_UDP && runner && (runner->had & OWN_UDP)))
+	else if (!entry && own_may_serve(sync->config.own, worker, runner) &&
+		 !(proto == OWN_UDP && bound && (runner->had & OWN_UDP)))
 		note_wrong(sync, socket->cookie);
 }
 
@@ -391,11 +366,33 @@ static int worker_of(void *arg, const struct member *member)
 	return own_worker_of(arg, &member->socket, &runner);
 }
 
+/* Of those of --listen the keeper is whom all sockets belong to. */
+static int pair_of(void *arg, const struct state *state, const struct member *member)
+{
+	const struct own *own = arg;
+	uint32_t generation;
+	int worker = listeners_find(own->listeners, member->socket.cookie, &generation);
+	const uint64_t *cookies = NULL;
+	int slot = -1;
+
+	if (worker >= 0)
+		cookies = listeners_cookies(own->listeners, worker, generation);
+	for (uint32_t i = 0; cookies && slot < 0 && i < own->nr_listens; i++) {
+		if (cookies[i])
+			slot = service_slot_of_cookie(state, cookies[i]);
+	}
+	return slot;
+}
+
 int sync_refresh(struct sync *sync, struct state *state, struct attach_result *result,
 		 struct trouble *trouble)
 {
 	const struct sync_config *config = &sync->config;
-	const struct service_owner owner = { .worker = worker_of, .arg = config->own };
+	const struct service_owner owner = {
+		.worker = worker_of,
+		.pair = config->own->nr_listens ? pair_of : NULL,
+		.arg = config->own,
+	};
 	const char *advice = state ? NULL : advice_of_workers(sync);
 	/* what counts at the start only: later changes were made by someone on purpose */
 	const struct attach_request request = {

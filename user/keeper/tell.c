@@ -101,7 +101,7 @@ static void tell_not_ready(struct keeper *keeper, const struct runner *runner)
 void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_why why)
 {
 	const char *traffic = own_traffic(keeper->own.protos);
-	bool reads = keeper->plan.options.reads_first && !keeper->options.nr_listens;
+	bool reads = keeper->plan.options.reads_first;
 
 	if (why == WHY_SAID_STOPPING)
 		event_tell_worker(keeper->log, "stopping", runner->worker, runner->pid, NULL,
@@ -191,7 +191,7 @@ static void add_toll(struct keeper *keeper, const struct loss *loss)
 static void tell_exit(struct keeper *keeper, const struct runner *runner,
 		      const struct action *action, const char *how)
 {
-	uint64_t waiting = listeners_waiting(keeper->listeners, runner->worker);
+	uint64_t waiting = listeners_waiting(keeper->listeners, runner->worker, runner->generation);
 	bool unasked = !action->asked, restart = unasked && action->in_us != PLAN_NEVER;
 	json_t *details = end_json(runner, how);
 	char cost[160], next[48] = "";

@@ -215,8 +215,12 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 static int choose_slot(struct state *state, uint32_t listener, const struct service_owner *owner,
 		       const struct member *member)
 {
-	int slot = find_pair(state, listener, member->pid), worker = -1;
+	int slot, worker = -1;
 
+	if (owner && owner->pair)
+		slot = owner->pair(owner->arg, state, member);
+	else
+		slot = find_pair(state, listener, member->pid);
 	if (slot >= 0)
 		return slot;
 	if (owner)

@@ -9,7 +9,6 @@
 #include "host/group.h"
 #include "service/state.h"
 
-/* Says whose a new socket is: a worker's number, or -1 for the lowest that has none. */
 /*
  * Whose worker's is a socket that is in no slot? A number; negative: it gets the lowest number that
  * is free, or, SERVICE_NOT_YET, no slot in this look.
@@ -17,6 +16,11 @@
 #define SERVICE_NOT_YET (-2)
 struct service_owner {
 	int (*worker)(void *arg, const struct member *member);
+	/*
+	 * The slot that another socket of the same process has, negative = none. NULL: which are of
+	 * one process the pid tells.
+	 */
+	int (*pair)(void *arg, const struct state *state, const struct member *member);
 	void *arg;
 };
 
