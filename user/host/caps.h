@@ -30,8 +30,7 @@
 bool caps_have(int number);
 
 /*
- * Drops all others, for good, where we are root; without it they may be meant for the workers.
- * A program that root starts has again all that the bounding set holds: workers lose nothing. In a
+ * Drops all others, for good, where we are root; without it they may be meant for the workers. In a
  * sandbox that forbids it all stays as it is.
  */
 void caps_limit_to_keeper(void);

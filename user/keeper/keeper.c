@@ -332,7 +332,9 @@ int keeper_run(const struct keeper_options *options)
 	keeper->instance.cgroup_fd = keeper->instance.lock_fd = -1;
 	keeper->terminal = terminal_note();
 	spawn_raise_file_limit();
-	caps_limit_to_keeper();
+	/* workers that are root would gain at their exec what is dropped here: no death signal, no core */
+	if (!options->argv || options->user)
+		caps_limit_to_keeper();
 	if (open_all(keeper, &trouble))
 		return close_all(keeper, false, say(keeper, &trouble));
 	again_write(options->name);
