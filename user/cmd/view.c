@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "cmd/gone.h"
 #include "host/group.h"
 #include "host/netns.h"
@@ -325,6 +326,6 @@ void view_address(const struct view_listener *listener, char *out)
 
 json_t *view_keeper_json(const struct view *view)
 {
-	return json_pack("{s:i, s:b, s:b, s:s}", "pid", view->keeper, "alive", view->keeper != 0,
+	return text_pack("{s:i, s:b, s:b, s:s}", "pid", view->keeper, "alive", view->keeper != 0,
 			 "gone", view->gone, "again", view->again);
 }

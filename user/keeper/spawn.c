@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "keeper/worker_env.h"
 #include "lb_abi.h"
 
@@ -78,9 +79,9 @@ static int redirect(const struct spawn_spec *spec)
 	log = open_log(spec->log_path);
 	if (log < 0) {
 		/* a full disk is no reason not to serve */
-		dprintf(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here\n",
-			spec->service, spec->worker, spec->log_path,
-			log == -EMLINK ? "not a plain file of one name" : strerror(-log));
+		text_tell(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here",
+			  spec->service, spec->worker, spec->log_path,
+			  log == -EMLINK ? "not a plain file of one name" : strerror(-log));
 		return 0;
 	}
 	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
@@ -103,8 +104,8 @@ static int enter_directory(const struct spawn_spec *spec)
 	}
 	if (spec->needs_cwd)
 		return -(SPAWN_CWD + errno);
-	dprintf(2, "lbctl: %s: worker %u can't start in %s: %s; it starts where that was\n",
-		spec->service, spec->worker, spec->cwd, strerror(errno));
+	text_tell(2, "lbctl: %s: worker %u can't start in %s: %s; it starts where that was",
+		  spec->service, spec->worker, spec->cwd, strerror(errno));
 	return 0;
 }
 
