@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/cleanup.h"
 #include "base/envfile.h"
 #include "base/workdir.h"
 #include "cmd/cmd.h"
@@ -124,16 +125,16 @@ static void add_listen(struct keeper_options *options, const struct addr *addr, 
 /* A bare port means both families, as servers bind them. */
 static int parse_listens(const struct cmd *cmd, struct keeper_options *options)
 {
-	const char *text = cmd_value(cmd, "listen"), *why;
+	const char *given = cmd_value(cmd, "listen"), *one, *why;
+	_cleanup_free_ char *list = given ? strdup(given) : NULL;
+	char *rest = list;
 	struct addr addr;
-	char one[128];
-	size_t len;
 
-	for (; text && *text; text += len + (text[len] == ',')) {
-		len = strcspn(text, ",");
-		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+	if (given && !list)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	while ((one = strsep(&rest, ","))) {
 		if (addr_parse(one, &addr, &why))
-			return cmd_fail(cmd, EXIT_USAGE, "--listen %s: %s", one, why);
+			return cmd_fail(cmd, EXIT_USAGE, "--listen %.80s: %s", one, why);
 		if (options->nr_listens + (addr.any ? 2 : addr.nr_hosts) > LB_MAX_LISTENERS)
 			return cmd_fail(cmd, EXIT_USAGE, "--listen: at most %d addresses",
 					LB_MAX_LISTENERS);
