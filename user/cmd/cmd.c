@@ -359,6 +359,7 @@ void cmd_print_help(const struct command *command)
 static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	struct trouble trouble;
 	char list[160] = "";
 	size_t n, len = 0;
 	int err;
@@ -368,9 +369,10 @@ static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 		return cmd_fail(cmd, EXIT_NOT_FOUND,
 				"there is no service; lbctl run -- CMD starts one, lbctl attach "
 				"ADDR takes a running server over");
-	if (err)
-		return cmd_fail(cmd, EXIT_NOT_ABLE, "can't read " STATE_ROOT ": %s; run as root",
-				strerror(-err));
+	if (err) {
+		state_trouble(&trouble, "", err);
+		return cmd_trouble(cmd, &trouble);
+	}
 	if (n == 1) {
 		strcpy(name, names[0]);
 		return EXIT_DONE;
