@@ -78,6 +78,11 @@ static int read_slots(const struct state *state, struct view *view)
 		view->workers[i].worker = i;
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
 		add_slot(state, slot, view);
+	/* one that has no slot, or none yet */
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		if (!view->workers[i].state)
+			view->workers[i].state = "down";
+	}
 	return 0;
 }
 
