@@ -150,7 +150,6 @@ static void copy_demo(void)
 {
 	command_ok("cp", run_demo(), PROGRAM, NULL);
 	assert_int_equal(chmod(PROGRAM, 0755), 0);
-	assert_int_equal(chmod(HARNESS_DIR, 0755), 0);
 }
 
 /* A server that some user starts, with a name that is an order to a terminal and a line. */

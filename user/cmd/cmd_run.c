@@ -17,6 +17,7 @@
 #include "cmd/cmd_run.h"
 #include "cmd/program.h"
 #include "host/cgroup.h"
+#include "host/trusted_path.h"
 #include "keeper/keeper.h"
 #include "keeper/port_rules.h"
 
@@ -294,6 +295,26 @@ static int parse_name_option(const struct cmd *cmd, struct keeper_options *optio
 	return EXIT_DONE;
 }
 
+/* Before anything is started: log_open() looks at it each time. */
+static int parse_log_dir(const struct cmd *cmd, struct keeper_options *options)
+{
+	char inside[PATH_MAX];
+
+	options->log_dir = cmd_value(cmd, "log-dir");
+	if (!options->log_dir)
+		return EXIT_DONE;
+	if (access(options->log_dir, W_OK | X_OK))
+		return cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
+				strerror(errno));
+	snprintf(inside, sizeof(inside), "%s/", options->log_dir);
+	if (!options->user && !trusted_path(inside, NULL))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--log-dir %.100s: others than root can change where that leads; "
+				"take a directory below root's, or --user",
+				options->log_dir);
+	return EXIT_DONE;
+}
+
 int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *policy = cmd_value(cmd, "policy");
@@ -327,11 +348,7 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_instance_var(cmd, options);
 	options->wait_ready = cmd_value(cmd, "wait-ready");
 	options->with_controller = cmd_value(cmd, "with-controller");
-	options->log_dir = cmd_value(cmd, "log-dir");
-	if (!status && options->log_dir && access(options->log_dir, W_OK | X_OK))
-		status = cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
-				  strerror(errno));
-	return status;
+	return status ? status : parse_log_dir(cmd, options);
 }
 
 static int run(struct cmd *cmd)

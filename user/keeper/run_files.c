@@ -40,8 +40,8 @@ static bool is_at(int fd, const char *path)
 }
 
 /*
- * A record lock to write, as it is the process's alone: a child that outlives a killed keeper for a moment
- * must not keep the next one out.
+ * A record lock to write, as it is the process's alone: a child that outlives a killed keeper for a
+ * moment must not keep the next one out.
  */
 static int lock(int fd, pid_t *holder)
 {
