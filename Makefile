@@ -382,10 +382,17 @@ format-check: ## fail where format would change something
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 
 # cppcheck does not know the cleanup attribute, hence no resourceLeak.
-lint: format-check ## format-check, comments, structure, headers, cppcheck, shellcheck, manual pages, codespell
+# Ways round base/text.h: calls that fail on what is not UTF-8, that write beside the guarded streams,
+# or that read what processes are called.
+AROUND_TEXT := \<(json_(v?pack(_ex)?|v?sprintf|stringn?(_nocheck)?)|v?dprintf|v?syslog|perror|freopen|fileno|sd_journal_[a-z]*) *[(]|["/](comm|cmdline)"
+READS_NAMES := user/base/text_json.c user/host/proc_name.c user/host/usage.c user/keeper/again.c
+
+lint: format-check ## format-check, comments, text, structure, headers, cppcheck, shellcheck, manual pages, codespell
 	$(say) COMMENTS 'of at most 100 columns'
 	$(Q)! for file in $(C_FILES); do expand $$file | grep -nE '^ *(/\*| \*)' | \
 		sed -nE "s|^[0-9]+:.{101}.*|$$file:&|p"; done | grep .
+	$(say) TEXT 'of others, which goes through base/text.h'
+	$(Q)! grep -nE '$(AROUND_TEXT)' $(filter-out $(READS_NAMES),$(USER_SRCS)) user/lbctl.c
 	$(say) STRUCTURE 'of the includes'
 	$(Q)tools/structure.py --check
 	$(say) HEADERS 'of bpf and include, each compiled alone'

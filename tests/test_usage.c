@@ -76,7 +76,7 @@ static void test_words_of_a_command(void **state)
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	assert_string_equal(command, "sleep? 1000");
+	assert_string_equal(command, "sleep\\u000a 1000");
 	usage_command(child, command, sizeof(command));
 	assert_string_equal(command, "");
 	assert_int_equal(usage_read(child, &(struct usage){ 0 }), -ESRCH);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "cmd/cmd.h"
 
 const struct command *const cmd_table[] = {
@@ -25,5 +26,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 int main(int argc, char **argv)
 {
 	libbpf_set_print(print_libbpf);
+	if (text_guard_streams())
+		return EXIT_FAILED;
 	return cmd_main(argc, argv);
 }

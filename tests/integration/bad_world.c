@@ -11,13 +11,16 @@
 #include "harness/world.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lb_abi.h"
@@ -212,6 +215,11 @@ static void test_wrong_maps(void **state)
 		{ "listener0/lb_sockets", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, 0 },
 		{ "listener0/lb_queues", BPF_MAP_TYPE_ARRAY, 4, 8, LB_ALL_SLOTS, BPF_F_MMAPABLE },
 		{ "listener0/lb_stalls", BPF_MAP_TYPE_ARRAY, 4, 64, 64, BPF_F_MMAPABLE },
+		{ "listener0/lb_queues", BPF_MAP_TYPE_ARRAY, 4, 16, LB_ALL_SLOTS, 0 },
+		{ "listener0/lb_queues", BPF_MAP_TYPE_ARRAY, 4, 4104, LB_ALL_SLOTS,
+		  BPF_F_MMAPABLE },
+		{ "listener0/lb_stalls", BPF_MAP_TYPE_ARRAY, 4, LB_FIRST_stall, LB_ALL_SLOTS, 0 },
+		{ "listener0/lb_stalls", BPF_MAP_TYPE_HASH, 4, LB_FIRST_stall, LB_ALL_SLOTS, 0 },
 		{ "listener0/lb_steer", BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0 },
 	};
 
@@ -225,6 +233,163 @@ static void test_wrong_maps(void **state)
 					   rows[i].value_bytes, rows[i].entries, &options));
 		expect_only_detach_helps(1, "damaged");
 	}
+}
+
+/* One that can't be written any more can't be mapped, either. */
+static void test_frozen_maps(void **state)
+{
+	static const struct {
+		const char *pin;
+		uint32_t value_bytes;
+	} rows[] = { { "lb_workers", 32 },
+		     { "listener0/lb_queues", 16 },
+		     { "listener0/lb_stalls", LB_FIRST_stall } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+		int fd;
+
+		lbctl_ok("attach", "--name", "web", ":8080", NULL);
+		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "frozen", 4, rows[i].value_bytes,
+				    LB_ALL_SLOTS, &options);
+		assert_int_equal(bpf_map_freeze(fd), 0);
+		replace_pin(rows[i].pin, fd);
+		expect_only_detach_helps(1, "damaged");
+	}
+}
+
+/* In place of a pin something that is none. */
+static void test_no_pins(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		lbctl_ok("attach", "--name", "web", ":8080", NULL);
+		assert_int_equal(unlink(WEB "/lb_workers"), 0);
+		assert_int_equal(i ? mkdir(WEB "/lb_workers", 0755) :
+				     symlink("nowhere", WEB "/lb_workers"),
+				 0);
+		expect_only_detach_helps(1, "damaged");
+	}
+}
+
+/* A later lbctl of this version may have made the values as long as they may be. */
+static void test_longest_values(void **state)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options);
+
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	replace_pin("lb_counters",
+		    bpf_map_create(BPF_MAP_TYPE_ARRAY, "long", 4, LB_MOST_VALUE, 1, &options));
+	lbctl_ok("list", NULL);
+	lbctl_ok("show", "web", NULL);
+	lbctl_ok("stats", "web", NULL);
+	lbctl_ok("detach", "web", NULL);
+}
+
+/* --- a bpffs that everybody may use, as a plain mount is --- */
+
+/* As user nobody; what it returns is the exit status. */
+static int as_nobody(int (*run)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (setgid(65534) || setuid(65534))
+			_exit(126);
+		_exit(run());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+static int make_directory(void)
+{
+	return mkdir(HARNESS_PINS, 0777) ? 1 : 0;
+}
+
+static int make_link(void)
+{
+	return symlink("/sys/fs/bpf/elsewhere", HARNESS_PINS) ? 1 : 0;
+}
+
+/* 0: it has the lock. */
+static int take_lock(void)
+{
+	int root = open(HARNESS_PINS, O_RDONLY | O_DIRECTORY);
+	int web = open(WEB, O_RDONLY | O_DIRECTORY);
+
+	return (root < 0 || flock(root, LOCK_SH | LOCK_NB)) &&
+	       (web < 0 || flock(web, LOCK_SH | LOCK_NB));
+}
+
+static void expect_words(const char *words, const char *a, const char *b, const char *c,
+			 const char *d)
+{
+	struct output output;
+
+	lbctl_run(&output, a, b, c, d, NULL);
+	expect_output(&output, 1, words);
+	output_free(&output);
+}
+
+static void expect_refused(void)
+{
+	static const char words[] = "is not lbctl's";
+
+	expect_words(words, "attach", "--name=web", ":8080", NULL);
+	expect_words(words, "list", NULL, NULL, NULL);
+	expect_words(words, "show", "web", NULL, NULL);
+	expect_words(words, "stats", "web", NULL, NULL);
+	expect_words(words, "detach", "web", NULL, NULL);
+	expect_words(words, "set-policy", "rr", NULL, NULL);
+}
+
+/* Another user's directory, or a link to one, is not taken for lbctl's. */
+static void test_directory_of_another_user(void **state)
+{
+	(void)state;
+	rmdir(HARNESS_PINS);
+	assert_int_equal(chmod("/sys/fs/bpf", 01777), 0);
+	assert_int_equal(as_nobody(make_directory), 0);
+	expect_refused();
+	assert_int_equal(rmdir(HARNESS_PINS), 0);
+	assert_int_equal(mkdir("/sys/fs/bpf/elsewhere", 0700), 0);
+	assert_int_equal(as_nobody(make_link), 0);
+	expect_refused();
+	assert_int_equal(unlink(HARNESS_PINS), 0);
+	assert_int_equal(rmdir("/sys/fs/bpf/elsewhere"), 0);
+	assert_int_equal(chmod("/sys/fs/bpf", 0700), 0);
+}
+
+/*
+ * 1. nobody can lock what lbctl makes
+ * 2. what an earlier version made can be locked, until a command has looked at it
+ * 3. whoever holds the lock is named
+ */
+static void test_locks(void **state)
+{
+	char words[64];
+	int fd;
+
+	(void)state;
+	assert_int_equal(chmod("/sys/fs/bpf", 01777), 0);
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	assert_int_equal(as_nobody(take_lock), 1);
+	assert_int_equal(chmod(HARNESS_PINS, 0755), 0);
+	assert_int_equal(chmod(WEB, 0755), 0);
+	assert_int_equal(as_nobody(take_lock), 0);
+	lbctl_ok("show", "web", NULL);
+	assert_int_equal(as_nobody(take_lock), 1);
+	fd = open(WEB, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	snprintf(words, sizeof(words), "process %d has held the lock", getpid());
+	expect_words(words, "set-weight", "web", "0", "2");
+	close(fd);
+	lbctl_ok("detach", "web", NULL);
+	assert_int_equal(chmod("/sys/fs/bpf", 0700), 0);
 }
 
 /* Numbers in lb_config that would lead out of our arrays. */
@@ -344,11 +509,21 @@ static void test_program_taken_away(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(test_missing_capability), world_test(test_nobody),
-		world_test(test_no_bpffs),	     world_test(test_another_version),
-		world_test(test_half_a_directory),   world_test(test_wrong_maps),
-		world_test(test_wrong_numbers),	     world_test(test_empty_directory),
-		world_test(test_leftovers),	     world_test(test_program_taken_away),
+		world_test(test_missing_capability),
+		world_test(test_nobody),
+		world_test(test_no_bpffs),
+		world_test(test_another_version),
+		world_test(test_half_a_directory),
+		world_test(test_wrong_maps),
+		world_test(test_frozen_maps),
+		world_test(test_no_pins),
+		world_test(test_longest_values),
+		world_test(test_directory_of_another_user),
+		world_test(test_locks),
+		world_test(test_wrong_numbers),
+		world_test(test_empty_directory),
+		world_test(test_leftovers),
+		world_test(test_program_taken_away),
 	};
 
 	(void)argc;

@@ -228,6 +228,29 @@ static void test_workers_directory_comes_first(void **state)
 	service_remove(&roots);
 }
 
+/* Where everybody may make such a directory, one that root did not make is nobody's service. */
+static void test_directory_of_another_user(void **state)
+{
+	struct service web = service_new(ROOT_DIR, "web", cookie, 5);
+
+	(void)state;
+	assert_int_equal(slot_found(NULL), 5);
+	assert_int_equal(chown(ROOT_DIR, NOBODY, -1), 0);
+	assert_int_equal(slot_found(NULL), -1);
+	assert_int_equal(slot_found("web"), -1);
+	assert_int_equal(chown(ROOT_DIR, 0, -1), 0);
+	assert_int_equal(chmod(ROOT_DIR, 0777), 0);
+	assert_int_equal(slot_found("web"), -1);
+	assert_int_equal(chmod(ROOT_DIR, 0755), 0);
+	assert_int_equal(rename(ROOT_DIR, ROOT_DIR "-moved"), 0);
+	assert_int_equal(symlink(ROOT_DIR "-moved", ROOT_DIR), 0);
+	assert_int_equal(slot_found("web"), -1);
+	assert_int_equal(unlink(ROOT_DIR), 0);
+	assert_int_equal(rename(ROOT_DIR "-moved", ROOT_DIR), 0);
+	assert_int_equal(slot_found("web"), 5);
+	service_remove(&web);
+}
+
 static void test_wrong_shapes_are_refused(void **state)
 {
 	enum { ARRAY = BPF_MAP_TYPE_ARRAY, HASH = BPF_MAP_TYPE_HASH };
@@ -443,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_reports_reach_the_map),
 		cmocka_unit_test(test_found_by_name_by_environment_or_by_cookie),
 		cmocka_unit_test(test_workers_directory_comes_first),
+		cmocka_unit_test(test_directory_of_another_user),
 		cmocka_unit_test(test_wrong_shapes_are_refused),
 		cmocka_unit_test(test_closed_lets_go_and_the_next_service_is_found),
 		cmocka_unit_test(test_inherited_descriptor),

@@ -319,6 +319,21 @@ static void test_bad_arguments(void **state)
 	run_expect_nothing_left();
 }
 
+#define ZEROS "00000000000000000000000000000000"
+
+/* Nothing of an address is left out, however long it is. */
+static void test_long_addresses(void **state)
+{
+	static const char *const bad[] = { ZEROS ZEROS ZEROS "000000000000000000000000000808"
+							     "01garbage",
+					   "8080," ZEROS ZEROS ZEROS ZEROS "1:8080", "8080,", "" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		lbctl_expect(2, "--listen", "run", "--listen", bad[i], "--", "true", NULL);
+	run_expect_nothing_left();
+}
+
 static void test_bad_udp_ports(void **state)
 {
 	static const char *const bad[] = { "udp/0",   "udp/70000", "udp/", "udp/x",
@@ -383,6 +398,7 @@ int main(int argc, char **argv)
 		runs_test(test_port_names_what_is_shared),
 		runs_test(test_commands_that_cannot_run),
 		runs_test(test_bad_arguments),
+		runs_test(test_long_addresses),
 		runs_test(test_bad_udp_ports),
 		runs_test(test_requests_that_are_refused),
 	};

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WORKERS 2
@@ -136,6 +137,38 @@ static void test_stopping(void **state)
 	run_stop(&run);
 }
 
+/*
+ * lbctl in cgroups that are named as its own for the service, or begin so, as a unit's may: what
+ * the workers say is theirs all the same.
+ */
+static void enter_namesakes(void)
+{
+	static const char *const names[] = { "lbctl-web.service", "lbctl-web", "w1-1" };
+	char path[256] = CGROUPS;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		strcat(path, "/");
+		strcat(path, names[i]);
+		if (mkdir(path, 0755))
+			_exit(124);
+	}
+	strcat(path, "/cgroup.procs");
+	file_write(path, "0");
+}
+
+static void test_names_of_cgroups(void **state)
+{
+	(void)state;
+	run_prepare = enter_namesakes;
+	start_notifier("--watchdog-ms", "3000");
+	file_write(LEAVE, "");
+	run_expect_events(&run, 1, "stopping", "{s:i}", "worker", 1);
+	run_expect_events(&run, 0, "watchdog", NULL);
+	/* the namesakes are left */
+	lbctl_ok("stop", "web", NULL);
+	assert_int_equal(run_wait(&run), 0);
+}
+
 /* --- logs --- */
 
 static bool log_holds(const char *path, const char *words)
@@ -170,9 +203,8 @@ static void test_logs_are_renamed(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_watchdog),
-		runs_test(test_watchdog_kills),
-		runs_test(test_stopping),
+		runs_test(test_watchdog),	  runs_test(test_watchdog_kills),
+		runs_test(test_stopping),	  runs_test(test_names_of_cgroups),
 		runs_test(test_logs_are_renamed),
 	};
 

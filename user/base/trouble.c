@@ -3,14 +3,15 @@
 #include "base/trouble.h"
 
 #include <stdarg.h>
-#include <stdio.h>
+
+#include "base/text.h"
 
 int trouble_set(struct trouble *trouble, enum exit_status status, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(trouble->text, sizeof(trouble->text), format, args);
+	text_vformat(trouble->text, sizeof(trouble->text), format, args);
 	va_end(args);
 	trouble->status = status;
 	return status;

@@ -58,7 +58,7 @@ int ask_connect(const struct cmd *cmd, const char *name, int *fd)
 int ask_say_stopped(const struct cmd *cmd, const char *name, const char *text)
 {
 	if (cmd->json)
-		return cmd_print_json(json_pack("{s:s, s:b}", "service", name, "stopped", 1));
+		return cmd_print_json(text_pack("{s:s, s:b}", "service", name, "stopped", 1));
 	printf("%s: %s\n", name, text);
 	return EXIT_DONE;
 }

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/suggest.h"
+#include "base/text.h"
 #include "cmd/fold.h"
 #include "cmd/words.h"
 #include "service/rescue.h"
@@ -45,17 +46,6 @@ const struct command *cmd_find(const char *name)
 	return NULL;
 }
 
-/* What users typed is in messages: no control character of it may reach the terminal. */
-static void print_clean(const char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			fprintf(stderr, "\\x%02x", (unsigned char)*text);
-		else
-			fputc(*text, stderr);
-	}
-}
-
 /* "set-policy rx: rx: no such policy" names it twice: the object ends with the token already. */
 static const char *without_echo(const char *object, const char *text)
 {
@@ -70,21 +60,18 @@ static const char *without_echo(const char *object, const char *text)
 
 int cmd_fail(const struct cmd *cmd, enum exit_status status, const char *format, ...)
 {
-	char text[1024];
+	char text[1024], object[2 * sizeof(cmd->object)];
 	va_list args;
 
 	fflush(stdout);
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
+	text_format(object, sizeof(object), "%s", cmd->object);
 	fprintf(stderr, "lbctl: ");
-	if (cmd->command) {
-		fprintf(stderr, "%s%s", cmd->command->name, *cmd->object ? " " : "");
-		print_clean(cmd->object);
-		fprintf(stderr, ": ");
-	}
-	print_clean(without_echo(cmd->object, text));
-	fputc('\n', stderr);
+	if (cmd->command)
+		fprintf(stderr, "%s%s%s: ", cmd->command->name, *object ? " " : "", object);
+	fprintf(stderr, "%s\n", without_echo(object, text));
 	return status;
 }
 
@@ -372,6 +359,7 @@ void cmd_print_help(const struct command *command)
 static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	struct trouble trouble;
 	char list[160] = "";
 	size_t n, len = 0;
 	int err;
@@ -381,9 +369,10 @@ static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 		return cmd_fail(cmd, EXIT_NOT_FOUND,
 				"there is no service; lbctl run -- CMD starts one, lbctl attach "
 				"ADDR takes a running server over");
-	if (err)
-		return cmd_fail(cmd, EXIT_NOT_ABLE, "can't read " STATE_ROOT ": %s; run as root",
-				strerror(-err));
+	if (err) {
+		state_trouble(&trouble, "", err);
+		return cmd_trouble(cmd, &trouble);
+	}
 	if (n == 1) {
 		strcpy(name, names[0]);
 		return EXIT_DONE;
@@ -429,7 +418,10 @@ int cmd_print_json(json_t *value)
 {
 	int err = value ? json_dumpf(value, stdout, JSON_INDENT(1)) : -1;
 
+	if (!value)
+		fprintf(stderr, "lbctl: out of memory\n");
+	else
+		putchar('\n');
 	json_decref(value);
-	putchar('\n');
 	return err ? EXIT_FAILED : EXIT_DONE;
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "service/state.h"
 

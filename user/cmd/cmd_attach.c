@@ -115,7 +115,7 @@ static int run(struct cmd *cmd)
 	if (status)
 		return cmd_trouble(cmd, &trouble);
 	if (cmd->json)
-		return cmd_print_json(json_pack(
+		return cmd_print_json(text_pack(
 			"{s:s, s:s, s:i, s:b, s:i, s:i, s:b}", "service", result.name, "policy",
 			policy_name(result.policy), "workers", result.workers, "made", result.made,
 			"added", result.added, "gone", result.gone, "dry_run", cmd->dry_run));

@@ -26,7 +26,7 @@ static pid_t keeper_of(const char *name)
 static int end_watch(const struct cmd *cmd, const char *name)
 {
 	_cleanup_close_ int fd = control_connect(name);
-	json_t *request = json_pack("{s:s}", "verb", "stop"), *reply = NULL;
+	json_t *request = text_pack("{s:s}", "verb", "stop"), *reply = NULL;
 	int err = fd < 0 ? fd : control_request(fd, request);
 
 	json_decref(request);
@@ -89,7 +89,7 @@ static int detach_one(struct cmd *cmd, const char *name, json_t *done)
 	if (status)
 		return cmd_trouble(cmd, &trouble);
 	if (done)
-		json_array_append_new(done, json_string(name));
+		json_array_append_new(done, text_json(name));
 	else
 		printf("%s %s: the kernel's hash spreads its connections%s\n",
 		       cmd->dry_run ? "would detach" : "detached", name,
@@ -145,7 +145,7 @@ static int run(struct cmd *cmd)
 		json_decref(done);
 		return status;
 	}
-	return cmd_print_json(json_pack("{s:o, s:b}", "detached", done, "dry_run", cmd->dry_run));
+	return cmd_print_json(text_pack("{s:o, s:b}", "detached", done, "dry_run", cmd->dry_run));
 }
 
 static const struct cmd_option options[] = {

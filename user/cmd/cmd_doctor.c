@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 #include "host/caps.h"
 #include "host/probe.h"
@@ -39,13 +40,13 @@ __attribute__((format(printf, 3, 4))) static void report(struct doctor *doctor, 
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
 	doctor->checks++;
 	doctor->good += level == OK;
 	doctor->fails += level == FAIL;
 	if (doctor->json)
-		json_array_append_new(doctor->rows, json_pack("{s:s, s:s}", "level",
+		json_array_append_new(doctor->rows, text_pack("{s:s, s:s}", "level",
 							      level_names[level], "text", text));
 	else
 		printf("%-5s %s\n", level_names[level], text);
@@ -254,7 +255,7 @@ static int run(struct cmd *cmd)
 	check_sockdiag(&doctor);
 	check_capabilities(&doctor);
 	if (cmd->json) {
-		cmd_print_json(json_pack("{s:o, s:i, s:i, s:i}", "checks", doctor.rows, "total",
+		cmd_print_json(text_pack("{s:o, s:i, s:i, s:i}", "checks", doctor.rows, "total",
 					 doctor.checks, "ok", doctor.good, "fail", doctor.fails));
 	} else {
 		json_decref(doctor.rows);

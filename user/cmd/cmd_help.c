@@ -52,7 +52,7 @@ static json_t *overview_json(void)
 
 	for (size_t i = 0; cmd_table[i]; i++)
 		json_array_append_new(
-			rows, json_pack("{s:s, s:s, s:s}", "command", cmd_table[i]->name, "args",
+			rows, text_pack("{s:s, s:s, s:s}", "command", cmd_table[i]->name, "args",
 					cmd_table[i]->args, "summary", cmd_table[i]->summary));
 	return rows;
 }
@@ -84,7 +84,7 @@ static int run_version(struct cmd *cmd)
 
 	uname(&kernel);
 	if (cmd->json)
-		return cmd_print_json(json_pack("{s:s, s:i, s:s}", "version", LBCTL_VERSION, "abi",
+		return cmd_print_json(text_pack("{s:s, s:i, s:s}", "version", LBCTL_VERSION, "abi",
 						LB_ABI_VERSION, "kernel", kernel.release));
 	printf("lbctl %s (maps version %d, kernel %s)\n", LBCTL_VERSION, LB_ABI_VERSION,
 	       kernel.release);

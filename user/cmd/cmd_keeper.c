@@ -34,7 +34,7 @@ static int run_scale(struct cmd *cmd)
 	if (status)
 		return status;
 	return ask_keeper(cmd, name,
-			  json_pack("{s:s, s:I}", "verb", "scale", by ? "by" : "workers", value));
+			  text_pack("{s:s, s:I}", "verb", "scale", by ? "by" : "workers", value));
 }
 
 /* Ours, as the new processes are to have it. */
@@ -45,7 +45,7 @@ static int pack_environment(const struct cmd *cmd, json_t *variables)
 
 		if (!end || end == *at)
 			continue;
-		if (json_array_append_new(variables, json_string(*at)))
+		if (json_array_append_new(variables, text_json_exact(*at)))
 			return cmd_fail(cmd, EXIT_USAGE,
 					"--update-env: %.*s is not UTF-8 and can't be sent; unset "
 					"it, or use lbctl run --env-file",
@@ -92,7 +92,7 @@ static int run_reload(struct cmd *cmd)
 	if (status)
 		return status;
 	if (!cmd_value(cmd, "update-env"))
-		return ask_reload(cmd, name, json_pack("{s:s}", "verb", "reload"));
+		return ask_reload(cmd, name, text_pack("{s:s}", "verb", "reload"));
 	variables = json_array();
 	status = pack_environment(cmd, variables);
 	if (status) {
@@ -100,7 +100,7 @@ static int run_reload(struct cmd *cmd)
 		return status;
 	}
 	return ask_reload(cmd, name,
-			  json_pack("{s:s, s:o}", "verb", "reload-env", "environment", variables));
+			  text_pack("{s:s, s:o}", "verb", "reload-env", "environment", variables));
 }
 
 #define PARALLEL_OPTION                                                                            \
@@ -128,14 +128,14 @@ static int run_restart(struct cmd *cmd)
 	if (status)
 		return status;
 	if (worker == LB_ALL_WORKERS)
-		return ask_reload(cmd, name, json_pack("{s:s}", "verb", "reload"));
+		return ask_reload(cmd, name, text_pack("{s:s}", "verb", "reload"));
 	if (cmd_value(cmd, "parallel"))
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--parallel is for all workers, and this is worker %u: leave it "
 				"out, or lbctl restart %s all",
 				worker, name);
 	return ask_keeper(cmd, name,
-			  json_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
+			  text_pack("{s:s, s:i}", "verb", "restart", "worker", (int)worker));
 }
 
 static const struct cmd_option restart_options[] = {
@@ -148,7 +148,7 @@ static int run_cancel(struct cmd *cmd)
 	char name[LB_NAME_MAX + 1];
 	int status = cmd_take_name(cmd, 0, name);
 
-	return status ? status : ask_keeper(cmd, name, json_pack("{s:s}", "verb", "cancel"));
+	return status ? status : ask_keeper(cmd, name, text_pack("{s:s}", "verb", "cancel"));
 }
 
 /* Its controller was killed, so we do what it would have done. */
@@ -211,7 +211,7 @@ static int run_stop(struct cmd *cmd)
 	/* ExecStopPost= after an ExecStop= that did it all */
 	if (dead && unit)
 		return EXIT_DONE;
-	return ask_keeper(cmd, name, json_pack("{s:s}", "verb", "stop"));
+	return ask_keeper(cmd, name, text_pack("{s:s}", "verb", "stop"));
 }
 
 static const struct cmd_option stop_options[] = {
@@ -230,7 +230,7 @@ static int run_send(struct cmd *cmd)
 
 	if (!message)
 		return cmd_fail(cmd, EXIT_USAGE, "the message is not JSON; a text is '\"text\"'");
-	request = json_pack("{s:s, s:o}", "verb", "send", "message", message);
+	request = text_pack("{s:s, s:o}", "verb", "send", "message", message);
 	if (parse_worker(which, &worker))
 		status = cmd_fail(cmd, EXIT_USAGE,
 				  "%.40s: not a worker; a worker is a number or all", which);
@@ -264,7 +264,7 @@ static int run_signal(struct cmd *cmd)
 	status = cmd_take_name(cmd, 2, name);
 	if (status)
 		return status;
-	request = json_pack("{s:s, s:i}", "verb", "signal", "signal", number);
+	request = text_pack("{s:s, s:i}", "verb", "signal", "signal", number);
 	if (worker != LB_ALL_WORKERS)
 		json_object_set_new(request, "worker", json_integer(worker));
 	return ask_keeper(cmd, name, request);
@@ -298,7 +298,7 @@ static void check_sequence(const json_t *event, json_int_t *last)
 
 static int run_events(struct cmd *cmd)
 {
-	json_t *request = json_pack("{s:s}", "verb", "events"), *event;
+	json_t *request = text_pack("{s:s}", "verb", "events"), *event;
 	_cleanup_close_ int fd = -1;
 	char name[LB_NAME_MAX + 1];
 	json_int_t last = 0;

@@ -31,9 +31,9 @@ static json_t *view_row(const struct view *view)
 
 	for (uint32_t i = 0; i < view->nr_listeners; i++) {
 		view_address(&view->listeners[i], address);
-		json_array_append_new(listeners, json_string(address));
+		json_array_append_new(listeners, text_json(address));
 	}
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o}", "service", view->name, "policy",
+	return text_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o}", "service", view->name, "policy",
 			 policy_name(view->policy), "workers", view->nr_workers, "decisions",
 			 (json_int_t)view->decisions, "fallback", (json_int_t)view->fallback,
 			 "listeners", listeners, "keeper", view_keeper_json(view));
@@ -57,7 +57,7 @@ static void add_service(const struct cmd *cmd, const char *name, json_t *rows)
 	if (err) {
 		state_trouble(&trouble, name, err);
 		if (cmd->json)
-			json_array_append_new(rows, json_pack("{s:s, s:s, s:i, s:s}", "service",
+			json_array_append_new(rows, text_pack("{s:s, s:s, s:i, s:s}", "service",
 							      name, "policy", "unknown", "workers",
 							      0, "error", trouble.text));
 		else

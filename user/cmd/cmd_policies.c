@@ -23,10 +23,10 @@ static void add_policy(const struct cmd *cmd, uint32_t policy, const char *summa
 			printf("%-14s not here: %s\n", "", obstacle);
 		return;
 	}
-	row = json_pack("{s:s, s:b, s:s}", "policy", policy_name(policy), "available", !obstacle,
+	row = text_pack("{s:s, s:b, s:s}", "policy", policy_name(policy), "available", !obstacle,
 			"summary", summary);
 	if (obstacle)
-		json_object_set_new(row, "reason", json_string(obstacle));
+		json_object_set_new(row, "reason", text_json(obstacle));
 	json_array_append_new(rows, row);
 }
 

@@ -93,7 +93,7 @@ static int run(struct cmd *cmd)
 		return status;
 	status = rescue_worker(cmd, &state, worker, &migrated);
 	if (!status && cmd->json)
-		status = cmd_print_json(json_pack("{s:s, s:i, s:I, s:b}", "service", state.name,
+		status = cmd_print_json(text_pack("{s:s, s:i, s:I, s:b}", "service", state.name,
 						  "worker", worker, "migrated",
 						  (json_int_t)migrated, "dry_run", cmd->dry_run));
 	else if (!status && cmd->dry_run)

@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/cleanup.h"
 #include "base/envfile.h"
 #include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
 #include "cmd/program.h"
 #include "host/cgroup.h"
+#include "host/trusted_path.h"
 #include "keeper/keeper.h"
 #include "keeper/port_rules.h"
 
@@ -124,16 +126,16 @@ static void add_listen(struct keeper_options *options, const struct addr *addr, 
 /* A bare port means both families, as servers bind them. */
 static int parse_listens(const struct cmd *cmd, struct keeper_options *options)
 {
-	const char *text = cmd_value(cmd, "listen"), *why;
+	const char *given = cmd_value(cmd, "listen"), *one, *why;
+	_cleanup_free_ char *list = given ? strdup(given) : NULL;
+	char *rest = list;
 	struct addr addr;
-	char one[128];
-	size_t len;
 
-	for (; text && *text; text += len + (text[len] == ',')) {
-		len = strcspn(text, ",");
-		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+	if (given && !list)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	while ((one = strsep(&rest, ","))) {
 		if (addr_parse(one, &addr, &why))
-			return cmd_fail(cmd, EXIT_USAGE, "--listen %s: %s", one, why);
+			return cmd_fail(cmd, EXIT_USAGE, "--listen %.80s: %s", one, why);
 		if (options->nr_listens + (addr.any ? 2 : addr.nr_hosts) > LB_MAX_LISTENERS)
 			return cmd_fail(cmd, EXIT_USAGE, "--listen: at most %d addresses",
 					LB_MAX_LISTENERS);
@@ -293,6 +295,26 @@ static int parse_name_option(const struct cmd *cmd, struct keeper_options *optio
 	return EXIT_DONE;
 }
 
+/* Before anything is started: log_open() looks at it each time. */
+static int parse_log_dir(const struct cmd *cmd, struct keeper_options *options)
+{
+	char inside[PATH_MAX];
+
+	options->log_dir = cmd_value(cmd, "log-dir");
+	if (!options->log_dir)
+		return EXIT_DONE;
+	if (access(options->log_dir, W_OK | X_OK))
+		return cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
+				strerror(errno));
+	snprintf(inside, sizeof(inside), "%s/", options->log_dir);
+	if (!options->user && !trusted_path(inside, NULL))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--log-dir %.100s: others than root can change where that leads; "
+				"take a directory below root's, or --user",
+				options->log_dir);
+	return EXIT_DONE;
+}
+
 int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *policy = cmd_value(cmd, "policy");
@@ -326,11 +348,7 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_instance_var(cmd, options);
 	options->wait_ready = cmd_value(cmd, "wait-ready");
 	options->with_controller = cmd_value(cmd, "with-controller");
-	options->log_dir = cmd_value(cmd, "log-dir");
-	if (!status && options->log_dir && access(options->log_dir, W_OK | X_OK))
-		status = cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
-				  strerror(errno));
-	return status;
+	return status ? status : parse_log_dir(cmd, options);
 }
 
 static int run(struct cmd *cmd)

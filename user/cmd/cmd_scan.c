@@ -107,7 +107,7 @@ static void add_row(struct scan *scan, const struct reuseport_group *group, cons
 	}
 	addr_format(group->family, group->addr, group->port, address, sizeof(address));
 	json_array_append_new(scan->rows,
-			      json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:i, s:I}",
+			      text_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:i, s:I}",
 					"proto", group->proto == LB_PROTO_UDP ? "udp" : "tcp",
 					"addr", address, "server", server, "sockets",
 					(int)group->nr_members, "pids", pids, "live", live,

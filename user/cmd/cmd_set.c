@@ -124,7 +124,7 @@ static void tell(const struct cmd *cmd, const struct state *state, const struct 
 
 	for (int i = 0; i < cmd->nr_args && !cmd->dry_run; i++)
 		control_add_change(changes, "set",
-				   json_pack("{s:s, s:I}", "key", all[i].setting->key, "value",
+				   text_pack("{s:s, s:I}", "key", all[i].setting->key, "value",
 					     (json_int_t)all[i].value),
 				   "%s=%lu", all[i].setting->key, (unsigned long)all[i].value);
 	control_tell(state->name, changes);
@@ -152,7 +152,7 @@ static int set_all(const struct cmd *cmd, struct state *state)
 		json_decref(done);
 		return EXIT_DONE;
 	}
-	return cmd_print_json(json_pack("{s:s, s:o, s:b}", "service", state->name, "set", done,
+	return cmd_print_json(text_pack("{s:s, s:o, s:b}", "service", state->name, "set", done,
 					"dry_run", cmd->dry_run));
 }
 

@@ -45,7 +45,7 @@ static void tell(const struct state *state, uint32_t policy, uint32_t before)
 	json_t *changes = json_array();
 
 	control_add_change(changes, "policy",
-			   json_pack("{s:s, s:s}", "policy", policy_name(policy), "before",
+			   text_pack("{s:s, s:s}", "policy", policy_name(policy), "before",
 				     policy_name(before)),
 			   "policy %s (was %s)", policy_name(policy), policy_name(before));
 	control_tell(state->name, changes);
@@ -73,7 +73,7 @@ static int run(struct cmd *cmd)
 	if (!status && !cmd->dry_run && policy != before)
 		tell(&state, policy, before);
 	if (!status && cmd->json)
-		status = cmd_print_json(json_pack("{s:s, s:s, s:s, s:b}", "service", state.name,
+		status = cmd_print_json(text_pack("{s:s, s:s, s:s, s:b}", "service", state.name,
 						  "policy", policy_name(policy), "before",
 						  policy_name(before), "dry_run", cmd->dry_run));
 	else if (!status)

@@ -13,7 +13,7 @@ static json_t *listeners_json(const struct view *view)
 	json_t *rows = json_array();
 
 	for (uint32_t i = 0; i < view->nr_listeners; i++)
-		json_array_append_new(rows, json_pack("{s:s, s:s, s:b}", "proto",
+		json_array_append_new(rows, text_pack("{s:s, s:s, s:b}", "proto",
 						      view->listeners[i].proto, "addr",
 						      view->listeners[i].address, "steering",
 						      view->listeners[i].steering));
@@ -26,7 +26,7 @@ static json_t *workers_json(const struct view *view)
 
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
 		const struct view_worker *w = &view->workers[i];
-		json_t *row = json_pack(
+		json_t *row = text_pack(
 			"{s:i, s:i, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}",
 			"worker", w->worker, "pid", w->pid, "state", w->state, "stalled_ms",
 			(json_int_t)(w->stalled_ns / 1000000), "weight", w->weight, "live", w->live,
@@ -39,7 +39,7 @@ static json_t *workers_json(const struct view *view)
 		json_object_set_new(row, "uptime_ms", json_integer(w->usage.uptime_ms));
 		json_object_set_new(row, "cpu_ms", json_integer(w->usage.cpu_ms));
 		json_object_set_new(row, "memory_bytes", json_integer(w->usage.memory_bytes));
-		json_object_set_new(row, "command", json_string(w->command));
+		json_object_set_new(row, "command", text_json(w->command));
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
 #undef X
@@ -69,7 +69,7 @@ static json_t *strangers_json(const struct view *view)
 
 	for (uint32_t i = 0; i < named_strangers(view); i++)
 		json_array_append_new(rows,
-				      json_pack("{s:i, s:s, s:b}", "pid", view->strangers[i].pid,
+				      text_pack("{s:i, s:s, s:b}", "pid", view->strangers[i].pid,
 						"addr", view->strangers[i].address, "takes",
 						view->strangers[i].takes));
 	return rows;
@@ -77,13 +77,13 @@ static json_t *strangers_json(const struct view *view)
 
 static json_t *view_json(const struct view *view)
 {
-	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I}", "decisions",
+	json_t *totals = text_pack("{s:I, s:I, s:I, s:I, s:I}", "decisions",
 				   (json_int_t)view->decisions, "fallback",
 				   (json_int_t)view->fallback, "migrated",
 				   (json_int_t)view->migrated, "rescued", (json_int_t)view->rescued,
 				   "retired", (json_int_t)view->retired);
 
-	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
+	return text_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
 			 "service", view->name, "policy", policy_name(view->policy), "limit",
 			 view->limit, "listeners", listeners_json(view), "keeper",
 			 view_keeper_json(view), "workers", workers_json(view), "totals", totals,

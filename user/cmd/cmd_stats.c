@@ -37,7 +37,7 @@ static json_t *stats_json(const struct view *view)
 	json_t *counters = json_object(), *workers = json_array();
 
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
-		json_t *row = json_pack("{s:i}", "worker", i);
+		json_t *row = text_pack("{s:i}", "worker", i);
 
 #define X(field, help) json_object_set_new(row, #field, json_integer(view->workers[i].field));
 		LB_SLOT_COUNTERS(X)
@@ -47,7 +47,7 @@ static json_t *stats_json(const struct view *view)
 #define X(field, help) json_object_set_new(counters, #field, json_integer(view->counters.field));
 	LB_COUNTERS(X)
 #undef X
-	return json_pack("{s:i, s:s, s:s, s:I, s:o, s:o}", "schema", 1, "service", view->name,
+	return text_pack("{s:i, s:s, s:s, s:I, s:o, s:o}", "schema", 1, "service", view->name,
 			 "policy", policy_name(view->policy), "decisions",
 			 (json_int_t)view->decisions, "counters", counters, "workers", workers);
 }

@@ -95,7 +95,8 @@ static void doubt_paths(const struct cmd *cmd, const struct plan *plan)
 
 static int print(const struct cmd *cmd, const struct unit *unit)
 {
-	char *text = NULL;
+	_cleanup_free_ char *text = NULL;
+	char name[LB_NAME_MAX + sizeof(".service")];
 	size_t size;
 	FILE *memory;
 
@@ -116,8 +117,10 @@ static int print(const struct cmd *cmd, const struct unit *unit)
 		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
 	unit_print(memory, unit);
 	fclose(memory);
-	return cmd_print_json(json_pack("{s:i, s:s, s:s+}", "schema", 1, "unit", text ? text : "",
-					"name", unit->name, ".service"));
+	snprintf(name, sizeof(name), "%s.service", unit->name);
+	/* a file has lines; its words were looked at above */
+	return cmd_print_json(text_pack("{s:i, s:o, s:s}", "schema", 1, "unit",
+					text_json_exact(text ? text : ""), "name", name));
 }
 
 /* The options of run as they were given, in the table's order. */

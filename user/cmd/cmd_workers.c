@@ -82,7 +82,7 @@ static void add_figure(json_t *changes, const char *key, const struct lb_worker 
 {
 	if (before != now)
 		control_add_change(changes, key,
-				   json_pack("{s:i, s:i, s:i}", "worker", row->worker, key, now,
+				   text_pack("{s:i, s:i, s:i}", "worker", row->worker, key, now,
 					     "before", before),
 				   "worker %u has %s %u (had %u)", row->worker, key, now, before);
 }
@@ -93,7 +93,7 @@ static void add_state(json_t *changes, const struct lb_worker *row, uint32_t bef
 
 	if (before != row->state)
 		control_add_change(changes, drained ? "drain" : "resume",
-				   json_pack("{s:i, s:i}", "worker", row->worker, "pid", row->pid),
+				   text_pack("{s:i, s:i}", "worker", row->worker, "pid", row->pid),
 				   drained ? "worker %u (pid %u) is drained" :
 					     "worker %u (pid %u) takes its share again",
 				   row->worker, row->pid);
@@ -180,7 +180,7 @@ static void worker_text(uint32_t worker, char out[24])
 
 static json_t *worker_json(uint32_t worker)
 {
-	return worker == LB_ALL_WORKERS ? json_string("all") : json_integer(worker);
+	return worker == LB_ALL_WORKERS ? text_json("all") : json_integer(worker);
 }
 
 /* A figure of a worker's: what set-weight and set-limit set, by the name that JSON has for it. */
@@ -195,7 +195,7 @@ static int set_figure(struct cmd *cmd, const char *key, uint32_t worker, uint32_
 		return status;
 	worker_text(worker, who);
 	if (cmd->json)
-		status = cmd_print_json(json_pack("{s:s, s:o, s:i, s:b}", "service", state.name,
+		status = cmd_print_json(text_pack("{s:s, s:o, s:i, s:b}", "service", state.name,
 						  "worker", worker_json(worker), key, value,
 						  "dry_run", cmd->dry_run));
 	else
@@ -326,7 +326,7 @@ static int print_state(const struct cmd *cmd, const struct state *state, uint32_
 	worker_text(worker, who);
 	busy_text(state, busy, left);
 	if (cmd->json) {
-		json = json_pack("{s:s, s:o, s:s, s:b}", "service", state->name, "worker",
+		json = text_pack("{s:s, s:o, s:s, s:b}", "service", state->name, "worker",
 				 worker_json(worker), "state", what, "dry_run", cmd->dry_run);
 		if (drains)
 			json_object_set_new(json, "left",

@@ -9,32 +9,15 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/text.h"
+
 #define PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-"
 #define LOW_PORTS_CAP " CAP_NET_BIND_SERVICE"
-
-/* Length of the UTF-8 sequence at text (RFC 3629), 0 if it is none. */
-static size_t utf8_length(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-	size_t len = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-
-	if (c[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((c[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	/* too long for what it says, a surrogate, beyond the last code point */
-	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
-	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
-		return 0;
-	return len;
-}
 
 /* A line that is not UTF-8 is ignored by systemd as a whole, so other bytes are escaped. */
 static size_t put_quoted(FILE *out, const char *at, bool program)
 {
-	size_t len = utf8_length(at);
+	size_t len = text_utf8_length(at, TEXT_UTF8_MOST);
 
 	if (*at == '%' || (*at == '$' && !program))
 		fprintf(out, "%c%c", *at, *at);
@@ -69,17 +52,20 @@ int unit_check_path(const char *path)
 
 	if (path[0] != '/' || path[len - 1] == ' ')
 		return -EINVAL;
-	for (const char *at = path; *at; at += utf8_length(at)) {
-		if (!utf8_length(at) || (unsigned char)*at < 0x20 || strchr("\"'\\\x7f", *at))
+	for (const char *at = path; *at; at++) {
+		if ((unsigned char)*at < 0x20 || strchr("\"'\\\x7f", *at))
 			return -EINVAL;
 	}
-	return 0;
+	return unit_check_word(path);
 }
 
 int unit_check_word(const char *word)
 {
-	for (; *word; word += utf8_length(word)) {
-		if (!utf8_length(word))
+	size_t len;
+
+	for (; *word; word += len) {
+		len = text_utf8_length(word, TEXT_UTF8_MOST);
+		if (!len)
 			return -EINVAL;
 	}
 	return 0;

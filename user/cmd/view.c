@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "cmd/gone.h"
 #include "host/group.h"
 #include "host/netns.h"
@@ -77,6 +78,11 @@ static int read_slots(const struct state *state, struct view *view)
 		view->workers[i].worker = i;
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
 		add_slot(state, slot, view);
+	/* one that has no slot, or none yet */
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		if (!view->workers[i].state)
+			view->workers[i].state = "down";
+	}
 	return 0;
 }
 
@@ -325,6 +331,6 @@ void view_address(const struct view_listener *listener, char *out)
 
 json_t *view_keeper_json(const struct view *view)
 {
-	return json_pack("{s:i, s:b, s:b, s:s}", "pid", view->keeper, "alive", view->keeper != 0,
+	return text_pack("{s:i, s:b, s:b, s:s}", "pid", view->keeper, "alive", view->keeper != 0,
 			 "gone", view->gone, "again", view->again);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "host/proc_file.h"
 
 static int read_comm(pid_t pid, char *out, size_t len)
@@ -53,10 +54,11 @@ static bool is_of_program(const char *name, const char *program, const char *wor
 	return false;
 }
 
-int proc_name(pid_t pid, char *out, size_t len)
+/* As the kernel has it. `out` has PROC_NAME_BYTES. */
+static int read_name(pid_t pid, char *out)
 {
 	char path[64], program[PATH_MAX], words[1024];
-	int err = read_comm(pid, out, len);
+	int err = read_comm(pid, out, PROC_NAME_BYTES);
 	ssize_t n;
 
 	if (err)
@@ -71,7 +73,18 @@ int proc_name(pid_t pid, char *out, size_t len)
 		program[n - 10] = '\0';
 	n = proc_file_read(pid, "cmdline", words, sizeof(words));
 	/* threads have names, and the first one's is what the kernel calls the process */
-	if (!is_of_program(out, program, words, n > 0 ? n : 0) && strlen(last_part(program)) < len)
+	if (!is_of_program(out, program, words, n > 0 ? n : 0) &&
+	    strlen(last_part(program)) < PROC_NAME_BYTES)
 		strcpy(out, last_part(program));
 	return 0;
+}
+
+int proc_name(pid_t pid, char *out, size_t len)
+{
+	char name[PROC_NAME_BYTES];
+	int err = read_name(pid, name);
+
+	if (!err)
+		text_clean(out, len, name, strlen(name));
+	return err;
 }

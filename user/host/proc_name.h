@@ -10,9 +10,9 @@
 #define PROC_NAME_BYTES 64
 
 /*
- * The process's short name: comm, which may hold any byte but NUL; where that is the name of a
- * thread ("MainThread" of Node.js 24) its executable's. PROC_NAME_BYTES is room enough. Returns 0,
- * -ESRCH (no such process) or -ENAMETOOLONG (`len` bytes do not hold it).
+ * The process's short name: comm, which may hold any byte but NUL and comes as text.h writes it;
+ * where that is the name of a thread ("MainThread" of Node.js 24) its executable's. Room for
+ * PROC_NAME_BYTES is enough for names without such bytes. Returns 0 or -ESRCH (no such process).
  */
 int proc_name(pid_t pid, char *out, size_t len);
 

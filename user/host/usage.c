@@ -9,8 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "host/cgroup.h"
 #include "host/proc_file.h"
+
+#define COMMAND_BYTES 4096
 
 int usage_parse_stat(const char *text, struct usage_stat *stat)
 {
@@ -68,16 +71,15 @@ uint64_t usage_memory_of_cgroup(int dir_fd)
 
 void usage_command(pid_t pid, char *out, size_t len)
 {
-	ssize_t n = proc_file_read(pid, "cmdline", out, len);
+	char words[COMMAND_BYTES];
+	ssize_t n = proc_file_read(pid, "cmdline", words, sizeof(words));
 
-	*out = n > 0 ? *out : '\0';
 	/* the last word's end is that of the text; a program that renames itself leaves more */
-	while (n > 0 && !out[n - 1])
+	while (n > 0 && !words[n - 1])
 		n--;
 	for (ssize_t i = 0; i < n; i++) {
-		if (!out[i])
-			out[i] = ' ';
-		else if ((unsigned char)out[i] < 0x20 || out[i] == 0x7f)
-			out[i] = '?';
+		if (!words[i])
+			words[i] = ' ';
 	}
+	text_clean(out, len, words, n > 0 ? n : 0);
 }

@@ -23,8 +23,8 @@ int usage_read(pid_t pid, struct usage *usage);
 uint64_t usage_memory_of_cgroup(int dir_fd);
 
 /*
- * Its command line, words with spaces between them, control characters as '?'; what does not fit is
- * cut. "" for a process that has none, as a kernel thread or one that is gone.
+ * Its command line, words with spaces between them, as text.h writes what others chose; what does
+ * not fit is cut. "" for a process that has none, as a kernel thread or one that is gone.
  */
 void usage_command(pid_t pid, char *out, size_t len);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "host/cgroup.h"
 #include "host/inspect.h"
@@ -35,7 +36,7 @@ static void on_said(void *arg, struct runner *runner, const char *line, const js
 		turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
 	}
 	event_tell(keeper->log, "message",
-		   json_pack("{s:i, s:i, s:o}", "worker", runner->worker, "pid", runner->pid,
+		   text_pack("{s:i, s:i, s:o}", "worker", runner->worker, "pid", runner->pid,
 			     "message", json_deep_copy(message)),
 		   "worker %u says: %s", runner->worker, line);
 }

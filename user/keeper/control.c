@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "keeper/control_client.h"
 #include "keeper/task.h"
@@ -61,12 +63,17 @@ static void client_free(struct client *client)
 
 /* --- answers --- */
 
-/* Sends a packet, with a descriptor unless `passed` is -1, and never waits. 0 or -errno. */
+/*
+ * Sends a packet, with a descriptor unless `passed` is -1, and never waits. Who asked gets one
+ * whatever happens. 0 or -errno.
+ */
 static int send_packet(int fd, const json_t *value, int passed)
 {
-	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
+	static const char no_memory[] = "{\"status\":1,\"text\":\"out of memory\"}";
+	_cleanup_free_ char *made = value ? json_dumps(value, JSON_COMPACT) : NULL;
+	const char *text = made ? made : no_memory;
 
-	return text ? lbctl_packet_send(fd, text, strlen(text), passed) : -ENOMEM;
+	return lbctl_packet_send(fd, text, strlen(text), passed);
 }
 
 void control_reply_with(struct client *client, json_t *value, int passed)
@@ -77,7 +84,7 @@ void control_reply_with(struct client *client, json_t *value, int passed)
 
 void control_reply(struct client *client, int status, const char *text)
 {
-	control_reply_with(client, json_pack("{s:i, s:s}", "status", status, "text", text), -1);
+	control_reply_with(client, text_pack("{s:i, s:s}", "status", status, "text", text), -1);
 }
 
 /*
@@ -263,9 +270,9 @@ static void send_away(int fd, int status, bool again, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
-	reply = json_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
+	reply = text_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
 	send_packet(fd, reply, -1);
 	json_decref(reply);
 	shutdown(fd, SHUT_RD);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "base/text_json.h"
 #include "keeper/run_files.h"
 
 #define MOST_CHANGES 128 /* a packet */
@@ -66,15 +68,15 @@ void control_add_change(json_t *changes, const char *type, json_t *details, cons
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
-	json_array_append_new(changes, json_pack("{s:s, s:o, s:s}", "type", type, "details",
+	json_array_append_new(changes, text_pack("{s:s, s:o, s:s}", "type", type, "details",
 						 details ? details : json_object(), "text", text));
 }
 
 static void tell_some(int fd, json_t *some)
 {
-	json_t *request = json_pack("{s:s, s:o}", "verb", "changed", "changes", some);
+	json_t *request = text_pack("{s:s, s:o}", "verb", "changed", "changes", some);
 
 	control_request(fd, request);
 	json_decref(request);

@@ -8,10 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+#include "base/text_json.h"
 #include "keeper/output.h"
 
 #define RECENT_EVENTS 256
 #define MOST_TEXT 1024
+#define MOST_EVENT_BYTES 16384
+#define MOST_VALUE_BYTES 1024
 
 struct event_log {
 	struct output *output;
@@ -57,6 +61,31 @@ void event_log_reopen(struct event_log *log)
 	output_reopen(log->output);
 }
 
+/*
+ * Who follows gets an event in a packet, and 256 are kept: what is long in a larger one is null,
+ * and its key is in "left_out".
+ */
+static void bound(json_t *event)
+{
+	json_t *left_out, *value;
+	const char *key;
+	void *next;
+
+	if (json_dumpb(event, NULL, 0, JSON_COMPACT) <= MOST_EVENT_BYTES)
+		return;
+	left_out = json_array();
+	json_object_foreach_safe(event, next, key, value) {
+		if (json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) <= MOST_VALUE_BYTES)
+			continue;
+		json_array_append_new(left_out, text_json(key));
+		json_object_set_new(event, key, json_null());
+	}
+	/* many that are not long: what others say has changed */
+	if (json_dumpb(event, NULL, 0, JSON_COMPACT) > MOST_EVENT_BYTES)
+		json_object_clear(event);
+	json_object_set_new(event, "left_out", left_out);
+}
+
 static void remember(struct event_log *log, json_t *event)
 {
 	json_array_append(log->recent, event);
@@ -81,11 +110,12 @@ static void tell(struct event_log *log, const char *type, json_t *details, const
 	json_t *event = details ? details : json_object();
 	time_t now = time(NULL);
 
+	bound(event);
 	print_stamped(log, now, text);
-	json_object_set_new(event, "event", json_string(type));
+	json_object_set_new(event, "event", text_json(type));
 	json_object_set_new(event, "seq", json_integer(++log->sequence));
 	json_object_set_new(event, "time", json_integer(now));
-	json_object_set_new(event, "text", json_string(text));
+	json_object_set_new(event, "text", text_json(text));
 	remember(log, event);
 	if (log->follow)
 		log->follow(log->follow_arg);
@@ -98,7 +128,7 @@ void event_tell(struct event_log *log, const char *type, json_t *details, const 
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
 	tell(log, type, details, text);
 }
@@ -113,7 +143,7 @@ void event_tell_worker(struct event_log *log, const char *type, uint32_t worker,
 
 	len = snprintf(text, sizeof(text), "worker %u (pid %d) ", worker, pid);
 	va_start(args, format);
-	vsnprintf(text + len, sizeof(text) - len, format, args);
+	text_vformat(text + len, sizeof(text) - len, format, args);
 	va_end(args);
 	json_object_set_new(event, "worker", json_integer(worker));
 	json_object_set_new(event, "pid", json_integer(pid));
@@ -126,7 +156,7 @@ void event_log_print(struct event_log *log, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
 	output_line(log->output, text);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "keeper/parts.h"
 #include "keeper/run_files.h"
@@ -239,7 +240,7 @@ void execute_begun(struct keeper *keeper, const struct operation *before)
 	memset(&keeper->toll, 0, sizeof(keeper->toll));
 	keeper->toll.counted = true;
 	event_tell(keeper->log, "begin",
-		   json_pack("{s:s, s:o*}", "verb", verb, "parallel",
+		   text_pack("{s:s, s:o*}", "verb", verb, "parallel",
 			     parallel ? json_integer(parallel) : NULL),
 		   "%s begins", verb);
 	turn_mark(keeper->turn, TURN_DECIDE);

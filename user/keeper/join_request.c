@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "keeper/watch.h"
 #include "service/join.h"
 
@@ -136,7 +137,7 @@ static void answer(const struct request *request, const struct trouble *trouble)
 	}
 	snprintf(text, sizeof(text), "worker %u, listening on %s", place->worker, place->address);
 	control_reply_with(client,
-			   json_pack("{s:i, s:s, s:i, s:i}", "status", EXIT_DONE, "text", text,
+			   text_pack("{s:i, s:s, s:i, s:i}", "status", EXIT_DONE, "text", text,
 				     "worker", place->worker, "slot", place->slot),
 			   place->load_fd);
 }
@@ -182,7 +183,7 @@ static void on_done(void *arg, int status, void *shared)
 		return;
 	if (!place->was_there)
 		event_tell_worker(keeper->log, "listening", place->worker, request->pid,
-				  json_pack("{s:s}", "addr", place->address),
+				  text_pack("{s:s}", "addr", place->address),
 				  "joined, listening on %s", place->address);
 	pins_check(keeper->pins);
 	if (request->generation)

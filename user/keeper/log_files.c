@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/text_json.h"
+
 #define DEADLINE_MS 5000
 
 struct shared {
@@ -51,7 +53,7 @@ static void on_done(void *arg, int status, void *memory)
 		event_tell(keeper->log, "trouble", NULL, "the log files could not be looked at");
 		return;
 	}
-	event_tell(keeper->log, "logs", json_pack("{s:i}", "renamed", shared->renamed),
+	event_tell(keeper->log, "logs", text_pack("{s:i}", "renamed", shared->renamed),
 		   "%u of %u log files %s renamed%s", shared->renamed, shared->workers,
 		   shared->renamed == 1 ? "was" : "were",
 		   shared->renamed ? "; the workers write on there, and a reload opens new ones" :

@@ -10,15 +10,16 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "base/text.h"
+
 void manager_status(struct manager *manager, const char *format, ...)
 {
 	char text[sizeof(manager->status)];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	text_vformat(text, sizeof(text), format, args);
 	va_end(args);
-	text[strcspn(text, "\n")] = '\0';
 	if (!strcmp(text, manager->status))
 		return;
 	strcpy(manager->status, text);

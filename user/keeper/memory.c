@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* --max-memory: a worker that has more is replaced, as by lbctl restart. */
+#include "base/text_json.h"
 #include "host/usage.h"
 #include "keeper/outgrown.h"
 #include "keeper/parts.h"
@@ -7,7 +8,7 @@
 static void tell_size(struct keeper *keeper, const struct runner *runner)
 {
 	event_tell_worker(keeper->log, "memory", runner->worker, runner->pid,
-			  json_pack("{s:I, s:I}", "bytes", (json_int_t)runner->memory_bytes,
+			  text_pack("{s:I, s:I}", "bytes", (json_int_t)runner->memory_bytes,
 				    "limit", (json_int_t)keeper->options.max_memory),
 			  "has %lu KiB of memory, more than the %lu KiB of --max-memory: a new "
 			  "process is to take its place",

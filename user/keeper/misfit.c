@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "host/inspect.h"
 #include "keeper/advice.h"
@@ -86,7 +87,7 @@ static void check_port(struct keeper *keeper, uint16_t first, uint16_t port)
 		return;
 	keeper->port_told = true;
 	event_tell(keeper->log, "not-steered",
-		   json_pack("{s:i, s:i, s:i}", "port", port, "steered", first, "workers",
+		   text_pack("{s:i, s:i, s:i}", "port", port, "steered", first, "workers",
 			     used.workers),
 		   "port %u is steered, the first that a worker bound%s; port %u, on which %u "
 		   "worker%s listen%s, is not: --port %u steers that one, --port %u,%u both",
@@ -181,14 +182,13 @@ static bool is_beside(const struct inspect_list *list, uint64_t ours, uint64_t o
 
 static void tell_stranger(struct keeper *keeper, const struct sockdiag_socket *socket)
 {
-	char address[ADDR_STRLEN];
+	char address[4 + ADDR_STRLEN] = "udp/";
 
-	addr_format(socket->family, socket->addr, socket->port, address, sizeof(address));
+	addr_format(socket->family, socket->addr, socket->port, address + 4, ADDR_STRLEN);
 	keeper->stranger = socket->cookie;
 	event_tell(keeper->log, "stranger",
-		   json_pack("{s:s+, s:I}", "addr", "udp/", address, "uid",
-			     (json_int_t)socket->uid),
-		   "a socket of user %u is on udp/%s, too, and takes datagrams from the workers, "
+		   text_pack("{s:s, s:I}", "addr", address, "uid", (json_int_t)socket->uid),
+		   "a socket of user %u is on %s, too, and takes datagrams from the workers, "
 		   "as all of them have SO_REUSEADDR; ss -lunp 'sport = :%u' shows whose it is",
 		   socket->uid, address, socket->port);
 }

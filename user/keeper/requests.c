@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/stop_signal.h"
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "keeper/join_request.h"
 #include "keeper/port_rules.h"
@@ -263,7 +264,7 @@ static int signal_one(struct keeper *keeper, uint32_t worker, int number)
 
 	if (!err)
 		event_tell_worker(keeper->log, "signal", worker, runner->pid,
-				  json_pack("{s:i}", "signal", number), "gets %s",
+				  text_pack("{s:i}", "signal", number), "gets %s",
 				  stop_signal_name(number));
 	return err;
 }

@@ -40,8 +40,8 @@ static bool is_at(int fd, const char *path)
 }
 
 /*
- * A record lock, as it is the process's alone: a child that outlives a killed keeper for a moment
- * must not keep the next one out.
+ * A record lock to write, as it is the process's alone: a child that outlives a killed keeper for a
+ * moment must not keep the next one out.
  */
 static int lock(int fd, pid_t *holder)
 {
@@ -51,9 +51,40 @@ static int lock(int fd, pid_t *holder)
 		return 0;
 	if (errno != EACCES && errno != EAGAIN)
 		return -errno;
-	if (!fcntl(fd, F_GETLK, &whole) && whole.l_type != F_UNLCK)
-		*holder = whole.l_pid;
+	if (fcntl(fd, F_GETLK, &whole) || whole.l_type == F_UNLCK)
+		return -EWOULDBLOCK;
+	if (whole.l_type == F_RDLCK)
+		return -EUCLEAN;
+	*holder = whole.l_pid;
 	return -EWOULDBLOCK;
+}
+
+/*
+ * An earlier version let everybody read the file, and so lock it to read: who does keeps that file,
+ * and ours takes its place, locked before it is seen. Where another keeper was faster, its file is
+ * what we exchanged ours for, and is put back. Returns the descriptor of ours or -errno.
+ */
+static int replace(const char *path, int strange)
+{
+	_cleanup_close_ int fd = -1;
+	char fresh[RUN_FILES_PATH_BYTES + 16];
+	pid_t nobody;
+	int err;
+
+	snprintf(fresh, sizeof(fresh), "%s-%d", path, getpid());
+	unlink(fresh);
+	fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	err = lock(fd, &nobody);
+	if (!err && renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_EXCHANGE))
+		err = -errno;
+	if (!err && !is_at(strange, fresh)) {
+		renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_EXCHANGE);
+		err = -EWOULDBLOCK;
+	}
+	unlink(fresh);
+	return err ? err : fd_steal(&fd);
 }
 
 int run_files_lock(const char *name, pid_t *holder)
@@ -71,16 +102,21 @@ int run_files_lock(const char *name, pid_t *holder)
 		if (fd < 0)
 			return -errno;
 		err = lock(fd, holder);
-		if (err)
+		if (err == -EUCLEAN && is_at(fd, path))
+			return replace(path, fd);
+		if (err && err != -EUCLEAN)
 			return err;
-		if (is_at(fd, path))
+		if (!err && is_at(fd, path)) {
+			fchmod(fd, 0600);
 			return fd_steal(&fd);
+		}
 	}
 }
 
 pid_t run_files_holder(const char *name)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	/* what others than keepers may hold does not get into the way of this one */
+	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	char path[RUN_FILES_PATH_BYTES];
 	_cleanup_close_ int fd = -1;
 

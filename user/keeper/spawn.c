@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "keeper/log_open.h"
 #include "keeper/worker_env.h"
 #include "lb_abi.h"
 
@@ -48,22 +50,13 @@ static int become_user(const char *name)
 	return 0;
 }
 
-/*
- * Who owns the directory may have put something else there, a way to another file or a pipe that
- * nobody reads, and it is opened with lbctl's rights. -EMLINK: that is so.
- */
-static int open_log(const char *path)
+static const char *log_trouble(int err)
 {
-	_cleanup_close_ int fd = open(
-		path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0640);
-	struct stat st;
-
-	if (fd < 0)
-		return errno == ELOOP || errno == ENXIO ? -EMLINK : -errno;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink != 1)
-		return -EMLINK;
-	fcntl(fd, F_SETFL, O_APPEND);
-	return fd_steal(&fd);
+	if (err == -EMLINK)
+		return "not a plain file of one name";
+	if (err == -EXDEV)
+		return "others than root can change where that leads";
+	return strerror(-err);
 }
 
 static int redirect(const struct spawn_spec *spec)
@@ -75,12 +68,11 @@ static int redirect(const struct spawn_spec *spec)
 	close(null);
 	if (!spec->log_path)
 		return 0;
-	log = open_log(spec->log_path);
+	log = log_open(spec->log_path, spec->user);
 	if (log < 0) {
 		/* a full disk is no reason not to serve */
-		dprintf(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here\n",
-			spec->service, spec->worker, spec->log_path,
-			log == -EMLINK ? "not a plain file of one name" : strerror(-log));
+		text_tell(2, "lbctl: %s: worker %u can't write to %s: %s; its output goes here",
+			  spec->service, spec->worker, spec->log_path, log_trouble(log));
 		return 0;
 	}
 	if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
@@ -103,8 +95,8 @@ static int enter_directory(const struct spawn_spec *spec)
 	}
 	if (spec->needs_cwd)
 		return -(SPAWN_CWD + errno);
-	dprintf(2, "lbctl: %s: worker %u can't start in %s: %s; it starts where that was\n",
-		spec->service, spec->worker, spec->cwd, strerror(errno));
+	text_tell(2, "lbctl: %s: worker %u can't start in %s: %s; it starts where that was",
+		  spec->service, spec->worker, spec->cwd, strerror(errno));
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "host/probe.h"
 #include "lb_pick.h"
 #include "service/rescue.h"
@@ -122,7 +123,7 @@ static void tell_rescue(struct stall_watch *watch, const struct state *state,
 
 	if (result == RESCUE_DONE) {
 		event_tell_worker(watch->log, "rescued", row->worker, row->pid,
-				  json_pack("{s:I}", "migrated", (json_int_t)migrated),
+				  text_pack("{s:I}", "migrated", (json_int_t)migrated),
 				  "had %lu waiting connections, which migrated to others",
 				  (unsigned long)migrated);
 		return;
@@ -131,7 +132,7 @@ static void tell_rescue(struct stall_watch *watch, const struct state *state,
 		return;
 	watch->slots[watch->slot].complained = true;
 	event_tell_worker(watch->log, "not-rescued", row->worker, row->pid,
-			  json_pack("{s:s}", "why", rescue_text(result)),
+			  text_pack("{s:s}", "why", rescue_text(result)),
 			  "has connections waiting that can't be moved: %s", rescue_text(result));
 }
 
@@ -258,7 +259,7 @@ static void tell_stalled(struct stall_watch *watch, const struct state *state, u
 	else
 		snprintf(what, sizeof(what), "%u connections", waiting.connections);
 	event_tell_worker(watch->log, "stalled", row->worker, row->pid,
-			  json_pack("{s:i, s:i}", "waiting", waiting.connections, "waiting_bytes",
+			  text_pack("{s:i, s:i}", "waiting", waiting.connections, "waiting_bytes",
 				    waiting.bytes),
 			  "does not %s; %s wait", does, what);
 }
@@ -278,7 +279,7 @@ static void tell_stall(struct stall_watch *watch, const struct state *state, uin
 		tell_stalled(watch, state, slot, does);
 	else
 		event_tell_worker(watch->log, "recovered", row->worker, row->pid,
-				  json_pack("{s:I}", "stalled_ms",
+				  text_pack("{s:I}", "stalled_ms",
 					    (json_int_t)(before_ns / 1000000)),
 				  "%ss again, after %.1f s", does, before_ns / 1e9);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "host/cgroup.h"
 #include "host/inspect.h"
 #include "keeper/advice.h"
@@ -121,7 +122,7 @@ static void tell_listening(struct sync *sync, const struct runner *runner,
 	addr_format(socket->family, socket->addr, socket->port, address + len,
 		    sizeof(address) - len);
 	event_tell_worker(sync->config.log, "listening", runner->worker, runner->pid,
-			  json_pack("{s:s}", "addr", address), "listening on %s", address);
+			  text_pack("{s:s}", "addr", address), "listening on %s", address);
 }
 
 /* Told of the first socket of a protocol. */
@@ -283,7 +284,7 @@ static void tell_foreign(struct sync *sync)
 	sync->told_id = sync->foreign_id;
 	advice = advice_of_workers(sync);
 	event_tell(sync->config.log, "replaced",
-		   json_pack("{s:b}", "classic", sync->foreign_id == LB_CLASSIC_PROGRAM),
+		   text_pack("{s:b}", "classic", sync->foreign_id == LB_CLASSIC_PROGRAM),
 		   "a worker, or somebody else, has put another BPF program on the sockets; "
 		   "lbctl's is put back%s%s",
 		   advice ? ": " : "", advice ? advice : "");

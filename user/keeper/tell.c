@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "host/cgroup.h"
 #include "host/probe.h"
@@ -69,7 +70,7 @@ void tell_started(struct keeper *keeper, const struct runner *runner)
 void tell_online(struct keeper *keeper, const struct runner *runner)
 {
 	event_tell_worker(keeper->log, "online", runner->worker, runner->pid,
-			  json_pack("{s:i}", "slot", runner->slot), "is online");
+			  text_pack("{s:i}", "slot", runner->slot), "is online");
 }
 
 /* After how long, in words: "10 s", "250 ms". */
@@ -108,7 +109,7 @@ void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_wh
 				  "says that it stops: it gets no more %s", traffic);
 	if (why == WHY_HANDS_OVER)
 		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid,
-				  json_pack("{s:i, s:b}", "port", runner->alone.port, "udp",
+				  text_pack("{s:i, s:b}", "port", runner->alone.port, "udp",
 					    runner->alone.udp),
 				  "gets no more %s and ends before its successor begins: one "
 				  "process can have port %s%u",
@@ -135,7 +136,7 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 				  "sent WATCHDOG=trigger: SIGABRT");
 	if (action->why == WHY_AT_WORK && process)
 		event_tell_worker(keeper->log, "busy", runner->worker, runner->pid,
-				  json_pack("{s:i}", "connections", process->at_work),
+				  text_pack("{s:i}", "connections", process->at_work),
 				  "has %u connection%s to answer after %s: %s", process->at_work,
 				  plural(process->at_work),
 				  in_words(keeper->options.drain_timeout_ms, time),
@@ -143,7 +144,7 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 	if (action->why == WHY_UNREAD)
 		event_tell_worker(
 			keeper->log, "unread", runner->worker, runner->pid,
-			json_pack("{s:i}", "bytes", runner->unread_bytes),
+			text_pack("{s:i}", "bytes", runner->unread_bytes),
 			"did not read %u bytes within %lu ms: %s, and they are lost unless it "
 			"reads them now",
 			runner->unread_bytes, (unsigned long)keeper->options.kill_timeout_ms,
@@ -175,10 +176,10 @@ static json_t *end_json(const struct runner *runner, const char *how)
 {
 	bool known = runner->how.si_pid, exited = runner->how.si_code == CLD_EXITED;
 
-	return json_pack("{s:s, s:o, s:o}", "how", how, "status",
+	return text_pack("{s:s, s:o, s:o}", "how", how, "status",
 			 known && exited ? json_integer(runner->how.si_status) : json_null(),
 			 "signal",
-			 known && !exited ? json_string(how + strlen("killed by ")) : json_null());
+			 known && !exited ? text_json(how + strlen("killed by ")) : json_null());
 }
 
 static void add_toll(struct keeper *keeper, const struct loss *loss)
@@ -221,7 +222,7 @@ static void tell_no_start(struct keeper *keeper, const struct action *action, in
 	snprintf(keeper->last_end.how, sizeof(keeper->last_end.how), "can't be started: %s", why);
 	/* what fails from the start is said once, by keeper_run() */
 	if (keeper->plan.ever_ran)
-		event_tell(keeper->log, "no-start", json_pack("{s:i}", "worker", action->worker),
+		event_tell(keeper->log, "no-start", text_pack("{s:i}", "worker", action->worker),
 			   "%sworker %u can't be started: %s", is_new, action->worker, why);
 }
 
@@ -267,14 +268,14 @@ void tell_why(struct keeper *keeper, const struct action *action)
 		tell_not_ready(keeper, runner);
 	if (action->why == WHY_GAVE_UP)
 		event_tell(keeper->log, "gave-up",
-			   json_pack("{s:i, s:i}", "worker", action->worker, "failures", failures),
+			   text_pack("{s:i, s:i}", "worker", action->worker, "failures", failures),
 			   "worker %u ended %u time%s in a row: given up; lbctl restart %s %u "
 			   "tries again",
 			   action->worker, failures, plural(failures), keeper->options.name,
 			   action->worker);
 	if (action->why == WHY_FINISHED)
 		event_tell(keeper->log, "finished",
-			   json_pack("{s:i, s:i}", "worker", action->worker, "status",
+			   text_pack("{s:i, s:i}", "worker", action->worker, "status",
 				     action->status),
 			   "worker %u ended with status %d of --stop-exit-codes: it is not started "
 			   "again; lbctl restart %s %u starts it",
@@ -415,19 +416,21 @@ void tell_finish(struct keeper *keeper, const struct action *action)
 	const char *verb = plan_verb_name(action->operation.verb);
 	char text[1536], log[PATH_MAX];
 	struct client *client;
+	json_t *reply;
 	int status = finish_text(keeper, action, text, sizeof(text));
 
 	event_tell(keeper->log, verb,
-		   json_pack("{s:i, s:o}", "status", status, "lost", toll_json(keeper)),
+		   text_pack("{s:i, s:o}", "status", status, "lost", toll_json(keeper)),
 		   "%s %s: %s", verb, status ? "failed" : "done", text);
 	client = control_find(keeper->control, action->operation.client);
-	if (client)
-		control_reply_with(client,
-				   json_pack("{s:i, s:s, s:o, s:s*}", "status", status, "text",
-					     text, "lost", toll_json(keeper), "log",
-					     status ? tell_log_path(keeper, action->worker, log) :
-						      NULL),
-				   -1);
+	if (!client)
+		return;
+	reply = text_pack("{s:i, s:s, s:o}", "status", status, "text", text, "lost",
+			  toll_json(keeper));
+	/* who asked opens it, so a path that is not UTF-8 is not named */
+	if (status && tell_log_path(keeper, action->worker, log))
+		json_object_set_new(reply, "log", text_json_exact(log));
+	control_reply_with(client, reply, -1);
 }
 
 void tell_trouble(struct keeper *keeper, const char *text)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "host/probe.h"
 #include "keeper/parts.h"
@@ -114,18 +115,18 @@ void tell_explain_end(struct keeper *keeper, const struct runner *runner,
 	}
 	if (runner->how.si_pid && runner->how.si_code == CLD_EXITED && !runner->how.si_status &&
 	    runner->left_children)
-		event_tell(keeper->log, "background", json_pack("{s:i}", "worker", action->worker),
+		event_tell(keeper->log, "background", text_pack("{s:i}", "worker", action->worker),
 			   "worker %u went to the background, where it can't be kept and is ended: "
 			   "tell it to stay in the foreground",
 			   action->worker);
 	if (!keeper->last_end.was_online && refused_mptcp(keeper, runner))
-		event_tell(keeper->log, "mptcp", json_pack("{s:i}", "worker", action->worker),
+		event_tell(keeper->log, "mptcp", text_pack("{s:i}", "worker", action->worker),
 			   "worker %u: %s", action->worker, mptcp_words);
 	if (!port || keeper->plan.wanted == 1 || keeper->port_explained)
 		return;
 	keeper->port_explained = true;
 	name_first_port(keeper, first, sizeof(first));
-	event_tell(keeper->log, "unshared", json_pack("{s:i, s:b}", "port", port, "udp", *udp != 0),
+	event_tell(keeper->log, "unshared", text_pack("{s:i, s:b}", "port", port, "udp", *udp != 0),
 		   "port %s%u is not shared, so one worker can have it%s: --port lists all that "
 		   "are to be shared (%s%u, say), --offset-port %s%u gives worker w port %u+w",
 		   udp, port, first, udp, port, udp, port, port);

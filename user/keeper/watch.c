@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text_json.h"
 #include "host/inspect.h"
 #include "lb_pick.h"
 #include "host/proc_name.h"
@@ -105,7 +106,7 @@ static void tell_joined(struct keeper *keeper, const struct lb_worker *row)
 	if (!row->pid || proc_name(row->pid, name, sizeof(name)))
 		strcpy(name, "?");
 	event_tell_worker(keeper->log, "joined", row->worker, row->pid,
-			  json_pack("{s:s}", "server", name), "of %s joined", name);
+			  text_pack("{s:s}", "server", name), "of %s joined", name);
 }
 
 static void tell_left(struct keeper *keeper, const struct state *state, uint32_t slot,
@@ -184,7 +185,7 @@ static void on_done(void *arg, int status, void *memory)
 		stall_watch_check(keeper->stalls);
 	if (was_trouble || result->made || result->added || result->gone)
 		event_tell(keeper->log, "refresh",
-			   json_pack("{s:i, s:i, s:i}", "workers", result->workers, "added",
+			   text_pack("{s:i, s:i, s:i}", "workers", result->workers, "added",
 				     result->added, "gone", result->gone),
 			   "%u worker%s of %s: %u socket%s joined, %u worker%s went down",
 			   result->workers, plural(result->workers), result->server, result->added,

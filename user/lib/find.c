@@ -190,6 +190,15 @@ static int find_in_any(const char *root, uint64_t cookie, struct lbctl_found *fo
 	return result;
 }
 
+/* Where bpffs is not mounted for root alone, anyone may make such a directory, or a link. */
+static bool is_trusted(const char *root)
+{
+	struct stat st;
+
+	return !lstat(root, &st) && S_ISDIR(st.st_mode) && (!st.st_uid || st.st_uid == geteuid()) &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 static int find_in_root(const char *root, const struct lbctl_search *search,
 			struct lbctl_found *found)
 {
@@ -213,7 +222,7 @@ int lbctl_find(const struct lbctl_search *search, struct lbctl_found *found)
 	if (only)
 		return find_in_root(only, search, found);
 	for (i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
-		if (!find_in_root(roots[i], search, found))
+		if (is_trusted(roots[i]) && !find_in_root(roots[i], search, found))
 			return 0;
 	}
 	return -ENOENT;

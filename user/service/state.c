@@ -38,15 +38,38 @@ int state_mount_bpffs(void)
 	return -ENODEV;
 }
 
+/*
+ * Opens a directory of pins. Others could put a link or a directory of their own in its place where
+ * bpffs is not mounted for root alone, and lock one that they may read. An earlier version let
+ * them: that is mended. Returns 0, -ELOOP (it is not ours) or -errno.
+ */
+static int open_directory(const char *path, int *fd)
+{
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct statfs fs;
+	struct stat st;
+
+	if (dir < 0)
+		return errno == ENOTDIR ? -ELOOP : -errno;
+	if (fstat(dir, &st) || fstatfs(dir, &fs))
+		return -errno;
+	if (fs.f_type != BPF_FS_MAGIC || (st.st_uid && st.st_uid != geteuid()) ||
+	    (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return -ELOOP;
+	if (st.st_mode & (S_IRWXG | S_IRWXO))
+		fchmod(dir, 0700);
+	*fd = fd_steal(&dir);
+	return 0;
+}
+
 /* Opens the directory of all services. With `make` it is made, and bpffs mounted, if missing. */
 static int open_root(bool make, int *fd)
 {
 	if (make ? state_mount_bpffs() : !is_bpffs(STATE_BPFFS))
 		return -ENODEV;
-	if (make && mkdir(STATE_ROOT, 0755) && errno != EEXIST)
+	if (make && mkdir(STATE_ROOT, 0700) && errno != EEXIST)
 		return -errno;
-	*fd = open(STATE_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return *fd < 0 ? -errno : 0;
+	return open_directory(STATE_ROOT, fd);
 }
 
 static int lock_directory(int fd)
@@ -171,8 +194,7 @@ int state_open(struct state *state, const char *name, enum state_mode mode)
 	err = open_root(false, &root);
 	if (err)
 		return err;
-	state->dir_fd = open(state->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = state->dir_fd < 0 ? -errno : 0;
+	err = open_directory(state->dir, &state->dir_fd);
 	if (!err && mode == STATE_LOCK)
 		err = state_lock(state);
 	else if (!err && !still_there(state))
@@ -222,12 +244,13 @@ int state_create(struct state *state, const char *name)
 	snprintf(path, sizeof(path), "%s/%s", STATE_ROOT, name);
 	if (!err && !access(path, F_OK))
 		err = -EEXIST;
-	if (!err && mkdir(state->dir, 0755))
+	if (!err && mkdir(state->dir, 0700))
 		err = -errno;
 	if (!err) {
 		state->fresh = true;
-		state->dir_fd = open(state->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		err = state->dir_fd < 0 ? -errno : lock_directory(state->dir_fd);
+		err = open_directory(state->dir, &state->dir_fd);
+		if (!err)
+			err = lock_directory(state->dir_fd);
 	}
 	if (err)
 		state_close(state);

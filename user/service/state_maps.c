@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -75,8 +76,9 @@ static int map_array(int fd, struct state_array *array)
 {
 	void *at = mmap(NULL, array->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
+	/* the size fits, so it was made read-only */
 	if (at == MAP_FAILED)
-		return -errno;
+		return errno == ENOMEM ? -ENOMEM : -EUCLEAN;
 	array->at = at;
 	return 0;
 }
@@ -127,10 +129,15 @@ int state_map_listener(struct state *state, uint32_t listener)
 
 static int get_pin(const char *path, int *fd)
 {
+	struct stat st;
+
 	*fd = bpf_obj_get(path);
 	if (*fd >= 0)
 		return 0;
-	return errno == ENOENT ? -EUCLEAN : -errno;
+	/* of what is no pin at all the kernel says that it may not be opened */
+	if (errno == ENOENT || (!lstat(path, &st) && !S_ISREG(st.st_mode)))
+		return -EUCLEAN;
+	return -errno;
 }
 
 static int open_listener(struct state *state, uint32_t listener)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What to tell about a service's state that can't be opened or made. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/suggest.h"
+#include "host/locks.h"
 #include "service/state.h"
 
 static int no_such_service(struct trouble *trouble, const char *service)
@@ -28,6 +30,27 @@ static int no_such_service(struct trouble *trouble, const char *service)
 	return trouble_set(trouble, EXIT_NOT_FOUND,
 			   n ? "no such service; lbctl list shows all" :
 			       "no such service; there is none yet: lbctl attach ADDR makes one");
+}
+
+/* Whoever it is, it is not told by waiting longer. */
+static int is_locked(struct trouble *trouble, const char *service)
+{
+	char path[STATE_DIR_BYTES];
+	pid_t holder;
+
+	snprintf(path, sizeof(path), STATE_ROOT "/%s", service);
+	holder = locks_holder(path);
+	if (!holder)
+		holder = locks_holder(STATE_ROOT);
+	if (!holder)
+		return trouble_set(trouble, EXIT_FAILED,
+				   "another lbctl has been changing services for %d s; look for it "
+				   "with ps, then try again",
+				   STATE_LOCK_MS / 1000);
+	return trouble_set(trouble, EXIT_FAILED,
+			   "process %d has held the lock for %d s, as an lbctl does that changes "
+			   "services; see what it is (ps -fp %d), end it, then try again",
+			   holder, STATE_LOCK_MS / 1000, holder);
 }
 
 int state_trouble(struct trouble *trouble, const char *service, int err)
@@ -62,11 +85,14 @@ int state_trouble(struct trouble *trouble, const char *service, int err)
 				   "or program that belongs there; get out with: lbctl detach %s, "
 				   "then attach again",
 				   service, service);
-	case -EBUSY:
+	case -ELOOP:
 		return trouble_set(trouble, EXIT_FAILED,
-				   "another lbctl has been changing services for %d s; look for it "
-				   "with ps, then try again",
-				   STATE_LOCK_MS / 1000);
+				   STATE_ROOT " or %s in it is not lbctl's: it is a link, another "
+					      "user's, or one that others may write to; see whose "
+					      "it is, remove it, and mount bpffs with mode=0700",
+				   *service ? service : "a service");
+	case -EBUSY:
+		return is_locked(trouble, service);
 	default:
 		return trouble_set(trouble, EXIT_FAILED, "%s", strerror(-err));
 	}

@@ -125,7 +125,7 @@ static int pin_listener(struct object *object, struct state *state, uint32_t ind
 	int err;
 
 	state_listener_path(state, index, "", path);
-	if (mkdir(path, 0755) && errno != EEXIST)
+	if (mkdir(path, 0700) && errno != EEXIST)
 		return -errno;
 	/* left over from an attach that was killed here */
 	for (int map = MAP_SHARED_COUNT; map < MAP_COUNT; map++) {

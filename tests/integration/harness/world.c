@@ -142,7 +142,7 @@ static void mount_fresh(void)
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700") ||
 	    mount("tmpfs", "/run", "tmpfs", 0, "mode=0755") || mkdir("/run/netns", 0755) ||
-	    mkdir(HARNESS_DIR, 0777) || chmod(HARNESS_DIR, 0777))
+	    mkdir(HARNESS_DIR, 0777) || chmod(HARNESS_DIR, 01777))
 		skip_all("mount");
 }
 
