@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "base/cleanup.h"
-#include "keeper/spawn.h"
+#include "keeper/receive.h"
 #include "keeper/task.h"
 
 #define MOST_LINE_BYTES 65536
@@ -52,14 +51,16 @@ static void take_bytes(struct channel *channel, const char *bytes, size_t n)
 /* At most one buffer a turn: a worker that never stops sending must not starve the others. */
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
+	struct received with;
 	char bytes[4096];
-	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	ssize_t n = receive(fd, bytes, sizeof(bytes), &with);
 
 	(void)events;
 	if (n > 0)
 		take_bytes(arg, bytes, n);
-	else if (!n || (errno != EAGAIN && errno != EINTR))
+	else if (n != -EAGAIN)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	received_drop(&with);
 	return 0;
 }
 
@@ -84,25 +85,13 @@ int channel_open(sd_event *loop, int fd,
 	return 0;
 }
 
-static bool takes_descriptors(int fd)
-{
-	socklen_t len = sizeof(int);
-	int allowed = true;
-
-	return getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &allowed, &len) || allowed;
-}
-
 void channel_close(struct channel *channel)
 {
 	if (!channel)
 		return;
 	sd_event_source_disable_unref(channel->source);
-	/*
-	 * what the worker sent and nobody read may hold descriptors, unless the kernel forbade it
-	 */
-	if (takes_descriptors(channel->fd))
-		task_drop_fd(&channel->fd);
-	close_fd(&channel->fd);
+	/* what the worker sent and nobody read may hold descriptors */
+	task_drop_fd(&channel->fd);
 	free(channel);
 }
 

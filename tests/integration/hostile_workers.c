@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What a process of the workers' user can do to the keeper, which is root: nothing that stops it.
+ * The attacks run as nobody, who is let in as the workers are; what is told them is the workers'.
+ */
+#include "harness/clients.h"
+#include "harness/commands.h"
+#include "harness/events.h"
+#include "harness/processes.h"
+#include "harness/runs.h"
+#include "harness/show.h"
+#include "harness/world.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper/receive.h"
+#include "keeper/spawn_spec.h"
+#include "send_fds.h"
+
+#define WORKERS 4
+#define NOBODY 65534
+#define PROMPT_MS 10000 /* an answer that nobody delays, on a busy machine */
+#define LINGER_S 300
+
+static struct run run;
+static struct clients clients;
+static pid_t workers[WORKERS];
+
+/* --- who attacks --- */
+
+static void start_workers(void)
+{
+	run_start(&run, "web", "-n", "4", "--user", "nobody", "--policy", "rr", "--max-restarts",
+		  "1000000", "--restart-delay", "10", "--", run_demo(), "-q", "--no-reuseport",
+		  "--listen", ":8080", NULL);
+	run_pids(&run, workers, WORKERS);
+}
+
+/* In a process of user nobody, which lives on until it is killed. Returns once it is done. */
+static pid_t attack(void (*how)(void))
+{
+	int done[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(done, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+		    setresuid(NOBODY, NOBODY, NOBODY))
+			_exit(1);
+		how();
+		if (write(done[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(done[1]);
+	if (read(done[0], &byte, 1) != 1)
+		fail_msg("the attack failed");
+	close(done[0]);
+	return pid;
+}
+
+static void end_attack(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void expect(bool works, const char *what)
+{
+	if (works)
+		return;
+	perror(what);
+	_exit(1);
+}
+
+/* A descriptor of a worker's. */
+static int taken_from(pid_t pid, int number)
+{
+	int pidfd = syscall(__NR_pidfd_open, pid, 0);
+	int fd = syscall(__NR_pidfd_getfd, pidfd, number, 0);
+
+	expect(fd >= 0, "pidfd_getfd");
+	close(pidfd);
+	return fd;
+}
+
+static int connect_to(const char *path, int type)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	strcpy(at.sun_path, path);
+	expect(!connect(fd, (struct sockaddr *)&at, sizeof(at)), path);
+	return fd;
+}
+
+/* --- a descriptor whose last close waits --- */
+
+/* Unsent data that nobody takes: whoever closes it last waits until the time is over. */
+static int spoiled_socket(void)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+	static const char bytes[65536];
+	socklen_t len = sizeof(at);
+
+	expect(!bind(listener, (struct sockaddr *)&at, len) && !listen(listener, 1), "listen");
+	getsockname(listener, (struct sockaddr *)&at, &len);
+	expect(!connect(fd, (struct sockaddr *)&at, len), "connect");
+	expect(accept(listener, NULL, NULL) >= 0, "accept");
+	expect(!setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), "SO_LINGER");
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		continue;
+	return fd;
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/*
+ * So that none of `n` is left here; those that were not sent stay open. Where the keeper was rid of
+ * them sooner, we would be who waits: until the signal.
+ */
+static void send_spoiled(int to, const char *text, size_t n)
+{
+	int fds[] = { spoiled_socket(), spoiled_socket() };
+	const struct sigaction action = { .sa_handler = on_alarm };
+
+	if (send_fds(to, text, strlen(text), fds, n) < 0)
+		return;
+	sigaction(SIGALRM, &action, NULL);
+	for (size_t i = 0; i < n; i++) {
+		alarm(1);
+		close(fds[i]);
+	}
+	alarm(0);
+}
+
+/* The keeper's end is in the worker, too. */
+static void allow_descriptors(bool allowed)
+{
+	int fd = taken_from(workers[0], SPAWN_FIRST_FD + 1), value = allowed;
+
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof(value));
+	close(fd);
+}
+
+static void spoil_channel(void)
+{
+	int fd = taken_from(workers[0], SPAWN_FIRST_FD);
+
+	send_spoiled(fd, "\"hi\"\n", 2);
+	close(fd);
+}
+
+static void spoil_channel_allowed(void)
+{
+	allow_descriptors(true);
+	spoil_channel();
+}
+
+/* What is unread is closed with the channel, when its worker has ended. */
+static void spoil_channel_unread(void)
+{
+	kill(workers[1], SIGSTOP);
+	allow_descriptors(true);
+	for (int i = 0; i < 20; i++)
+		spoil_channel();
+	allow_descriptors(false);
+	kill(workers[0], SIGKILL);
+}
+
+static void spoil_request(void)
+{
+	int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
+
+	send_spoiled(fd, "{\"verb\":\"hello\"}", 2);
+}
+
+static void spoil_join(void)
+{
+	int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
+
+	send_spoiled(fd, "{\"verb\":\"join\",\"worker\":0}", 1);
+}
+
+/* It is gone before the keeper has read all of it, or is not let in at all. */
+static void spoil_many_requests(void)
+{
+	for (int i = 0; i < 20; i++) {
+		int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
+
+		send_spoiled(fd, "{\"verb\":\"hello\"}", 2);
+		send_spoiled(fd, "{", 1);
+		if (i % 2)
+			close(fd);
+	}
+}
+
+static void spoil_notice(void)
+{
+	send_spoiled(connect_to(FILES_DIR "/web.notify", SOCK_DGRAM), "READY=1", 2);
+}
+
+static const struct {
+	const char *name;
+	void (*how)(void);
+} spoilers[] = {
+	{ "a message", spoil_channel },
+	{ "a message, once that is allowed", spoil_channel_allowed },
+	{ "messages that are not read", spoil_channel_unread },
+	{ "a request", spoil_request },
+	{ "a join", spoil_join },
+	{ "requests of many clients", spoil_many_requests },
+	{ "a notice", spoil_notice },
+};
+
+/* Fails the test unless the keeper answers in time, and starts a killed worker again. */
+static void expect_prompt(const char *during)
+{
+	uint64_t begin_ns = now_ns();
+	struct output output;
+	struct job job;
+	unsigned int starts = run_events(&run, "start", "{s:i}", "worker", 3);
+	const char *const words[] = { harness_build_path("lbctl"), "send", "web", "2", "{}", NULL };
+
+	job_start(&job, words, scaled_ms(PROMPT_MS));
+	job_wait(&job, &output);
+	if (output.status)
+		fail_msg("%s: %s", during, output.err);
+	output_free(&output);
+	kill(workers[3], SIGKILL);
+	wait_until(run_events(&run, "start", "{s:i}", "worker", 3) > starts, PROMPT_MS);
+	run_pids(&run, workers, WORKERS);
+	print_message("%s: %llu ms\n", during, (unsigned long long)(now_ns() - begin_ns) / 1000000);
+}
+
+static void test_descriptors_that_linger(void **state)
+{
+	pid_t attacker;
+
+	(void)state;
+	start_workers();
+	for (size_t i = 0; i < ARRAY_SIZE(spoilers); i++) {
+		attacker = attack(spoilers[i].how);
+		kill(workers[1], SIGCONT);
+		expect_prompt(spoilers[i].name);
+		end_attack(attacker);
+	}
+	lbctl_ok("reload", "web", NULL);
+	clients_run(&clients, (struct client_plan){ .connections = 40 });
+	run_stop(&run);
+}
+
+/* --- signals --- */
+
+static void stop_all(void)
+{
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		kill(-1, SIGSTOP);
+}
+
+/* Each new process is stopped as soon as it is nobody's, before its program runs. */
+static void test_stopped_before_exec(void **state)
+{
+	pid_t attacker;
+
+	(void)state;
+	start_workers();
+	attacker = attack(stop_all);
+	for (int i = 0; i < 10; i++) {
+		unsigned int exits = run_events(&run, "exit", NULL);
+
+		kill(workers[i % WORKERS], SIGKILL);
+		wait_until(i >= WORKERS || run_events(&run, "exit", NULL) > exits, PROMPT_MS);
+		lbctl_expect(0, "going on", "cancel", "web", NULL);
+	}
+	end_attack(attacker);
+	command_ok("pkill", "-CONT", "-U", "nobody", NULL);
+	run_expect_up(&run, WORKERS);
+	run_stop(&run);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		runs_test(test_descriptors_that_linger),
+		runs_test(test_stopped_before_exec),
+	};
+
+	(void)argc;
+	return runs_run(argv[0], tests);
+}
