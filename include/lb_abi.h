@@ -139,6 +139,8 @@ struct lb_worker {
 	__u32 pid;	      /* who polls the socket, as last seen */
 	__u32 restarts;	      /* of its worker, by lbctl run */
 	__u32 generation;     /* raised when a socket takes over a slot that has open connections */
+	__u32 unheard;	      /* of its worker, messages that lbctl run has dropped: a flood */
+	__u32 pad;
 	LB_APPENDED
 };
 
@@ -292,7 +294,7 @@ _Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
 	X(config, 376, 384)                                                                        \
-	X(worker, 32, 32)                                                                          \
+	X(worker, 32, 40)                                                                          \
 	X(stats, 128, 128)                                                                         \
 	X(counters, 208, 208)                                                                      \
 	X(queue, 16, 16)                                                                           \

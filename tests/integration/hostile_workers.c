@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -303,11 +304,109 @@ static void test_stopped_before_exec(void **state)
 	run_stop(&run);
 }
 
+/* --- floods --- */
+
+/* Beside worker 0, whichever process that is now: floods with what the file names. */
+#define FLOOD_FILE HARNESS_DIR "/flood"
+#define FLOOD                                                                                      \
+	"import os, socket, time\n"                                                                \
+	"channel = int(os.environ['LBCTL_CHANNEL_FD'])\n"                                          \
+	"notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"                             \
+	"notices.connect(os.environ['NOTIFY_SOCKET'])\n"                                           \
+	"def sockets():\n"                                                                         \
+	"    s = socket.socket()\n"                                                                \
+	"    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"                            \
+	"    s.bind(('0.0.0.0', 8080))\n"                                                          \
+	"    s.listen(5)\n"                                                                        \
+	"    time.sleep(0.03)\n"                                                                   \
+	"    s.close()\n"                                                                          \
+	"ways = {'ready': lambda: os.write(channel, b'\"ready\"\\n' * 585),\n"                     \
+	"        'short': lambda: os.write(channel, b'{\"a\":1}\\n' * 500),\n"                     \
+	"        'long': lambda: os.write(channel, b'\"' + b'y' * 60000 + b'\"\\n'),\n"            \
+	"        'notices': lambda: notices.send(b'READY=1'),\n"                                   \
+	"        'sockets': sockets,\n"                                                            \
+	"        'no': lambda: time.sleep(0.05)}\n"                                                \
+	"while True:\n"                                                                            \
+	"    flood = ways[open('" FLOOD_FILE "').read()]\n"                                        \
+	"    end = time.time() + 0.2\n"                                                            \
+	"    while time.time() < end: flood()\n"
+
+static void start_flooding(void)
+{
+	static char words[512];
+
+	assert_int_equal(chmod(HARNESS_DIR, 0755), 0);
+	file_write(FLOOD_FILE, "no");
+	file_write(HARNESS_DIR "/flood.py", FLOOD);
+	snprintf(words, sizeof(words),
+		 "[ $LBCTL_WORKER != 0 ] || python3 " HARNESS_DIR "/flood.py & "
+		 "exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--user", "nobody", "--policy", "rr", "--max-restarts",
+		  "1000000", "--restart-delay", "10", "--", "sh", "-c", words, NULL);
+	run_pids(&run, workers, WORKERS);
+}
+
+static const char *const floods[] = { "no", "ready", "short", "long", "notices", "sockets" };
+
+#define FLOOD_LOG_BYTES 200000 /* of some seconds; what is not held back writes millions */
+
+static off_t log_bytes(void)
+{
+	struct stat info;
+
+	return stat(run.log, &info) ? 0 : info.st_size;
+}
+
+static unsigned int elapsed_ms(uint64_t since_ns)
+{
+	return (now_ns() - since_ns) / 1000000;
+}
+
+static json_int_t unheard_of(int worker)
+{
+	json_t *show = lbctl_json("show", "web", "--json", NULL);
+	const json_t *row = json_array_get(json_object_get(show, "workers"), worker);
+	json_int_t unheard = json_integer_value(json_object_get(row, "unheard"));
+
+	json_decref(show);
+	return unheard;
+}
+
+static void test_floods(void **state)
+{
+	(void)state;
+	start_flooding();
+	for (size_t i = 0; i < ARRAY_SIZE(floods); i++) {
+		uint64_t begin_ns = now_ns();
+		off_t bytes = log_bytes();
+		unsigned int reload_ms;
+
+		file_write(FLOOD_FILE, floods[i]);
+		lbctl_ok("reload", "web", NULL);
+		reload_ms = elapsed_ms(begin_ns);
+		begin_ns = now_ns();
+		run_pids(&run, workers, WORKERS);
+		expect_prompt(floods[i]);
+		print_message("%s: reload %u ms, back in %u ms, %ld bytes\n", floods[i], reload_ms,
+			      elapsed_ms(begin_ns), (long)(log_bytes() - bytes));
+		assert_true(log_bytes() - bytes < FLOOD_LOG_BYTES);
+	}
+	/* each process of worker 0 that has flooded, and nobody else */
+	assert_in_range(run_events(&run, "flood", "{s:i}", "worker", 0), 3, 9);
+	assert_int_equal(run_events(&run, "flood", NULL),
+			 run_events(&run, "flood", "{s:i}", "worker", 0));
+	wait_until(unheard_of(0) > 10000, RUN_MS);
+	assert_int_equal(unheard_of(1), 0);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_descriptors_that_linger),
 		runs_test(test_stopped_before_exec),
+		runs_test(test_floods),
 	};
 
 	(void)argc;

@@ -34,6 +34,7 @@ static json_t *workers_json(const struct view *view)
 			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "lost",
 			(json_int_t)w->lost, "restarts", (json_int_t)w->restarts);
 
+		json_object_set_new(row, "unheard", json_integer(w->unheard));
 		json_object_set_new(row, "limit", json_integer(w->limit));
 		json_object_set_new(row, "pace_us", json_integer(w->pace_us));
 		json_object_set_new(row, "uptime_ms", json_integer(w->usage.uptime_ms));

@@ -64,6 +64,7 @@ static void add_slot(const struct state *state, uint32_t slot, struct view *view
 		to->load = state_load(state, slot)->load;
 		to->pace_us = stats.pace.average_ns / 1000;
 		to->restarts = from->restarts;
+		to->unheard = from->unheard;
 	}
 }
 

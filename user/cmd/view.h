@@ -32,6 +32,7 @@ struct view_worker {
 	uint64_t load;
 	uint64_t pace_us; /* what it takes per connection, see lb_pace.h; 0 = unknown */
 	uint64_t restarts;
+	uint64_t unheard; /* messages that its keeper has dropped, see channel.h */
 	uint64_t opened;
 	uint64_t lost; /* accepted connections that were open when their process ended */
 	/* of its process, by view_load_usage(); 0 and "" = not known */

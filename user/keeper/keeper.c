@@ -85,8 +85,28 @@ static void recount(struct keeper *keeper)
 		changes_recount(keeper->changes);
 }
 
+/* Of a worker that is in no slot yet it waits. Nobody else counts them, so it takes no lock. */
+static void count_unheard(struct keeper *keeper)
+{
+	const struct state *state = pins_state(keeper->pins);
+	bool counted[LB_MAX_WORKERS] = { false };
+
+	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+		struct lb_worker *row = state_worker(state, slot);
+
+		if (row->worker >= LB_MAX_WORKERS || !keeper->unheard[row->worker] ||
+		    !LB_HAS(state->arrays[MAP_WORKERS].value_bytes, struct lb_worker, unheard))
+			continue;
+		__atomic_fetch_add(&row->unheard, keeper->unheard[row->worker], __ATOMIC_RELAXED);
+		counted[row->worker] = true;
+	}
+	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++)
+		keeper->unheard[w] = counted[w] ? 0 : keeper->unheard[w];
+}
+
 static void tick(struct keeper *keeper)
 {
+	count_unheard(keeper);
 	recount(keeper);
 	if (pins_check(keeper->pins))
 		stall_watch_check(keeper->stalls);
