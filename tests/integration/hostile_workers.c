@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,12 +402,149 @@ static void test_floods(void **state)
 	run_stop(&run);
 }
 
+/* --- another program on the group --- */
+
+static int member_of_group(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	expect(!setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) &&
+		       !bind(fd, (struct sockaddr *)&at, sizeof(at)) && !listen(fd, 64),
+	       "a socket of the group");
+	return fd;
+}
+
+/* The last socket that came is the thief's. */
+static void put_classic(int fd)
+{
+	struct sock_filter last = { .code = BPF_RET | BPF_K, .k = WORKERS };
+	const struct sock_fprog program = { .len = 1, .filter = &last };
+
+	expect(!setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)),
+	       "SO_ATTACH_REUSEPORT_CBPF");
+}
+
+static void steal_once(void)
+{
+	put_classic(member_of_group());
+}
+
+static void take_off_once(void)
+{
+	int fd = member_of_group(), zero = 0;
+
+	expect(!setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof(zero)),
+	       "SO_DETACH_REUSEPORT_BPF");
+}
+
+static void steal_again(void)
+{
+	int fd = member_of_group();
+
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;; usleep(50000))
+		put_classic(fd);
+}
+
+static json_int_t taken_off(void)
+{
+	json_t *show = lbctl_json("show", "web", "--json", NULL);
+	json_int_t times =
+		json_integer_value(json_object_get(json_object_get(show, "totals"), "taken_off"));
+
+	json_decref(show);
+	return times;
+}
+
+static bool is_steered(void)
+{
+	json_t *show = lbctl_json("show", "web", "--json", NULL);
+	bool steered = json_is_true(
+		json_object_get(json_array_get(json_object_get(show, "listeners"), 0), "steering"));
+
+	json_decref(show);
+	return steered;
+}
+
+static bool names(const json_t *pids, pid_t pid)
+{
+	for (size_t i = 0; i < json_array_size(pids); i++) {
+		if (json_integer_value(json_array_get(pids, i)) == pid)
+			return true;
+	}
+	return false;
+}
+
+static void test_traffic_that_is_taken(void **state)
+{
+	void (*const ways[])(void) = { steal_once, take_off_once };
+	const unsigned int each[WORKERS] = { 10, 10, 10, 10 };
+	struct show show;
+	pid_t attacker;
+
+	(void)state;
+	start_workers();
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		const json_t *event;
+
+		attacker = attack(ways[i]);
+		run_expect_events(&run, i + 1, "replaced", NULL);
+		event = run_event(&run, i, "replaced", NULL);
+		assert_int_equal(json_is_true(json_object_get(event, "classic")), !i);
+		assert_true(names(json_object_get(event, "pids"), attacker));
+		assert_false(names(json_object_get(event, "pids"), workers[0]));
+		/* it is told once it is put back, while the thief is there still */
+		assert_true(is_steered());
+		assert_int_equal(taken_off(), i + 1);
+		clients_run(&clients, (struct client_plan){ .connections = 40 });
+		clients_expect(&clients, WORKERS, each);
+		show_read("web", &show);
+		assert_int_equal(show.unregistered, 1);
+		lbctl_ok("reload", "web", NULL);
+		end_attack(attacker);
+	}
+	attacker = attack(steal_again);
+	wait_until(taken_off() >= 6, RUN_MS);
+	lbctl_ok("reload", "web", NULL);
+	lbctl_expect(0, "times", "list", NULL);
+	lbctl_expect(0, "another BPF program", "doctor", NULL);
+	end_attack(attacker);
+	wait_until(is_steered(), RUN_MS);
+	/* the first, and as it took another way the second; then not each time */
+	assert_in_range(run_events(&run, "replaced", NULL), 3, 4);
+	clients_run(&clients, (struct client_plan){ .connections = 40 });
+	clients_expect(&clients, WORKERS, each);
+	run_stop(&run);
+}
+
+/* What keeps services apart is a user id: who gives two the same one is told. */
+static void test_services_of_one_user(void **state)
+{
+	static struct run other;
+
+	(void)state;
+	start_workers();
+	run_start(&other, "api", "-n", "1", "--user", "nobody", "--port", "8081", "--", run_demo(),
+		  "-q", "--no-reuseport", "--listen", ":8081", NULL);
+	run_expect_lines(&other, "its workers have the user of service web", 1);
+	run_expect_up(&other, 1);
+	lbctl_expect(0, "services api and web have the same user, 65534", "doctor", NULL);
+	lbctl_ok("stop", "api", NULL);
+	assert_int_equal(run_wait(&other), 0);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_descriptors_that_linger),
 		runs_test(test_stopped_before_exec),
 		runs_test(test_floods),
+		runs_test(test_traffic_that_is_taken),
+		runs_test(test_services_of_one_user),
 	};
 
 	(void)argc;

@@ -78,11 +78,12 @@ static json_t *strangers_json(const struct view *view)
 
 static json_t *view_json(const struct view *view)
 {
-	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I}", "decisions",
+	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "decisions",
 				   (json_int_t)view->decisions, "fallback",
 				   (json_int_t)view->fallback, "migrated",
 				   (json_int_t)view->migrated, "rescued", (json_int_t)view->rescued,
-				   "retired", (json_int_t)view->retired);
+				   "retired", (json_int_t)view->retired, "taken_off",
+				   (json_int_t)view->taken_off);
 
 	return json_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
 			 "service", view->name, "policy", policy_name(view->policy), "limit",

@@ -69,6 +69,7 @@ struct view {
 	uint64_t fallback; /* left to the kernel's hash against the policy's wish */
 	uint64_t decisions;
 	uint64_t migrated;
+	uint64_t taken_off;    /* how often the program was off, and put back */
 	uint64_t rescued;      /* how often a stalled worker's queue was moved */
 	uint32_t unregistered; /* sockets in the groups, or beside them, that are in no slot */
 	struct view_stranger {

@@ -160,6 +160,8 @@ static void on_changes_done(void *arg, const struct change *changes, size_t n,
 	}
 	if (result->refreshed)
 		report_refresh(keeper, result);
+	if (result->refreshed && !result->status)
+		sync_refreshed(keeper->sync, &result->attach);
 	if (result->made || result->attach.added)
 		stall_watch_check(keeper->stalls);
 	if ((result->attach.added || result->attach.gone) && !keeper->recount_ticks)

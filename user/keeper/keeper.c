@@ -24,6 +24,7 @@
 #include "keeper/watch.h"
 #include "service/detach.h"
 #include "service/state.h"
+#include "service/users.h"
 
 #define TICK_US 1000000ULL
 #define MOST_ACTIONS (4 * PLAN_LEAST_ACTIONS) /* a turn: others want to be heard meanwhile */
@@ -169,6 +170,19 @@ static int open_all(struct keeper *keeper, struct trouble *trouble)
 	err = sd_event_add_time_relative(keeper->loop, NULL, CLOCK_MONOTONIC, TICK_US, 0, on_tick,
 					 keeper);
 	return err < 0 ? trouble_set(trouble, EXIT_FAILED, "%s", strerror(-err)) : EXIT_DONE;
+}
+
+static void print_neighbour(struct keeper *keeper)
+{
+	const struct keeper_options *options = &keeper->options;
+	char other[LB_NAME_MAX + 1];
+
+	if (options->user && users_find_neighbour(options->name, keeper->runners.user, other))
+		event_log_print(
+			keeper->log,
+			"%s: its workers have the user of service %s, so a worker of either "
+			"can take the other's connections; another --user keeps them apart",
+			options->name, other);
 }
 
 static void print_start(struct keeper *keeper, uint32_t found)
@@ -364,6 +378,7 @@ int keeper_run(const struct keeper_options *options)
 		replace_unreadable(keeper);
 	keeper->recount_ticks = found ? 1 : 0;
 	print_start(keeper, found);
+	print_neighbour(keeper);
 	if (!options->argv)
 		manager_ready(&keeper->manager);
 	turn_mark(keeper->turn, TURN_LOOK | TURN_TICK | TURN_DECIDE);
