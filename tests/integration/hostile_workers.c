@@ -537,6 +537,63 @@ static void test_services_of_one_user(void **state)
 	run_stop(&run);
 }
 
+/* --- a process of the workers' user that none of them has started --- */
+
+static char join_status[] = "?";
+
+/* Joins for worker 0 with a socket of its own, on which it answers nobody. */
+static void join_for_another(void)
+{
+	int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET), own = member_of_group();
+	const char text[] = "{\"verb\":\"join\",\"worker\":0}";
+	char answer[4096] = "";
+	json_t *reply;
+	ssize_t n;
+
+	expect(send_fds(fd, text, strlen(text), &own, 1) > 0, "join");
+	n = recv(fd, answer, sizeof(answer) - 1, 0);
+	reply = json_loadb(answer, n > 0 ? n : 0, 0, NULL);
+	/* how the test hears of it */
+	*join_status = '0' + json_integer_value(json_object_get(reply, "status"));
+	expect(reply && !prctl(PR_SET_NAME, join_status), "the answer");
+}
+
+static char status_of(pid_t attacker)
+{
+	char path[64], *text, status;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", attacker);
+	text = file_read(path);
+	status = *text;
+	free(text);
+	return status;
+}
+
+static void test_join_for_another(void **state)
+{
+	const unsigned int each[WORKERS] = { 10, 10, 10, 10 };
+	struct show show;
+	pid_t attacker;
+
+	(void)state;
+	start_workers();
+	attacker = attack(join_for_another);
+	assert_int_equal(status_of(attacker), '4');
+	show_read("web", &show);
+	assert_int_equal(show.unregistered, 1);
+	clients_run(&clients, (struct client_plan){ .connections = 40 });
+	clients_expect(&clients, WORKERS, each);
+	end_attack(attacker);
+	run_stop(&run);
+	run_start(&run, "web", "-n", "4", "--user", "nobody", "--allow-join", "--", run_demo(),
+		  "-q", "--no-reuseport", "--listen", ":8080", NULL);
+	run_expect_up(&run, WORKERS);
+	attacker = attack(join_for_another);
+	assert_int_equal(status_of(attacker), '0');
+	end_attack(attacker);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,6 +602,7 @@ int main(int argc, char **argv)
 		runs_test(test_floods),
 		runs_test(test_traffic_that_is_taken),
 		runs_test(test_services_of_one_user),
+		runs_test(test_join_for_another),
 	};
 
 	(void)argc;

@@ -131,6 +131,11 @@ pid_t control_client_pid(const struct client *client)
 	return client->pid;
 }
 
+enum admission control_client_admission(const struct client *client)
+{
+	return client->admission;
+}
+
 struct client *control_find(struct control *control, uint64_t id)
 {
 	struct client *client = control ? control->clients : NULL;
