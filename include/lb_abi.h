@@ -297,7 +297,7 @@ _Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
 	X(config, 376, 392)                                                                        \
 	X(worker, 32, 40)                                                                          \
 	X(stats, 128, 128)                                                                         \
-	X(counters, 208, 208)                                                                      \
+	X(counters, 208, 216)                                                                      \
 	X(queue, 16, 16)                                                                           \
 	X(stall, 64, 64)                                                                           \
 	X(place, 8, 8)                                                                             \
