@@ -12,6 +12,7 @@
 
 #include "lb_pace.h"
 #include "lb_pick.h"
+#include "sizes.bpf.h"
 #include "tick.bpf.h"
 #include "track.bpf.h"
 
@@ -122,6 +123,35 @@ static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_st
 	stats->ended_ns = tick_clock_ns();
 }
 
+/* Of a connection that no process has accepted there is a socket, and no file. */
+static __always_inline bool is_accepted(struct bpf_sock *sk)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &sk);
+	return BPF_CORE_READ((struct sock *)address, sk_socket) != NULL;
+}
+
+/*
+ * A process that ends closes its listener, with what waits there; what another one can have has
+ * migrated, which ends nothing.
+ */
+static __always_inline void note_reset(struct bpf_sock_ops *ops)
+{
+	struct lb_counters *counters;
+	struct task_struct *task;
+	__u32 zero = 0;
+
+	if (!lb_can_see_task || !ops->sk || is_owned(ops->sk) || is_accepted(ops->sk))
+		return;
+	task = (struct task_struct *)bpf_get_current_task();
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+		return;
+	counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	if (counters && LB_HAS(lb_sizes.counters, struct lb_counters, reset))
+		count(&counters->reset);
+}
+
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
 {
 	struct lb_conn *conn = conn_of(ops), *migrated;
@@ -138,6 +168,7 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 		add(&stats->live, -1);
 		note_served(stats, migrated ? migrated->opened_ns : conn->opened_ns);
 		note_who_ends(ops, stats);
+		note_reset(ops);
 	}
 	if (migrated)
 		bpf_map_delete_elem(&lb_migrated, &cookie);

@@ -55,6 +55,7 @@ struct sk_buff_head {
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
+	struct socket *sk_socket;
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;

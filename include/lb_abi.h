@@ -125,6 +125,7 @@ struct lb_config {
 	struct lb_rescue rescue;
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
 	__u64 migration_wanted; /* as wake_wanted, for an entry when a connection has migrated */
+	__u64 taken_off; /* how often lbctl run found its program off a group, and put it back */
 	LB_APPENDED
 };
 #define LB_NO_GROUP 0xffffffffU
@@ -139,6 +140,8 @@ struct lb_worker {
 	__u32 pid;	      /* who polls the socket, as last seen */
 	__u32 restarts;	      /* of its worker, by lbctl run */
 	__u32 generation;     /* raised when a socket takes over a slot that has open connections */
+	__u32 unheard;	      /* of its worker, messages that lbctl run has dropped: a flood */
+	__u32 pad;
 	LB_APPENDED
 };
 
@@ -291,10 +294,10 @@ _Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
 
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
-	X(config, 376, 384)                                                                        \
-	X(worker, 32, 32)                                                                          \
+	X(config, 376, 392)                                                                        \
+	X(worker, 32, 40)                                                                          \
 	X(stats, 128, 128)                                                                         \
-	X(counters, 208, 208)                                                                      \
+	X(counters, 208, 216)                                                                      \
 	X(queue, 16, 16)                                                                           \
 	X(stall, 64, 64)                                                                           \
 	X(place, 8, 8)                                                                             \

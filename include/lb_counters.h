@@ -29,7 +29,8 @@
 	X(slow_probes, "least-latency decisions that gave a slow worker one connection, to see")   \
 	X(kept, "datagrams that went where their flow had gone before")                            \
 	X(unseen, "open connections that attach found uncounted, and counted then")                \
-	X(unnoted, "migrated connections that still count for the slot that they came from")
+	X(unnoted, "migrated connections that still count for the slot that they came from")       \
+	X(reset, "connections that waited at a process that ended, with nobody left to go to")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
 

@@ -272,10 +272,15 @@ static void test_room(void **state)
 	assert_int_equal(status_of(more), EXIT_FAILED);
 	assert_int_equal(status_of(more), -2);
 	close(more);
-	close(fds[7]);
-	run_all();
-	fds[7] = connect_client();
-	assert_int_equal(ask(fds[7], "{\"verb\":\"hello\"}"), EXIT_DONE);
+	/* a child that hangs up for the keeper may have our end, too, for a moment */
+	for (int i = 0, status = -1; status != EXIT_DONE; i++) {
+		assert_true(i < 1000);
+		close(fds[7]);
+		usleep(5000);
+		run_all();
+		fds[7] = connect_client();
+		status = ask(fds[7], "{\"verb\":\"hello\"}");
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
 }

@@ -146,6 +146,33 @@ static void test_killed_with_listen(void **state)
 	run_stop(&run);
 }
 
+/* The last one that lives: what waited there can go to nobody, and its successor comes at once. */
+static void test_last_one_is_killed(void **state)
+{
+	int accepted[1], waiting[3];
+	pid_t pids[2];
+
+	(void)state;
+	needs(track);
+	run_start(&run, "web", "-n", "2", "--restart-delay", "100000", "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", "0.0.0.0:8080", NULL);
+	run_pids(&run, pids, 2);
+	kill(pids[1], SIGKILL);
+	run_expect_events(&run, 1, "exit", "{s:i, s:i, s:i}", "worker", 1, "lost", 0, "reset", 0);
+	connect_many(accepted, 1);
+	wait_until(have(0, 1, 0), RUN_MS);
+	kill(pids[0], SIGSTOP);
+	connect_many(waiting, 3);
+	wait_until(have(0, 4, 3), RUN_MS);
+	kill(pids[0], SIGKILL);
+	run_expect_events(&run, 1, "exit", "{s:i, s:i, s:i, s:i}", "worker", 0, "lost", 1,
+			  "migrated", 0, "reset", 3);
+	expect_sentence("exit", "3 waiting reset, as nobody else listened");
+	close_many(accepted, 1);
+	close_many(waiting, 3);
+	run_stop(&run);
+}
+
 /* Clients that reset their connections and end are not a worker's end. */
 static void test_clients_that_end_cost_nothing(void **state)
 {
@@ -354,6 +381,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		runs_test(test_killed),
 		runs_test(test_restart_delay),
+		runs_test(test_last_one_is_killed),
 		runs_test(test_killed_with_listen),
 		runs_test(test_clients_that_end_cost_nothing),
 		runs_test(test_changes),

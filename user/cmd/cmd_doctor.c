@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "host/caps.h"
@@ -17,6 +18,7 @@
 #include "host/sockdiag.h"
 #include "host/wake_probe.h"
 #include "service/track.h"
+#include "service/users.h"
 
 enum level {
 	OK,
@@ -239,6 +241,43 @@ static void check_capabilities(struct doctor *doctor)
 		       "already");
 }
 
+/* What its users may want to know of a service that runs. */
+static void check_service(struct doctor *doctor, const char *name)
+{
+	char other[LB_NAME_MAX + 1];
+	struct state state;
+	uint64_t taken_off;
+	uid_t uid;
+
+	if (state_open(&state, name, STATE_READ))
+		return;
+	taken_off = state_field(&state.arrays[MAP_CONFIG], state.config, taken_off);
+	if (taken_off)
+		report(doctor, WARN,
+		       "service %s: another BPF program, or none, was on its sockets %lu time%s and "
+		       "lbctl's was put back; lbctl events %s names the processes; --user with a "
+		       "user that nobody else has keeps others out",
+		       name, (unsigned long)taken_off, plural(taken_off), name);
+	if (!users_of_service(&state, &uid) && users_find_neighbour(name, uid, other) &&
+	    strcmp(name, other) < 0)
+		report(doctor, WARN,
+		       "services %s and %s have the same user, %u: a worker of either can take the "
+		       "other's connections; give each a --user of its own",
+		       name, other, uid);
+	state_close(&state);
+}
+
+static void check_services(struct doctor *doctor)
+{
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	size_t n = 0;
+
+	if (state_names(&names, &n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		check_service(doctor, names[i]);
+}
+
 static int run(struct cmd *cmd)
 {
 	struct doctor doctor = { .json = cmd->json, .rows = json_array() };
@@ -254,6 +293,7 @@ static int run(struct cmd *cmd)
 	check_bpffs(&doctor);
 	check_sockdiag(&doctor);
 	check_capabilities(&doctor);
+	check_services(&doctor);
 	if (cmd->json) {
 		cmd_print_json(text_pack("{s:o, s:i, s:i, s:i}", "checks", doctor.rows, "total",
 					 doctor.checks, "ok", doctor.good, "fail", doctor.fails));

@@ -10,7 +10,7 @@
 
 static void print_view(const struct view *view)
 {
-	char where[ADDR_STRLEN * 2 + 8] = "", address[ADDR_STRLEN];
+	char where[ADDR_STRLEN * 2 + 8] = "", address[ADDR_STRLEN], taken[64] = "";
 	size_t len = 0;
 
 	for (uint32_t i = 0; i < view->nr_listeners && i < 2; i++) {
@@ -19,9 +19,12 @@ static void print_view(const struct view *view)
 	}
 	if (view->nr_listeners > 2)
 		snprintf(where + len, sizeof(where) - len, ",...");
-	printf("%-14s %-13s %7u %10lu %8lu  %s%s\n", view->name, policy_name(view->policy),
+	if (view->taken_off)
+		snprintf(taken, sizeof(taken), "  (program taken off %lu times)",
+			 (unsigned long)view->taken_off);
+	printf("%-14s %-13s %7u %10lu %8lu  %s%s%s\n", view->name, policy_name(view->policy),
 	       view->nr_workers, (unsigned long)view->decisions, (unsigned long)view->fallback,
-	       where, view->gone ? "  (keeper gone)" : "");
+	       where, taken, view->gone ? "  (keeper gone)" : "");
 }
 
 static json_t *view_row(const struct view *view)
@@ -33,10 +36,11 @@ static json_t *view_row(const struct view *view)
 		view_address(&view->listeners[i], address);
 		json_array_append_new(listeners, text_json(address));
 	}
-	return text_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o}", "service", view->name, "policy",
-			 policy_name(view->policy), "workers", view->nr_workers, "decisions",
-			 (json_int_t)view->decisions, "fallback", (json_int_t)view->fallback,
-			 "listeners", listeners, "keeper", view_keeper_json(view));
+	return text_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:I}", "service", view->name,
+			 "policy", policy_name(view->policy), "workers", view->nr_workers,
+			 "decisions", (json_int_t)view->decisions, "fallback",
+			 (json_int_t)view->fallback, "listeners", listeners, "keeper",
+			 view_keeper_json(view), "taken_off", (json_int_t)view->taken_off);
 }
 
 /* A service that can't be read still has a line: it must not hide. */

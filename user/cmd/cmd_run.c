@@ -347,6 +347,7 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 	if (!status)
 		status = parse_instance_var(cmd, options);
 	options->wait_ready = cmd_value(cmd, "wait-ready");
+	options->allow_join = cmd_value(cmd, "allow-join");
 	options->with_controller = cmd_value(cmd, "with-controller");
 	return status ? status : parse_log_dir(cmd, options);
 }

@@ -30,6 +30,7 @@
 	{ "user", "USER", "run the workers as this user" }, \
 	{ "no-new-privileges", NULL, "no program that a worker starts gains any (sudo, ping)" }, \
 	{ "group", "GROUP", "its workers may report load, its users control the service" }, \
+	{ "allow-join", NULL, "any process of their user may join in a worker's name" }, \
 	{ "cwd", "DIR", "start the workers there, looked up each time (default: where run is)" }, \
 	{ "env-file", "FILE", "read more variables for them at each start, NAME=VALUE" }, \
 	{ "instance-var", "NAME|none", "one for the worker's number (default NODE_APP_INSTANCE)" }, \

@@ -34,6 +34,7 @@ static json_t *workers_json(const struct view *view)
 			"load", (json_int_t)w->load, "opened", (json_int_t)w->opened, "lost",
 			(json_int_t)w->lost, "restarts", (json_int_t)w->restarts);
 
+		json_object_set_new(row, "unheard", json_integer(w->unheard));
 		json_object_set_new(row, "limit", json_integer(w->limit));
 		json_object_set_new(row, "pace_us", json_integer(w->pace_us));
 		json_object_set_new(row, "uptime_ms", json_integer(w->usage.uptime_ms));
@@ -77,11 +78,12 @@ static json_t *strangers_json(const struct view *view)
 
 static json_t *view_json(const struct view *view)
 {
-	json_t *totals = text_pack("{s:I, s:I, s:I, s:I, s:I}", "decisions",
+	json_t *totals = text_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "decisions",
 				   (json_int_t)view->decisions, "fallback",
 				   (json_int_t)view->fallback, "migrated",
 				   (json_int_t)view->migrated, "rescued", (json_int_t)view->rescued,
-				   "retired", (json_int_t)view->retired);
+				   "retired", (json_int_t)view->retired, "taken_off",
+				   (json_int_t)view->taken_off);
 
 	return text_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
 			 "service", view->name, "policy", policy_name(view->policy), "limit",

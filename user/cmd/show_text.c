@@ -231,6 +231,14 @@ static void put_strangers(FILE *line, const struct view *view)
 	fprintf(line, "): lbctl attach again lets %s in", one ? "it" : "them");
 }
 
+static void put_taken_off(FILE *line, const struct view *view)
+{
+	fprintf(line,
+		"its BPF program was taken off the sockets %" PRIu64 " time%s, and put back: who "
+		"has the workers' user id can (lbctl events %s names the processes)",
+		view->taken_off, plural(view->taken_off), view->name);
+}
+
 static void put_blindness(FILE *line, const struct view *view)
 {
 	fprintf(line, "%sHALF, QUEUE and PID are not known (%s): run as root",
@@ -295,6 +303,8 @@ void show_text(FILE *out, const struct view *view, bool wide)
 		print_line(out, view, width, put_takers);
 	if (count_strangers(view, false))
 		print_line(out, view, width, put_strangers);
+	if (view->taken_off)
+		print_line(out, view, width, put_taken_off);
 	if (view->sockets_error)
 		print_line(out, view, width, put_blindness);
 	if (view->gone)

@@ -65,6 +65,7 @@ static void add_slot(const struct state *state, uint32_t slot, struct view *view
 		to->load = state_load(state, slot)->load;
 		to->pace_us = stats.pace.average_ns / 1000;
 		to->restarts = from->restarts;
+		to->unheard = from->unheard;
 	}
 }
 
@@ -262,6 +263,7 @@ int view_load(const struct state *state, struct view *view)
 		gone_command(view->name, view->again);
 	view->policy = lb_word_policy(state->config->word);
 	view->limit = state->config->limit;
+	view->taken_off = state_field(&state->arrays[MAP_CONFIG], state->config, taken_off);
 	view->datagrams = !service_counts(state);
 	view->counted = track_is_on(state) || view->datagrams;
 	view->nr_listeners = state->nr_listeners;

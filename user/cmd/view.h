@@ -32,6 +32,7 @@ struct view_worker {
 	uint64_t load;
 	uint64_t pace_us; /* what it takes per connection, see lb_pace.h; 0 = unknown */
 	uint64_t restarts;
+	uint64_t unheard; /* messages that its keeper has dropped, see channel.h */
 	uint64_t opened;
 	uint64_t lost; /* accepted connections that were open when their process ended */
 	/* of its process, by view_load_usage(); 0 and "" = not known */
@@ -68,6 +69,7 @@ struct view {
 	uint64_t fallback; /* left to the kernel's hash against the policy's wish */
 	uint64_t decisions;
 	uint64_t migrated;
+	uint64_t taken_off;    /* how often the program was off, and put back */
 	uint64_t rescued;      /* how often a stalled worker's queue was moved */
 	uint32_t unregistered; /* sockets in the groups, or beside them, that are in no slot */
 	struct view_stranger {

@@ -26,14 +26,32 @@ static void on_started(void *arg, const struct runner *runner)
 	tell_started(arg, runner);
 }
 
+/* How many, `lbctl show` says: see tick() of keeper.c. */
+static void note_unheard(struct keeper *keeper, struct runner *runner)
+{
+	keeper->unheard[runner->worker]++;
+	if (runner->flood_told)
+		return;
+	runner->flood_told = true;
+	event_tell_worker(keeper->log, "flood", runner->worker, runner->pid, NULL,
+			  "says more than %u messages or %u KiB a second: what is over is dropped "
+			  "(lbctl show %s --json counts them)",
+			  CHANNEL_MOST_MESSAGES, CHANNEL_MOST_BYTES / 1024, keeper->options.name);
+}
+
 static void on_said(void *arg, struct runner *runner, const char *line, const json_t *message)
 {
 	struct keeper *keeper = arg;
 	struct process *process = plan_process(&keeper->plan, runner->worker, runner->generation);
 
-	if (process && json_is_string(message) && !strcmp(json_string_value(message), "ready")) {
+	/* said once more, it is nothing new; and said in a flood, it counts */
+	if (process && !process->said_ready && !strcmp(line, "\"ready\"")) {
 		process->said_ready = true;
 		turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
+	}
+	if (!message) {
+		note_unheard(keeper, runner);
+		return;
 	}
 	event_tell(keeper->log, "message",
 		   text_pack("{s:i, s:i, s:o}", "worker", runner->worker, "pid", runner->pid,
@@ -47,6 +65,7 @@ static void on_notify(void *arg, pid_t pid, const char *line)
 	struct runner *runner = runner_of_pid(&keeper->runners, keeper->options.name, pid);
 	struct process *process =
 		runner ? plan_process(&keeper->plan, runner->worker, runner->generation) : NULL;
+	bool *said;
 
 	if (!process)
 		return;
@@ -54,14 +73,14 @@ static void on_notify(void *arg, pid_t pid, const char *line)
 		process->pinged_us = turn_now(keeper->turn);
 		return;
 	}
-	if (!strcmp(line, "READY=1"))
-		process->said_ready = true;
-	else if (!strcmp(line, "STOPPING=1"))
-		process->said_stopping = true;
-	else if (!strcmp(line, "WATCHDOG=trigger"))
-		process->said_hangs = true;
-	else
+	said = !strcmp(line, "READY=1")		 ? &process->said_ready :
+	       !strcmp(line, "STOPPING=1")	 ? &process->said_stopping :
+	       !strcmp(line, "WATCHDOG=trigger") ? &process->said_hangs :
+						   NULL;
+	/* said once more, it is nothing new */
+	if (!said || *said)
 		return;
+	*said = true;
 	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
 }
 
@@ -142,6 +161,8 @@ static void on_changes_done(void *arg, const struct change *changes, size_t n,
 	}
 	if (result->refreshed)
 		report_refresh(keeper, result);
+	if (result->refreshed && !result->status)
+		sync_refreshed(keeper->sync, &result->attach);
 	if (result->made || result->attach.added)
 		stall_watch_check(keeper->stalls);
 	if ((result->attach.added || result->attach.gone) && !keeper->recount_ticks)

@@ -9,27 +9,57 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
-#include "base/cleanup.h"
-#include "keeper/spawn.h"
+#include "keeper/receive.h"
 #include "keeper/task.h"
 
 #define MOST_LINE_BYTES 65536
+#define BUDGET_US 1000000
+#define PAUSE_US 20000 /* between two looks at what a worker says that says too much */
 
 struct channel {
 	int fd;
-	sd_event_source *source;
+	sd_event_source *source, *pause;
 	void (*take)(void *arg, const char *line, const json_t *message);
 	void *arg;
 	char line[MOST_LINE_BYTES]; /* of a message, not yet complete */
 	size_t len;
+	/* of this second */
+	uint64_t since_us;
+	uint32_t messages;
+	size_t bytes;
 };
+
+static bool is_over_budget(const struct channel *channel)
+{
+	return channel->messages > CHANNEL_MOST_MESSAGES || channel->bytes > CHANNEL_MOST_BYTES;
+}
+
+static void begin_second(struct channel *channel)
+{
+	uint64_t now_us = 0;
+
+	sd_event_now(sd_event_source_get_event(channel->source), CLOCK_MONOTONIC, &now_us);
+	if (now_us < channel->since_us + BUDGET_US)
+		return;
+	channel->since_us = now_us;
+	channel->messages = 0;
+	channel->bytes = 0;
+}
 
 static void take_line(struct channel *channel)
 {
-	json_t *message = json_loads(channel->line, JSON_DECODE_ANY, NULL);
-	const char *internal = json_string_value(json_object_get(message, "cmd"));
+	const char *internal;
+	json_t *message;
 
+	channel->messages++;
+	if (is_over_budget(channel)) {
+		channel->take(channel->arg, channel->line, NULL);
+		return;
+	}
+	message = json_loads(channel->line, JSON_DECODE_ANY, NULL);
+	internal = json_string_value(json_object_get(message, "cmd"));
 	if (message && !(internal && !strncmp(internal, "NODE_", 5)))
 		channel->take(channel->arg, channel->line, message);
 	json_decref(message);
@@ -37,6 +67,7 @@ static void take_line(struct channel *channel)
 
 static void take_bytes(struct channel *channel, const char *bytes, size_t n)
 {
+	channel->bytes += n;
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n') {
 			channel->line[channel->len] = '\0';
@@ -49,17 +80,44 @@ static void take_bytes(struct channel *channel, const char *bytes, size_t n)
 	}
 }
 
+static int on_pause_end(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct channel *channel = arg;
+
+	(void)source;
+	(void)usec;
+	sd_event_source_set_enabled(channel->source, SD_EVENT_ON);
+	return 0;
+}
+
+/* One that sends without end would keep us busy with what is thrown away. */
+static void pause_reading(struct channel *channel)
+{
+	sd_event *loop = sd_event_source_get_event(channel->source);
+
+	channel->pause = sd_event_source_disable_unref(channel->pause);
+	if (sd_event_add_time_relative(loop, &channel->pause, CLOCK_MONOTONIC, PAUSE_US, 0,
+				       on_pause_end, channel) >= 0)
+		sd_event_source_set_enabled(channel->source, SD_EVENT_OFF);
+}
+
 /* At most one buffer a turn: a worker that never stops sending must not starve the others. */
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-	char bytes[4096];
-	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	static char bytes[MOST_LINE_BYTES];
+	struct channel *channel = arg;
+	struct received with;
+	ssize_t n = receive(fd, bytes, sizeof(bytes), &with);
 
 	(void)events;
+	begin_second(channel);
 	if (n > 0)
-		take_bytes(arg, bytes, n);
-	else if (!n || (errno != EAGAIN && errno != EINTR))
+		take_bytes(channel, bytes, n);
+	else if (n != -EAGAIN)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	received_drop(&with);
+	if (n > 0 && is_over_budget(channel))
+		pause_reading(channel);
 	return 0;
 }
 
@@ -84,25 +142,14 @@ int channel_open(sd_event *loop, int fd,
 	return 0;
 }
 
-static bool takes_descriptors(int fd)
-{
-	socklen_t len = sizeof(int);
-	int allowed = true;
-
-	return getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &allowed, &len) || allowed;
-}
-
 void channel_close(struct channel *channel)
 {
 	if (!channel)
 		return;
 	sd_event_source_disable_unref(channel->source);
-	/*
-	 * what the worker sent and nobody read may hold descriptors, unless the kernel forbade it
-	 */
-	if (takes_descriptors(channel->fd))
-		task_drop_fd(&channel->fd);
-	close_fd(&channel->fd);
+	sd_event_source_disable_unref(channel->pause);
+	/* what the worker sent and nobody read may hold descriptors */
+	task_drop_fd(&channel->fd);
 	free(channel);
 }
 
@@ -123,6 +170,7 @@ int channel_send(struct channel *channel, const char *line)
 	/* half a line would spoil the next one, so there is no next one */
 	if ((size_t)n != parts[0].iov_len + 1) {
 		channel->source = sd_event_source_disable_unref(channel->source);
+		channel->pause = sd_event_source_disable_unref(channel->pause);
 		task_drop_fd(&channel->fd);
 		return -EMSGSIZE;
 	}

@@ -19,6 +19,7 @@
 #include "base/text_json.h"
 #include "base/trouble.h"
 #include "keeper/control_client.h"
+#include "keeper/receive.h"
 #include "keeper/task.h"
 #include "lb_abi.h"
 #include "lib/packet.h"
@@ -57,7 +58,7 @@ static void client_free(struct client *client)
 	if (*at)
 		*at = client->next;
 	sd_event_source_disable_unref(client->source);
-	close_fd(&client->fd);
+	task_hang_up(&client->fd);
 	free(client);
 }
 
@@ -137,6 +138,11 @@ pid_t control_client_pid(const struct client *client)
 	return client->pid;
 }
 
+enum admission control_client_admission(const struct client *client)
+{
+	return client->admission;
+}
+
 struct client *control_find(struct control *control, uint64_t id)
 {
 	struct client *client = control ? control->clients : NULL;
@@ -187,26 +193,26 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 {
 	static char bytes[CONTROL_MOST_BYTES];
 	struct client *client = arg;
-	int passed = -1;
+	struct received with;
 	ssize_t n;
 
 	(void)source;
 	if (events & EPOLLOUT)
 		catch_up(client);
-	n = lbctl_packet_receive(fd, bytes, sizeof(bytes), &passed);
+	n = receive(fd, bytes, sizeof(bytes), &with);
 	if (n == -EAGAIN)
 		return 0;
-	if (n == -EMSGSIZE)
-		control_reply(client, EXIT_USAGE, "the request is too long");
-	else if (n == -E2BIG)
+	if (n <= 0)
+		client_free(client);
+	else if (with.nr_fds > 1 || with.lacking)
 		control_reply(client, EXIT_USAGE,
 			      "one descriptor goes with a request (or the keeper has no room for "
 			      "any more)");
-	else if (n > 0)
-		handle(client, bytes, n, &passed);
+	else if (with.cut)
+		control_reply(client, EXIT_USAGE, "the request is too long");
 	else
-		client_free(client);
-	task_drop_fd(&passed);
+		handle(client, bytes, n, with.nr_fds ? with.fds : &(int){ -1 });
+	received_drop(&with);
 	return 0;
 }
 
@@ -256,10 +262,7 @@ static bool has_room(const struct control *control, enum admission admission)
 	       (admission >= ADMIT_OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
 }
 
-/*
- * It is told why, and hung up on. What it has sent meanwhile is taken first: a connection that is
- * closed with something unread gives its other end an error before the answer.
- */
+/* It is told why, and hung up on. */
 static void send_away(int fd, int status, bool again, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -275,10 +278,7 @@ static void send_away(int fd, int status, bool again, const char *format, ...)
 	reply = text_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
 	send_packet(fd, reply, -1);
 	json_decref(reply);
-	shutdown(fd, SHUT_RD);
-	while (recv(fd, text, 1, MSG_DONTWAIT) > 0)
-		continue;
-	close(fd);
+	task_hang_up(&fd);
 }
 
 static void client_add(struct control *control, int fd, pid_t pid, enum admission admission)
@@ -286,7 +286,7 @@ static void client_add(struct control *control, int fd, pid_t pid, enum admissio
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client) {
-		close(fd);
+		task_hang_up(&fd);
 		return;
 	}
 	*client = (struct client){
@@ -417,6 +417,7 @@ void control_close(struct control *control, int status, const char *text)
 	}
 	sd_event_source_disable_unref(control->source);
 	sd_event_source_disable_unref(control->pause);
-	close_fd(&control->fd);
+	/* who waits there may have sent something with its request */
+	task_drop_fd(&control->fd);
 	free(control);
 }

@@ -61,6 +61,7 @@ void control_reply_with(struct client *client, json_t *value, int passed);
 uint64_t control_client_id(const struct client *client);
 struct client *control_find(struct control *control, uint64_t id);
 pid_t control_client_pid(const struct client *client);
+enum admission control_client_admission(const struct client *client);
 
 /* From now on it gets the events, the last ones that there were first. */
 void control_subscribe(struct client *client);

@@ -15,7 +15,8 @@
 struct request {
 	struct keeper *keeper;
 	uint64_t client;
-	pid_t pid; /* who sent it */
+	pid_t pid;    /* who sent it */
+	bool trusted; /* it may join for a worker that has not started it */
 	int fd;
 	uint32_t worker; /* for which, or JOIN_ANY_WORKER */
 	/* what the child found */
@@ -48,6 +49,12 @@ static int find_process(struct request *request, const struct joiner *joiner, ui
 	const struct process *process = NULL;
 	int owner = own_worker_of(&keeper->own, &joiner->member->socket, &runner);
 
+	if (owner < 0 && !request->trusted && !runner_of_pid(&keeper->runners, name, request->pid))
+		return trouble_set(
+			trouble, EXIT_NOT_ABLE,
+			"no worker of %s has started this process; run --allow-join lets "
+			"any of its user join, --group those of a group",
+			name);
 	if (owner >= 0 && runner)
 		process = plan_process((struct plan *)&keeper->plan, owner, runner->generation);
 	else if (owner >= 0 || *worker != JOIN_ANY_WORKER)
@@ -199,6 +206,8 @@ void join_request(struct keeper *keeper, struct client *client, int fd, uint32_t
 		.keeper = keeper,
 		.client = control_client_id(client),
 		.pid = control_client_pid(client),
+		.trusted = keeper->options.allow_join ||
+			   control_client_admission(client) > ADMIT_WORKER,
 		.fd = fd,
 		.worker = worker,
 	};

@@ -24,6 +24,7 @@
 #include "keeper/watch.h"
 #include "service/detach.h"
 #include "service/state.h"
+#include "service/users.h"
 
 #define TICK_US 1000000ULL
 #define MOST_ACTIONS (4 * PLAN_LEAST_ACTIONS) /* a turn: others want to be heard meanwhile */
@@ -85,8 +86,28 @@ static void recount(struct keeper *keeper)
 		changes_recount(keeper->changes);
 }
 
+/* Of a worker that is in no slot yet it waits. Nobody else counts them, so it takes no lock. */
+static void count_unheard(struct keeper *keeper)
+{
+	const struct state *state = pins_state(keeper->pins);
+	bool counted[LB_MAX_WORKERS] = { false };
+
+	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+		struct lb_worker *row = state_worker(state, slot);
+
+		if (row->worker >= LB_MAX_WORKERS || !keeper->unheard[row->worker] ||
+		    !LB_HAS(state->arrays[MAP_WORKERS].value_bytes, struct lb_worker, unheard))
+			continue;
+		__atomic_fetch_add(&row->unheard, keeper->unheard[row->worker], __ATOMIC_RELAXED);
+		counted[row->worker] = true;
+	}
+	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++)
+		keeper->unheard[w] = counted[w] ? 0 : keeper->unheard[w];
+}
+
 static void tick(struct keeper *keeper)
 {
+	count_unheard(keeper);
 	recount(keeper);
 	if (pins_check(keeper->pins))
 		stall_watch_check(keeper->stalls);
@@ -149,6 +170,19 @@ static int open_all(struct keeper *keeper, struct trouble *trouble)
 	err = sd_event_add_time_relative(keeper->loop, NULL, CLOCK_MONOTONIC, TICK_US, 0, on_tick,
 					 keeper);
 	return err < 0 ? trouble_set(trouble, EXIT_FAILED, "%s", strerror(-err)) : EXIT_DONE;
+}
+
+static void print_neighbour(struct keeper *keeper)
+{
+	const struct keeper_options *options = &keeper->options;
+	char other[LB_NAME_MAX + 1];
+
+	if (options->user && users_find_neighbour(options->name, keeper->runners.user, other))
+		event_log_print(
+			keeper->log,
+			"%s: its workers have the user of service %s, so a worker of either "
+			"can take the other's connections; another --user keeps them apart",
+			options->name, other);
 }
 
 static void print_start(struct keeper *keeper, uint32_t found)
@@ -344,6 +378,7 @@ int keeper_run(const struct keeper_options *options)
 		replace_unreadable(keeper);
 	keeper->recount_ticks = found ? 1 : 0;
 	print_start(keeper, found);
+	print_neighbour(keeper);
 	if (!options->argv)
 		manager_ready(&keeper->manager);
 	turn_mark(keeper->turn, TURN_LOOK | TURN_TICK | TURN_DECIDE);

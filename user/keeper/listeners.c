@@ -15,6 +15,7 @@
 #include "host/sockdiag.h"
 #include "keeper/fetch.h"
 #include "keeper/plan.h"
+#include "keeper/task.h"
 
 #define BACKLOG 4096 /* cut to net.core.somaxconn by the kernel */
 
@@ -172,7 +173,7 @@ void listeners_fetch(struct listeners *listeners, uint32_t worker, uint32_t gene
 
 		/* an older lbctl has given one socket to two processes: it is the first one's */
 		if (fd >= 0 && listeners_find(listeners, sockdiag_cookie(fd), &owner) >= 0)
-			close_fd(&fd);
+			task_drop_fd(&fd);
 		if (fd >= 0)
 			put(listeners, set, i, fd);
 	}
@@ -183,17 +184,20 @@ void listeners_close(struct listeners *listeners, uint32_t worker, uint32_t gene
 	for (int place = 0; place < ROLES; place++) {
 		struct set *set = &listeners->of[worker][place];
 
-		for (uint32_t i = 0; i < listeners->count; i++) {
-			if (!generation || set->generation == generation)
-				close_fd(&set->fds[i]);
-		}
+		/* its worker may have made something else of a socket than a listener */
+		if (!generation || set->generation == generation)
+			task_drop_fds(set->fds, listeners->count);
 	}
 }
 
 void listeners_close_all(struct listeners *listeners)
 {
-	for (uint32_t w = 0; listeners && w < LB_MAX_WORKERS; w++)
-		listeners_close(listeners, w, 0);
+	for (uint32_t w = 0; listeners && w < LB_MAX_WORKERS; w++) {
+		for (int place = 0; place < ROLES; place++) {
+			for (uint32_t i = 0; i < listeners->count; i++)
+				close_fd(&listeners->of[w][place].fds[i]);
+		}
+	}
 }
 
 const int *listeners_fds(const struct listeners *listeners, uint32_t worker, uint32_t generation)

@@ -18,7 +18,18 @@ struct losses {
 		bool open; /* it had a socket */
 		uint64_t lost, migrated_out, migrated_in;
 	} slots[LB_MAX_SLOTS];
+	bool reset_known;
+	uint64_t reset; /* as last told */
 };
+
+static uint64_t read_reset(const struct state *state)
+{
+	struct lb_counters counters = { 0 };
+	uint32_t zero = 0;
+
+	state_lookup(state, MAP_COUNTERS, &zero, &counters, sizeof(counters));
+	return counters.reset;
+}
 
 struct losses *losses_new(void)
 {
@@ -38,6 +49,20 @@ void losses_begin(struct losses *losses, const struct state *state, uint32_t slo
 	losses->slots[slot].migrated_out = stats->migrated_out;
 	losses->slots[slot].migrated_in = stats->migrated_in;
 	losses->slots[slot].open = true;
+	/* later the one that ends may be whose place this is */
+	if (!losses->reset_known)
+		losses->reset = read_reset(state);
+	losses->reset_known = true;
+}
+
+/* What waited at the last ones: who ended first is told with it, as nobody else can have it. */
+static uint64_t take_reset(struct losses *losses, const struct state *state)
+{
+	uint64_t now = read_reset(state), before = losses->reset_known ? losses->reset : now;
+
+	losses->reset = now;
+	losses->reset_known = true;
+	return now - before;
 }
 
 void losses_settle(struct losses *losses, const struct state *state,
@@ -88,6 +113,7 @@ void losses_take(struct losses *losses, const struct state *state, int slot, uin
 	out->lost = stats->lost - losses->slots[slot].lost;
 	out->migrated = stats->migrated_out - losses->slots[slot].migrated_out;
 	out->waiting = waiting;
+	out->reset = take_reset(losses, state);
 	if (out->migrated)
 		find_targets(losses, state, out);
 	losses->slots[slot].lost = stats->lost;
@@ -143,6 +169,9 @@ void loss_text(const struct loss *loss, bool always, char *out, size_t len)
 		       (unsigned long)loss->migrated);
 		append_targets(loss->to, out, len);
 	}
+	if (loss->reset)
+		append(out, len, "%s%lu waiting reset, as nobody else listened", *out ? ", " : "",
+		       (unsigned long)loss->reset);
 }
 
 void loss_json(const struct loss *loss, json_t *event)
@@ -154,4 +183,6 @@ void loss_json(const struct loss *loss, json_t *event)
 	json_object_set_new(event, "migrated", known ? json_integer(loss->migrated) : json_null());
 	json_object_set(event, "migrated_to", loss->to);
 	json_object_set_new(event, "waiting", known ? json_integer(loss->waiting) : json_null());
+	json_object_set_new(event, "reset",
+			    known && loss->counted ? json_integer(loss->reset) : json_null());
 }

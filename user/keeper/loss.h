@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the end of a process cost. `lost` is exact: the kernel counts the accepted connections that
- * a process closes by ending. So is `migrated`, but for handshakes that were not complete: they
- * move at their next segment. `to` is who got waiting connections since the last look, so when two
- * workers end within a moment, each is told with the targets of both.
+ * a process closes by ending, be it that their clients wait for nothing more. So is `migrated`, but
+ * for handshakes that were not complete: they move at their next segment. `to` is who got waiting
+ * connections since the last look, so when two workers end within a moment, each is told with the
+ * targets of both.
  */
 #ifndef LOSS_H
 #define LOSS_H
@@ -22,6 +23,7 @@ struct loss {
 	bool counted;	   /* `lost` is known */
 	uint64_t lost;	   /* accepted connections that were open */
 	uint64_t migrated; /* connections that waited to be accepted and went to others */
+	uint64_t reset;	   /* that waited, and had nobody to go to; of all that ended since */
 	uint64_t waiting;  /* that wait on, in a socket of --listen */
 	json_t *to;	   /* array of worker numbers; never NULL after losses_take() */
 };
@@ -53,7 +55,7 @@ void loss_free(struct loss *loss);
  */
 void loss_text(const struct loss *loss, bool always, char *out, size_t len);
 
-/* Adds "lost", "migrated", "migrated_to", "waiting" to an event; null for what is not known. */
+/* Adds "lost", "migrated", "migrated_to", "waiting", "reset"; null for what is not known. */
 void loss_json(const struct loss *loss, json_t *event);
 
 #endif

@@ -46,7 +46,8 @@ struct keeper_options {
 	struct exit_codes stop_exit_codes; /* of those that are not started again */
 	bool wait_ready;		   /* until READY=1 or process.send('ready') */
 	bool with_controller;
-	bool rescue; /* move what waits at workers that hang, when the service is made */
+	bool allow_join; /* who has the workers' user and was started by none of them may join */
+	bool rescue;	 /* move what waits at workers that hang, when the service is made */
 	const char *user;
 	bool no_new_privileges;	  /* for the workers and all that they start */
 	const char *instance_var; /* one more variable for a worker's number, or NULL */

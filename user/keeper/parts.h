@@ -73,9 +73,10 @@ struct keeper {
 		bool counted; /* `lost` is known of all */
 		uint64_t lost;
 	} toll;
-	bool port_explained; /* that one is not shared */
-	bool port_told;	     /* that another one than the first may be meant */
-	uint64_t stranger;   /* cookie of the last one that was told */
+	uint32_t unheard[LB_MAX_WORKERS]; /* messages over the budget, not yet in the counters */
+	bool port_explained;		  /* that one is not shared */
+	bool port_told;			  /* that another one than the first may be meant */
+	uint64_t stranger;		  /* cookie of the last one that was told */
 
 	/* lbctl watch */
 	struct watch *watch;

@@ -63,6 +63,7 @@ struct runner {
 	bool crowd_told;
 	uint64_t memory_bytes; /* as last seen, where --max-memory has it looked at */
 	bool memory_told;      /* that it is too much */
+	bool flood_told;       /* that it says too much */
 	int joined;	       /* slot of a socket from elsewhere that joined for it, -1 = none */
 };
 

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "keeper/log_open.h"
+#include "keeper/receive.h"
 #include "keeper/worker_env.h"
 #include "lb_abi.h"
 
@@ -187,12 +188,12 @@ int spawn_start(const struct spawn_spec *spec, struct spawned *out)
 	_cleanup_close_ int report_read = -1;
 	_cleanup_close_ int report_write = -1;
 	int channel[2], report[2];
-	const int off = 0;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel))
 		return -errno;
 	ours = channel[0];
 	theirs = channel[1];
+	receive_no_fds(ours);
 	if (pipe2(report, O_CLOEXEC))
 		return -errno;
 	report_read = report[0];
@@ -204,8 +205,6 @@ int spawn_start(const struct spawn_spec *spec, struct spawned *out)
 	if (!out->pid)
 		run_child(spec, channel, report[1]);
 	setpgid(out->pid, out->pid);
-	/* a descriptor that came with a message may hold up whoever drops it */
-	setsockopt(ours, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 	fcntl(ours, F_SETFL, O_NONBLOCK);
 	fcntl(report_read, F_SETFL, O_NONBLOCK);
 	out->channel_fd = fd_steal(&ours);

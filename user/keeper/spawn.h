@@ -10,10 +10,6 @@
 
 #include "keeper/spawn_spec.h"
 
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83 /* <linux/socket.h>, Linux 6.16 */
-#endif
-
 struct spawned {
 	pid_t pid;
 	int pidfd;

@@ -13,6 +13,7 @@
 #include "host/inspect.h"
 #include "keeper/advice.h"
 #include "keeper/crowd.h"
+#include "keeper/foreign.h"
 #include "service/service.h"
 
 /* Where a socket is registered, by its cookie. */
@@ -30,9 +31,7 @@ struct sync {
 	bool listens[LB_MAX_SLOTS];
 	/* what is not as it should be: a hash of cookies, now and when it was last tried */
 	uint64_t wrong, tried;
-	bool foreign;	     /* another program, or none, is on a group ... */
-	uint32_t foreign_id; /* ... this one, 0 = none */
-	uint32_t told_id;    /* the last one that was told */
+	struct foreign foreign;
 };
 
 struct sync *sync_new(const struct sync_config *config)
@@ -243,6 +242,7 @@ static bool is_foreign(struct sync *sync, const struct state *state)
 	struct inspect_list list;
 	bool foreign = false;
 
+	sync->foreign.id = 0;
 	if (inspect_listeners(sync->config.own->protos & OWN_UDP, &list)) {
 		inspect_free(&list);
 		return false;
@@ -254,7 +254,7 @@ static bool is_foreign(struct sync *sync, const struct state *state)
 		    list.items[i].prog_id == state->config->listeners[entry->listener].prog_id)
 			continue;
 		foreign = true;
-		sync->foreign_id = list.items[i].prog_id;
+		sync->foreign.id = list.items[i].prog_id;
 	}
 	inspect_free(&list);
 	return foreign;
@@ -274,20 +274,10 @@ static const char *advice_of_workers(const struct sync *sync)
 	return advice;
 }
 
-/* A server that does it again and again with the same program is told of once. */
-static void tell_foreign(struct sync *sync)
+void sync_refreshed(struct sync *sync, const struct attach_result *result)
 {
-	const char *advice;
-
-	if (!sync->foreign_id || sync->foreign_id == sync->told_id)
-		return;
-	sync->told_id = sync->foreign_id;
-	advice = advice_of_workers(sync);
-	event_tell(sync->config.log, "replaced",
-		   text_pack("{s:b}", "classic", sync->foreign_id == LB_CLASSIC_PROGRAM),
-		   "a worker, or somebody else, has put another BPF program on the sockets; "
-		   "lbctl's is put back%s%s",
-		   advice ? ": " : "", advice ? advice : "");
+	if (sync->foreign.to_tell)
+		foreign_tell(&sync->foreign, sync->config.log, advice_of_workers(sync), result);
 }
 
 void sync_look(struct sync *sync, bool again)
@@ -305,12 +295,13 @@ void sync_look(struct sync *sync, bool again)
 	note_closed(sync);
 	tell_plan(sync);
 	if (again && state)
-		sync->foreign = is_foreign(sync, state);
-	if (again && sync->foreign)
-		tell_foreign(sync);
+		sync->foreign.now = is_foreign(sync, state);
+	/* while a child is at it the groups may be half made */
+	if (again && sync->foreign.now && !changes_are_made(sync->config.changes))
+		foreign_count(&sync->foreign, state);
 	if (again)
 		sync->tried = 0;
-	if ((sync->wrong && sync->wrong != sync->tried) || (again && sync->foreign)) {
+	if ((sync->wrong && sync->wrong != sync->tried) || (again && sync->foreign.now)) {
 		sync->tried = sync->wrong;
 		changes_refresh(sync->config.changes);
 	}
@@ -350,7 +341,7 @@ static void find_pids(const struct sync *sync, struct pids *pids)
 			_cleanup_free_ pid_t *of_one = NULL;
 			int n;
 
-			if (!sync->foreign && runner->protos == own->protos)
+			if (!sync->foreign.now && runner->protos == own->protos)
 				continue;
 			n = cgroup_pids(runner->cgroup_fd, &of_one);
 			add_pids(pids, of_one, n);
@@ -422,5 +413,7 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 		return EXIT_DONE;
 	status = attach_groups(&request, &groups, result, trouble);
 	groups_free(&groups);
+	if (!status && sync->foreign.to_tell)
+		foreign_find_others(config->own, config->name, result);
 	return status;
 }

@@ -42,6 +42,9 @@ void sync_free(struct sync *sync);
  */
 void sync_look(struct sync *sync, bool again);
 
+/* The service was brought up to date: if another program was on its groups, that is told. */
+void sync_refreshed(struct sync *sync, const struct attach_result *result);
+
 /* Does a registered socket of the slot listen, as far as the last look knows? */
 bool sync_slot_listens(const struct sync *sync, uint32_t slot);
 

@@ -41,10 +41,17 @@ int task_start(sd_event *loop, const struct task_spec *spec, const void *shared,
 void task_cancel(struct task *task);
 
 /*
- * Closes a descriptor that a worker gave us, or may have, without ever waiting for it; -1 is fine.
- * Where no child can be made it stays open.
+ * Closes descriptors that a worker gave us, or may have spoiled, without ever waiting for it; each
+ * becomes -1, which is fine before, too. Where no child can be made they stay open.
  */
+void task_drop_fds(int *fds, size_t n);
 void task_drop_fd(int *fd);
 #define _cleanup_drop_ __attribute__((cleanup(task_drop_fd)))
+
+/*
+ * The same for our end of a connection that is over. What was not read of it, which may hold
+ * descriptors, is read first: else the other end would get an error before our last answer.
+ */
+void task_hang_up(int *fd);
 
 #endif

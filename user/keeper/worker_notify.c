@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "keeper/spawn.h"
+#include "keeper/receive.h"
+#include "keeper/task.h"
 
 #define MOST_A_TURN 64 /* messages; who sends without end must not starve the others */
 
@@ -25,35 +26,19 @@ struct worker_notify {
 	void *arg;
 };
 
-static pid_t pid_of(const struct msghdr *message)
-{
-	struct cmsghdr *part = CMSG_FIRSTHDR(message);
-
-	for (; part; part = CMSG_NXTHDR((struct msghdr *)message, part)) {
-		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS)
-			return ((struct ucred *)CMSG_DATA(part))->pid;
-	}
-	return 0;
-}
-
 /* Returns false when there is no message. */
 static bool take_message(const struct worker_notify *notify)
 {
-	char text[1024], control[CMSG_SPACE(sizeof(struct ucred))], *rest = text, *line;
-	struct iovec part = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(notify->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	pid_t pid;
+	struct received with;
+	char text[1024], *rest = text, *line;
+	ssize_t n = receive(notify->fd, text, sizeof(text) - 1, &with);
 
 	if (n < 0)
 		return false;
+	received_drop(&with);
 	text[n] = '\0';
-	pid = pid_of(&message);
-	while (pid && (line = strsep(&rest, "\n")))
-		notify->take(notify->arg, pid, line);
+	while (with.pid && (line = strsep(&rest, "\n")))
+		notify->take(notify->arg, with.pid, line);
 	return true;
 }
 
@@ -81,7 +66,7 @@ int worker_notify_open(sd_event *loop, const char *path, uid_t user,
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const int on = 1, off = 0;
+	const int on = 1;
 	struct worker_notify *notify;
 	int err;
 
@@ -90,11 +75,10 @@ int worker_notify_open(sd_event *loop, const char *path, uid_t user,
 	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s", path) >= (int)sizeof(at.sun_path))
 		return -ENAMETOOLONG;
 	unlink(at.sun_path);
+	receive_no_fds(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) ||
 	    bind(fd, (struct sockaddr *)&at, sizeof(at)) || let_in(at.sun_path, user))
 		return -errno;
-	/* before Linux 6.16 it fails, and who may send may send descriptors, too */
-	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 	notify = calloc(1, sizeof(*notify));
 	if (!notify)
 		return -ENOMEM;
@@ -114,6 +98,7 @@ void worker_notify_close(struct worker_notify *notify)
 	if (!notify)
 		return;
 	sd_event_source_disable_unref(notify->source);
-	close_fd(&notify->fd);
+	/* what nobody read may hold descriptors */
+	task_drop_fd(&notify->fd);
 	free(notify);
 }

@@ -38,6 +38,8 @@ struct attach_request {
 	uint64_t cgroup; /* id of one that all the sockets are in, as far as owner knows; 0 = none */
 };
 
+#define ATTACH_OTHERS 16
+
 struct attach_result {
 	char name[LB_NAME_MAX + 1];
 	char server[PROC_NAME_BYTES]; /* name of the process that polls the first socket */
@@ -46,7 +48,10 @@ struct attach_result {
 	uint32_t workers; /* that are up */
 	uint32_t added;
 	uint32_t gone;
-	uint32_t waiting;      /* sockets without a slot; see struct service_change */
+	uint32_t waiting; /* sockets without a slot; see struct service_change */
+	/* processes that are no workers and hold sockets of the groups; filled by who looked */
+	pid_t others[ATTACH_OTHERS];
+	uint32_t nr_others;
 	const char *untracked; /* why connections are not counted, or NULL */
 };
 
