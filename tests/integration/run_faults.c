@@ -326,7 +326,7 @@ static void crash_without_the_command(void)
 	wait_until(run_events(&run, "no-start", "{s:i}", "worker", 1) > 1, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 30 });
 	assert_int_equal(rename(COMMAND ".away", COMMAND), 0);
-	/* its socket of --listen is there before it: what comes before it is ready goes to others */
+	/* its socket of --listen is there before it, and others take what comes meanwhile */
 	run_expect_events(&run, 2, "online", "{s:i}", "worker", 1);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	assert_int_equal(clients_of(&clients, 1), 10);

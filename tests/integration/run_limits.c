@@ -322,8 +322,8 @@ static uint64_t capabilities(pid_t pid, const char *set)
 #define BIT(name) (1ULL << CAP_##name)
 
 /*
- * 1. a keeper that is root, and its workers are not, has those of its table, and none that would let
- *    it load kernel modules, change the clock or talk raw packets; they have none
+ * 1. a keeper that is root, and its workers are not, has those of its table, and none to load
+ *    kernel modules, change the clock or talk raw packets; they have none
  * 2. workers that are root have what lbctl was started with
  */
 static void test_keeper_has_few_capabilities(void **state)

@@ -366,7 +366,7 @@ int keeper_run(const struct keeper_options *options)
 	keeper->instance.cgroup_fd = keeper->instance.lock_fd = -1;
 	keeper->terminal = terminal_note();
 	spawn_raise_file_limit();
-	/* workers that are root would gain at their exec what is dropped here: no death signal, no core */
+	/* workers that are root would gain it by their exec, and lose death signal and core dump */
 	if (!options->argv || options->user)
 		caps_limit_to_keeper();
 	if (open_all(keeper, &trouble))
