@@ -296,8 +296,9 @@ void sync_look(struct sync *sync, bool again)
 	tell_plan(sync);
 	if (again && state)
 		sync->foreign.now = is_foreign(sync, state);
-	/* while a child is at it the groups may be half made */
-	if (again && sync->foreign.now && !changes_are_made(sync->config.changes))
+	/* while a child is at it a group may have none yet */
+	if (again && sync->foreign.now &&
+	    (sync->foreign.id || !changes_are_made(sync->config.changes)))
 		foreign_count(&sync->foreign, state);
 	if (again)
 		sync->tried = 0;
