@@ -108,6 +108,12 @@ static void test_watchdog_kills(void **state)
 	run_stop(&run);
 }
 
+static bool is_draining(uint32_t worker)
+{
+	show_read("web", &show);
+	return !strcmp(show.worker[worker].state, "draining");
+}
+
 /*
  * 1. worker 1 says STOPPING=1: no connection more, it lives on
  * 2. it ends: its successor gets its share
@@ -122,8 +128,7 @@ static void test_stopping(void **state)
 	run_pids(&run, pids, WORKERS);
 	file_write(LEAVE, "");
 	run_expect_events(&run, 1, "stopping", "{s:i}", "worker", 1);
-	show_read("web", &show);
-	assert_string_equal(show.worker[1].state, "draining");
+	wait_until(is_draining(1), RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, WORKERS, all);
 	assert_true(process_lives(pids[1]));
