@@ -2,8 +2,10 @@
 /* See trusted_path.h. */
 #include "host/trusted_path.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,23 +50,23 @@ static bool is_safe_in(const struct walk *walk, const struct stat *dir, const st
 	return is_ours(dir) && (!others || (dir->st_mode & S_ISVTX && is_ours(entry)));
 }
 
-/* Goes on where the link leads. */
-static bool follow(struct walk *walk, const char *link)
+/* Goes on where the link leads. Returns 0 or -errno. */
+static int follow(struct walk *walk, const char *link)
 {
 	char target[PATH_MAX], rest[PATH_MAX];
 	ssize_t n = readlink(link, target, sizeof(target) - 1);
 
 	if (n <= 0 || ++walk->links > MOST_LINKS)
-		return false;
+		return n < 0 ? -errno : -ELOOP;
 	target[n] = '\0';
 	strcpy(rest, walk->rest);
 	if (*target == '/')
 		*walk->done = '\0';
-	return snprintf(walk->rest, PATH_MAX, "%s/%s", target, rest) < PATH_MAX;
+	return snprintf(walk->rest, PATH_MAX, "%s/%s", target, rest) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* Looks at the next part of the path. */
-static bool step(struct walk *walk)
+/* Looks at the next part of the path. Returns as trusted_path(). */
+static int step(struct walk *walk)
 {
 	size_t len = strcspn(walk->rest, "/");
 	char at[PATH_MAX], here[PATH_MAX];
@@ -72,33 +74,36 @@ static bool step(struct walk *walk)
 
 	if (snprintf(at, PATH_MAX, "%s/%.*s", walk->done, (int)len, walk->rest) >= PATH_MAX ||
 	    snprintf(here, PATH_MAX, "%s/", walk->done) >= PATH_MAX)
-		return false;
+		return -ENAMETOOLONG;
 	memmove(walk->rest, walk->rest + len, strlen(walk->rest + len) + 1);
-	if (stat(here, &dir) || lstat(at, &entry) || !is_safe_in(walk, &dir, &entry))
-		return false;
+	if (stat(here, &dir) || lstat(at, &entry))
+		return -errno;
+	if (!is_safe_in(walk, &dir, &entry))
+		return -EXDEV;
 	if (S_ISLNK(entry.st_mode))
 		return follow(walk, at);
 	strcpy(walk->done, at);
-	return true;
+	return 0;
 }
 
-bool trusted_path(const char *path, const struct passwd *user)
+int trusted_path(const char *path, const struct passwd *user)
 {
 	struct walk walk = { .user = user };
 	const char *last = strrchr(path, '/');
 	size_t len = last ? last - path : 0;
+	int err = 0;
 
 	/* the last part is who opens it to look at */
 	if (snprintf(walk.rest, PATH_MAX, "%.*s", (int)len, path) >= PATH_MAX)
-		return false;
+		return -ENAMETOOLONG;
 	if (*path != '/')
 		strcpy(walk.done, ".");
-	for (;;) {
+	while (!err) {
 		memmove(walk.rest, walk.rest + strspn(walk.rest, "/"),
 			strlen(walk.rest + strspn(walk.rest, "/")) + 1);
 		if (!*walk.rest)
-			return true;
-		if (!step(&walk))
-			return false;
+			break;
+		err = step(&walk);
 	}
+	return err;
 }

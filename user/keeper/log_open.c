@@ -51,7 +51,9 @@ int log_open(const char *path, const char *user)
 {
 	const struct passwd *who = user ? getpwnam(user) : NULL;
 
-	if (trusted_path(path, who))
+	int err = trusted_path(path, who);
+
+	if (!err)
 		return open_plain(path);
-	return who ? open_as(path, who) : -EXDEV;
+	return who ? open_as(path, who) : err;
 }
