@@ -163,8 +163,7 @@ static int read_epoll(struct scan *scan, pid_t pid, int epoll)
 	return 0;
 }
 
-/* The inode in "socket:[INODE]", or 0 for any other link. */
-static uint64_t link_inode(const char *link)
+uint64_t procs_parse_link(const char *link)
 {
 	uint64_t inode = 0;
 
@@ -178,7 +177,7 @@ static uint64_t link_inode(const char *link)
 static int add_link(struct scan *scan, pid_t pid, int fd, const char *link)
 {
 	struct procs_list *list = &scan->list;
-	uint64_t inode = link_inode(link);
+	uint64_t inode = procs_parse_link(link);
 	void *grown;
 
 	if (!strcmp(link, "anon_inode:[eventpoll]")) {
