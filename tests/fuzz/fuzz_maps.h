@@ -97,9 +97,9 @@ static inline void maps_fill(struct state *state, uint8_t used, uint16_t word)
 	memset(state_stats(state, 0), 0, dirty * state->arrays[MAP_STATS].stride);
 	memset(state_worker(state, 0), 0, dirty * state->arrays[MAP_WORKERS].stride);
 	memset(state->config, maps_byte(), LB_FIRST_config);
-	state->config->used_slots = used < 250 ? used % 32 : LB_MAX_SLOTS - (255 - used);
+	state->config->used_slots = used < 255 ? used % 32 : LB_MAX_SLOTS;
 	/* the table of hash takes a thousand times as long as others */
-	state->config->word = lb_word_pack(LB_POLICY_RR, word >> 15, word & (LB_MAX_SCHEDULE - 1));
+	state->config->word = lb_word_pack(LB_POLICY_RR, word >> 15, word & 1023);
 	for (uint32_t slot = 0; slot < state_used_slots(state) && maps_at < maps_end; slot++) {
 		maps_take(state_worker(state, slot), 12);
 		state_queue(state, slot % FUZZ_LISTENERS, slot)->cookie = maps_byte();
