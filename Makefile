@@ -100,7 +100,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
 .PHONY: all deps demo bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
-	install uninstall clean help systemdtest test-programs fuzz mutate soak compat vmtest FORCE
+	install uninstall clean help systemdtest test-programs fuzz fuzz-drivers fuzz-coverage mutate soak compat vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -241,6 +241,7 @@ $(B)/tests/reconcile_%.o: tests/reconcile_%.c $(B)/flags
 
 IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _ends) $(B)/tests/test_reconcile
 $(IN_A_WORLD): $(B)/tests/reconcile_world.o
+$(B)/tests/test_reconcile: $(B)/tests/reconcile_events.o
 BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _listen _waits)
 $(BY_PASSES): $(B)/tests/reconcile_pass.o
 
@@ -291,30 +292,41 @@ test-full: ## the tests that take long, which make test leaves out or cuts short
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs
 
-# Drivers of libFuzzer, which comes with clang, and all that they link, which is instrumented.
-FUZZ       := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+# Drivers of libFuzzer, which comes with clang, and all that they link, which is instrumented. With
+# FUZZ_SECONDS=0 they go through what is in tests/fuzz/corpus and no further.
+FUZZ_BUILD := $(B)/fuzz
+FUZZ       := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_LINK  := -fsanitize=fuzzer,address,undefined
 FUZZ_SECONDS ?= 60
 
-$(B)/fuzz/%.o: %.c $(B)/flags | $(SKELS)
+$(FUZZ_BUILD)/%.o: %.c $(B)/flags | $(SKELS)
 	$(say) 'CC fuzz' $@
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(LB_CFLAGS) $(CPPFLAGS) -Itests -O1 -g $(FUZZ_FLAGS) -c $< -o $@
 
-$(B)/fuzz/libkeeper.a: $(USER_SRCS:%.c=$(B)/fuzz/%.o) $(LIB_SRCS:%.c=$(B)/fuzz/%.o)
+$(FUZZ_BUILD)/libkeeper.a: $(USER_SRCS:%.c=$(FUZZ_BUILD)/%.o) $(LIB_SRCS:%.c=$(FUZZ_BUILD)/%.o)
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(FUZZ): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libkeeper.a
+$(FUZZ_BUILD)/fuzz_reconcile: $(patsubst %,$(FUZZ_BUILD)/tests/reconcile_%.o,world events)
+$(FUZZ): $(FUZZ_BUILD)/%: $(FUZZ_BUILD)/tests/fuzz/%.o $(FUZZ_BUILD)/libkeeper.a
 	$(say) LINK $@
-	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
+	$(Q)$(CLANG) $(FUZZ_LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 
-fuzz: $(FUZZ) ## what workers and clients send to a keeper, made up, FUZZ_SECONDS each; corpus below build/fuzz (root)
-	$(Q)set -e; for driver in $(FUZZ); do \
-		mkdir -p $$driver.corpus; \
-		$$driver -max_total_time=$(FUZZ_SECONDS) -max_len=70000 -dict=tests/fuzz/keeper.dict -print_final_stats=1 \
-			-verbosity=0 -artifact_prefix=$$driver- $$driver.corpus; \
-	done
+COVERAGE   := -fprofile-instr-generate -fcoverage-mapping
+fuzz-drivers: $(FUZZ)
+
+fuzz: ## what others send, write and leave, made up, FUZZ_SECONDS a driver; corpus below build/fuzz (root)
+	$(Q)tools/deps.sh build fuzz
+	$(Q)$(MAKE) fuzz-drivers
+	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ)
+
+fuzz-coverage: ## which lines of each parser the inputs of make fuzz reach (root)
+	$(Q)tools/deps.sh build fuzz
+	$(Q)$(MAKE) FUZZ_BUILD=$(B)/fuzz-coverage FUZZ_FLAGS='-fsanitize=fuzzer-no-link $(COVERAGE)' \
+		FUZZ_LINK='-fsanitize=fuzzer $(COVERAGE)' fuzz-drivers
+	$(Q)tests/fuzz/coverage.sh $(B)/fuzz $(B)/fuzz-coverage
 
 mutate: ## does a test notice each wrong decision of the keeper? some 400 of them, minutes (no root)
 	$(Q)tests/mutate.sh $(JOBS:%=-j %)
@@ -408,7 +420,7 @@ lint: format-check ## format-check, comments, text, structure, headers, cppcheck
 	$(Q)mandoc -Tlint $(MAN_PAGES)
 	$(Q)! groff -ww -man -z $(MAN_PAGES) 2>&1 | grep .
 	$(say) SPELL '.'
-	$(Q)codespell --skip './build,./.git,./LICENSE,./bpf/vmlinux.h'
+	$(Q)codespell --skip './build,./.git,./LICENSE,./bpf/vmlinux.h,./tests/fuzz/corpus'
 
 # --- installation -------------------------------------------------------------------------------
 

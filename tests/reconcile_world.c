@@ -478,6 +478,16 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	}
 }
 
+void world_stop_by_itself(struct world *world, struct fake *fake)
+{
+	struct process *process = plan_process(&world->plan, fake->worker, fake->generation);
+
+	if (!process)
+		return;
+	process->said_stopping = true;
+	fake->ends_us = world->now_us + 30 * WORLD_MS;
+}
+
 static bool step(struct world *world)
 {
 	struct action actions[2 * PLAN_LEAST_ACTIONS];

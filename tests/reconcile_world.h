@@ -85,6 +85,8 @@ void world_kill_keeper(struct world *world);
 
 struct fake *world_fake(struct world *world, uint32_t worker, uint32_t generation);
 struct fake *world_role(struct world *world, uint32_t worker, enum plan_role role);
+/* It says STOPPING=1, and ends 30 ms later. */
+void world_stop_by_itself(struct world *world, struct fake *fake);
 uint32_t world_serving(const struct world *world);
 /* Successors of wanted workers that have nobody's place yet. */
 uint32_t world_on_their_way(const struct world *world);

@@ -141,6 +141,27 @@ static void test_responses(void **state)
 	assert_true(http_respond(text, &response) < HTTP_MAX_RESPONSE);
 }
 
+/* An answer without a body is for HEAD, and methods are case-sensitive. */
+static void test_head_alone_has_no_body(void **state)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} lines[] = {
+		{ "HEAD / HTTP/1.1\r\n" H "\r\n", true },
+		{ "GET / HTTP/1.1\r\n" H "\r\n", false },
+		{ "head / HTTP/1.1\r\n" H "\r\n", false },
+		{ "HEADS / HTTP/1.1\r\n" H "\r\n", false },
+	};
+	struct http_request request;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		parse_copy(lines[i].text, strlen(lines[i].text), &request);
+		check("head", lines[i].text, request.head, lines[i].want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_a_part_of_a_request_asks_for_more),
 		cmocka_unit_test(test_pipelined_requests_are_taken_one_by_one),
 		cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_head_alone_has_no_body),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

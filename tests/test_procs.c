@@ -452,6 +452,31 @@ static void stat_lines_are_read(void **state)
 	}
 }
 
+static void test_links(void **state)
+{
+	static const struct {
+		const char *link;
+		uint64_t want;
+	} rows[] = {
+		{ "socket:[12345]", 12345 },
+		{ "socket:[18446744073709551615]", UINT64_MAX },
+		{ "socket:[18446744073709551616]", 0 },
+		{ "socket:[123456789012345678901234567890]", 0 },
+		{ "socket:[1]x", 0 },
+		{ "socket:[1", 0 },
+		{ "socket:[]", 0 },
+		{ "socket:[-1]", 0 },
+		{ "pipe:[12345]", 0 },
+		{ "/socket:[1]", 0 },
+		{ "", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check("procs_parse_link", rows[i].link, procs_parse_link(rows[i].link),
+		      rows[i].want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +497,7 @@ int main(void)
 		cmocka_unit_test(ended_process_is_esrch),
 		cmocka_unit_test(tfd_lines_are_read),
 		cmocka_unit_test(stat_lines_are_read),
+		cmocka_unit_test(test_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

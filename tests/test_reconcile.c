@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reconcile_world.h"
+#include "reconcile_events.h"
 
 #define WORKERS 3
 
@@ -50,26 +50,11 @@ static const struct {
 	{ "stop", PLAN_NO_VERB, 0, 0 },
 };
 
-static struct plan_options options_of(unsigned int kind)
-{
-	struct plan_options options = world_options;
-
-	options.wait_ready = kind & 1;
-	options.hands_on = kind & 2;
-	options.reads_first = kind & 4;
-	options.drain_timeout_us = kind & 8 ? 40 * WORLD_MS : 0;
-	options.ready_after_us = kind & 8 ? 30 * WORLD_MS : 0;
-	options.tells_rest = kind & 12;
-	options.watchdog_us = 0;
-	return options;
-}
-#define KINDS 12
-
 static void test_operations(void **state)
 {
 	(void)state;
-	for (unsigned int kind = 0; kind < KINDS; kind++) {
-		struct plan_options options = options_of(kind);
+	for (unsigned int kind = 0; kind < EVENTS_KINDS; kind++) {
+		struct plan_options options = events_options(kind);
 
 		for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
 			world_come_up(&world, &options, WORKERS);
@@ -111,7 +96,7 @@ static void test_reloads_keep_all(void **state)
 {
 	(void)state;
 	for (unsigned int seed = 0; seed < 2000; seed++) {
-		struct plan_options options = options_of(seed % KINDS);
+		struct plan_options options = events_options(seed % EVENTS_KINDS);
 		uint32_t wanted = 1 + seed % WORLD_WORKERS;
 
 		srand(seed);
@@ -154,8 +139,6 @@ enum fault {
 
 static void disturb(enum fault fault, struct fake *victim)
 {
-	struct process *process;
-
 	world.faultless = false;
 	world.next_habit = world.habit;
 	switch (fault) {
@@ -182,12 +165,8 @@ static void disturb(enum fault fault, struct fake *victim)
 		world.nexts = 1;
 		break;
 	case STOPS_BY_ITSELF:
-		process = victim ? plan_process(&world.plan, victim->worker, victim->generation) :
-				   NULL;
-		if (process) {
-			process->said_stopping = true;
-			victim->ends_us = world.now_us + 30 * WORLD_MS;
-		}
+		if (victim)
+			world_stop_by_itself(&world, victim);
 		break;
 	case KEEPER_KILLED:
 		world_kill_keeper(&world);
@@ -242,8 +221,8 @@ static void test_each_fault_at_each_point(void **state)
 {
 	(void)state;
 	disturbed = 0;
-	for (unsigned int kind = 0; kind < KINDS; kind++) {
-		struct plan_options options = options_of(kind);
+	for (unsigned int kind = 0; kind < EVENTS_KINDS; kind++) {
+		struct plan_options options = events_options(kind);
 
 		for (size_t op = 0; op < ARRAY_SIZE(operations); op++) {
 			for (int fault = 0; fault < FAULTS; fault++) {
@@ -258,113 +237,20 @@ static void test_each_fault_at_each_point(void **state)
 
 /* --- random --- */
 
-/* Some time below `most`, and once in so many never. */
-static uint64_t random_us(unsigned int most, unsigned int never)
-{
-	return rand() % never ? (uint64_t)(rand() % most) : PLAN_NEVER;
-}
-
-static struct habit random_habit(void)
-{
-	struct habit habit = good_habit;
-
-	habit.exec_us = random_us(3000, 20);
-	habit.ready_us = random_us(20000, 20);
-	habit.in_us = random_us(5000, 20);
-	habit.ends_us = random_us(50000, 10);
-	habit.reads_us = random_us(50000, 10);
-	habit.works_us = random_us(80000, 10);
-	if (!(rand() % 10))
-		habit.dies_us = rand() % 100000;
-	habit.is_wrapped = !(rand() % 5);
-	habit.status = rand() % 4;
-	if (!(rand() % 30))
-		habit.start_error = -EACCES;
-	return habit;
-}
-
-static void random_event(void)
-{
-	struct fake *victim = world_role(&world, rand() % WORLD_WORKERS, rand() % ROLES);
-	uint32_t worker = rand() % world.plan.wanted;
-
-	switch (rand() % 10) {
-	case 0:
-		plan_scale(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
-		break;
-	case 1:
-		plan_reload(&world.plan, 1 + rand() % WORLD_WORKERS, 1);
-		break;
-	case 2:
-		plan_restart(&world.plan, worker, 1);
-		break;
-	case 3:
-		world_kill_keeper(&world);
-		break;
-	case 4:
-	case 5:
-		if (victim)
-			victim->ends_us = world.now_us;
-		break;
-	case 6:
-		if (victim)
-			disturb(STOPS_BY_ITSELF, victim);
-		break;
-	default:
-		world.next_habit = random_habit();
-		world.nexts = 1;
-	}
-}
-
-/*
- * Whatever happened: once nothing bad happens any more, each operation has ended, and what is
- * wanted is there, but for who was given up or is not ready, and that was told.
- */
-static void expect_calm(unsigned int seed)
-{
-	char name[32];
-	uint32_t wanted = world.plan.wanted, good = 0, told = 0;
-
-	snprintf(name, sizeof(name), "seed %u", seed);
-	if (world.plan.stop) {
-		check("ended", name, world.ended, 1);
-		return;
-	}
-	check("operation", name, world.plan.operation.verb, PLAN_NO_VERB);
-	for (uint32_t w = 0; w < wanted; w++) {
-		const struct process *current = &world.workers[w].at[ROLE_CURRENT];
-
-		good += current->state == LIFE_ONLINE;
-		told += current->state == LIFE_FAILED || current->state == LIFE_FINISHED ||
-			current->told;
-		check("next", name, world.workers[w].at[ROLE_NEXT].state, LIFE_NONE);
-		check("leaving", name, world.workers[w].at[ROLE_LEAVING].state, LIFE_NONE);
-	}
-	check("online or told of", name, good + told, wanted);
-}
-
 static void test_random_sequences(void **state)
 {
 	unsigned int sequences = 100000, events = 0;
 
 	(void)state;
 	for (unsigned int seed = 0; seed < sequences; seed++) {
-		struct plan_options options = options_of(seed % KINDS);
+		struct events how = { .draw = rand, .stops = !(seed % 4) };
 
+		how.options = events_options(seed % EVENTS_KINDS);
 		/* in two fifths of them every fourth process finishes when it ends */
-		options.stop_exit_codes.bits[0] = seed % 5 < 2 ? 1 << 3 : 0;
+		how.options.stop_exit_codes.bits[0] = seed % 5 < 2 ? 1 << 3 : 0;
+		snprintf(how.name, sizeof(how.name), "seed %u", seed);
 		srand(seed);
-		world_begin(&world, &options, 1 + rand() % 4);
-		world.faultless = false;
-		for (int i = 0; i < 12 && !world.plan.stop; i++, events++) {
-			random_event();
-			world_run_until(&world, world.now_us + rand() % 200000);
-		}
-		world.nexts = 0;
-		if (!world.plan.stop && !(seed % 4))
-			plan_stop(&world.plan, 0);
-		world_run(&world);
-		expect_calm(seed);
+		events += events_run(&world, &how);
 	}
 	print_message("%u sequences, %u events\n", sequences, events);
 }

@@ -461,6 +461,26 @@ static void test_percent_of_the_workers(void **state)
 	}
 }
 
+/* Its sockets close with it: the next one of that number must not share them with it. */
+static void test_wanted_again_while_it_stops(void **state)
+{
+	struct plan_options options = world_options;
+
+	(void)state;
+	options.hands_on = true;
+	world_come_up(&world, &options, WORKERS);
+	world.faultless = false;
+	world_stop_by_itself(&world, world_role(&world, WORKERS - 1, ROLE_CURRENT));
+	world_run_until(&world, world.now_us + WORLD_MS);
+	plan_scale(&world.plan, WORKERS - 1, 1);
+	world_run_until(&world, world.now_us + WORLD_MS);
+	check("leaves", "as it stops", world.workers[WORKERS - 1].at[ROLE_LEAVING].state,
+	      LIFE_DRAINING);
+	plan_scale(&world.plan, WORKERS, 1);
+	world_run(&world);
+	world_expect_promised(&world, "wanted again");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_parallel_with_ports_for_one_process),
 		cmocka_unit_test(test_one_of_several_dies),
 		cmocka_unit_test(test_percent_of_the_workers),
+		cmocka_unit_test(test_wanted_again_while_it_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,10 +2,13 @@
 /* Entries of mapped maps whose values are shorter or longer than our structs. */
 #include "check.h"
 
+#include <bpf/bpf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lb_abi.h"
+#include "service/service.h"
 #include "service/state.h"
 
 #define SLOTS 4
@@ -135,6 +138,65 @@ static void test_sizes(void **unused)
 	check("config", "ours", sizes.config, sizeof(struct lb_config));
 }
 
+/* --- what somebody else has put into the maps --- */
+
+static struct lb_place found;
+
+/* In place of libbpf's: the one entry of lb_cookies. */
+int bpf_map_lookup_elem(int fd, const void *key, void *value)
+{
+	(void)fd;
+	(void)key;
+	memcpy(value, &found, sizeof(found));
+	return 0;
+}
+
+static void test_places(void **unused)
+{
+	static const struct {
+		const char *name;
+		struct lb_place place;
+		int want;
+	} rows[] = {
+		{ "the first", { .slot = 0, .listener = 0 }, 0 },
+		{ "the last", { .slot = SLOTS - 1, .listener = 1 }, 0 },
+		{ "a slot that nobody had", { .slot = SLOTS, .listener = 0 }, -ENOENT },
+		{ "no slot", { .slot = LB_NO_SLOT, .listener = 0 }, -ENOENT },
+		{ "no such listener", { .slot = 0, .listener = 2 }, -ENOENT },
+		{ "no listener", { .slot = 0, .listener = UINT32_MAX }, -ENOENT },
+	};
+	struct lb_config config = { .used_slots = SLOTS };
+	struct lb_place place;
+
+	(void)unused;
+	state.config = &config;
+	state.nr_listeners = 2;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		found = rows[i].place;
+		assert_int_equal(state_place(&state, 1, &place), rows[i].want);
+	}
+	state.config = NULL;
+	state.nr_listeners = 0;
+}
+
+/* Who counts workers gets room for them, and numbers them. */
+static void test_rows_of_no_worker(void **unused)
+{
+	static const uint32_t numbers[] = { 2, LB_MAX_WORKERS, UINT32_MAX, 0 };
+	struct lb_config config = { .used_slots = SLOTS };
+
+	(void)unused;
+	map_as(MAP_WORKERS, sizeof(struct lb_worker));
+	state.config = &config;
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		state_worker_set(&state, slot,
+				 &(struct lb_worker){ .worker = numbers[slot],
+						      .state = LB_SLOT_UP });
+	check("service_workers", "2, too high, -1, 0", service_workers(&state), 3);
+	state.config = NULL;
+	unmap(MAP_WORKERS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +205,8 @@ int main(void)
 		cmocka_unit_test(test_setting_an_entry),
 		cmocka_unit_test(test_appended_field),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_rows_of_no_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,9 @@ static void test_parse(void **state)
 		{ "plain", "7 (node) " FIELDS, 0 },
 		{ "spaces and parentheses in the name", "7 (a) R 1 (b) " FIELDS, 0 },
 		{ "cut short", "7 (node) S 1 2 3 4 5 6 7 8 9 10 1234 5678 16", -EBADMSG },
+		{ "cut short before the memory",
+		  "7 (node) S 1 2 3 4 5 6 7 8 9 10 1234 5678 16 17 18 19 20 21 998877 23",
+		  -EBADMSG },
 		{ "no name", "7 node S", -EBADMSG },
 		{ "nothing", "", -EBADMSG },
 	};
@@ -32,8 +35,11 @@ static void test_parse(void **state)
 		int got = usage_parse_stat(rows[i].text, &stat);
 
 		check("usage_parse_stat", rows[i].name, got, rows[i].want);
-		if (got)
+		if (got) {
+			check("nothing is set", rows[i].name,
+			      stat.cpu_ticks | stat.start_ticks | stat.resident_pages, 0);
 			continue;
+		}
 		check("cpu_ticks", rows[i].name, stat.cpu_ticks, 1234 + 5678);
 		check("start_ticks", rows[i].name, stat.start_ticks, 998877);
 		check("resident_pages", rows[i].name, stat.resident_pages, 4321);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, compat, lint) need is there.
+# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, compat, fuzz, lint) need is there.
 # Silent when it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
 # A package is there when what it is wanted for is (command, header, module), however it was installed.
 set -euo pipefail
@@ -10,7 +10,8 @@ policy=/usr/sbin/policy-rc.d
 saved=$policy.before-lbctl
 forbidding=
 
-# package, then the command, header (ends in .h) or module of Python (.py) that we want it for
+# package, then the command, header (ends in .h), library of clang (.a) or module of Python (.py) that
+# we want it for
 packages_of() {
 	case $1 in
 	build) cat <<-END ;;
@@ -92,6 +93,12 @@ packages_of() {
 		jq jq
 		util-linux unshare
 	END
+	fuzz) cat <<-END ;;
+		libclang-rt-dev libclang_rt.fuzzer-$(uname -m).a
+		libcmocka-dev cmocka.h
+		llvm llvm-cov
+		llvm llvm-profdata
+	END
 	lint) cat <<-END ;;
 		clang-format clang-format
 		cppcheck cppcheck
@@ -101,7 +108,7 @@ packages_of() {
 		groff-base groff
 	END
 	*)
-		echo "deps.sh: unknown group '$1': build, test, vm, bench, compat or lint" >&2
+		echo "deps.sh: unknown group '$1': build, test, vm, bench, compat, fuzz or lint" >&2
 		exit 2
 		;;
 	esac
@@ -118,6 +125,7 @@ has_header() {
 is_there() {
 	case $1 in
 	*.h) has_header "$1" ;;
+	*.a) [ -e "$(clang -print-file-name="$1" 2>/dev/null)" ] ;;
 	*.py) python3 -c "import ${1%.py}" 2>/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac

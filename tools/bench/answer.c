@@ -29,7 +29,8 @@ static void parse_status_line(struct answer *answer)
 	const char *line = answer->line;
 
 	if (strncmp(line, "HTTP/1.", 7) || (line[7] != '0' && line[7] != '1') || line[8] != ' ' ||
-	    line[9] < '1' || line[9] > '5' || strlen(line) < 12) {
+	    line[9] < '1' || line[9] > '5' || strspn(line + 9, "0123456789") != 3 ||
+	    (line[12] && line[12] != ' ')) {
 		answer->state = ANSWER_BAD;
 		return;
 	}
@@ -88,11 +89,14 @@ static void begin_body(struct answer *answer)
 
 static void parse_chunk_size(struct answer *answer)
 {
+	size_t digits = strspn(answer->line, "0123456789abcdefABCDEF");
 	char *end;
 
 	errno = 0;
 	answer->left = strtoull(answer->line, &end, 16);
-	if (errno || end == answer->line || answer->left > MAX_CHUNK)
+	/* not what strtoull() takes as well: blanks, a sign, 0x */
+	if (errno || !digits || end != answer->line + digits || (*end && !strchr(" \t;", *end)) ||
+	    answer->left > MAX_CHUNK)
 		answer->state = ANSWER_BAD;
 	else
 		answer->state = answer->left ? ANSWER_CHUNK : ANSWER_TRAILER;

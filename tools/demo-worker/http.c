@@ -142,7 +142,8 @@ static int parse_request_line(struct span line, struct span *method, struct http
 	target = cut(&line, ' ');
 	request->target = target.at;
 	request->target_bytes = target.len;
-	request->head = span_is(*method, "HEAD");
+	/* methods are case-sensitive */
+	request->head = method->len == 4 && !memcmp(method->at, "HEAD", 4);
 	if (!is_token(*method) || !is_target(target) || line.len != 8 ||
 	    memcmp(line.at, "HTTP/1.", 7))
 		return -1;
@@ -167,10 +168,7 @@ static int parse_header(struct span header, struct http_request *request)
 		return 400;
 	request->body_bytes = fields.length;
 	request->keep_alive = !fields.close && (minor || fields.keep_alive);
-	/* methods are case-sensitive */
-	if (method.len == 3 && !memcmp(method.at, "GET", 3))
-		return 200;
-	return method.len == 4 && !memcmp(method.at, "HEAD", 4) ? 200 : 405;
+	return request->head || (method.len == 3 && !memcmp(method.at, "GET", 3)) ? 200 : 405;
 }
 
 /* Bytes up to and with the first empty line, or 0. */

@@ -20,38 +20,34 @@
 #define HANDLE_KERNFS 0xfe /* FILEID_KERNFS, the kernel's own */
 #define MAX_DEPTH 64
 
-int cgroup_mount(char out[PATH_MAX])
+int cgroup_read_mounts(FILE *mounts, char out[PATH_MAX])
 {
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
 	struct mntent *entry;
-	int err = -ENOENT;
 
-	if (!mounts)
-		return -errno;
-	while (err && (entry = getmntent(mounts))) {
+	while ((entry = getmntent(mounts))) {
 		if (strcmp(entry->mnt_type, "cgroup2"))
 			continue;
-		snprintf(out, PATH_MAX, "%s", entry->mnt_dir);
-		err = 0;
+		if (strlen(entry->mnt_dir) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		strcpy(out, entry->mnt_dir);
+		return 0;
 	}
-	endmntent(mounts);
-	return err;
+	return -ENOENT;
 }
 
-int cgroup_own(char out[PATH_MAX])
+int cgroup_mount(char out[PATH_MAX])
 {
-	_cleanup_fclose_ FILE *file = fopen("/proc/self/cgroup", "re");
+	_cleanup_fclose_ FILE *mounts = fopen("/proc/self/mounts", "re");
+
+	return mounts ? cgroup_read_mounts(mounts, out) : -errno;
+}
+
+int cgroup_read_own(FILE *file, char out[PATH_MAX])
+{
 	_cleanup_free_ char *line = NULL;
 	size_t room = 0, len;
-	ssize_t n;
-	int err;
 
-	if (!file)
-		return -errno;
-	err = cgroup_mount(out);
-	if (err)
-		return err;
-	while ((n = getline(&line, &room, file)) > 0) {
+	while (getline(&line, &room, file) > 0) {
 		if (strncmp(line, "0::", 3))
 			continue;
 		line[strcspn(line, "\n")] = '\0';
@@ -64,6 +60,17 @@ int cgroup_own(char out[PATH_MAX])
 		return 0;
 	}
 	return -ENOENT;
+}
+
+int cgroup_own(char out[PATH_MAX])
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/self/cgroup", "re");
+	int err;
+
+	if (!file)
+		return -errno;
+	err = cgroup_mount(out);
+	return err ? err : cgroup_read_own(file, out);
 }
 
 int cgroup_make(const char *parent, const char *name)
@@ -353,18 +360,26 @@ int cgroup_remove(const char *parent, const char *name)
 	return dir < 0 ? -errno : remove_at(dir, name);
 }
 
-/* cpu.max of one directory: "max 100000" or "150000 100000". Returns CPUs, or 0 = no limit. */
+unsigned int cgroup_read_cpus(FILE *file)
+{
+	unsigned long quota, period;
+	uint64_t cpus;
+
+	if (fscanf(file, "%lu %lu", &quota, &period) != 2 || !period)
+		return 0;
+	cpus = quota / period + (quota % period != 0);
+	return cpus < UINT_MAX ? cpus : UINT_MAX;
+}
+
+/* Of one directory. */
 static unsigned int read_limit(const char *dir)
 {
 	char path[PATH_MAX + 16];
 	_cleanup_fclose_ FILE *file = NULL;
-	unsigned long quota, period;
 
 	snprintf(path, sizeof(path), "%s/cpu.max", dir);
 	file = fopen(path, "re");
-	if (!file || fscanf(file, "%lu %lu", &quota, &period) != 2 || !period)
-		return 0;
-	return (quota + period - 1) / period;
+	return file ? cgroup_read_cpus(file) : 0;
 }
 
 unsigned int cgroup_cpus(void)

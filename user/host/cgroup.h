@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* Path of the cgroup v2 mount, found in the mount table. Returns 0 or -ENOENT. */
@@ -18,6 +19,13 @@ int cgroup_mount(char out[PATH_MAX]);
 
 /* Path of the calling process's own cgroup v2 directory. Returns 0, -ENOENT or -ENAMETOOLONG. */
 int cgroup_own(char out[PATH_MAX]);
+
+/*
+ * What those read: a table of mounts, and a text like /proc/self/cgroup, which puts what is below
+ * the mount in `out` behind it. Return 0, -ENOENT or -ENAMETOOLONG.
+ */
+int cgroup_read_mounts(FILE *mounts, char out[PATH_MAX]);
+int cgroup_read_own(FILE *file, char out[PATH_MAX]);
 
 /* Makes parent/name (it may exist). Returns a descriptor of it, or -errno. */
 int cgroup_make(const char *parent, const char *name);
@@ -90,5 +98,8 @@ int cgroup_remove(const char *parent, const char *name);
  * rounded up; at least 1.
  */
 unsigned int cgroup_cpus(void);
+
+/* A text like cpu.max, "max 100000" or "150000 100000": CPUs, rounded up; 0 = no limit. */
+unsigned int cgroup_read_cpus(FILE *file);
 
 #endif

@@ -163,22 +163,27 @@ static int read_epoll(struct scan *scan, pid_t pid, int epoll)
 	return 0;
 }
 
-/* The inode in "socket:[INODE]", or 0 for any other link. */
-static uint64_t link_inode(const char *link)
+uint64_t procs_parse_link(const char *link)
 {
-	uint64_t inode = 0;
+	char digits[24];
+	uint64_t inode;
+	size_t len;
 
 	if (strncmp(link, "socket:[", 8))
 		return 0;
-	for (link += 8; *link >= '0' && *link <= '9'; link++)
-		inode = inode * 10 + (*link - '0');
-	return *link == ']' ? inode : 0;
+	link += 8;
+	len = strcspn(link, "]");
+	if (len >= sizeof(digits) || strcmp(link + len, "]"))
+		return 0;
+	memcpy(digits, link, len);
+	digits[len] = '\0';
+	return parse_u64(digits, 1, UINT64_MAX, &inode) ? 0 : inode;
 }
 
 static int add_link(struct scan *scan, pid_t pid, int fd, const char *link)
 {
 	struct procs_list *list = &scan->list;
-	uint64_t inode = link_inode(link);
+	uint64_t inode = procs_parse_link(link);
 	void *grown;
 
 	if (!strcmp(link, "anon_inode:[eventpoll]")) {

@@ -73,6 +73,9 @@ int procs_uid(pid_t pid, uid_t *uid);
  */
 int procs_parse_tfd(const char *line, uint64_t *inode, uint64_t *device);
 
+/* The inode in "socket:[INODE]", what a link in /proc/PID/fd says; 0 for any other. */
+uint64_t procs_parse_link(const char *link);
+
 /* Field 22, starttime, of a text like /proc/PID/stat. Returns 0 or -EBADMSG. */
 int procs_parse_stat(const char *text, uint64_t *ticks);
 

@@ -30,12 +30,9 @@
 struct dump {
 	int fd;
 	char *buffer; /* BUFFER_BYTES */
-	uint8_t proto;
 	uint8_t extensions;
-	int map_fd;	  /* of the marks that are asked for; -1 = none */
-	bool interrupted; /* the kernel's table changed in a way that lost entries */
-	struct sockdiag_list list;
-	size_t room; /* items allocated */
+	int map_fd; /* of the marks that are asked for; -1 = none */
+	struct sockdiag_reply reply;
 };
 
 struct request {
@@ -174,26 +171,26 @@ int sockdiag_parse(const void *payload, size_t len, struct sockdiag_socket *out)
 	return 0;
 }
 
-static int list_add(struct dump *dump, const struct nlmsghdr *header)
+static int list_add(struct sockdiag_reply *reply, const struct nlmsghdr *header)
 {
-	struct sockdiag_list *list = &dump->list;
+	struct sockdiag_list *list = &reply->list;
 	struct sockdiag_socket *item;
 	int err;
 
-	if (list->count == dump->room) {
-		size_t room = dump->room ? dump->room * 2 : FIRST_ITEMS;
+	if (list->count == reply->room) {
+		size_t room = reply->room ? reply->room * 2 : FIRST_ITEMS;
 		void *items = reallocarray(list->items, room, sizeof(*list->items));
 
 		if (!items)
 			return -ENOMEM;
 		list->items = items;
-		dump->room = room;
+		reply->room = room;
 	}
 	item = &list->items[list->count];
 	err = sockdiag_parse(NLMSG_DATA(header), NLMSG_PAYLOAD(header, 0), item);
 	if (err)
 		return err;
-	item->proto = dump->proto;
+	item->proto = reply->proto;
 	list->count++;
 	return 0;
 }
@@ -209,13 +206,12 @@ static int message_error(const struct nlmsghdr *header)
 	return error < 0 ? error : 0;
 }
 
-/* Returns 1 when the dump is complete, 0 when more follows, -errno. */
-static int read_messages(struct dump *dump, size_t len, uint32_t seq)
+int sockdiag_read(struct sockdiag_reply *reply, const void *bytes, size_t len, uint32_t seq)
 {
 	size_t step;
 
 	for (size_t at = 0; at < len; at += step) {
-		const struct nlmsghdr *header = (const struct nlmsghdr *)(dump->buffer + at);
+		const struct nlmsghdr *header = (const struct nlmsghdr *)((const char *)bytes + at);
 		int err;
 
 		if (!NLMSG_OK(header, len - at))
@@ -224,7 +220,7 @@ static int read_messages(struct dump *dump, size_t len, uint32_t seq)
 		if (header->nlmsg_seq != seq)
 			continue;
 		if (header->nlmsg_flags & NLM_F_DUMP_INTR)
-			dump->interrupted = true;
+			reply->interrupted = true;
 		switch (header->nlmsg_type) {
 		case NLMSG_DONE:
 			err = message_error(header);
@@ -233,7 +229,7 @@ static int read_messages(struct dump *dump, size_t len, uint32_t seq)
 			err = message_error(header);
 			return err ? err : -EBADMSG;
 		case SOCK_DIAG_BY_FAMILY:
-			err = list_add(dump, header);
+			err = list_add(reply, header);
 			if (err)
 				return err;
 		}
@@ -292,7 +288,7 @@ static int dump_family(struct dump *dump, uint8_t family, uint32_t states, uint1
 		},
 		.body = {
 			.sdiag_family = family,
-			.sdiag_protocol = dump->proto,
+			.sdiag_protocol = dump->reply.proto,
 			.idiag_ext = dump->extensions,
 			.idiag_states = states,
 			.id = { .idiag_sport = htons(port) },
@@ -315,7 +311,7 @@ static int dump_family(struct dump *dump, uint8_t family, uint32_t states, uint1
 
 		if (len < 0)
 			return len;
-		result = read_messages(dump, len, request.header.nlmsg_seq);
+		result = sockdiag_read(&dump->reply, dump->buffer, len, request.header.nlmsg_seq);
 	}
 	return result < 0 ? result : 0;
 }
@@ -330,12 +326,12 @@ static int dump_once(struct dump *dump, uint32_t states, uint16_t port)
 	if (fd < 0)
 		return -errno;
 	dump->fd = fd;
-	dump->list.count = 0;
-	dump->interrupted = false;
+	dump->reply.list.count = 0;
+	dump->reply.interrupted = false;
 	err = dump_family(dump, AF_INET, states, port);
 	if (!err)
 		err = dump_family(dump, AF_INET6, states, port);
-	if (!err && dump->interrupted)
+	if (!err && dump->reply.interrupted)
 		err = -EAGAIN;
 	return err;
 }
@@ -347,8 +343,7 @@ static int compare_cookies(const void *left, const void *right)
 	return (a->cookie > b->cookie) - (a->cookie < b->cookie);
 }
 
-/* A dump that takes several rounds tells a socket twice when the table moves under it. */
-static void list_sort(struct sockdiag_list *list)
+void sockdiag_sort(struct sockdiag_list *list)
 {
 	size_t kept = 0;
 
@@ -378,9 +373,9 @@ static int dump_sockets(uint8_t proto, uint32_t states, uint8_t extensions, uint
 	struct dump dump = {
 		.fd = -1,
 		.buffer = buffer,
-		.proto = proto,
 		.extensions = extensions,
 		.map_fd = map_fd,
+		.reply = { .proto = proto },
 	};
 	int err = -EAGAIN;
 
@@ -390,11 +385,11 @@ static int dump_sockets(uint8_t proto, uint32_t states, uint8_t extensions, uint
 	for (int attempt = 0; attempt < ATTEMPTS && err == -EAGAIN; attempt++)
 		err = dump_once(&dump, states, port);
 	if (err) {
-		sockdiag_free(&dump.list);
+		sockdiag_free(&dump.reply.list);
 		return err;
 	}
-	list_sort(&dump.list);
-	*out = dump.list;
+	sockdiag_sort(&dump.reply.list);
+	*out = dump.reply.list;
 	return 0;
 }
 

@@ -90,6 +90,27 @@ void sockdiag_free(struct sockdiag_list *list);
  */
 int sockdiag_parse(const void *payload, size_t len, struct sockdiag_socket *out);
 
+/* What a dump has brought so far; all zero but `proto` before it begins. */
+struct sockdiag_reply {
+	uint8_t proto;		   /* that was asked for */
+	bool interrupted;	   /* the kernel's table changed in a way that lost entries */
+	struct sockdiag_list list; /* the caller's to free */
+	size_t room;		   /* items allocated */
+};
+
+/*
+ * Reads `len` bytes of a dump, whole netlink messages, of which those with another sequence number
+ * are passed over. Returns 1 when the dump is complete, 0 when more follows, -EBADMSG, -ENOMEM or
+ * the kernel's -errno; the list stays as far as it was read.
+ */
+int sockdiag_read(struct sockdiag_reply *reply, const void *bytes, size_t len, uint32_t seq);
+
+/*
+ * By cookie, each socket once: a dump that takes several rounds tells one twice when the table
+ * moves under it.
+ */
+void sockdiag_sort(struct sockdiag_list *list);
+
 /* SO_COOKIE of a socket, by which the kernel lists it; 0 if it has none. */
 uint64_t sockdiag_cookie(int socket_fd);
 

@@ -19,14 +19,14 @@ int usage_parse_stat(const char *text, struct usage_stat *stat)
 {
 	/* The name is field 2 in parentheses and may itself hold spaces and parentheses. */
 	const char *at = strrchr(text, ')');
-	uint64_t user, system;
+	uint64_t user, system, start, pages;
 
 	if (!at || sscanf(at + 1,
 			  " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64
 			  " %*s %*s %*s %*s %*s %*s %" SCNu64 " %*s %" SCNu64,
-			  &user, &system, &stat->start_ticks, &stat->resident_pages) != 4)
+			  &user, &system, &start, &pages) != 4)
 		return -EBADMSG;
-	stat->cpu_ticks = user + system;
+	*stat = (struct usage_stat){ user + system, start, pages };
 	return 0;
 }
 

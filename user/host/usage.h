@@ -33,7 +33,7 @@ struct usage_stat {
 	uint64_t cpu_ticks, start_ticks, resident_pages;
 };
 
-/* Returns 0 or -EBADMSG. */
+/* Returns 0, or -EBADMSG and then nothing is set. */
 int usage_parse_stat(const char *text, struct usage_stat *stat);
 
 #endif

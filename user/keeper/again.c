@@ -93,26 +93,21 @@ static int read_line(FILE *file, char *out, size_t len)
 	return 0;
 }
 
-int again_read(const char *name, char out[AGAIN_BYTES])
+int again_parse(FILE *file, const char *here, char out[AGAIN_BYTES])
 {
-	char path[RUN_FILES_PATH_BYTES], directory[PATH_MAX], here[PATH_MAX], line[AGAIN_BYTES];
-	_cleanup_fclose_ FILE *file = NULL;
+	char directory[PATH_MAX], line[AGAIN_BYTES];
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
 	FILE *memory;
 	int err;
 
-	run_files_path(name, "command", path);
-	file = fopen(path, "re");
-	if (!file)
-		return -errno;
 	err = read_line(file, directory, sizeof(directory));
 	if (!err)
 		err = read_line(file, line, sizeof(line));
 	memory = err ? NULL : open_memstream(&text, &len);
 	if (!memory)
 		return err ? err : -ENOMEM;
-	if (*directory && (!getcwd(here, sizeof(here)) || strcmp(here, directory))) {
+	if (*directory && (!here || strcmp(here, directory))) {
 		fputs("cd ", memory);
 		put_word(memory, directory);
 		fputs(" && ", memory);
@@ -122,4 +117,14 @@ int again_read(const char *name, char out[AGAIN_BYTES])
 		return -ENAMETOOLONG;
 	strcpy(out, text);
 	return 0;
+}
+
+int again_read(const char *name, char out[AGAIN_BYTES])
+{
+	char path[RUN_FILES_PATH_BYTES], here[PATH_MAX];
+	_cleanup_fclose_ FILE *file = NULL;
+
+	run_files_path(name, "command", path);
+	file = fopen(path, "re");
+	return file ? again_parse(file, getcwd(here, sizeof(here)), out) : -errno;
 }

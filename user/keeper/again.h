@@ -6,6 +6,8 @@
 #ifndef AGAIN_H
 #define AGAIN_H
 
+#include <stdio.h>
+
 #define AGAIN_BYTES 400 /* what is longer is of no use in a sentence */
 
 /* Notes the command line and working directory of this process. Only for who holds the lock. */
@@ -17,5 +19,8 @@ void again_write(const char *name);
  * does not fit, the file has it).
  */
 int again_read(const char *name, char out[AGAIN_BYTES]);
+
+/* What it reads, for who is in the directory `here`, NULL = not known. */
+int again_parse(FILE *file, const char *here, char out[AGAIN_BYTES]);
 
 #endif

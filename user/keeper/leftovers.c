@@ -83,16 +83,29 @@ struct end {
 	size_t nr_told;
 };
 
+bool leftovers_parse_stop(const char *note, int *stop_signal, enum kill_mode *mode)
+{
+	const char *space = strchr(note, ' ');
+	int known = space ? kill_mode_parse(space + 1) : -EINVAL;
+	uint64_t number;
+	char digits[8];
+
+	if (known < 0 || space - note >= (int)sizeof(digits))
+		return false;
+	snprintf(digits, sizeof(digits), "%.*s", (int)(space - note), note);
+	if (parse_u64(digits, 1, SIGRTMAX, &number))
+		return false;
+	*stop_signal = number;
+	*mode = known;
+	return true;
+}
+
 static void read_stop(struct end *end)
 {
-	char note[32], mode[16];
-	int number;
+	char note[32];
 
 	cgroup_read_note(end->cgroup_fd, STOP_NOTE, note, sizeof(note));
-	if (sscanf(note, "%d %15s", &number, mode) != 2 || number <= 0 || kill_mode_parse(mode) < 0)
-		return;
-	end->stop_signal = number;
-	end->mode = kill_mode_parse(mode);
+	leftovers_parse_stop(note, &end->stop_signal, &end->mode);
 }
 
 static bool was_told(const struct end *end, pid_t pid)

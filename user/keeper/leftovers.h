@@ -14,6 +14,9 @@ bool leftovers_exist(const char *name);
 /* How its workers are to be told to end, for whoever has to do it: a note on its cgroup. */
 void leftovers_note_stop(int cgroup_fd, int stop_signal, enum kill_mode mode);
 
+/* Reads such a note, "3 mixed". False where it is none: then nothing is set. */
+bool leftovers_parse_stop(const char *note, int *stop_signal, enum kill_mode *mode);
+
 /*
  * Had a service a keeper that is gone, so that nobody looks after it? Not where that can't be seen,
  * nor while a keeper begins or ends.

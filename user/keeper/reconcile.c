@@ -46,11 +46,12 @@ static void leave(struct pass *pass, uint32_t w, enum plan_role role, enum plan_
 
 	*process = worker->at[role];
 	worker->at[role] = (struct process){ 0 };
+	if (why != WHY_HANDS_OVER && worker->sockets == process->generation)
+		worker->sockets = 0;
+	/* one that has said that it stops leaves already */
 	if (!pass_move(pass, process, LIFE_LEAVE))
 		return;
 	pass_mark(pass, w, process);
-	if (why != WHY_HANDS_OVER && worker->sockets == process->generation)
-		worker->sockets = 0;
 	action = pass_emit(pass, ACTION_DRAIN, w, process);
 	action->why = why;
 	/* drained, the only one would get connections all the same */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "host/cgroup.h"
 #include "service/state.h"
 
@@ -412,6 +413,24 @@ int runner_kill(const struct runner *runner)
 
 /* --- whose a process is --- */
 
+bool runner_parse_name(const char *text, uint32_t *worker, uint32_t *generation)
+{
+	const char *dash = text + strcspn(text, "-"), *end = text + strcspn(text, "/\n");
+	uint64_t number, of_process;
+	char digits[2][16];
+
+	if (*text != 'w' || dash >= end || dash - text > 15 || end - dash > 15)
+		return false;
+	snprintf(digits[0], sizeof(digits[0]), "%.*s", (int)(dash - text - 1), text + 1);
+	snprintf(digits[1], sizeof(digits[1]), "%.*s", (int)(end - dash - 1), dash + 1);
+	if (parse_u64(digits[0], 0, LB_MAX_WORKERS - 1, &number) ||
+	    parse_u64(digits[1], 1, INT32_MAX, &of_process))
+		return false;
+	*worker = number;
+	*generation = of_process;
+	return true;
+}
+
 static bool is_member(const struct runner *runner, pid_t pid)
 {
 	_cleanup_free_ pid_t *pids = NULL;
@@ -436,9 +455,9 @@ static struct runner *runner_in_path(const struct runners *all, const char *path
 	struct runner *runner;
 	size_t len;
 
-	len = snprintf(part, sizeof(part), "/lbctl-%s/w", service);
+	len = snprintf(part, sizeof(part), "/lbctl-%s/", service);
 	for (const char *at = strstr(path, part); at; at = strstr(at + 1, part)) {
-		if (sscanf(at + len, "%u-%u", &worker, &generation) != 2)
+		if (!runner_parse_name(at + len, &worker, &generation))
 			continue;
 		runner = runner_find(all, worker, generation);
 		if (runner && is_member(runner, pid))

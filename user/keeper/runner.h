@@ -104,6 +104,12 @@ int runner_watch(struct runner *runner, int channel_fd);
 #define RUNNER_STATE "user.lbctl.state"
 #define RUNNER_INSTANCE "user.lbctl.instance"
 
+/*
+ * Reads the name of a process's cgroup, which ends with the text, a / or the line: "w3-7" is worker
+ * 3, the seventh process of all. False where no keeper gives such a name: then nothing is set.
+ */
+bool runner_parse_name(const char *text, uint32_t *worker, uint32_t *generation);
+
 /* take_over.c: finds the living processes that an earlier keeper started. Returns their number. */
 uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us);
 

@@ -73,8 +73,7 @@ uint32_t runners_take_over(struct runners *all, int cgroup_fd, uint64_t now_us)
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir))) {
-		if (sscanf(entry->d_name, "w%u-%u", &worker, &generation) != 2 ||
-		    worker >= LB_MAX_WORKERS)
+		if (!runner_parse_name(entry->d_name, &worker, &generation))
 			continue;
 		if (generation > all->plan->generation)
 			all->plan->generation = generation;

@@ -100,14 +100,11 @@ static ssize_t fdinfo_read(int fd, char *text, size_t size)
 	return len;
 }
 
-int lbctl_map_shape_from_proc(int map_fd, struct lbctl_map_shape *shape)
+int lbctl_map_shape_parse(char *text, struct lbctl_map_shape *shape)
 {
-	char text[1024], name[32], *line, *rest;
-	ssize_t len = fdinfo_read(map_fd, text, sizeof(text));
+	char name[32], *line, *rest;
 	long long value;
 
-	if (len < 0)
-		return len;
 	memset(shape, 0, sizeof(*shape));
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		/* numbers are decimal, but map_flags is written as 0x400 */
@@ -115,4 +112,12 @@ int lbctl_map_shape_from_proc(int map_fd, struct lbctl_map_shape *shape)
 			shape_set(shape, name, value);
 	}
 	return shape->type ? 0 : -EINVAL;
+}
+
+int lbctl_map_shape_from_proc(int map_fd, struct lbctl_map_shape *shape)
+{
+	char text[1024];
+	ssize_t len = fdinfo_read(map_fd, text, sizeof(text));
+
+	return len < 0 ? (int)len : lbctl_map_shape_parse(text, shape);
 }

@@ -28,4 +28,7 @@ int lbctl_map_shape(int map_fd, struct lbctl_map_shape *shape);
  */
 int lbctl_map_shape_from_proc(int map_fd, struct lbctl_map_shape *shape);
 
+/* What it reads, a text like /proc/PID/fdinfo/FD, which is cut up. Return: 0 or -EINVAL. */
+int lbctl_map_shape_parse(char *text, struct lbctl_map_shape *shape);
+
 #endif

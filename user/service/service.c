@@ -49,9 +49,12 @@ uint32_t service_workers(const struct state *state)
 	uint32_t workers = 0;
 
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
-		if (state_worker(state, slot)->state != LB_SLOT_FREE &&
-		    state_worker(state, slot)->worker >= workers)
-			workers = state_worker(state, slot)->worker + 1;
+		const struct lb_worker row = state_worker_copy(state, slot);
+
+		/* a number that is too high is none of lbctl's */
+		if (row.state != LB_SLOT_FREE && row.worker < LB_MAX_WORKERS &&
+		    row.worker >= workers)
+			workers = row.worker + 1;
 	}
 	return workers;
 }
@@ -208,6 +211,9 @@ static int slot_for_worker(struct state *state, uint32_t worker)
 	}
 	if (owned >= LB_SLOTS_PER_WORKER)
 		return closed;
+	/* only where rows are of no worker that there can be */
+	if (slot == LB_MAX_SLOTS)
+		return -ENOSPC;
 	begin_slot(state, slot, worker, weight, limit);
 	return slot;
 }
@@ -292,8 +298,7 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 	for (size_t i = 0; group && i < group->nr_members; i++) {
 		struct member *member = &group->members[i];
 
-		if (!state_lookup(state, MAP_COOKIES, &member->socket.cookie, &place,
-				  sizeof(place)) ||
+		if (!state_place(state, member->socket.cookie, &place) ||
 		    (owner && owner->worker(owner->arg, member) == SERVICE_NOT_YET))
 			continue;
 		err = place_member(state, listener, owner, member, -1);
@@ -339,9 +344,7 @@ int service_slot_of_cookie(const struct state *state, uint64_t cookie)
 {
 	struct lb_place place;
 
-	if (state_lookup(state, MAP_COOKIES, &cookie, &place, sizeof(place)))
-		return -ENOENT;
-	return place.slot;
+	return state_place(state, cookie, &place) ? -ENOENT : (int)place.slot;
 }
 
 void service_set_limit(struct state *state, uint32_t limit)

@@ -81,7 +81,7 @@ bool service_counts(const struct state *state);
 /* Is the slot's worker `worker`, and not freed? */
 bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker);
 
-/* One more than the highest worker number. */
+/* One more than the highest worker number, at most LB_MAX_WORKERS. */
 uint32_t service_workers(const struct state *state);
 
 #endif

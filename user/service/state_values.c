@@ -66,6 +66,15 @@ int state_update(const struct state *state, enum state_map map, const void *key,
 	return bpf_map_update_elem(state->maps[map], key, theirs, BPF_ANY) ? -errno : 0;
 }
 
+int state_place(const struct state *state, uint64_t cookie, struct lb_place *place)
+{
+	if (state_lookup(state, MAP_COOKIES, &cookie, place, sizeof(*place)))
+		return -ENOENT;
+	return place->slot < state_used_slots(state) && place->listener < state->nr_listeners ?
+		       0 :
+		       -ENOENT;
+}
+
 void state_sizes(const struct state *state, const struct state_listener *listener,
 		 struct lb_sizes *sizes)
 {
