@@ -107,8 +107,7 @@ static struct view_worker *worker_of_socket(const struct state *state, struct vi
 {
 	struct lb_worker row;
 
-	if (state_lookup(state, MAP_COOKIES, &cookie, place, sizeof(*place)) ||
-	    place->slot >= state_used_slots(state))
+	if (state_place(state, cookie, place) || place->slot >= state_used_slots(state))
 		return NULL;
 	row = state_worker_copy(state, place->slot);
 	return row.worker < view->nr_workers ? &view->workers[row.worker] : NULL;

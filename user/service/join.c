@@ -53,7 +53,7 @@ int join_check(int fd, struct trouble *trouble)
 static int registered_slot(const struct state *state, uint64_t cookie, struct lb_place *at,
 			   bool *refresh)
 {
-	if (state_lookup(state, MAP_COOKIES, &cookie, at, sizeof(*at)))
+	if (state_place(state, cookie, at))
 		return -1;
 	if (steer_registered_cookie(state, at->listener, at->slot) == cookie)
 		return at->slot;
@@ -159,8 +159,7 @@ static bool has_registered(const struct state *state, uint32_t listener,
 	struct lb_place place;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
-		if (!state_lookup(state, MAP_COOKIES, &group->members[i].socket.cookie, &place,
-				  sizeof(place)) &&
+		if (!state_place(state, group->members[i].socket.cookie, &place) &&
 		    place.listener == listener)
 			return true;
 	}

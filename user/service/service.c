@@ -72,6 +72,14 @@ static void forget_stall(struct lb_stall *stall)
 	stall->since_ns = 0;
 }
 
+static bool is_noted_at(const struct state *state, uint64_t cookie, const struct lb_place *at)
+{
+	struct lb_place noted;
+
+	return !state_place(state, cookie, &noted) && noted.slot == at->slot &&
+	       noted.listener == at->listener;
+}
+
 static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, uint64_t cookie,
 			 const struct member *member)
 {
@@ -82,7 +90,8 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 
 	if (member && member->sock)
 		sock = member->sock;
-	if (queue->cookie == cookie && queue->sock == sock)
+	if (queue->cookie == cookie && queue->sock == sock &&
+	    (!cookie || is_noted_at(state, cookie, &place)))
 		return;
 	if (queue->cookie != cookie)
 		forget_stall(state_stall(state, listener, slot));
@@ -292,8 +301,7 @@ static int place_new_members(struct state *state, uint32_t listener, struct reus
 	for (size_t i = 0; group && i < group->nr_members; i++) {
 		struct member *member = &group->members[i];
 
-		if (!state_lookup(state, MAP_COOKIES, &member->socket.cookie, &place,
-				  sizeof(place)) ||
+		if (!state_place(state, member->socket.cookie, &place) ||
 		    (owner && owner->worker(owner->arg, member) == SERVICE_NOT_YET))
 			continue;
 		err = place_member(state, listener, owner, member, -1);
@@ -339,9 +347,7 @@ int service_slot_of_cookie(const struct state *state, uint64_t cookie)
 {
 	struct lb_place place;
 
-	if (state_lookup(state, MAP_COOKIES, &cookie, &place, sizeof(place)))
-		return -ENOENT;
-	return place.slot;
+	return state_place(state, cookie, &place) ? -ENOENT : (int)place.slot;
 }
 
 void service_set_limit(struct state *state, uint32_t limit)

@@ -155,6 +155,12 @@ int state_update(const struct state *state, enum state_map map, const void *key,
 		 size_t bytes);
 
 /*
+ * Where the socket of a cookie is by lb_cookies, as indexes that there are. Returns 0, -ENOENT (no
+ * such cookie, or what stands there can't be) or -errno.
+ */
+int state_place(const struct state *state, uint64_t cookie, struct lb_place *place);
+
+/*
  * The bytes that values have in the service's maps, for a program that is to use them; in the maps
  * that it makes itself they are as in our structs. `listener` is whose queues and stalls it uses.
  */

@@ -57,6 +57,15 @@ int state_lookup(const struct state *state, enum state_map map, const void *key,
 	return 0;
 }
 
+int state_place(const struct state *state, uint64_t cookie, struct lb_place *place)
+{
+	int err = state_lookup(state, MAP_COOKIES, &cookie, place, sizeof(*place));
+
+	if (err)
+		return err;
+	return place->slot < LB_MAX_SLOTS && place->listener < state->nr_listeners ? 0 : -ENOENT;
+}
+
 int state_update(const struct state *state, enum state_map map, const void *key, const void *value,
 		 size_t bytes)
 {
