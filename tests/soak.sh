@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# soak.sh: tests of `make test` with far more load, those that vmtests/README.md names; an hour.
+# soak.sh: tests with far more load than `make test` has, those that vmtests/README.md names, for
+# some two hours; the first hour is of all at once, at random: LB_TEST_SEED says from which seed.
 # As root, after `make all test-programs`; the variables may have other amounts. Called by
 # `make soak`. The last line is "N passed, N failed".
 set -u
@@ -25,6 +26,12 @@ soak() {
 }
 
 mkdir -p build/tests
+export LB_TEST_SEED=${LB_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
+echo "LB_TEST_SEED=$LB_TEST_SEED"
+soak soak test_all LB_TEST_SOAK 3600
+soak hostile_maps 'test_*' LB_TEST_GARBAGE 1000
+soak flood test_syns LB_TEST_FLOOD 100000
+soak flood test_flows LB_TEST_FLOOD 200000
 soak connections test_storm LB_TEST_STORM 280000
 soak rescue test_answered_meanwhile LB_TEST_STOPS 40
 soak run_reload test_killed_workers LB_TEST_KILLS 100

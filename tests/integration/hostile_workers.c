@@ -3,6 +3,7 @@
  * What a process of the workers' user can do to the keeper, which is root: nothing that stops it.
  * The attacks run as nobody, who is let in as the workers are; what is told them is the workers'.
  */
+#include "harness/attacks.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
@@ -11,10 +12,7 @@
 #include "harness/show.h"
 #include "harness/world.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/filter.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +21,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,9 +29,7 @@
 #include "send_fds.h"
 
 #define WORKERS 4
-#define NOBODY 65534
 #define PROMPT_MS 10000 /* an answer that nobody delays, on a busy machine */
-#define LINGER_S 300
 
 static struct run run;
 static struct clients clients;
@@ -50,47 +45,6 @@ static void start_workers(void)
 	run_pids(&run, workers, WORKERS);
 }
 
-/* In a process of user nobody, which lives on until it is killed. Returns once it is done. */
-static pid_t attack(void (*how)(void))
-{
-	int done[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe2(done, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
-		    setresuid(NOBODY, NOBODY, NOBODY))
-			_exit(1);
-		how();
-		if (write(done[1], "", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(done[1]);
-	if (read(done[0], &byte, 1) != 1)
-		fail_msg("the attack failed");
-	close(done[0]);
-	return pid;
-}
-
-static void end_attack(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
-static void expect(bool works, const char *what)
-{
-	if (works)
-		return;
-	perror(what);
-	_exit(1);
-}
-
 /* A descriptor of a worker's. */
 static int taken_from(pid_t pid, int number)
 {
@@ -102,60 +56,7 @@ static int taken_from(pid_t pid, int number)
 	return fd;
 }
 
-static int connect_to(const char *path, int type)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-
-	strcpy(at.sun_path, path);
-	expect(!connect(fd, (struct sockaddr *)&at, sizeof(at)), path);
-	return fd;
-}
-
 /* --- a descriptor whose last close waits --- */
-
-/* Unsent data that nobody takes: whoever closes it last waits until the time is over. */
-static int spoiled_socket(void)
-{
-	const struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
-	static const char bytes[65536];
-	socklen_t len = sizeof(at);
-
-	expect(!bind(listener, (struct sockaddr *)&at, len) && !listen(listener, 1), "listen");
-	getsockname(listener, (struct sockaddr *)&at, &len);
-	expect(!connect(fd, (struct sockaddr *)&at, len), "connect");
-	expect(accept(listener, NULL, NULL) >= 0, "accept");
-	expect(!setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), "SO_LINGER");
-	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-		continue;
-	return fd;
-}
-
-static void on_alarm(int number)
-{
-	(void)number;
-}
-
-/*
- * So that none of `n` is left here; those that were not sent stay open. Where the keeper was rid of
- * them sooner, we would be who waits: until the signal.
- */
-static void send_spoiled(int to, const char *text, size_t n)
-{
-	int fds[] = { spoiled_socket(), spoiled_socket() };
-	const struct sigaction action = { .sa_handler = on_alarm };
-
-	if (send_fds(to, text, strlen(text), fds, n) < 0)
-		return;
-	sigaction(SIGALRM, &action, NULL);
-	for (size_t i = 0; i < n; i++) {
-		alarm(1);
-		close(fds[i]);
-	}
-	alarm(0);
-}
 
 /* The keeper's end is in the worker, too. */
 static void allow_descriptors(bool allowed)
@@ -191,36 +92,11 @@ static void spoil_channel_unread(void)
 	kill(workers[0], SIGKILL);
 }
 
-static void spoil_request(void)
-{
-	int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
-
-	send_spoiled(fd, "{\"verb\":\"hello\"}", 2);
-}
-
 static void spoil_join(void)
 {
 	int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
 
 	send_spoiled(fd, "{\"verb\":\"join\",\"worker\":0}", 1);
-}
-
-/* It is gone before the keeper has read all of it, or is not let in at all. */
-static void spoil_many_requests(void)
-{
-	for (int i = 0; i < 20; i++) {
-		int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
-
-		send_spoiled(fd, "{\"verb\":\"hello\"}", 2);
-		send_spoiled(fd, "{", 1);
-		if (i % 2)
-			close(fd);
-	}
-}
-
-static void spoil_notice(void)
-{
-	send_spoiled(connect_to(FILES_DIR "/web.notify", SOCK_DGRAM), "READY=1", 2);
 }
 
 static const struct {
@@ -403,40 +279,6 @@ static void test_floods(void **state)
 }
 
 /* --- another program on the group --- */
-
-static int member_of_group(void)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-
-	expect(!setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) &&
-		       !bind(fd, (struct sockaddr *)&at, sizeof(at)) && !listen(fd, 64),
-	       "a socket of the group");
-	return fd;
-}
-
-/* The last socket that came is the thief's. */
-static void put_classic(int fd)
-{
-	struct sock_filter last = { .code = BPF_RET | BPF_K, .k = WORKERS };
-	const struct sock_fprog program = { .len = 1, .filter = &last };
-
-	expect(!setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)),
-	       "SO_ATTACH_REUSEPORT_CBPF");
-}
-
-static void steal_once(void)
-{
-	put_classic(member_of_group());
-}
-
-static void take_off_once(void)
-{
-	int fd = member_of_group(), zero = 0;
-
-	expect(!setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof(zero)),
-	       "SO_DETACH_REUSEPORT_BPF");
-}
 
 static void steal_again(void)
 {

@@ -75,6 +75,14 @@ static void forget_stall(struct lb_stall *stall)
 	stall->since_ns = 0;
 }
 
+static bool is_noted_at(const struct state *state, uint64_t cookie, const struct lb_place *at)
+{
+	struct lb_place noted;
+
+	return !state_place(state, cookie, &noted) && noted.slot == at->slot &&
+	       noted.listener == at->listener;
+}
+
 static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, uint64_t cookie,
 			 const struct member *member)
 {
@@ -85,7 +93,8 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 
 	if (member && member->sock)
 		sock = member->sock;
-	if (queue->cookie == cookie && queue->sock == sock)
+	if (queue->cookie == cookie && queue->sock == sock &&
+	    (!cookie || is_noted_at(state, cookie, &place)))
 		return;
 	if (queue->cookie != cookie)
 		forget_stall(state_stall(state, listener, slot));

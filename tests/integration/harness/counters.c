@@ -104,3 +104,12 @@ uint64_t counters_selected(const struct counters *counters)
 		sum += counters->selected[i];
 	return sum;
 }
+
+uint64_t counters_decisions(const char *service)
+{
+	struct counters now;
+
+	counters_read(service, &now);
+	return counters_selected(&now) + now.kernel_policy + now.fallback_config +
+	       now.fallback_empty + now.fallback_none;
+}

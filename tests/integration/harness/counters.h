@@ -35,5 +35,7 @@ void counters_read(const char *service, struct counters *counters);
 void counters_compare(const char *service, const struct counters *before,
 		      const struct counters *want, const char *file, int line);
 uint64_t counters_selected(const struct counters *counters);
+/* Decisions on what is new so far, wherever they ended. */
+uint64_t counters_decisions(const char *service);
 
 #endif
