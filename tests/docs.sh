@@ -214,6 +214,13 @@ test_man_has_each_exit_status() {
 	diff <(exit_statuses) <(man_section 'EXIT STATUS' | sed -n 's/^\.B \([0-9]*\)$/\1/p')
 }
 
+# One word for one thing: the process that looks after a service.
+test_a_keeper_has_no_other_name() {
+	grep -niE '(^|[^-])\bcontrollers?\b' README.md user/README.md tools/examples/README.md \
+		<(cat "${pages[@]}" | sed 's/\\-/-/g') || true
+	grep -nE '".*[^-"]\bcontroller\b.*"' user/*/*.c || true
+}
+
 test_man_has_each_capability() {
 	capabilities | expect_each_in "$(man_section CAPABILITIES)" '\b%\b'
 }
