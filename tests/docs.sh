@@ -72,6 +72,16 @@ exit_statuses() {
 	sed -n 's/^\tEXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' user/base/trouble.h
 }
 
+# What whoever may give a keeper commands can ask it for, by a command of the same name.
+keeper_verbs() {
+	sed -n 's/^\t{ "\([a-z]*\)", [a-z]*, ADMIT_OPERATOR,.*/\1/p' user/keeper/requests.c | grep -v '^changed$'
+}
+
+# Those of run and unit alone.
+shell_statuses() {
+	sed -n 's/^#define PROGRAM_NOT_[A-Z]* //p' user/cmd/program.h
+}
+
 # What a keeper tells: the types of its events, of operations and of what commands have changed.
 event_types() {
 	{
@@ -127,7 +137,8 @@ man_programs() { # PAGE
 # The lists above come out of other files by patterns: an empty list would pass everything.
 test_there_is_something_to_compare() {
 	local list
-	for list in commands policies counters maps settings environment event_types exit_statuses capabilities prototypes packages; do
+	for list in commands policies counters maps settings environment event_types exit_statuses shell_statuses keeper_verbs capabilities \
+		prototypes packages; do
 		[ "$("$list" | wc -l)" -ge 1 ] || echo "no $list found"
 	done
 	[ "$(commands | wc -l)" -ge 15 ] || echo "only $(commands | wc -l) commands found"
@@ -212,6 +223,26 @@ test_man_has_each_event() {
 
 test_man_has_each_exit_status() {
 	diff <(exit_statuses) <(man_section 'EXIT STATUS' | sed -n 's/^\.B \([0-9]*\)$/\1/p')
+}
+
+test_man_has_each_status_of_a_shell() {
+	shell_statuses | expect_each_in "$(man_section 'EXIT STATUS')" '\b%\b'
+}
+
+# Who is trusted with them, which rights they take, and on which page they are.
+test_man_has_each_verb_of_the_keeper() {
+	local section
+	for section in SECURITY CAPABILITIES COMMANDS; do
+		keeper_verbs | expect_each_in "$(man_source user/man/lbctl.8 |
+			awk -v title="$section" '/^\.SH / { in_it = $2 == title } in_it')" '\b%\b'
+	done
+}
+
+# One word for one thing: the process that looks after a service.
+test_a_keeper_has_no_other_name() {
+	grep -niE '(^|[^-])\bcontrollers?\b' README.md user/README.md tools/examples/README.md \
+		<(cat "${pages[@]}" | sed 's/\\-/-/g') || true
+	grep -nE '".*[^-"]\bcontroller\b.*"' user/*/*.c || true
 }
 
 test_man_has_each_capability() {

@@ -100,6 +100,57 @@ static void test_nobody(void **state)
 	}
 }
 
+/* As user nobody with these capabilities, each with a + before it. */
+static void run_as_nobody_with(const char *capabilities, struct output *output, const char *a,
+			       const char *b)
+{
+	char inherit[160], keep[160];
+	const char *argv[] = { "setpriv",
+			       "--reuid=65534",
+			       "--regid=65534",
+			       inherit,
+			       keep,
+			       "--clear-groups",
+			       harness_build_path("lbctl"),
+			       a,
+			       b,
+			       NULL };
+
+	snprintf(inherit, sizeof(inherit), "--inh-caps=%s", capabilities);
+	snprintf(keep, sizeof(keep), "--ambient-caps=%s", capabilities);
+	command_run(output, argv, COMMAND_MS);
+}
+
+/*
+ * Who is not root, and has what setcap gives:
+ * 1. without CAP_DAC_OVERRIDE bpffs and the servers' processes are closed to it: doctor says so
+ * 2. with what doctor names, attach works
+ */
+static void test_not_root(void **state)
+{
+	static const char some[] = "+bpf,+net_admin,+perfmon,+sys_ptrace";
+	static const char all[] = "+bpf,+net_admin,+perfmon,+sys_ptrace,+dac_override";
+	struct output output;
+
+	(void)state;
+	run_as_nobody_with(some, &output, "attach", ":8080");
+	expect_output(&output, 4, "CAP_DAC_READ_SEARCH");
+	output_free(&output);
+	run_as_nobody_with(some, &output, "doctor", NULL);
+	assert_int_equal(output.status, 1);
+	assert_non_null(strstr(output.out, "CAP_DAC_OVERRIDE missing: attach can't work"));
+	output_free(&output);
+	run_as_nobody_with(all, &output, "doctor", NULL);
+	assert_int_equal(output.status, 0);
+	output_free(&output);
+	run_as_nobody_with(all, &output, "attach", ":8080");
+	expect_output(&output, 0, "");
+	output_free(&output);
+	run_as_nobody_with(all, &output, "detach", NULL);
+	expect_output(&output, 0, "");
+	output_free(&output);
+}
+
 /* A container without bpffs and without the right to mount it: says so, exit 4. */
 static void test_no_bpffs(void **state)
 {
@@ -511,6 +562,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		world_test(test_missing_capability),
 		world_test(test_nobody),
+		world_test(test_not_root),
 		world_test(test_no_bpffs),
 		world_test(test_another_version),
 		world_test(test_half_a_directory),

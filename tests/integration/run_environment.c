@@ -328,8 +328,8 @@ static void test_variables_of_node(void **state)
 	run_stop(&run);
 	lbctl_expect(2, "not the name of a variable", "run", "--instance-var", "A B", "--", "true",
 		     NULL);
-	lbctl_expect(2, "not the name of a variable", "run", "--instance-var", "LBCTL_WORKER", "--",
-		     "true", NULL);
+	lbctl_expect(2, "names that begin with LBCTL_", "run", "--instance-var", "LBCTL_WORKER",
+		     "--", "true", NULL);
 }
 
 int main(int argc, char **argv)

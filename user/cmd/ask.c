@@ -70,12 +70,11 @@ static int no_answer(const struct cmd *cmd, const char *name, int err)
 		return cmd_fail(cmd, EXIT_FAILED, "the message is too long; 64 KiB is the limit");
 	case -EPIPE:
 	case -ECONNRESET:
-		return cmd_fail(
-			cmd, EXIT_FAILED,
-			"its controller ended without an answer: it was killed, or does not "
-			"admit you; its workers go on. lbctl show %s says what takes it up "
-			"again, lbctl stop %s ends them",
-			name, name);
+		return cmd_fail(cmd, EXIT_FAILED,
+				"its keeper ended without an answer: it was killed, or does not "
+				"admit you; its workers go on. lbctl show %s says what takes it up "
+				"again, lbctl stop %s ends them",
+				name, name);
 	default:
 		return cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
 	}

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
@@ -228,10 +229,14 @@ static void check_capabilities(struct doctor *doctor)
 		sprintf(missing + strlen(missing), "%sCAP_" #name, *missing ? ", " : "");
 	LB_CAPABILITIES(X)
 #undef X
+	/* bpffs is root's as a rule, and so is /proc/PID/fd of a server */
+	if (!caps_have(1) && euidaccess(STATE_BPFFS, R_OK | W_OK | X_OK))
+		sprintf(missing + strlen(missing), "%sCAP_DAC_OVERRIDE", *missing ? ", " : "");
 	if (*missing)
 		report(doctor, FAIL,
 		       "%s missing: attach can't work. Run as root, or: setcap "
-		       "cap_bpf,cap_net_admin,cap_perfmon,cap_sys_ptrace+ep lbctl",
+		       "cap_bpf,cap_net_admin,cap_perfmon,cap_sys_ptrace,cap_dac_override+ep "
+		       "lbctl",
 		       missing);
 	else
 		report(doctor, OK, "capabilities BPF, NET_ADMIN, PERFMON, SYS_PTRACE");

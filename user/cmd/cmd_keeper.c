@@ -151,7 +151,7 @@ static int run_cancel(struct cmd *cmd)
 	return status ? status : ask_keeper(cmd, name, text_pack("{s:s}", "verb", "cancel"));
 }
 
-/* Its controller was killed, so we do what it would have done. */
+/* Its keeper was killed, so we do what it would have done. */
 static int stop_leftovers(const struct cmd *cmd, const char *name, uint64_t timeout_ms)
 {
 	struct trouble trouble = { 0 };
@@ -165,8 +165,8 @@ static int stop_leftovers(const struct cmd *cmd, const char *name, uint64_t time
 	if (leftovers_stop(name, timeout_ms, &workers, &trouble))
 		return cmd_trouble(cmd, &trouble);
 	snprintf(text, sizeof(text),
-		 "stopped; its controller had been killed, and %u process%s of it lived on",
-		 workers, workers == 1 ? "" : "es");
+		 "stopped; its keeper had been killed, and %u process%s of it lived on", workers,
+		 workers == 1 ? "" : "es");
 	return ask_say_stopped(cmd, name, text);
 }
 

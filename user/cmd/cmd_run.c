@@ -201,7 +201,13 @@ static int parse_instance_var(const struct cmd *cmd, struct keeper_options *opti
 	options->instance_var = name ? name : "NODE_APP_INSTANCE";
 	if (name && !strcmp(name, "none"))
 		options->instance_var = NULL;
-	else if (name && (!envfile_is_name(name) || !strncmp(name, "LBCTL_", strlen("LBCTL_"))))
+	else if (name && !strncmp(name, "LBCTL_", strlen("LBCTL_")))
+		return cmd_fail(
+			cmd, EXIT_USAGE,
+			"--instance-var %.40s: names that begin with LBCTL_ are lbctl's own; "
+			"workers have LBCTL_WORKER in any case",
+			name);
+	else if (name && !envfile_is_name(name))
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--instance-var %.40s: not the name of a variable (nor none)",
 				name);

@@ -85,10 +85,12 @@ static int check_group(struct wanted *wanted, const struct reuseport_group *grou
 		if (!group->members[i].nr_holders && !wanted->found.holders.unreadable)
 			continue;
 		if (!group->members[i].nr_holders && !wanted->pid)
-			return trouble_set(wanted->trouble, EXIT_NOT_ABLE,
-					   "can't see which process holds %s; it takes "
-					   "CAP_SYS_PTRACE, or lbctl in the host's pid namespace",
-					   at);
+			return trouble_set(
+				wanted->trouble, EXIT_NOT_ABLE,
+				"can't see which process holds %s: CAP_SYS_PTRACE is missing, "
+				"or CAP_DAC_READ_SEARCH, or it is in another pid "
+				"namespace; run as root on the host",
+				at);
 	}
 	return EXIT_DONE;
 }
