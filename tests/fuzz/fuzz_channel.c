@@ -3,6 +3,7 @@
  * What a worker writes to its message channel, in pieces: the first byte says of which length. Each
  * message that is taken is a whole line, and one of those that were written.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,12 +16,34 @@ static size_t nr_written;
 static sd_event *loop;
 static int worker;
 
+/* In place of libsystemd's: each read is in a second of its own, so that its budget is whole. */
+int sd_event_now(sd_event *event, clockid_t clock, uint64_t *usec)
+{
+	static uint64_t now_us;
+
+	(void)event, (void)clock;
+	*usec = now_us += 1000000;
+	return 0;
+}
+
+/* No pause after a read that was over it: what follows is not waited for. */
+int sd_event_add_time_relative(sd_event *event, sd_event_source **source, clockid_t clock,
+			       uint64_t usec, uint64_t accuracy, sd_event_time_handler_t callback,
+			       void *arg)
+{
+	(void)event, (void)source, (void)clock, (void)usec, (void)accuracy, (void)callback,
+		(void)arg;
+	return -ENOMEM;
+}
+
+/* A message is NULL where it is over the budget. */
 static void take(void *arg, const char *line, const json_t *message)
 {
 	size_t len = strlen(line);
 
 	(void)arg;
-	if (!message || strchr(line, '\n') || !memmem(written, nr_written, line, len))
+	(void)message;
+	if (strchr(line, '\n') || !memmem(written, nr_written, line, len))
 		abort();
 }
 
