@@ -9,6 +9,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 policy=/usr/sbin/policy-rc.d
 saved=$policy.before-lbctl
 forbidding=
+machine=$(uname -m)
 
 # package, then the command, header (ends in .h), library of clang (.a) or module of Python (.py) that
 # we want it for
@@ -94,7 +95,7 @@ packages_of() {
 		util-linux unshare
 	END
 	fuzz) cat <<-END ;;
-		libclang-rt-dev libclang_rt.fuzzer-$(uname -m).a
+		libclang-rt-dev libclang_rt.fuzzer-$machine.a
 		libcmocka-dev cmocka.h
 		llvm llvm-cov
 		llvm llvm-profdata
