@@ -25,6 +25,8 @@ scale() {
 	demo_workers "$BENCH_WORKERS" $(($1 - 1))
 }
 
+# a service that watch keeps is not detached
 stop() {
+	"$BENCH_BUILD/lbctl" stop bench
 	"$BENCH_BUILD/lbctl" detach bench
 }
