@@ -92,7 +92,7 @@ static void count_unheard(struct keeper *keeper)
 	const struct state *state = pins_state(keeper->pins);
 	bool counted[LB_MAX_WORKERS] = { false };
 
-	for (uint32_t slot = 0; state && slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; state && slot < state_used_slots(state); slot++) {
 		struct lb_worker *row = state_worker(state, slot);
 
 		if (row->worker >= LB_MAX_WORKERS || !keeper->unheard[row->worker] ||

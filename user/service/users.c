@@ -10,7 +10,7 @@
 
 int users_of_service(const struct state *state, uid_t *uid)
 {
-	for (uint32_t slot = 0; slot < state->config->used_slots; slot++) {
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_worker *row = state_worker(state, slot);
 
 		if (row->state != LB_SLOT_FREE && row->pid && !procs_uid(row->pid, uid))
