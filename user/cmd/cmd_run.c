@@ -313,7 +313,7 @@ static int parse_log_dir(const struct cmd *cmd, struct keeper_options *options)
 		return cmd_fail(cmd, EXIT_USAGE, "--log-dir %.100s: %s", options->log_dir,
 				strerror(errno));
 	snprintf(inside, sizeof(inside), "%s/", options->log_dir);
-	if (!options->user && trusted_path(inside, NULL))
+	if (!options->user && trusted_path(inside, NULL) == -EXDEV)
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--log-dir %.100s: others than root can change where that leads; "
 				"take a directory below root's, or --user",

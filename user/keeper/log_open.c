@@ -50,7 +50,6 @@ static int open_as(const char *path, const struct passwd *user)
 int log_open(const char *path, const char *user)
 {
 	const struct passwd *who = user ? getpwnam(user) : NULL;
-
 	int err = trusted_path(path, who);
 
 	if (!err)
