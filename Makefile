@@ -277,7 +277,7 @@ test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server $(APPENDED)/lbctl
 check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker $(B)/liblbctl.so ## run the unit tests (no root, no network)
 	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh tests/hardening.sh
 
-test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time (root)
+test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time; SANITIZE=1: all of it with ASan and UBSan (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
