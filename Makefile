@@ -69,7 +69,7 @@ endif
 
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 # The same programs for kernels before 5.12, which lack atomics that return a value.
-BPF_NAMES += steer_v5 datagram_v5
+BPF_NAMES += steer_v5 datagram_v5 track_v5
 # The same program for the sockets of UDP.
 BPF_NAMES += sample_udp
 BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)

@@ -192,17 +192,24 @@ int lb_create(struct bpf_sock *sk)
 	return refused ? REFUSE : ALLOW;
 }
 
+/* The keeper's process whose sockets stop listening, and listen again, all the time; 0 = none. */
+__u32 lb_holder_tgid;
+
 /* The pid helper is not to be had everywhere; the current task is the one that makes the call. */
 static __always_inline void tell(__u64 cookie, __u32 port)
 {
-	struct lb_listen *event = bpf_ringbuf_reserve(&lb_listens, sizeof(*event), 0);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+	struct lb_listen *event;
 
+	if (tgid == lb_holder_tgid)
+		return;
+	event = bpf_ringbuf_reserve(&lb_listens, sizeof(*event), 0);
 	if (!event)
 		return;
 	event->cookie = cookie;
 	event->port = port;
-	event->pid = BPF_CORE_READ(task, tgid);
+	event->pid = tgid;
 	bpf_ringbuf_submit(event, 0);
 }
 

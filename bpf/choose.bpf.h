@@ -18,7 +18,7 @@
 #include "schedule.bpf.h"
 #include "take.bpf.h"
 
-static __always_inline __u32 pick(const struct decision *d)
+static __always_inline __u32 pick(struct decision *d)
 {
 	switch (lb_word_policy(d->word)) {
 	case LB_POLICY_RANDOM:
@@ -124,12 +124,17 @@ __attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u
 	return lb_take_anyway(ctx, word, best);
 }
 
-static __always_inline __u32 choose_slot(struct decision *d)
+/* The slot that has it now, of what was picked; LB_NO_SLOT = none could take it. */
+static __always_inline __u32 take(const struct decision *d, __u32 slot)
 {
-	__u32 slot = pick(d);
 	__u32 verdict = lb_take_slot(d->ctx, slot, d->config->stall_ns);
 
 	return verdict == TAKEN ? slot : lb_take_another(d->ctx, d->word, slot, verdict);
+}
+
+static __always_inline __u32 choose_slot(struct decision *d)
+{
+	return take(d, pick(d));
 }
 
 #endif

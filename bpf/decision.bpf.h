@@ -17,11 +17,19 @@ const volatile __u32 lb_listener = 0;	    /* index in lb_config.listeners */
 const volatile __u16 lb_port = 0;	    /* host order */
 const volatile bool lb_can_migrate = false; /* the kernel has ctx->migrating_sk: 5.14 */
 
+/* Can this program hold connections? They are TCP's, and it takes atomics of Linux 5.12. */
+#if defined(LB_DATAGRAM) || defined(LB_NO_FETCH)
+#define CAN_HOLD false
+#else
+#define CAN_HOLD true
+#endif
+
 struct decision {
 	struct sk_reuseport_md *ctx;
 	struct lb_config *config;
 	struct lb_counters *counters;
-	__u64 word; /* lb_config.word, read once */
+	__u64 word;    /* lb_config.word, read once */
+	bool all_busy; /* with LB_WORD_HOLDS: the scan found no idle worker */
 };
 
 /* Policy and table of this decision; false: not ours to read, which is counted. */

@@ -14,6 +14,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#include "hold_maps.bpf.h"
 #include "lb_abi.h"
 
 struct {

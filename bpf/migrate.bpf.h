@@ -13,6 +13,7 @@
 
 #include "counters.bpf.h"
 #include "decision.bpf.h"
+#include "lb_hold.h"
 #include "lb_pick.h"
 #include "queue.bpf.h"
 
@@ -32,7 +33,8 @@ static __always_inline bool is_tracked(struct bpf_sock *conn)
 	return tp->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG;
 }
 
-static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *out, __u32 slot)
+static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *out, __u32 from,
+				      __u32 slot)
 {
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
 	struct lb_stats *in = bpf_map_lookup_elem(&lb_stats, &slot);
@@ -63,32 +65,40 @@ static __always_inline void move_live(struct bpf_sock *conn, struct lb_stats *ou
 	if (in->live <= 0)
 		in->began_ns = now.conn.opened_ns;
 	add(&in->live, 1);
+	/* where it was held it was nobody's */
+	if (lb_is_waiting_slot(from))
+		count(&in->opened);
 }
 
-/*
- * ctx->sk is the listener that closes: its slot gives a connection away to `slot`. A global
- * function, so that the verifier walks it once and not once per way through choose_slot().
- */
-__attribute__((noinline)) int lb_leave_closing_slot(struct sk_reuseport_md *ctx, __u32 slot)
+/* The slot of the listener that closes, which is ctx->sk; LB_NO_SLOT where that is not known. */
+static __always_inline __u32 closing_slot(struct sk_reuseport_md *ctx)
 {
-	struct bpf_sock *conn;
 	struct lb_place *place;
-	struct lb_stats *out;
 	__u64 cookie;
 
 	if (!lb_can_migrate)
-		return 0;
+		return LB_NO_SLOT;
 	cookie = bpf_get_socket_cookie(ctx->sk);
 	place = bpf_map_lookup_elem(&lb_cookies, &cookie);
-	if (!place)
-		return 0;
-	out = bpf_map_lookup_elem(&lb_stats, &place->slot);
-	if (!out)
+	return place ? place->slot : LB_NO_SLOT;
+}
+
+/*
+ * The slot `from`, of the listener that closes, gives a connection away to `slot`. A global
+ * function, so that the verifier walks it once and not once per way through choose_slot().
+ */
+__attribute__((noinline)) int lb_leave_closing_slot(struct sk_reuseport_md *ctx, __u32 from,
+						    __u32 slot)
+{
+	struct lb_stats *out = bpf_map_lookup_elem(&lb_stats, &from);
+	struct bpf_sock *conn;
+
+	if (!lb_can_migrate || !out)
 		return 0;
 	count(&out->migrated_out);
 	conn = ctx->migrating_sk;
 	if (conn)
-		move_live(conn, out, slot);
+		move_live(conn, out, from, slot);
 	return 0;
 }
 

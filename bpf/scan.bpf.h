@@ -21,6 +21,7 @@
 
 #include "candidate.bpf.h"
 #include "eligible.bpf.h"
+#include "idle.bpf.h"
 #include "lb_pick.h"
 #include "policy_least_conn.bpf.h"
 #include "policy_least_latency.bpf.h"
@@ -28,13 +29,11 @@
 #include "schedule.bpf.h"
 
 #define SCAN_BATCH 8
-/* Without the cast a look into a queue is five times as dear; then fewer. */
-#define SLOW_SCAN_WINDOW 16
 
 static __always_inline __u32 scan_window(__u32 used)
 {
 	if (!lb_can_cast)
-		return SLOW_SCAN_WINDOW;
+		return LB_SLOW_SCAN_WINDOW;
 	return used > LB_SCAN_WINDOW ? LB_SAMPLE_WINDOW : LB_SCAN_WINDOW;
 }
 
@@ -81,6 +80,8 @@ __attribute__((noinline)) __u64 lb_weigh_batch(__u64 word, __u32 first, __u32 po
 		c.position = position + i;
 		c.slot = lb_scan_slot(first, used, c.position);
 		key = weigh(&c, lb_word_policy(word));
+		if (CAN_HOLD && word & LB_WORD_HOLDS)
+			key = lb_key_busy(key, !lb_slot_is_idle(c.slot, now_ns));
 		least = lb_key_min(least, key);
 		seen |= key;
 	}
@@ -119,14 +120,15 @@ static __always_inline __u32 scan_start(const struct decision *d)
 }
 
 /* By one of the least-* policies. */
-static __always_inline __u32 pick_least(const struct decision *d)
+static __always_inline __u32 pick_least(struct decision *d)
 {
 	__u32 policy = lb_word_policy(d->word);
 	struct scanned scanned = { .start = scan_start(d) };
 
-	if (policy != LB_POLICY_LEAST_CONN)
+	if (policy != LB_POLICY_LEAST_CONN || (CAN_HOLD && d->word & LB_WORD_HOLDS))
 		scanned.now_ns = bpf_ktime_get_ns();
 	scanned.result = lb_scan(d->word, scanned.start, scanned.now_ns);
+	d->all_busy = lb_key_is_busy(lb_result_least(scanned.result));
 	switch (policy) {
 	case LB_POLICY_LEAST_LOAD:
 		return settle_least_load(d, &scanned);

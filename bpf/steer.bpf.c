@@ -12,6 +12,7 @@
 #include "classify.bpf.h"
 #include "counters.bpf.h"
 #include "decision.bpf.h"
+#include "hold.bpf.h"
 #include "lb_pick.h"
 #include "maps.bpf.h"
 #include "migrate.bpf.h"
@@ -32,12 +33,22 @@ static __always_inline void remember_flow(const struct decision *d, __u32 slot)
 static __always_inline int steer_connection(struct decision *d)
 {
 	struct lb_stats *stats;
-	__u32 slot;
+	__u32 slot, picked;
 
-	slot = choose_slot(d);
+	allow_holding(d);
+	picked = pick(d);
+	slot = hold_connection(d);
+	if (slot != LB_NO_SLOT) {
+		count_in_order(&d->counters->held);
+		remember_flow(d, slot);
+		wake_keeper(d, slot);
+		return SK_PASS;
+	}
+	slot = take(d, picked);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	if (stats) {
 		count_in_order(&stats->selected);
+		note_chosen(d, slot);
 #ifdef LB_ABI_APPENDED
 		if (LB_HAS(lb_sizes.stats, struct lb_stats, appended))
 			count(&stats->appended[0]);
@@ -50,21 +61,42 @@ static __always_inline int steer_connection(struct decision *d)
 	return SK_PASS;
 }
 
+/* One that was held gets its worker now: that is its decision, and no more than that. */
+static __always_inline void count_migrated(struct lb_stats *stats, __u32 from, __u32 slot)
+{
+	if (!lb_is_waiting_slot(from)) {
+		count_in_order(&stats->migrated_in);
+	} else if (!lb_is_waiting_slot(slot)) {
+		count_in_order(&stats->selected);
+		count(&stats->waited);
+	}
+}
+
 static __always_inline int steer_migration(struct decision *d)
 {
+	__u32 slot = LB_NO_SLOT, from = closing_slot(d->ctx), picked;
 	struct lb_stats *stats;
-	__u32 slot;
 
-	slot = choose_slot(d);
+	allow_holding(d);
+	picked = pick(d);
+	if (waits_on(d, from))
+		slot = hold_migrating(d, from);
+	if (slot == LB_NO_SLOT)
+		slot = take(d, picked);
+	if (slot == LB_NO_SLOT)
+		slot = hold_migrating(d, from);
 	stats = bpf_map_lookup_elem(&lb_stats, &slot);
 	if (stats) {
-		count_in_order(&stats->migrated_in);
-		lb_leave_closing_slot(d->ctx, slot);
+		count_migrated(stats, from, slot);
+		note_given(d, from, slot);
+		lb_leave_closing_slot(d->ctx, from, slot);
 	} else {
 		count_in_order(&d->counters->migrate_failed);
 	}
 	wake_keeper(d, slot);
-	tell_migration(d, slot);
+	/* who empties a waiting listener sees to it that the worker hears of it */
+	if (!lb_is_waiting_slot(from))
+		tell_migration(d, slot);
 	return SK_PASS;
 }
 

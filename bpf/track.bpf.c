@@ -10,6 +10,11 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#ifndef LB_NO_FETCH
+#include "ask.bpf.h"
+#endif
+#include "hold_maps.bpf.h"
+#include "lb_hold.h"
 #include "lb_pace.h"
 #include "lb_pick.h"
 #include "sizes.bpf.h"
@@ -43,6 +48,60 @@ static __always_inline bool ask_for_states(struct bpf_sock_ops *ops)
 	return !bpf_sock_ops_cb_flags_set(ops, flags);
 }
 
+/* Before 5.12 the kernel lacks the atomics that holding connections takes. */
+#ifdef LB_NO_FETCH
+static __always_inline void note_given(__u32 slot, __u64 now_ns)
+{
+	(void)slot;
+	(void)now_ns;
+}
+
+static __always_inline void note_room(__u32 slot)
+{
+	(void)slot;
+}
+#else
+/* Its handshake has ended at a waiting listener. Some worker may have fallen asleep meanwhile. */
+static __always_inline void note_held(struct lb_hold *hold, __u32 slot, __u64 now_ns)
+{
+	__u32 index = slot - LB_MAX_SLOTS;
+	struct lb_waiting *waiting = bpf_map_lookup_elem(&lb_waiting, &index);
+
+	if (!waiting)
+		return;
+	waiting->since_ns = now_ns;
+	__sync_fetch_and_or(&hold->occupied, 1ULL << (index & (LB_WAITING_SLOTS - 1)));
+	ask(hold, now_ns);
+}
+
+/* Nobody looks at who is idle where the keeper does not hold connections. */
+static __always_inline void note_given(__u32 slot, __u64 now_ns)
+{
+	struct lb_hold *hold = hold_state();
+	struct lb_idle *idle;
+
+	if (!hold || !hold->most_ns)
+		return;
+	if (lb_is_waiting_slot(slot)) {
+		note_held(hold, slot, now_ns);
+		return;
+	}
+	idle = bpf_map_lookup_elem(&lb_idle, &slot);
+	if (idle)
+		idle->given_ns = now_ns;
+}
+
+/* A worker below its limit again may take one that is held. */
+static __always_inline void note_room(__u32 slot)
+{
+	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, &slot);
+	struct lb_hold *hold = hold_state();
+
+	if (worker && worker->limit && hold && hold->occupied)
+		ask(hold, bpf_ktime_get_ns());
+}
+#endif
+
 static __always_inline void note_opened(struct bpf_sock_ops *ops)
 {
 	struct lb_conn *conn = conn_of(ops);
@@ -59,6 +118,7 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops)
 		stats->began_ns = conn->opened_ns;
 	count(&stats->opened);
 	add(&stats->live, 1);
+	note_given(conn->slot, conn->opened_ns);
 }
 
 /*
@@ -167,6 +227,7 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 	if (stats) {
 		add(&stats->live, -1);
 		note_served(stats, migrated ? migrated->opened_ns : conn->opened_ns);
+		note_room(migrated ? migrated->slot : conn->slot);
 		note_who_ends(ops, stats);
 		note_reset(ops);
 	}

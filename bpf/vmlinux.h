@@ -45,6 +45,47 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct wait_queue_head {
+	struct list_head head;
+};
+
+struct wait_queue_entry {
+	struct list_head entry;
+};
+
+struct socket_wq {
+	struct wait_queue_head wait;
+};
+
+struct file;
+
+struct socket {
+	struct file *file;
+};
+
+struct eventpoll {
+	struct wait_queue_head wq;
+};
+
+struct epoll_filefd {
+	struct file *file;
+};
+
+struct epitem {
+	struct epoll_filefd ffd;
+	struct eventpoll *ep;
+};
+
+struct eppoll_entry {
+	struct epitem *base;
+	struct wait_queue_entry wait;
+	struct wait_queue_head *whead;
+};
+
 struct sk_buff;
 
 struct sk_buff_head {
@@ -56,6 +97,7 @@ struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
 	struct socket *sk_socket;
+	struct socket_wq *sk_wq;
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;

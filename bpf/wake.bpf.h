@@ -6,8 +6,7 @@
  * already.
  *
  * None is missed: who arms writes the number first and reads the counters then, a program counts
- * first (count_in_order()) and reads the number then, so one of the two sees the other. Should the
- * ring be full because nobody reads, there is nobody to be told.
+ * first (count_in_order()) and reads the number then, so one of the two sees the other.
  */
 #ifndef LB_WAKE_BPF_H
 #define LB_WAKE_BPF_H
@@ -17,22 +16,17 @@
 
 #include "decision.bpf.h"
 #include "sizes.bpf.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} lb_wake SEC(".maps");
+#include "wake_map.bpf.h"
 
 /* The last thing that a decision does. */
 static __always_inline void wake_keeper(const struct decision *d, __u32 slot)
 {
 	__u64 wanted = *(volatile __u64 *)&d->config->wake_wanted;
-	struct lb_wake entry = { .kind = LB_WAKE_ACTIVITY, .slot = slot };
 
 	if (d->counters->wake_answered == wanted)
 		return;
 	*(volatile __u64 *)&d->counters->wake_answered = wanted;
-	bpf_ringbuf_output(&lb_wake, &entry, sizeof(entry), BPF_RB_FORCE_WAKEUP);
+	tell_keeper(LB_WAKE_ACTIVITY, slot);
 }
 
 /*
@@ -41,7 +35,6 @@ static __always_inline void wake_keeper(const struct decision *d, __u32 slot)
  */
 static __always_inline void tell_migration(const struct decision *d, __u32 slot)
 {
-	struct lb_wake entry = { .kind = LB_WAKE_MIGRATION, .slot = slot };
 	__u64 wanted;
 
 	if (!LB_HAS(lb_sizes.config, struct lb_config, migration_wanted))
@@ -50,7 +43,7 @@ static __always_inline void tell_migration(const struct decision *d, __u32 slot)
 	if (d->counters->migration_answered == wanted)
 		return;
 	*(volatile __u64 *)&d->counters->migration_answered = wanted;
-	bpf_ringbuf_output(&lb_wake, &entry, sizeof(entry), BPF_RB_FORCE_WAKEUP);
+	tell_keeper(LB_WAKE_MIGRATION, slot);
 }
 
 #endif

@@ -26,7 +26,7 @@
 #include "lb_counters.h"
 #include "lb_policies.h"
 
-#define LB_ABI_VERSION 5
+#define LB_ABI_VERSION 6
 
 #define LB_MAX_WORKERS 1024
 /* A worker owns at most two slots: while a reload's new process serves, the old one drains. */
@@ -40,11 +40,12 @@
 #define LB_ALL_SLOTS (LB_MAX_SLOTS + LB_WAITING_SLOTS)
 #define LB_MAX_LISTENERS 8
 #define LB_MAX_WEIGHT 256
-#define LB_MAX_SCHEDULE 32768 /* entries of one half of lb_schedule */
-#define LB_SCAN_WINDOW 64     /* slots that one scan looks at, */
-#define LB_SAMPLE_WINDOW 32   /* and of a service that has more */
-#define LB_DRAWS 8	      /* picks tried before any eligible slot is taken */
-#define LB_PROBE_EVERY 8      /* decisions from one probe of a slow or silent slot to the next */
+#define LB_MAX_SCHEDULE 32768  /* entries of one half of lb_schedule */
+#define LB_SCAN_WINDOW 64      /* slots that one scan looks at, */
+#define LB_SAMPLE_WINDOW 32    /* and of a service that has more */
+#define LB_SLOW_SCAN_WINDOW 16 /* of any, where a look at a queue is five times as dear */
+#define LB_DRAWS 8	       /* picks tried before any eligible slot is taken */
+#define LB_PROBE_EVERY 8       /* decisions from one probe of a slow or silent slot to the next */
 #define LB_RECENT_ENTRIES 4096
 #define LB_DEFAULT_FLOWS 65536
 #define LB_MAX_FLOWS (1 << 22)
@@ -126,8 +127,10 @@ struct lb_config {
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
 	__u64 migration_wanted; /* as wake_wanted, for an entry when a connection has migrated */
 	__u64 taken_off; /* how often lbctl run found its program off a group, and put it back */
+	__u64 hold_ns;	 /* longest that a connection waits for an idle worker; 0 = it does not */
 	LB_APPENDED
 };
+#define LB_HOLD_AUTO (~0ULL) /* hold_ns: where it pays, see lb_hold.h */
 #define LB_NO_GROUP 0xffffffffU
 
 /* lb_workers: by slot, mmapable. Written by lbctl. */
@@ -276,8 +279,9 @@ struct lb_counters {
 };
 
 enum lb_wake_kind {
-	LB_WAKE_ACTIVITY = 1,  /* a connection or datagram was decided */
-	LB_WAKE_MIGRATION = 2, /* a waiting connection migrates; it is in its new queue soon */
+	LB_WAKE_ACTIVITY = 1,	/* a connection or datagram was decided */
+	LB_WAKE_MIGRATION = 2,	/* a waiting connection migrates; it is in its new queue soon */
+	LB_WAKE_UNANSWERED = 3, /* whoever empties waiting listeners does not answer */
 };
 
 /*
@@ -292,16 +296,71 @@ struct lb_wake {
 };
 _Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
 
+/*
+ * lb_hold: one entry, mmapable. What is held: a connection that finds no idle worker may wait in a
+ * waiting listener, one of lbctl's own, until a worker is idle. Waiting listener w has bit 1 << w
+ * here, entry w of lb_waiting, and slot LB_MAX_SLOTS + w of one listener of the service. The first
+ * two parts are written by the keeper, the last one by all with atomics, a cache line each.
+ */
+struct lb_hold {
+	__u64 open[LB_MAX_LISTENERS]; /* which waiting listeners there are, by listener */
+
+	__u64 most_ns; /* longest that one is held; 0 = nobody is told when a worker sleeps */
+	__u64 always;  /* not 0: also where it does not pay */
+	__u64 told_ns; /* the asked_ns of which the keeper was told; by the programs */
+	char why[104]; /* why nothing can be held, as text; "" = it can */
+
+	__u64 taken;	/* a SYN has chosen it since it was emptied last */
+	__u64 occupied; /* an established connection is in it */
+	__u64 closing;	/* it is being emptied */
+	__u64 asked_ns; /* the oldest request to empty some that has no answer yet; 0 = none */
+	__u64 overdue;	/* not 0: what is in it goes to a worker even if all are busy */
+	__u64 invited;	/* not 0: ask once it pays, as there are none yet */
+	__u64 work_ns;	/* average time from a worker's connection to its next sleep */
+	__u64 delay_ns; /* average time from the sleep to the connection that is given for it */
+
+	__u64 last; /* the one that was chosen last: where no other is free, more go there */
+	__u64 pad_last[7];
+	LB_APPENDED
+};
+
+/* lb_ask: ring buffer, from the programs to whoever empties waiting listeners. */
+struct lb_ask {
+	__u32 slot; /* that a held connection was given to; LB_NO_SLOT = look what can be emptied */
+	__u32 pad;
+};
+
+/* lb_waiting: by waiting listener, mmapable. Times are CLOCK_MONOTONIC. Written by the programs. */
+struct lb_waiting {
+	__u64 since_ns;	 /* what is in it became established, or came from elsewhere */
+	__u64 chosen_ns; /* the last SYN chose it */
+	__u64 moved_to; /* while it is emptied: where the rest of it waits on, plus 1; 0 = nowhere yet */
+	__u64 pad;
+	LB_APPENDED
+};
+
+/* lb_idle: by slot, mmapable, while something may be held. Written by the programs. */
+struct lb_idle {
+	__u64 chosen_ns; /* it was last chosen, be it by a SYN only */
+	__u64 given_ns;	 /* it last got a connection */
+	__u64 slept_ns;	 /* its worker last went to sleep where it waits for connections */
+	__u64 pad[5];
+	LB_APPENDED
+};
+
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
-	X(config, 376, 392)                                                                        \
-	X(worker, 32, 40)                                                                          \
-	X(stats, 128, 128)                                                                         \
-	X(counters, 208, 216)                                                                      \
+	X(config, 400, 400)                                                                        \
+	X(worker, 40, 40)                                                                          \
+	X(stats, 136, 136)                                                                         \
+	X(counters, 248, 248)                                                                      \
 	X(queue, 16, 16)                                                                           \
 	X(stall, 64, 64)                                                                           \
 	X(place, 8, 8)                                                                             \
-	X(conn, 24, 24)
+	X(conn, 24, 24)                                                                            \
+	X(hold, 320, 320)                                                                          \
+	X(waiting, 32, 32)                                                                         \
+	X(idle, 64, 64)
 
 enum lb_first_bytes {
 #define X(name, first, now) LB_FIRST_##name = (first),

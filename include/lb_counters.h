@@ -16,7 +16,8 @@
 	X(not_header, "look-ups not at our TCP header (netfilter), left to the kernel's hash")     \
 	X(ack_recent, "handshakes (SYN cookies) completed at the worker their SYN chose")          \
 	X(ack_stray, "segments of no known handshake, left to the kernel's hash")                  \
-	X(migrate_failed, "waiting connections of a closed listener that found no worker")
+	X(migrate_failed, "waiting connections of a closed listener that found no worker")         \
+	X(held, "connections that found no idle worker, and wait for one")
 
 #define LB_NOTES(X)                                                                                \
 	X(redraws, "picks drawn again: the slot was out, stalled, full or at its limit")           \
@@ -30,7 +31,10 @@
 	X(kept, "datagrams that went where their flow had gone before")                            \
 	X(unseen, "open connections that attach found uncounted, and counted then")                \
 	X(unnoted, "migrated connections that still count for the slot that they came from")       \
-	X(reset, "connections that waited at a process that ended, with nobody left to go to")
+	X(reset, "connections that waited at a process that ended, with nobody left to go to")     \
+	X(held_late, "held connections that were given to a busy worker after hold_ms")            \
+	X(held_behind, "held connections that wait in line with another, as no place was free")    \
+	X(unanswered, "connections that were not held because nobody answered for 20 ms")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
 
@@ -39,6 +43,7 @@
 	X(selected, "new connections decided for this worker")                                     \
 	X(skipped, "times this worker was picked and could not take the connection")               \
 	X(migrated_in, "waiting connections migrated here from a closed listener")                 \
-	X(migrated_out, "waiting connections migrated away when this listener closed")
+	X(migrated_out, "waiting connections migrated away when this listener closed")             \
+	X(waited, "new connections that were held before they came to this worker")
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What bpf/inspect.bpf.c and bpf/sample.bpf.c tell lbctl. Never stored. */
+/* What bpf/inspect.bpf.c, bpf/sample.bpf.c and bpf/hold.bpf.c tell lbctl. Never stored. */
 #ifndef LB_INSPECT_H
 #define LB_INSPECT_H
 
@@ -26,6 +26,16 @@ _Static_assert(sizeof(struct lb_listening) == 64, "lb_listening");
 struct lb_sample {
 	__u64 now_ns; /* of the tick clock, when it ran */
 	__u64 slots;  /* the first so many are looked at */
+};
+
+/* The argument of lb_look_for_idle (bpf/hold.bpf.c). */
+struct lb_idle_look {
+	__u64 slots;   /* the first so many are looked at */
+	__u64 now_ns;  /* CLOCK_MONOTONIC, when it ran */
+	__u32 up;      /* workers that may get connections, */
+	__u32 idle;    /* and those of them that could take one at once */
+	__u32 tgid;    /* of who asks, in the first pid namespace */
+	__u32 prog_id; /* the program that steers the group of the last one that is up */
 };
 
 #endif

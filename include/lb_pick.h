@@ -36,6 +36,9 @@ static __always_inline __u32 lb_word_length(__u64 word)
 	return word >> 32;
 }
 
+/* In a decision's own copy of the word: idle workers come first, and whom none takes may wait. */
+#define LB_WORD_HOLDS (1ULL << 9)
+
 /* Where the table policies look: entry index % length of the live half. length must not be 0. */
 static __always_inline __u32 lb_schedule_key(__u64 word, __u64 index)
 {
@@ -50,12 +53,12 @@ static __always_inline __u32 lb_inverse_weight(__u32 weight)
 
 /*
  * Effective load: what the worker reported plus what was selected for it since. Adding one, the
- * connection to place, makes weights count among idle workers. A report of 2^33 or more is cut:
- * such a worker is as loaded as can be. The cost stays below 2^50.
+ * connection to place, makes weights count among idle workers. A report of 2^32 or more is cut:
+ * such a worker is as loaded as can be. The cost stays below 2^49.
  */
 static __always_inline __u64 lb_load_cost(__u64 load, __u64 selected_since, __u32 inverse_weight)
 {
-	const __u64 most = (1ULL << 33) - 1;
+	const __u64 most = (1ULL << 32) - 1;
 
 	if (load > most)
 		load = most;
@@ -94,7 +97,8 @@ static __always_inline int lb_slot_is_open(__u32 state)
  * 2^63, and the minimum has no branch: the verifier then sees one path through a scan, not 2^64.
  *
  *	silent	the position alone: due for a probe, has nothing to go by; comes first
- *	fresh	cost, LB_KEY_FRESH, position; the cost is 1 .. 2^50 - 1
+ *	fresh	cost, LB_KEY_FRESH, position; the cost is 1 .. 2^49 - 1
+ *	busy	a fresh one and LB_KEY_BUSY: comes after all workers that are idle
  *	none	LB_KEY_NONE
  *
  * LB_KEY_FRESH, ORed over all keys, says whether there was a fresh one: lb_key_result() puts it
@@ -102,6 +106,7 @@ static __always_inline int lb_slot_is_open(__u32 state)
  */
 #define LB_KEY_POSITION_BITS 11
 #define LB_KEY_FRESH (1ULL << LB_KEY_POSITION_BITS)
+#define LB_KEY_BUSY (1ULL << 61)
 #define LB_KEY_NONE (1ULL << 62)
 
 static __always_inline __u64 lb_key(__u64 cost, __u32 position)
@@ -112,6 +117,18 @@ static __always_inline __u64 lb_key(__u64 cost, __u32 position)
 static __always_inline __u32 lb_key_position(__u64 key)
 {
 	return key & (LB_KEY_FRESH - 1);
+}
+
+/* A key of a worker that is busy, or not; those that are not fresh stay as they are. */
+static __always_inline __u64 lb_key_busy(__u64 key, __u32 busy)
+{
+	return key | (key >> LB_KEY_POSITION_BITS & (busy & 1)) << 61;
+}
+
+/* Is the least key that of a busy worker, or of none? */
+static __always_inline int lb_key_is_busy(__u64 least)
+{
+	return least >= LB_KEY_BUSY;
 }
 
 static __always_inline __u64 lb_key_min(__u64 a, __u64 b)

@@ -23,7 +23,7 @@ static void test_conn_cost(void **state)
 		{ "twice the weight", 5, 0, 2, 6 * 32768 },
 		{ "below 0", -7, 0, 1, 65536 },
 		{ "far below 0", INT64_MIN, 2, 1, 3 * 65536 },
-		{ "no end of them", INT64_MAX, 0, 1, (1ULL << 33) * 65536 },
+		{ "no end of them", INT64_MAX, 0, 1, (1ULL << 32) * 65536 },
 	};
 
 	(void)state;

@@ -18,6 +18,7 @@
 #include "host/probe.h"
 #include "host/sockdiag.h"
 #include "host/wake_probe.h"
+#include "service/idle.h"
 #include "service/track.h"
 #include "service/users.h"
 
@@ -138,6 +139,24 @@ static void check_stalls(struct doctor *doctor, const struct features *found)
 		report(doctor, NO,
 		       "BPF programs that user space runs (needs 5.14): a stalled worker is "
 		       "noticed only when connections come, and its queue is not rescued");
+}
+
+static void check_holding(struct doctor *doctor, const struct features *found, bool privileged)
+{
+	int err = found->hold && found->fetch && found->migrate ? idle_try() : -EOPNOTSUPP;
+
+	if (err == -EOPNOTSUPP)
+		report(doctor, NO,
+		       "perf events that know their worker (needs 5.15): no connection waits for an "
+		       "idle worker (hold_ms)");
+	else if (!err)
+		report(doctor, OK,
+		       "under run and watch a connection may wait for an idle worker (hold_ms)");
+	else if (privileged)
+		report(doctor, WARN,
+		       "perf events are not allowed (%s; CAP_PERFMON, a container's seccomp profile): "
+		       "no connection waits for an idle worker (hold_ms)",
+		       strerror(-err));
 }
 
 static void check_sharing(struct doctor *doctor, const struct features *found, bool privileged)
@@ -293,6 +312,7 @@ static int run(struct cmd *cmd)
 	check_tracking(&doctor, found);
 	check_wakes(&doctor, found, caps_have(39));
 	check_stalls(&doctor, found);
+	check_holding(&doctor, found, caps_have(38));
 	check_sharing(&doctor, found, caps_have(39));
 	check_reports(&doctor);
 	check_bpffs(&doctor);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "service/hold.h"
 #include "host/group.h"
 #include "host/netns.h"
 #include "host/proc_name.h"
@@ -136,6 +137,7 @@ static int scan_netns(struct scan *scan, int netns_fd)
 
 	if (err)
 		return err;
+	hold_strip(&groups);
 	scan->blind |= groups.inspect_error != 0;
 	for (size_t i = 0; i < groups.count; i++) {
 		const struct reuseport_group *group = &groups.items[i];

@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/suggest.h"
 #include "cmd/cmd.h"
 #include "keeper/control_client.h"
 #include "service/service.h"
 #include "service/track.h"
+
+#define MAX_HOLD_MS 60000 /* clients give up by then */
 
 /* A setting's field in struct lb_config has 64 bits and holds the value times `unit`. */
 static const struct setting {
@@ -17,20 +20,26 @@ static const struct setting {
 	size_t offset;
 	uint64_t unit, min, max;
 	const char *what; /* a value is, for the error */
+	const char *word; /* that is a value, too: UINT64_MAX; NULL = none is */
 } settings[] = {
 	{ "stale_ms", offsetof(struct lb_config, stale_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds" },
+	  "a number of milliseconds", NULL },
 	{ "stall_ms", offsetof(struct lb_config, stall_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds" },
+	  "a number of milliseconds", NULL },
 	{ "rescue_ms", offsetof(struct lb_config, rescue_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds" },
-	{ "hash_prefix4", offsetof(struct lb_config, hash_prefix4), 1, 1, 32, "a number of bits" },
-	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits" },
-	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT,
-	  "a number of connections" },
+	  "a number of milliseconds", NULL },
+	{ "hash_prefix4", offsetof(struct lb_config, hash_prefix4), 1, 1, 32, "a number of bits",
+	  NULL },
+	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits",
+	  NULL },
+	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT, "a number of connections",
+	  NULL },
 	{ "flow_ms", offsetof(struct lb_config, flow_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds" },
+	  "a number of milliseconds", NULL },
+	{ "hold_ms", offsetof(struct lb_config, hold_ns), 1000000, 0, MAX_HOLD_MS,
+	  "auto, or a number of milliseconds", "auto" },
 };
+_Static_assert(LB_HOLD_AUTO == UINT64_MAX, "auto");
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 #define MAX_ASSIGNMENTS 16
 
@@ -67,6 +76,10 @@ static int parse_assignment(const struct cmd *cmd, const char *text, struct assi
 	to->setting = find_setting(cmd, key);
 	if (!to->setting)
 		return EXIT_USAGE;
+	if (to->setting->word && !strcmp(text + len + 1, to->setting->word)) {
+		to->value = UINT64_MAX;
+		return EXIT_DONE;
+	}
 	if (parse_u64(text + len + 1, to->setting->min, to->setting->max, &to->value))
 		return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is not %s from %lu to %lu", key,
 				text + len + 1, to->setting->what, (unsigned long)to->setting->min,
@@ -108,6 +121,11 @@ static int check(const struct cmd *cmd, const struct state *state, struct assign
 	return EXIT_DONE;
 }
 
+static bool is_word(const struct assignment *one)
+{
+	return one->setting->word && one->value == UINT64_MAX;
+}
+
 static void apply(struct state *state, const struct assignment *one)
 {
 	uint64_t *field = (uint64_t *)((char *)state->config + one->setting->offset);
@@ -115,45 +133,58 @@ static void apply(struct state *state, const struct assignment *one)
 	if (is_limit(one))
 		service_set_limit(state, one->value);
 	else
-		__atomic_store_n(field, one->value * one->setting->unit, __ATOMIC_RELEASE);
+		__atomic_store_n(field, is_word(one) ? one->value : one->value * one->setting->unit,
+				 __ATOMIC_RELEASE);
+}
+
+static json_t *value_json(const struct assignment *one)
+{
+	return is_word(one) ? text_json(one->setting->word) : json_integer(one->value);
+}
+
+/* Of `out`, which has room for a number. */
+static const char *value_text(const struct assignment *one, char out[32])
+{
+	snprintf(out, 32, "%lu", (unsigned long)one->value);
+	return is_word(one) ? one->setting->word : out;
 }
 
 static void tell(const struct cmd *cmd, const struct state *state, const struct assignment *all)
 {
 	json_t *changes = json_array();
+	char value[32];
 
 	for (int i = 0; i < cmd->nr_args && !cmd->dry_run; i++)
 		control_add_change(changes, "set",
-				   text_pack("{s:s, s:I}", "key", all[i].setting->key, "value",
-					     (json_int_t)all[i].value),
-				   "%s=%lu", all[i].setting->key, (unsigned long)all[i].value);
+				   text_pack("{s:s, s:o}", "key", all[i].setting->key, "value",
+					     value_json(&all[i])),
+				   "%s=%s", all[i].setting->key, value_text(&all[i], value));
 	control_tell(state->name, changes);
 }
 
-static int set_all(const struct cmd *cmd, struct state *state)
+/* What was set is appended to `done`, of --json. */
+static int set_all(const struct cmd *cmd, struct state *state, json_t *done)
 {
 	struct assignment all[MAX_ASSIGNMENTS];
 	int status = check(cmd, state, all);
-	json_t *done;
+	json_t *values;
+	char value[32];
 
 	if (status)
 		return status;
-	done = json_object();
+	values = json_object();
 	for (int i = 0; i < cmd->nr_args; i++) {
 		if (!cmd->dry_run)
 			apply(state, &all[i]);
-		json_object_set_new(done, all[i].setting->key, json_integer(all[i].value));
+		json_object_set_new(values, all[i].setting->key, value_json(&all[i]));
 		if (!cmd->json)
-			printf("%s%s: %s=%lu\n", cmd->dry_run ? "would set " : "", state->name,
-			       all[i].setting->key, (unsigned long)all[i].value);
+			printf("%s%s: %s=%s\n", cmd->dry_run ? "would set " : "", state->name,
+			       all[i].setting->key, value_text(&all[i], value));
 	}
 	tell(cmd, state, all);
-	if (!cmd->json) {
-		json_decref(done);
-		return EXIT_DONE;
-	}
-	return cmd_print_json(text_pack("{s:s, s:o, s:b}", "service", state->name, "set", done,
-					"dry_run", cmd->dry_run));
+	json_array_append_new(done, text_pack("{s:s, s:o, s:b}", "service", state->name, "set",
+					      values, "dry_run", cmd->dry_run));
+	return EXIT_DONE;
 }
 
 /* "limit 10" for limit=10: a setting, and a number after it. */
@@ -174,29 +205,84 @@ static int check_form(const struct cmd *cmd)
 	return EXIT_DONE;
 }
 
-static int run(struct cmd *cmd)
+static enum state_mode mode_of(const struct cmd *cmd)
+{
+	return cmd->dry_run ? STATE_READ : STATE_LOCK;
+}
+
+/* Of those that can't be set the first error stands; one that has gone meanwhile is none. */
+static int set_every_service(const struct cmd *cmd, json_t *done)
+{
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	struct trouble trouble;
+	int status = EXIT_DONE, one;
+	struct state state;
+	size_t n = 0;
+	int err = state_names(&names, &n);
+
+	for (size_t i = 0; !err && i < n; i++) {
+		int opened = state_open(&state, names[i], mode_of(cmd));
+
+		if (opened == -ENOENT)
+			continue;
+		if (opened) {
+			state_trouble(&trouble, names[i], opened);
+			one = cmd_trouble(cmd, &trouble);
+		} else {
+			one = set_all(cmd, &state, done);
+			state_close(&state);
+		}
+		status = status ? status : one;
+	}
+	if (!err || err == -ENODEV)
+		return status;
+	state_trouble(&trouble, "", err);
+	return cmd_trouble(cmd, &trouble);
+}
+
+static int set_one_service(struct cmd *cmd, json_t *done)
 {
 	/* the first argument is a name if it sets nothing */
 	int needed = cmd->nr_args - !strchr(cmd->args[0], '=');
 	struct state state;
-	int status = check_form(cmd);
+	int status;
 
-	if (status)
-		return status;
 	if (!needed)
 		return cmd_fail(cmd, EXIT_USAGE, "nothing to set; usage: lbctl set %s",
 				cmd->command->args);
-	status = cmd_open_service(cmd, needed, cmd->dry_run ? STATE_READ : STATE_LOCK, &state);
+	status = cmd_open_service(cmd, needed, mode_of(cmd), &state);
 	if (status)
 		return status;
-	status = set_all(cmd, &state);
+	status = set_all(cmd, &state, done);
 	state_close(&state);
 	return status;
 }
 
+static int run(struct cmd *cmd)
+{
+	bool every = cmd_value(cmd, "all");
+	json_t *done = json_array();
+	int status = check_form(cmd);
+
+	if (!status && every && !strchr(cmd->args[0], '='))
+		status = cmd_fail(cmd, EXIT_USAGE, "give a name or --all, not both");
+	if (!status)
+		status = every ? set_every_service(cmd, done) : set_one_service(cmd, done);
+	if (!status && cmd->json)
+		status = cmd_print_json(every ? json_incref(done) :
+						json_incref(json_array_get(done, 0)));
+	json_decref(done);
+	return status;
+}
+
+static const struct cmd_option options[] = {
+	{ "all", NULL, "every service" },
+	{ NULL, NULL, NULL },
+};
+
 const struct command cmd_set = {
 	.name = "set",
-	.args = "[NAME] KEY=VALUE...",
+	.args = "[NAME|--all] KEY=VALUE...",
 	.summary = "change a service's live settings",
 	.details =
 		"keys:\n"
@@ -211,10 +297,14 @@ const struct command cmd_set = {
 		"  limit         most connections of each worker; a worker at it gets a new one only "
 		"when all are (default 0: any number; of one worker: set-limit)\n"
 		"  flow_ms       UDP: datagrams follow their flow until it was silent for so long "
-		"(default 0: each is placed anew)",
+		"(default 0: each is placed anew)\n"
+		"  hold_ms       with a least-* policy, under run or watch: a connection that finds "
+		"no idle worker waits for one, at most so long (default auto: where that pays, at "
+		"most 1000; 0 = off)",
 	.min_args = 1,
 	/* and a name */
 	.max_args = MAX_ASSIGNMENTS,
 	.kind = VERB,
+	.options = options,
 	.run = run,
 };

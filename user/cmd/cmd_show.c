@@ -76,6 +76,12 @@ static json_t *strangers_json(const struct view *view)
 	return rows;
 }
 
+static json_t *hold_json(const struct view *view)
+{
+	return view->hold_ns == LB_HOLD_AUTO ? text_json("auto") :
+					       json_integer(view->hold_ns / 1000000);
+}
+
 static json_t *view_json(const struct view *view)
 {
 	json_t *totals = text_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "decisions",
@@ -85,12 +91,13 @@ static json_t *view_json(const struct view *view)
 				   "retired", (json_int_t)view->retired, "taken_off",
 				   (json_int_t)view->taken_off);
 
-	return text_pack("{s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "schema", 1,
-			 "service", view->name, "policy", policy_name(view->policy), "limit",
-			 view->limit, "listeners", listeners_json(view), "keeper",
-			 view_keeper_json(view), "workers", workers_json(view), "totals", totals,
-			 "counters", counters_json(view), "unregistered", view->unregistered,
-			 "strangers", strangers_json(view));
+	return text_pack("{s:i, s:s, s:s, s:i, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o}",
+			 "schema", 1, "service", view->name, "policy", policy_name(view->policy),
+			 "limit", view->limit, "hold_ms", hold_json(view), "holding", view->holding,
+			 "hold_obstacle", view->obstacle, "listeners", listeners_json(view),
+			 "keeper", view_keeper_json(view), "workers", workers_json(view), "totals",
+			 totals, "counters", counters_json(view), "unregistered",
+			 view->unregistered, "strangers", strangers_json(view));
 }
 
 static int run(struct cmd *cmd)

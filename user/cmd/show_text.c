@@ -63,6 +63,7 @@ CELL(selected, put_number(out, w->selected))
 CELL(skipped, put_number(out, w->skipped))
 CELL(migrated, snprintf(out, CELL_BYTES, "%" PRIu64 "/%" PRIu64, (uint64_t)w->migrated_in,
 			(uint64_t)w->migrated_out))
+CELL(waited, put_number(out, w->waited))
 CELL(restarts, put_number(out, w->restarts))
 CELL(load, put_number(out, w->load))
 CELL(uptime, w->usage.uptime_ms ? put_time(out, w->usage.uptime_ms) : (void)strcpy(out, "-"))
@@ -123,6 +124,7 @@ static const struct column {
 	{ "SELECTED", 9, always, always, cell_selected },
 	{ "SKIPPED", 8, never, always, cell_skipped },
 	{ "MIGRATED", 9, if_connections, always, cell_migrated },
+	{ "WAITED", 8, never, always, cell_waited },
 	{ "RESTARTS", 8, if_not_least_load, always, cell_restarts },
 	{ "LOAD", 8, if_least_load, always, cell_load },
 	{ "UPTIME", 8, never, always, cell_uptime },
@@ -180,6 +182,8 @@ static void put_totals(FILE *line, const struct view *view)
 {
 	fprintf(line, "%" PRIu64 " decisions, %" PRIu64 " fallback, %" PRIu64 " migrated, ",
 		view->decisions, view->fallback, view->migrated);
+	if (view->counters.held)
+		fprintf(line, "%" PRIu64 " held, ", (uint64_t)view->counters.held);
 	if (view->rescued)
 		fprintf(line, "%" PRIu64 " rescue%s, ", view->rescued, plural(view->rescued));
 	fprintf(line, "%" PRIu64 " to a full queue; max/mean %.2f",
@@ -237,6 +241,12 @@ static void put_taken_off(FILE *line, const struct view *view)
 		"its BPF program was taken off the sockets %" PRIu64 " time%s, and put back: who "
 		"has the workers' user id can (lbctl events %s names the processes)",
 		view->taken_off, plural(view->taken_off), view->name);
+}
+
+static void put_obstacle(FILE *line, const struct view *view)
+{
+	fprintf(line, "no connection waits for an idle worker, whatever hold_ms says: %s",
+		view->obstacle);
 }
 
 static void put_blindness(FILE *line, const struct view *view)
@@ -305,6 +315,8 @@ void show_text(FILE *out, const struct view *view, bool wide)
 		print_line(out, view, width, put_strangers);
 	if (view->taken_off)
 		print_line(out, view, width, put_taken_off);
+	if (*view->obstacle && view->hold_ns && view->hold_ns != LB_HOLD_AUTO)
+		print_line(out, view, width, put_obstacle);
 	if (view->sockets_error)
 		print_line(out, view, width, put_blindness);
 	if (view->gone)

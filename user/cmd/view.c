@@ -15,6 +15,7 @@
 #include "host/netns.h"
 #include "keeper/control_client.h"
 #include "lb_pick.h"
+#include "service/hold.h"
 #include "service/service.h"
 #include "service/stall.h"
 #include "service/track.h"
@@ -218,6 +219,7 @@ static int join_listener(const struct state *state, struct view *view, uint32_t 
 			  &groups);
 	if (err)
 		return err;
+	hold_strip(&groups);
 	err = groups.inspect_error;
 	view->listeners[index].steering = !err && is_steered(state, &groups, index);
 	for (size_t i = 0; i < groups.count && !err; i++) {
@@ -262,6 +264,9 @@ int view_load(const struct state *state, struct view *view)
 		gone_command(view->name, view->again);
 	view->policy = lb_word_policy(state->config->word);
 	view->limit = state->config->limit;
+	view->hold_ns = state->config->hold_ns;
+	view->holding = hold_is_on(state);
+	hold_explain(state, view->obstacle, sizeof(view->obstacle));
 	view->taken_off = state_field(&state->arrays[MAP_CONFIG], state->config, taken_off);
 	view->datagrams = !service_counts(state);
 	view->counted = track_is_on(state) || view->datagrams;

@@ -59,6 +59,9 @@ struct view {
 	char again[AGAIN_BYTES]; /* what takes it up again then, "" = not known */
 	uint32_t policy;
 	uint32_t limit; /* of connections, of workers that come; 0 = none */
+	uint64_t hold_ns;
+	bool holding;	    /* there are waiting listeners */
+	char obstacle[112]; /* why nothing waits for an idle worker, "" = it may */
 	struct view_listener listeners[LB_MAX_LISTENERS];
 	uint32_t nr_listeners;
 	struct view_worker *workers; /* by number */

@@ -86,6 +86,13 @@ int cgroup_make(const char *parent, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int cgroup_move_self(int dir_fd)
+{
+	_cleanup_close_ int fd = openat(dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
 uint64_t cgroup_id(int dir_fd)
 {
 	struct stat st;

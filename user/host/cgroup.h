@@ -30,6 +30,12 @@ int cgroup_read_own(FILE *file, char out[PATH_MAX]);
 /* Makes parent/name (it may exist). Returns a descriptor of it, or -errno. */
 int cgroup_make(const char *parent, const char *name);
 
+/*
+ * Puts the calling process, with all its threads, into the cgroup. Returns 0, -EBUSY (it has
+ * controllers for those below it, so there may be no process in it) or -errno.
+ */
+int cgroup_move_self(int dir_fd);
+
 /* The id by which BPF and sock_diag name a cgroup directory; 0 if the descriptor is not one. */
 uint64_t cgroup_id(int dir_fd);
 

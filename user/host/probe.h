@@ -15,6 +15,7 @@ struct features {
 	bool track;    /* sockops programs in cgroups, storage that accepted sockets inherit */
 	bool bind_setsockopt; /* bind hooks of a cgroup may set socket options: 6.1 */
 	bool sample;	      /* BPF programs that user space runs when it likes: 5.14 */
+	bool hold;	      /* perf events tell a program whose they are: 5.15 */
 	bool late_count;      /* any open connection can be had to tell its states: 6.12 */
 };
 

@@ -120,6 +120,14 @@ static void on_child_begin(void *arg)
 	listeners_close_all(keeper->listeners);
 }
 
+static void on_holder_started(void *arg, uint32_t tgid)
+{
+	struct keeper *keeper = arg;
+
+	if (keeper->hooks)
+		bindhook_ignore(keeper->hooks, tgid);
+}
+
 static void on_changes_delayed(void *arg, const char *why)
 {
 	struct keeper *keeper = arg;
@@ -165,6 +173,7 @@ static void on_changes_done(void *arg, const struct change *changes, size_t n,
 		sync_refreshed(keeper->sync, &result->attach);
 	if (result->made || result->attach.added)
 		stall_watch_check(keeper->stalls);
+	holder_tell(keeper->holder);
 	if ((result->attach.added || result->attach.gone) && !keeper->recount_ticks)
 		keeper->recount_ticks = RECOUNT_TICKS;
 	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
@@ -258,13 +267,23 @@ static int open_parts(struct keeper *keeper)
 		.events = event_log_recent(keeper->log),
 		.arg = keeper,
 	};
+	const struct holder_config holder = {
+		.loop = keeper->loop,
+		.pins = keeper->pins,
+		.log = keeper->log,
+		.name = options->name,
+		.begin = on_child_begin,
+		.started = on_holder_started,
+		.arg = keeper,
+	};
 	int err;
 
 	/* where that can't be, what needs it says why */
 	inspect_prepare();
 	keeper->changes = changes_new(&changes);
 	keeper->losses = losses_new();
-	if (!keeper->changes || !keeper->losses)
+	keeper->holder = holder_new(&holder);
+	if (!keeper->changes || !keeper->losses || !keeper->holder)
 		return -ENOMEM;
 	err = signals_open(keeper);
 	if (!err)
@@ -273,7 +292,8 @@ static int open_parts(struct keeper *keeper)
 		err = migrations_new(&migrations, &keeper->migrations);
 	if (!err)
 		err = stall_watch_new(keeper->loop, keeper->pins, keeper->changes,
-				      keeper->migrations, keeper->log, &keeper->stalls);
+				      keeper->migrations, keeper->holder, keeper->log,
+				      &keeper->stalls);
 	return err;
 }
 
@@ -436,6 +456,7 @@ void disassemble(struct keeper *keeper, bool ended)
 	environments_free(keeper->environments);
 	stall_watch_free(keeper->stalls);
 	migrations_free(keeper->migrations);
+	holder_free(keeper->holder);
 	changes_free(keeper->changes);
 	watch_close(keeper);
 	sync_free(keeper->sync);

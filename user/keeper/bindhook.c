@@ -247,6 +247,11 @@ void bindhook_remove_member(struct bindhooks *hooks, uint64_t cgroup_id)
 	bpf_map_delete_elem(bpf_map__fd(hooks->skel->maps.lb_members), &cgroup_id);
 }
 
+void bindhook_ignore(struct bindhooks *hooks, uint32_t tgid)
+{
+	hooks->skel->bss->lb_holder_tgid = tgid;
+}
+
 bool bindhook_refused_mptcp(struct bindhooks *hooks, uint64_t cgroup_id)
 {
 	struct lb_bind_member member;

@@ -35,6 +35,9 @@ void bindhook_remove(const char *name);
 int bindhook_add_member(struct bindhooks *hooks, uint64_t cgroup_id, uint32_t worker);
 void bindhook_remove_member(struct bindhooks *hooks, uint64_t cgroup_id);
 
+/* Of this process, by its id in the first pid namespace, no listen(2) is told. */
+void bindhook_ignore(struct bindhooks *hooks, uint32_t tgid);
+
 /* Was this process refused an MPTCP socket, without asking for one of TCP since? */
 bool bindhook_refused_mptcp(struct bindhooks *hooks, uint64_t cgroup_id);
 

@@ -16,6 +16,7 @@ static int run_detach(void *shared)
 	struct trouble trouble;
 
 	listeners_close_all((*keeper)->listeners);
+	holder_await_end((*keeper)->holder);
 	return detach_run((*keeper)->options.name, &trouble);
 }
 
@@ -49,6 +50,7 @@ void end_begin(struct keeper *keeper)
 		return;
 	keeper->is_ending = true;
 	stall_watch_stop(keeper->stalls);
+	holder_stop(keeper->holder);
 	pins_close(keeper->pins);
 	if (!keeper->options.argv || task_start(keeper->loop, &take_off, &keeper, keeper, &task))
 		keeper->plan.unsteered = true;

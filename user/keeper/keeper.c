@@ -135,6 +135,7 @@ static void on_turn(void *arg, unsigned int work)
 	if (work & TURN_TICK) {
 		signals_check_terminal(keeper);
 		orphans_reap(&keeper->runners);
+		holder_check(keeper->holder);
 	}
 	if (keeper->options.argv)
 		run_turn(keeper, work);

@@ -17,6 +17,7 @@
 #include "keeper/control.h"
 #include "keeper/environments.h"
 #include "keeper/event_log.h"
+#include "keeper/holder.h"
 #include "keeper/instance.h"
 #include "keeper/listeners.h"
 #include "keeper/loss.h"
@@ -46,6 +47,7 @@ struct keeper {
 	struct pins *pins;
 	struct changes *changes;
 	struct migrations *migrations;
+	struct holder *holder;
 	struct stall_watch *stalls;
 	uint8_t terminal; /* see terminal.h */
 	struct readers *readers;

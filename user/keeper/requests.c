@@ -213,6 +213,7 @@ static void do_changed(void *arg, struct client *client, const json_t *request, 
 	for (size_t i = 0; i < json_array_size(changes); i++)
 		tell_change(keeper, json_array_get(changes, i));
 	stall_watch_check(keeper->stalls);
+	holder_tell(keeper->holder);
 	control_reply(client, EXIT_DONE, "told");
 }
 

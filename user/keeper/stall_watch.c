@@ -31,6 +31,7 @@ struct stall_watch {
 	struct pins *pins;
 	struct changes *changes;
 	struct migrations *migrations;
+	struct holder *holder;
 	struct event_log *log;
 	sd_event_source *timer;
 	uint64_t serial;	 /* of the pins that the rest is made of */
@@ -79,6 +80,8 @@ static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
 	wake_drain(watch->wake, &kinds);
 	if (kinds & 1U << LB_WAKE_MIGRATION)
 		migrations_check(watch->migrations);
+	if (kinds & 1U << LB_WAKE_UNANSWERED)
+		holder_is_stuck(watch->holder);
 	if (kinds & 1U << LB_WAKE_ACTIVITY) {
 		watch->armed = false;
 		look_in(watch, state ? state->config->stall_ns / 2 : 0);
@@ -343,7 +346,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 }
 
 int stall_watch_new(sd_event *loop, struct pins *pins, struct changes *changes,
-		    struct migrations *migrations, struct event_log *log, struct stall_watch **out)
+		    struct migrations *migrations, struct holder *holder, struct event_log *log,
+		    struct stall_watch **out)
 {
 	struct stall_watch *watch;
 	int err;
@@ -359,6 +363,7 @@ int stall_watch_new(sd_event *loop, struct pins *pins, struct changes *changes,
 		.pins = pins,
 		.changes = changes,
 		.migrations = migrations,
+		.holder = holder,
 		.log = log,
 		.child_fd = -1,
 	};

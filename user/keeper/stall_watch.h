@@ -12,17 +12,18 @@
 
 #include "keeper/changes.h"
 #include "keeper/event_log.h"
+#include "keeper/holder.h"
 #include "keeper/migrations.h"
 #include "keeper/pins.h"
 
 struct stall_watch;
 
 /*
- * `migrations` is told of those; NULL = nobody is. Returns 0 with *watch, which is NULL where the
- * kernel can't, or -errno.
+ * `migrations` is told of those, and `holder` if it does not answer; NULL = nobody is. Returns 0
+ * with *watch, which is NULL where the kernel can't, or -errno.
  */
 int stall_watch_new(sd_event *loop, struct pins *pins, struct changes *changes,
-		    struct migrations *migrations, struct event_log *log,
+		    struct migrations *migrations, struct holder *holder, struct event_log *log,
 		    struct stall_watch **watch);
 void stall_watch_free(struct stall_watch *watch);
 

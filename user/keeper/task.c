@@ -106,7 +106,7 @@ static int watch(sd_event *loop, struct task *task)
 	if (task->pidfd < 0)
 		return -errno;
 	err = sd_event_add_io(loop, &task->exit_source, task->pidfd, EPOLLIN, on_child_exit, task);
-	if (err >= 0)
+	if (err >= 0 && task->spec.deadline_ms != TASK_NO_DEADLINE)
 		err = sd_event_add_time_relative(loop, &task->deadline, CLOCK_MONOTONIC,
 						 task->spec.deadline_ms * 1000, 0, on_deadline,
 						 task);
@@ -143,6 +143,11 @@ int task_start(sd_event *loop, const struct task_spec *spec, const void *shared,
 	}
 	*out = task;
 	return 0;
+}
+
+pid_t task_pid(const struct task *task)
+{
+	return task->pid;
 }
 
 void task_cancel(struct task *task)

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 struct task;
@@ -26,9 +27,10 @@ struct task_spec {
 	 * -ETIMEDOUT. `shared` goes with the return.
 	 */
 	void (*done)(void *arg, int status, void *shared);
-	size_t shared_bytes; /* 0 = there is none */
-	uint64_t deadline_ms;
+	size_t shared_bytes;  /* 0 = there is none */
+	uint64_t deadline_ms; /* TASK_NO_DEADLINE: it runs until it is cancelled */
 };
+#define TASK_NO_DEADLINE 0
 
 /*
  * `shared` is what is in that memory at the beginning, NULL = zeros; `arg` is for done(). Returns
@@ -36,6 +38,9 @@ struct task_spec {
  */
 int task_start(sd_event *loop, const struct task_spec *spec, const void *shared, void *arg,
 	       struct task **task);
+
+/* The child's process id; before done() is called. */
+pid_t task_pid(const struct task *task);
 
 /* Ends it; `done` is not called. NULL is fine. */
 void task_cancel(struct task *task);

@@ -183,6 +183,8 @@ static void on_done(void *arg, int status, void *memory)
 	tell_trouble(keeper, NULL);
 	if (pins_check(keeper->pins) || result->made || result->added)
 		stall_watch_check(keeper->stalls);
+	if (result->made || result->added || result->gone)
+		holder_tell(keeper->holder);
 	if (was_trouble || result->made || result->added || result->gone)
 		event_tell(keeper->log, "refresh",
 			   text_pack("{s:i, s:i, s:i}", "workers", result->workers, "added",

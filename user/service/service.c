@@ -99,7 +99,7 @@ static void set_occupant(struct state *state, uint32_t listener, uint32_t slot, 
 	if (queue->cookie != cookie)
 		forget_stall(state_stall(state, listener, slot));
 	if (queue->cookie && queue->cookie != cookie)
-		bpf_map_delete_elem(state->maps[MAP_COOKIES], &queue->cookie);
+		state_delete(state, MAP_COOKIES, &queue->cookie);
 	/* before the queue says so: then nothing is left to do, should we be killed */
 	if (cookie)
 		state_update(state, MAP_COOKIES, &cookie, &place, sizeof(place));

@@ -26,6 +26,7 @@ void settings_read(const struct state *state, struct settings *settings)
 		.stall_ns = config->stall_ns,
 		.rescue_ns = config->rescue_ns,
 		.flow_ns = config->flow_ns,
+		.hold_ns = config->hold_ns,
 		.hash_prefix4 = config->hash_prefix4,
 		.hash_prefix6 = config->hash_prefix6,
 		.limit = config->limit,
@@ -54,6 +55,7 @@ void settings_apply(struct state *state, const struct settings *settings)
 	config->stall_ns = settings->stall_ns;
 	config->rescue_ns = settings->rescue_ns;
 	config->flow_ns = settings->flow_ns;
+	config->hold_ns = settings->hold_ns;
 	config->hash_prefix4 = settings->hash_prefix4;
 	config->hash_prefix6 = settings->hash_prefix6;
 	config->limit = settings->limit;

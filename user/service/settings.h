@@ -14,7 +14,7 @@
 struct settings {
 	uint32_t policy; /* 0 = nothing is remembered */
 	uint32_t group;
-	uint64_t stale_ns, stall_ns, rescue_ns, flow_ns;
+	uint64_t stale_ns, stall_ns, rescue_ns, flow_ns, hold_ns;
 	uint64_t hash_prefix4, hash_prefix6;
 	uint64_t limit;
 	struct {

@@ -37,6 +37,10 @@ enum state_map {
 	MAP_RECENT,
 	MAP_MIGRATED,
 	MAP_WAKE,
+	MAP_HOLD,
+	MAP_WAITING,
+	MAP_IDLE,
+	MAP_ASK,
 	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
 	MAP_CONNS,  /* only where connections are counted; see track.h */
 	MAP_SHARED_COUNT,
@@ -131,6 +135,21 @@ static inline struct lb_stall *state_stall(const struct state *state, uint32_t l
 	return state_entry(&state->listeners[listener].stalls, slot);
 }
 
+static inline struct lb_hold *state_hold(const struct state *state)
+{
+	return state->arrays[MAP_HOLD].at;
+}
+
+static inline struct lb_idle *state_idle(const struct state *state, uint32_t slot)
+{
+	return state_entry(&state->arrays[MAP_IDLE], slot);
+}
+
+static inline struct lb_waiting *state_waiting(const struct state *state, uint32_t index)
+{
+	return state_entry(&state->arrays[MAP_WAITING], index);
+}
+
 /*
  * A field that was appended, 0 where the map that `entry` is in lacks it:
  * state_field(&state->arrays[MAP_STATS], state_stats(state, slot), field)
@@ -153,6 +172,8 @@ int state_lookup(const struct state *state, enum state_map map, const void *key,
 		 size_t bytes);
 int state_update(const struct state *state, enum state_map map, const void *key, const void *value,
 		 size_t bytes);
+/* Takes a key out, if it is there. */
+void state_delete(const struct state *state, enum state_map map, const void *key);
 
 /*
  * Where the socket with this cookie is registered. Returns 0 or -ENOENT, also where the map names a

@@ -23,6 +23,8 @@ static const char *const map_names[MAP_COUNT] = {
 	[MAP_QUEUES] = "lb_queues",	[MAP_MIGRATED] = "lb_migrated",
 	[MAP_CONNS] = "lb_conns",	[MAP_WAKE] = "lb_wake",
 	[MAP_STALLS] = "lb_stalls",	[MAP_FLOWS] = "lb_flows",
+	[MAP_HOLD] = "lb_hold",		[MAP_WAITING] = "lb_waiting",
+	[MAP_IDLE] = "lb_idle",		[MAP_ASK] = "lb_ask",
 };
 
 const char *state_map_name(enum state_map map)
@@ -91,8 +93,8 @@ static void unmap_array(struct state_array *array)
 }
 
 /* What is mapped of the maps that listeners share. */
-static const enum state_map mapped[] = { MAP_CONFIG, MAP_WORKERS, MAP_LOAD, MAP_STATS,
-					 MAP_SCHEDULE };
+static const enum state_map mapped[] = { MAP_CONFIG,   MAP_WORKERS, MAP_LOAD,	 MAP_STATS,
+					 MAP_SCHEDULE, MAP_HOLD,    MAP_WAITING, MAP_IDLE };
 
 int state_map_shared(struct state *state)
 {

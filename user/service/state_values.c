@@ -66,6 +66,11 @@ int state_update(const struct state *state, enum state_map map, const void *key,
 	return bpf_map_update_elem(state->maps[map], key, theirs, BPF_ANY) ? -errno : 0;
 }
 
+void state_delete(const struct state *state, enum state_map map, const void *key)
+{
+	bpf_map_delete_elem(state->maps[map], key);
+}
+
 int state_place(const struct state *state, uint64_t cookie, struct lb_place *place)
 {
 	if (state_lookup(state, MAP_COOKIES, &cookie, place, sizeof(*place)))
@@ -89,6 +94,9 @@ void state_sizes(const struct state *state, const struct state_listener *listene
 		.stall = OURS(&listener->stalls, stall),
 		.place = OURS(&state->arrays[MAP_COOKIES], place),
 		.conn = OURS(&state->arrays[MAP_MIGRATED], conn),
+		.hold = OURS(&state->arrays[MAP_HOLD], hold),
+		.waiting = OURS(&state->arrays[MAP_WAITING], waiting),
+		.idle = OURS(&state->arrays[MAP_IDLE], idle),
 	};
 	/* a service may have got the one later than the other, by another lbctl */
 	if (sizes->conn > OURS(&state->arrays[MAP_CONNS], conn))

@@ -165,6 +165,7 @@ static void init_config(struct lb_config *config)
 	config->created_ns = (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	config->stale_ns = LB_DEFAULT_STALE_MS * 1000000ULL;
 	config->stall_ns = LB_DEFAULT_STALL_MS * 1000000ULL;
+	config->hold_ns = LB_HOLD_AUTO;
 	config->group = LB_NO_GROUP;
 	config->hash_prefix4 = 32;
 	config->hash_prefix6 = 128;

@@ -17,6 +17,7 @@
 #include "host/probe.h"
 #include "service/stall.h"
 #include "track.skel.h"
+#include "track_v5.skel.h"
 
 #define LINK_NAME "lb_track_link"
 
@@ -75,34 +76,68 @@ static int try_mark(int conns_fd)
 	return 0;
 }
 
+/* Either object, seen alike. */
+struct object {
+	void *skel;
+	struct bpf_object_skeleton *skeleton;
+	struct bpf_object *bpf;
+	const struct bpf_map *conns;
+	const struct bpf_program *program;
+};
+
+#define DEFINE_OPEN(name)                                                                          \
+	static int open_##name(struct object *object, const struct lb_sizes *sizes)                \
+	{                                                                                          \
+		struct name *skel = name##__open();                                                \
+                                                                                                   \
+		if (!skel)                                                                         \
+			return -errno;                                                             \
+		skel->rodata->lb_can_cast = probe_features()->cast;                                \
+		skel->rodata->lb_tick_ns = probe_tick_ns();                                        \
+		skel->rodata->lb_sizes = *sizes;                                                   \
+		skel->rodata->lb_can_see_task = libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS,    \
+									BPF_FUNC_get_current_task, \
+									NULL) == 1;                \
+		*object = (struct object){ skel, skel->skeleton, skel->obj, skel->maps.lb_conns,   \
+					   skel->progs.lb_track };                                 \
+		return 0;                                                                          \
+	}
+DEFINE_OPEN(track)
+DEFINE_OPEN(track_v5)
+
+static int pin_program(struct state *state, const struct object *object)
+{
+	int conns_fd = bpf_map__fd(object->conns), err = try_mark(conns_fd);
+
+	if (!err && state->maps[MAP_CONNS] < 0)
+		err = pin_copy(state, conns_fd, state_map_name(MAP_CONNS), &state->maps[MAP_CONNS]);
+	if (!err)
+		err = pin_copy(state, bpf_program__fd(object->program), "lb_track",
+			       &state->track_prog_fd);
+	return err;
+}
+
 static int load_program(struct state *state)
 {
-	struct track *skel = track__open();
+	struct lb_sizes sizes;
+	struct object object;
 	int err;
 
-	if (!skel)
-		return -errno;
-	skel->rodata->lb_can_cast = probe_features()->cast;
-	skel->rodata->lb_tick_ns = probe_tick_ns();
-	state_sizes(state, &state->listeners[0], &skel->rodata->lb_sizes);
-	skel->rodata->lb_can_see_task =
-		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_current_task, NULL) ==
-		1;
-	err = state_reuse_maps(state, skel->obj);
+	state_sizes(state, &state->listeners[0], &sizes);
+	err = probe_features()->fetch ? open_track(&object, &sizes) :
+					open_track_v5(&object, &sizes);
+	if (err)
+		return err;
+	err = state_reuse_maps(state, object.bpf);
 	if (!err) {
-		err = track__load(skel);
+		err = bpf_object__load_skeleton(object.skeleton);
 		if (err && err != -EPERM && err != -ENOMEM)
 			err = -EOPNOTSUPP;
 	}
 	if (!err)
-		err = try_mark(bpf_map__fd(skel->maps.lb_conns));
-	if (!err && state->maps[MAP_CONNS] < 0)
-		err = pin_copy(state, bpf_map__fd(skel->maps.lb_conns), state_map_name(MAP_CONNS),
-			       &state->maps[MAP_CONNS]);
-	if (!err)
-		err = pin_copy(state, bpf_program__fd(skel->progs.lb_track), "lb_track",
-			       &state->track_prog_fd);
-	track__destroy(skel);
+		err = pin_program(state, &object);
+	bpf_object__destroy_skeleton(object.skeleton);
+	free(object.skel);
 	return err;
 }
 

@@ -94,7 +94,7 @@ uint64_t wake_decisions(const struct wake *wake)
 	uint64_t sum;
 
 	state_lookup(state, MAP_COUNTERS, &zero, &counters, sizeof(counters));
-	sum = counters.fallback_none + counters.migrate_failed;
+	sum = counters.fallback_none + counters.migrate_failed + counters.held;
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_stats *stats = state_stats(state, slot);
 

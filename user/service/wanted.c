@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/proc_name.h"
+#include "service/hold.h"
 
 /* How a server that forks workers, which share its socket, is told to have one. */
 static const struct {
@@ -204,6 +205,7 @@ int wanted_find(struct wanted *wanted)
 				"may not load BPF programs: CAP_BPF, CAP_NET_ADMIN and "
 				"CAP_PERFMON are needed; run as root (see lbctl doctor)" :
 				"this kernel's BPF can't list sockets (see lbctl doctor)");
+	hold_strip(&wanted->found);
 	for (size_t i = 0; i < wanted->nr_addrs && !status; i++)
 		status = want_address(wanted, i);
 	return status;

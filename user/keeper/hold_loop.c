@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See hold_loop.h. */
+#include "keeper/hold_loop.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "lb_hold.h"
+#include "lb_pick.h"
+#include "service/hold.h"
+#include "service/idle.h"
+#include "service/state.h"
+#include "service/waiting.h"
+#include "service/wake_listeners.h"
+
+#define LOOK_MS 10		 /* while something waits: should a worker's sleep not be told */
+#define HANDSHAKE_MS 500	 /* from one look at handshakes that don't end to the next */
+#define QUIET_MS 1000		 /* while there are waiting listeners, and nothing waits */
+#define UNUSED_NS 60000000000ULL /* after which they are closed */
+/* Nobody slept for so long while something waited: the workers are too busy ever to sleep. */
+#define PATIENCE_NS 100000000ULL
+#define PATIENCE_WORK 8 /* or so many times the average work */
+#define FIRST_PAUSE_NS 1000000000ULL
+#define LONGEST_PAUSE_NS 60000000000ULL
+
+struct loop {
+	struct state state;
+	struct lb_hold *hold;
+	struct idle *idle;
+	struct waiting *waiting; /* NULL: there are none now */
+	struct ring_buffer *ring;
+	int told_fd, report_fd;
+	bool wakes;	   /* the kernel does not wake the worker that a connection goes to */
+	uint64_t used_ns;  /* when one was let go last */
+	uint64_t pause_ns; /* the last one, for the next */
+	uint64_t paused_until_ns;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static void report(const struct loop *loop, enum hold_word word, uint64_t number, const char *text)
+{
+	struct hold_report said = { .word = word, .number = number };
+
+	snprintf(said.text, sizeof(said.text), "%s", text);
+	/* with no room left the keeper has not looked for a while, and has enough to read */
+	if (write(loop->report_fd, &said, sizeof(said)) < 0)
+		return;
+}
+
+/* --- whom it listens to --- */
+
+/* A worker may come or go at any time: that is told, and looked at again. */
+static int follow_workers(struct loop *loop)
+{
+	const struct state *state = &loop->state;
+	int err = 0, result;
+
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
+		const struct lb_worker *row = state_worker(state, slot);
+		pid_t pid = lb_slot_is_open(row->state) ? row->pid : 0;
+
+		result = idle_follow(loop->idle, slot, pid);
+		err = err ? err : result;
+	}
+	return err;
+}
+
+static void set_most(struct loop *loop)
+{
+	uint64_t hold_ns = __atomic_load_n(&loop->state.config->hold_ns, __ATOMIC_RELAXED);
+	bool automatic = hold_ns == LB_HOLD_AUTO;
+
+	loop->hold->always = !automatic;
+	loop->hold->most_ns = automatic ? LB_HOLD_AUTO_MOST_NS : hold_ns;
+}
+
+/* --- waiting listeners come and go --- */
+
+static const char *trouble_text(int err)
+{
+	switch (err) {
+	case -EPERM:
+	case -EACCES:
+		return "it takes CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SETUID, and perf "
+		       "events allowed";
+	case -EBUSY:
+		return "no process may be in the workers' cgroup";
+	case -EOPNOTSUPP:
+		return "this kernel's BPF can't tell who is idle";
+	default:
+		return strerror(-err);
+	}
+}
+
+static void cannot(struct loop *loop, int err, const char *option)
+{
+	char text[sizeof(loop->hold->why)];
+
+	if (option)
+		snprintf(text, sizeof(text), "%s of a worker's listening socket can't be copied",
+			 option);
+	else
+		snprintf(text, sizeof(text), "%s", trouble_text(err));
+	if (loop->hold)
+		memcpy(loop->hold->why, text, sizeof(text));
+	report(loop, HOLD_CANNOT, 0, text);
+}
+
+static bool pays(const struct loop *loop)
+{
+	return lb_hold_pays(loop->hold->always, loop->hold->work_ns, loop->hold->delay_ns);
+}
+
+static void begin(struct loop *loop, uint64_t at_ns)
+{
+	const char *option;
+	int err;
+
+	if (loop->waiting || at_ns < loop->paused_until_ns || !pays(loop))
+		return;
+	loop->hold->delay_ns = LB_HOLD_FIRST_DELAY_NS;
+	err = waiting_open(&loop->state, &loop->waiting, &option);
+	if (!err) {
+		loop->hold->why[0] = '\0';
+		loop->used_ns = at_ns;
+		report(loop, HOLD_BEGINS, loop->hold->work_ns, "");
+		return;
+	}
+	loop->paused_until_ns = at_ns + FIRST_PAUSE_NS;
+	if (err != -EAGAIN)
+		cannot(loop, err, option);
+}
+
+static void end(struct loop *loop)
+{
+	waiting_close(loop->waiting);
+	loop->waiting = NULL;
+	report(loop, HOLD_ENDS, 0, "");
+}
+
+/* Such workers take new connections between two others, without a sleep. */
+static void pause_holding(struct loop *loop, uint64_t at_ns)
+{
+	end(loop);
+	loop->pause_ns = loop->pause_ns ? loop->pause_ns * 2 : FIRST_PAUSE_NS;
+	if (loop->pause_ns > LONGEST_PAUSE_NS)
+		loop->pause_ns = LONGEST_PAUSE_NS;
+	loop->paused_until_ns = at_ns + loop->pause_ns;
+}
+
+/* --- what waits --- */
+
+static int on_entry(void *arg, void *entry, size_t bytes)
+{
+	struct loop *loop = arg;
+	const struct lb_ask *asked = entry;
+
+	if (bytes >= sizeof(*asked) && asked->slot != LB_NO_SLOT && loop->wakes)
+		hold_wake(&loop->state, asked->slot);
+	return 0;
+}
+
+static uint64_t last_sleep_ns(const struct loop *loop)
+{
+	uint64_t last = 0;
+
+	for (uint32_t slot = 0; slot < state_used_slots(&loop->state); slot++) {
+		uint64_t slept = state_idle(&loop->state, slot)->slept_ns;
+
+		last = slept > last ? slept : last;
+	}
+	return last;
+}
+
+static bool is_hopeless(const struct loop *loop, int oldest, uint64_t since_ns, uint64_t at_ns)
+{
+	uint64_t patience = loop->hold->work_ns * PATIENCE_WORK;
+	struct lb_idle_look look;
+
+	if (patience < PATIENCE_NS)
+		patience = PATIENCE_NS;
+	return !loop->hold->always && at_ns > since_ns && at_ns - since_ns > patience &&
+	       last_sleep_ns(loop) < since_ns &&
+	       !idle_look(loop->idle, waiting_listener(loop->waiting, oldest), &look) && look.up;
+}
+
+static uint32_t program_id(const struct loop *loop, int index)
+{
+	return loop->state.config->listeners[waiting_listener(loop->waiting, index)].prog_id;
+}
+
+/* Returns whether one more may go. */
+static bool let_one_go(struct loop *loop)
+{
+	uint64_t since_ns, at_ns;
+	struct lb_idle_look look;
+	bool overdue;
+	int index = waiting_oldest(loop->waiting, &since_ns);
+
+	if (index < 0)
+		return false;
+	if (idle_look(loop->idle, waiting_listener(loop->waiting, index), &look))
+		return false;
+	at_ns = now_ns();
+	overdue = at_ns > since_ns && at_ns - since_ns >= loop->hold->most_ns;
+	/*
+	 * With nobody to go to it stays where it is safe; so it does while another program is on
+	 * the group, as then the kernel would reset it. The keeper sees to that.
+	 */
+	if (!look.up || look.prog_id != program_id(loop, index) || (!look.idle && !overdue))
+		return false;
+	waiting_release(loop->waiting, index, overdue);
+	ring_buffer__consume(loop->ring);
+	loop->used_ns = at_ns;
+	return true;
+}
+
+/* All workers drain: the kernel's hash picks a socket of the group, to be one of theirs. */
+static bool all_drain(const struct loop *loop)
+{
+	bool drains = false;
+
+	for (uint32_t slot = 0; slot < state_used_slots(&loop->state); slot++) {
+		uint32_t is = state_worker(&loop->state, slot)->state;
+
+		if (is == LB_SLOT_UP)
+			return false;
+		drains |= is == LB_SLOT_DRAINING;
+	}
+	return drains;
+}
+
+/* Who asks after the first line is answered by the next round. */
+static void answer(struct loop *loop)
+{
+	uint64_t since_ns, at_ns;
+	int oldest;
+
+	do {
+		__atomic_store_n(&loop->hold->asked_ns, 0, __ATOMIC_SEQ_CST);
+		ring_buffer__consume(loop->ring);
+		while (loop->waiting && let_one_go(loop))
+			continue;
+	} while (__atomic_load_n(&loop->hold->asked_ns, __ATOMIC_SEQ_CST));
+	at_ns = now_ns();
+	oldest = loop->waiting ? waiting_oldest(loop->waiting, &since_ns) : -1;
+	if (oldest >= 0 && is_hopeless(loop, oldest, since_ns, at_ns))
+		pause_holding(loop, at_ns);
+}
+
+/* --- the loop --- */
+
+static void raise_priority(void)
+{
+	const struct sched_param first = { .sched_priority = 1 };
+	/* should it ever run on, it comes down to the others */
+	const struct rlimit most = { .rlim_cur = 50000, .rlim_max = 200000 };
+
+	setrlimit(RLIMIT_RTTIME, &most);
+	signal(SIGXCPU, SIG_DFL);
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first))
+		setpriority(PRIO_PROCESS, 0, -10);
+}
+
+static int open_loop(struct loop *loop, const char *name)
+{
+	int err = state_open(&loop->state, name, STATE_READ);
+
+	if (err)
+		return err;
+	loop->hold = state_hold(&loop->state);
+	hold_reset(&loop->state);
+	hold_sweep(&loop->state);
+	err = idle_open(&loop->state, &loop->idle);
+	if (err)
+		return err;
+	loop->ring = ring_buffer__new(loop->state.maps[MAP_ASK], on_entry, loop, NULL);
+	if (!loop->ring)
+		return -errno;
+	loop->wakes = wake_listeners_needed();
+	set_most(loop);
+	return follow_workers(loop);
+}
+
+static int timeout_ms(struct loop *loop, uint64_t at_ns)
+{
+	uint64_t since_ns, due_ns;
+
+	if (!loop->waiting)
+		return loop->paused_until_ns > at_ns ?
+			       (int)((loop->paused_until_ns - at_ns) / 1000000 + 1) :
+			       -1;
+	if (waiting_oldest(loop->waiting, &since_ns) >= 0) {
+		due_ns = since_ns + loop->hold->most_ns;
+		if (due_ns <= at_ns)
+			return 1;
+		due_ns = (due_ns - at_ns) / 1000000 + 1;
+		return due_ns < LOOK_MS ? (int)due_ns : LOOK_MS;
+	}
+	return waiting_forget_handshakes(loop->waiting, at_ns) ? HANDSHAKE_MS : QUIET_MS;
+}
+
+static void note_told(struct loop *loop)
+{
+	char bytes[64];
+
+	while (read(loop->told_fd, bytes, sizeof(bytes)) == sizeof(bytes))
+		continue;
+	set_most(loop);
+	follow_workers(loop);
+}
+
+static void turn(struct loop *loop)
+{
+	uint64_t at_ns;
+
+	if (loop->waiting || loop->hold->asked_ns)
+		answer(loop);
+	at_ns = now_ns();
+	if (all_drain(loop)) {
+		if (loop->waiting)
+			end(loop);
+	} else if (!loop->waiting) {
+		begin(loop, at_ns);
+		/* the program asks once it pays */
+		loop->hold->invited = !loop->waiting && at_ns >= loop->paused_until_ns;
+	} else if (!loop->hold->always && at_ns - loop->used_ns > UNUSED_NS) {
+		loop->pause_ns = 0;
+		end(loop);
+	}
+}
+
+/* Its words and its maps are all that it has of its keeper. */
+static void close_others(int told_fd, int report_fd)
+{
+	const int low = told_fd < report_fd ? told_fd : report_fd;
+	const int high = told_fd < report_fd ? report_fd : told_fd;
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; fd <= 2; fd++)
+		dup2(null, fd);
+	if (low > 3)
+		syscall(__NR_close_range, 3, low - 1, 0);
+	if (high - low > 1)
+		syscall(__NR_close_range, low + 1, high - 1, 0);
+	syscall(__NR_close_range, high + 1, ~0U, 0);
+}
+
+int hold_loop_run(const char *name, int told_fd, int report_fd)
+{
+	struct loop loop = { .told_fd = told_fd, .report_fd = report_fd };
+	struct pollfd fds[2];
+	int err;
+
+	prctl(PR_SET_NAME, "lbctl-hold");
+	setsid();
+	close_others(told_fd, report_fd);
+	err = open_loop(&loop, name);
+	if (err) {
+		cannot(&loop, err, NULL);
+		return 1;
+	}
+	raise_priority();
+	fds[0] = (struct pollfd){ .fd = ring_buffer__epoll_fd(loop.ring), .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = loop.told_fd, .events = POLLIN };
+	report(&loop, HOLD_STARTED, idle_tgid(loop.idle), "");
+	while (!(fds[1].revents & (POLLHUP | POLLERR))) {
+		turn(&loop);
+		if (poll(fds, 2, timeout_ms(&loop, now_ns())) > 0 && fds[1].revents & POLLIN)
+			note_told(&loop);
+	}
+	return 0;
+}
