@@ -4,9 +4,8 @@
  * service share them, but lb_sockets, lb_queues and lb_stalls, of which each listener has its own.
  *
  * All have their full size from the start, whatever the number of workers: a socket fits into one
- * array only, so lb_sockets could never be exchanged for a larger one under traffic. On 6.18 that
- * is 2.25 MB of the kernel's memory for a service with one TCP listener, 0.2 MB for each further
- * one, and 5.8 MB for the flows of a UDP listener; the test 95_scale prints it.
+ * array only, so lb_sockets could never be exchanged for a larger one under traffic. README.md says
+ * how much memory that is.
  */
 #ifndef LB_MAPS_BPF_H
 #define LB_MAPS_BPF_H

@@ -243,6 +243,7 @@ static void test_sweep_finds_service_and_knee(void **state)
 	assert_true(bench_number(knee, "users") == 4 || bench_number(knee, "users") == 8);
 	assert_true(json_number_value(json_object_get(knee, "noise")) > 0);
 	assert_true(bench_number(knee, "limit") >= 1 && bench_number(knee, "limit") <= 4);
+	assert_in_range(bench_number(knee, "hold_ms"), 100, 60000);
 	json_decref(result);
 	assert_int_equal(entries_of(SWEEP_DIR), has_program("gnuplot") ? 4 : 2);
 }

@@ -295,20 +295,20 @@ static void test_nothing_is_lost(void **state)
 	start("4", "4000", "hold_ms=1000");
 	wait_until(is_holding(), RUN_MS);
 	wrk_start(&job, URL, "16", WRK_UNTIL_STOPPED);
-	for (unsigned int i = 0; i < full_load(3, 100); i++) {
+	for (unsigned int i = 0; i < load_asked("LB_TEST_KEEPER_KILLS", 3); i++) {
 		usleep(150000 + i % 7 * 10000);
 		run_kill(&run);
 		run_start_again(&run);
 		run_expect_keeper(&run);
 		wait_until(is_holding(), RUN_MS);
 	}
-	for (unsigned int i = 0; i < full_load(2, 20); i++) {
+	for (unsigned int i = 0; i < load_asked("LB_TEST_HOLDER_STOPS", 2); i++) {
 		wait_until(holder_pid(), RUN_MS);
 		kill(holder_pid(), SIGKILL);
 		wait_until(!is_holding(), RUN_MS);
 		wait_until(is_holding(), RUN_MS);
 	}
-	for (unsigned int i = 0; i < full_load(2, 20); i++) {
+	for (unsigned int i = 0; i < load_asked("LB_TEST_HOLDER_STOPS", 2); i++) {
 		pid_t holder;
 
 		wait_until(holder_pid(), RUN_MS);

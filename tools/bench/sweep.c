@@ -35,6 +35,16 @@ unsigned int sweep_limit(const struct sweep *sweep)
 	return ceil(sweep->knee.high / sweep->served.workers);
 }
 
+unsigned int sweep_hold_ms(const struct sweep *sweep)
+{
+	double ms;
+
+	if (!sweep_limit(sweep))
+		return 0;
+	ms = ceil(10 * sweep->by_users[sweep->knee.index].p99_ms);
+	return ms < 100 ? 100 : ms > 60000 ? 60000 : (unsigned int)ms;
+}
+
 double sweep_noise(const struct sweep *sweep)
 {
 	double noise[SWEEP_MAX_STEPS];

@@ -55,6 +55,11 @@ size_t sweep_steps(uint64_t from, uint64_t to, size_t n, uint64_t *values);
 
 /* The advised setting `limit` of each worker; 0 = there is no advice. */
 unsigned int sweep_limit(const struct sweep *sweep);
+/*
+ * The advised setting `hold_ms` with it: ten times the p99 at the knee, between 100 ms and a minute,
+ * is a wait that a service which is not overloaded never has; 0 = there is no advice.
+ */
+unsigned int sweep_hold_ms(const struct sweep *sweep);
 
 /*
  * By how much the rounds of a step differ: highest minus lowest throughput by its median, and of

@@ -106,13 +106,17 @@ static void print_setting(FILE *out, const struct sweep *sweep)
 		fputs("setting: how many workers share them is not known: add --workers N\n", out);
 		return;
 	}
-	fprintf(out, "setting: lbctl set %s limit=%u   (%.0f users by %u worker%s, rounded up%s)\n",
-		*served->service ? served->service : "NAME", sweep_limit(sweep), sweep->knee.high,
-		served->workers, plural(served->workers),
+	fprintf(out,
+		"setting: lbctl set %s limit=%u hold_ms=%u   (%.0f users by %u worker%s, rounded "
+		"up%s)\n",
+		*served->service ? served->service : "NAME", sweep_limit(sweep),
+		sweep_hold_ms(sweep), sweep->knee.high, served->workers, plural(served->workers),
 		*served->service ? "" : "; no service that lbctl knows listens there");
-	fputs("         At its limit a worker gets no more while another has room. Nothing is "
-	      "refused: to\n"
-	      "         keep more users than that out is up to what is in front.\n",
+	fputs("         Who comes when all workers are at their limit waits for one, in turn and "
+	      "at most\n"
+	      "         hold_ms: under a least-* policy, with lbctl run or watch. Without, a worker "
+	      "at its\n"
+	      "         limit gets no more while another has room, and nobody waits.\n",
 	      out);
 }
 
@@ -183,6 +187,8 @@ static json_t *knee_json(const struct sweep *sweep)
 			    json_pack("[f, f]", sweep->knee.low, sweep->knee.high));
 	if (sweep_limit(sweep))
 		json_object_set_new(object, "limit", json_integer(sweep_limit(sweep)));
+	if (sweep_hold_ms(sweep))
+		json_object_set_new(object, "hold_ms", json_integer(sweep_hold_ms(sweep)));
 	return object;
 }
 

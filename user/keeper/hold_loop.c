@@ -92,6 +92,36 @@ static void set_most(struct loop *loop)
 	loop->hold->most_ns = automatic ? LB_HOLD_AUTO_MOST_NS : hold_ns;
 }
 
+/* --- its priority --- */
+
+static void lower_priority(void)
+{
+	const struct sched_param none = { 0 };
+
+	sched_setscheduler(0, SCHED_OTHER, &none);
+}
+
+static void on_overrun(int signal)
+{
+	(void)signal;
+	lower_priority();
+}
+
+/*
+ * A worker that falls asleep is to have its connection at once, whoever else wants the CPU: that
+ * takes some microseconds each time. Should it ever run on, it comes down to the others.
+ */
+static void raise_priority(void)
+{
+	const struct sched_param first = { .sched_priority = 1 };
+	const struct rlimit most = { .rlim_cur = 50000, .rlim_max = RLIM_INFINITY };
+
+	signal(SIGXCPU, on_overrun);
+	setrlimit(RLIMIT_RTTIME, &most);
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		setpriority(PRIO_PROCESS, 0, -10);
+}
+
 /* --- waiting listeners come and go --- */
 
 static const char *trouble_text(int err)
@@ -139,6 +169,7 @@ static void begin(struct loop *loop, uint64_t at_ns)
 	loop->hold->delay_ns = LB_HOLD_FIRST_DELAY_NS;
 	err = waiting_open(&loop->state, &loop->waiting, &option);
 	if (!err) {
+		raise_priority();
 		loop->hold->why[0] = '\0';
 		loop->used_ns = at_ns;
 		report(loop, HOLD_BEGINS, loop->hold->work_ns, "");
@@ -151,6 +182,7 @@ static void begin(struct loop *loop, uint64_t at_ns)
 
 static void end(struct loop *loop)
 {
+	lower_priority();
 	waiting_close(loop->waiting);
 	loop->waiting = NULL;
 	report(loop, HOLD_ENDS, 0, "");
@@ -268,18 +300,6 @@ static void answer(struct loop *loop)
 
 /* --- the loop --- */
 
-static void raise_priority(void)
-{
-	const struct sched_param first = { .sched_priority = 1 };
-	/* should it ever run on, it comes down to the others */
-	const struct rlimit most = { .rlim_cur = 50000, .rlim_max = 200000 };
-
-	setrlimit(RLIMIT_RTTIME, &most);
-	signal(SIGXCPU, SIG_DFL);
-	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first))
-		setpriority(PRIO_PROCESS, 0, -10);
-}
-
 static int open_loop(struct loop *loop, const char *name)
 {
 	int err = state_open(&loop->state, name, STATE_READ);
@@ -378,7 +398,6 @@ int hold_loop_run(const char *name, int told_fd, int report_fd)
 		cannot(&loop, err, NULL);
 		return 1;
 	}
-	raise_priority();
 	fds[0] = (struct pollfd){ .fd = ring_buffer__epoll_fd(loop.ring), .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = loop.told_fd, .events = POLLIN };
 	report(&loop, HOLD_STARTED, idle_tgid(loop.idle), "");

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Who is idle is seen whatever way a worker waits for connections: one that was held goes to it as
+ * soon as it waits again, by each way there is, also in a thread or a process that came later. The
+ * test is its own worker: `hold_idle worker WAY`.
+ */
+#include "harness/commands.h"
+#include "harness/counters.h"
+#include "harness/events.h"
+#include "harness/runs.h"
+#include "harness/world.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PORT 8080
+#define BUSY_MS 200
+#define LATER 3 /* connections, until the thread or process that comes later takes over */
+
+static const char *self;
+static struct run run;
+
+/* --- the worker --- */
+
+static int listener;
+
+static void wait_by_epoll(uint32_t how)
+{
+	static __thread int epoll = -1;
+	struct epoll_event event = { .events = EPOLLIN | how };
+
+	if (epoll < 0) {
+		epoll = epoll_create1(EPOLL_CLOEXEC);
+		epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+	}
+	epoll_wait(epoll, &event, 1, -1);
+}
+
+static void wait_by_level(void)
+{
+	wait_by_epoll(0);
+}
+
+static void wait_by_edge(void)
+{
+	wait_by_epoll(EPOLLET);
+}
+
+static void wait_by_poll(void)
+{
+	struct pollfd wanted = { .fd = listener, .events = POLLIN };
+
+	poll(&wanted, 1, -1);
+}
+
+static void wait_by_select(void)
+{
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(listener, &set);
+	select(listener + 1, &set, NULL, NULL, NULL);
+}
+
+/* accept() itself does. */
+static void wait_by_accept(void)
+{
+}
+
+static const struct way {
+	const char *name;
+	void (*wait)(void);
+	enum { FOR_GOOD, THREAD_LATER, CHILD_LATER } who;
+} ways[] = {
+	{ "epoll", wait_by_level, FOR_GOOD },
+	{ "edge", wait_by_edge, FOR_GOOD },
+	{ "poll", wait_by_poll, FOR_GOOD },
+	{ "select", wait_by_select, FOR_GOOD },
+	{ "accept", wait_by_accept, FOR_GOOD },
+	{ "thread", wait_by_level, THREAD_LATER },
+	{ "child", wait_by_level, CHILD_LATER },
+	{ "polling-thread", wait_by_poll, THREAD_LATER },
+	{ "accepting-child", wait_by_accept, CHILD_LATER },
+};
+
+static void serve_one(int fd)
+{
+	static const char answer[] = "HTTP/1.0 200 OK\r\nX-Worker: 0\r\n\r\n";
+	char request[512];
+	ssize_t n = read(fd, request, sizeof(request) - 1);
+
+	request[n < 0 ? 0 : n] = '\0';
+	if (strstr(request, "/busy"))
+		usleep(BUSY_MS * 1000);
+	if (write(fd, answer, strlen(answer)) < 0)
+		exit(3);
+	close(fd);
+}
+
+/* So many connections; 0 = any number. */
+static void serve(const struct way *way, int most)
+{
+	for (int served = 0; !most || served < most;) {
+		int fd;
+
+		way->wait();
+		while ((!most || served < most) &&
+		       (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+			serve_one(fd);
+			served++;
+		}
+	}
+}
+
+static void *serve_on(void *way)
+{
+	serve(way, 0);
+	return NULL;
+}
+
+__attribute__((noreturn)) static void work(const char *name)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	const struct way *way = ways;
+	const int on = 1;
+	pthread_t thread;
+
+	while (strcmp(way->name, name))
+		way++;
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+	    bind(listener, (const struct sockaddr *)&at, sizeof(at)) || listen(listener, 64))
+		exit(2);
+	if (way->wait != wait_by_accept)
+		fcntl(listener, F_SETFL, O_NONBLOCK);
+	serve(way, way->who == FOR_GOOD ? 0 : LATER);
+	if (way->who == THREAD_LATER)
+		pthread_create(&thread, NULL, serve_on, (void *)way);
+	else if (!fork())
+		serve(way, 0);
+	for (;;)
+		pause();
+}
+
+/* --- the tests --- */
+
+static int ask(const char *path)
+{
+	const struct sockaddr_in to = { .sin_family = AF_INET,
+					.sin_port = htons(PORT),
+					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char request[64];
+
+	snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+	return fd;
+}
+
+static void expect_answer(int fd)
+{
+	char text[256];
+
+	assert_true(read(fd, text, sizeof(text)) > 0);
+	close(fd);
+}
+
+/* So many held ones waited for this worker so far, and none was given to it while it was busy. */
+static void expect_held(uint64_t want)
+{
+	struct counters now;
+
+	counters_read("web", &now);
+	assert_int_equal(now.held, want);
+	assert_int_equal(now.waited[0], want);
+	assert_int_equal(now.held_late, 0);
+}
+
+/*
+ * 1. some connections, so that whoever comes later is there
+ * 2. a busy request, and another one: that is held, and answered when the first one is
+ * 3. once more
+ */
+static void expect_seen(const struct way *way)
+{
+	print_message("%s\n", way->name);
+	run_start(&run, "web", "-n", "1", "--policy", "least-conn", "--", self, "worker", way->name,
+		  NULL);
+	run_expect_up(&run, 1);
+	lbctl_ok("set", "web", "hold_ms=60000", "stall_ms=0", NULL);
+	run_expect_events(&run, 1, "holding", NULL);
+	for (int i = 0; i < LATER + 2; i++) {
+		expect_answer(ask("/"));
+		usleep(20000);
+	}
+	for (uint64_t i = 1; i <= 2; i++) {
+		uint64_t begun_ns = now_ns();
+		int busy = ask("/busy"), held;
+
+		usleep(BUSY_MS * 1000 / 4);
+		held = ask("/");
+		expect_answer(busy);
+		expect_answer(held);
+		assert_true(now_ns() - begun_ns < scaled_ms(10 * BUSY_MS) * 1000000);
+		expect_held(i);
+		usleep(20000);
+	}
+	run_stop(&run);
+}
+
+static void test_each_way(void **state)
+{
+	(void)state;
+	needs(hold);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		expect_seen(&ways[i]);
+		runs_reset(NULL);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		runs_test(test_each_way),
+	};
+
+	if (argc == 3 && !strcmp(argv[1], "worker"))
+		work(argv[2]);
+	self = argv[0];
+	return runs_run(argv[0], tests);
+}
