@@ -146,12 +146,21 @@ static __always_inline __u32 hold_migrating(const struct decision *d, __u32 from
 	return CAN_HOLD && d->word & LB_WORD_HOLDS ? lb_hold_migrating(d->ctx, from) : LB_NO_SLOT;
 }
 
-/* Was it behind one that has the idle worker now? Then it waits for the next one. */
+/*
+ * A connection that was behind another one, which has the idle worker now, waits for the next one.
+ * The first one gets a worker whatever this run thinks of them: else it might never be let go.
+ */
 static __always_inline bool waits_on(const struct decision *d, __u32 from)
 {
 	struct lb_hold *hold = hold_state();
 
-	return hold && lb_is_waiting_slot(from) && d->all_busy && !hold->overdue;
+	if (!CAN_HOLD || !hold || !lb_is_waiting_slot(from))
+		return false;
+	if (!hold->let_go)
+		return d->all_busy;
+	if (hold->let_go != LB_LET_ALL_GO)
+		hold->let_go--;
+	return false;
 }
 
 /* Slot `from` gives a connection to `slot`; one that was held, how long after the worker slept? */

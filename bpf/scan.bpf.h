@@ -129,6 +129,9 @@ static __always_inline __u32 pick_least(struct decision *d)
 		scanned.now_ns = bpf_ktime_get_ns();
 	scanned.result = lb_scan(d->word, scanned.start, scanned.now_ns);
 	d->all_busy = lb_key_is_busy(lb_result_least(scanned.result));
+	/* of workers that report nothing it is not known */
+	if (policy == LB_POLICY_LEAST_LOAD && !lb_result_is_fresh(scanned.result))
+		d->all_busy = false;
 	switch (policy) {
 	case LB_POLICY_LEAST_LOAD:
 		return settle_least_load(d, &scanned);

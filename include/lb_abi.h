@@ -314,7 +314,7 @@ struct lb_hold {
 	__u64 occupied; /* an established connection is in it */
 	__u64 closing;	/* it is being emptied */
 	__u64 asked_ns; /* the oldest request to empty some that has no answer yet; 0 = none */
-	__u64 overdue;	/* not 0: what is in it goes to a worker even if all are busy */
+	__u64 let_go;	/* so many of what is in it get a worker, idle or not; the rest waits on */
 	__u64 invited;	/* not 0: ask once it pays, as there are none yet */
 	__u64 work_ns;	/* average time from a worker's connection to its next sleep */
 	__u64 delay_ns; /* average time from the sleep to the connection that is given for it */

@@ -37,6 +37,8 @@
 #define LB_HOLD_AVERAGE_SHIFT 4
 #define LB_HOLD_MOST_SAMPLE_NS 10000000000ULL
 
+#define LB_LET_ALL_GO (~0ULL) /* lb_hold.let_go */
+
 static __always_inline int lb_is_waiting_slot(__u32 slot)
 {
 	return slot >= LB_MAX_SLOTS && slot < LB_ALL_SLOTS;

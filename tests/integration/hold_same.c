@@ -127,7 +127,7 @@ __attribute__((noreturn)) static void work(const char *options)
 			/* the next one comes meanwhile, and is held */
 			usleep(BUSY_MS * 1000);
 		}
-		answer(fd, socket_differs(first, fd));
+		answer(fd, socket_differs(first, fd, true));
 		shutdown(fd, SHUT_WR);
 		close(fd);
 	}

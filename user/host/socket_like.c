@@ -23,67 +23,69 @@
 
 /*
  * What an accepted socket has of its listener. What the kernel does not know, it does not copy; so
- * one list serves all kernels. `forced`: sets a buffer's size, whatever the limits say.
+ * one list serves all kernels. `forced`: sets a buffer's size, whatever the limits say. `measured`:
+ * of a connection it is what goes on there.
  */
 static const struct option {
 	int level, name;
 	const char *text;
 	int forced;
+	bool measured;
 } options[] = {
-	{ SOL_SOCKET, SO_BINDTODEVICE, "SO_BINDTODEVICE", 0 },
-	{ SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE", 0 },
-	{ SOL_SOCKET, SO_OOBINLINE, "SO_OOBINLINE", 0 },
-	{ SOL_SOCKET, SO_LINGER, "SO_LINGER", 0 },
-	{ SOL_SOCKET, SO_PRIORITY, "SO_PRIORITY", 0 },
-	{ SOL_SOCKET, SO_MARK, "SO_MARK", 0 },
-	{ SOL_SOCKET, SO_RCVLOWAT, "SO_RCVLOWAT", 0 },
-	{ SOL_SOCKET, SO_RCVTIMEO, "SO_RCVTIMEO", 0 },
-	{ SOL_SOCKET, SO_SNDTIMEO, "SO_SNDTIMEO", 0 },
-	{ SOL_SOCKET, SO_DONTROUTE, "SO_DONTROUTE", 0 },
-	{ SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP", 0 },
-	{ SOL_SOCKET, SO_TIMESTAMPNS, "SO_TIMESTAMPNS", 0 },
-	{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", 0 },
-	{ SOL_SOCKET, SO_BUSY_POLL, "SO_BUSY_POLL", 0 },
-	{ SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", 0 },
-	{ SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", 0 },
-	{ SOL_SOCKET, LIKE_TXREHASH, "SO_TXREHASH", 0 },
-	{ SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF", SO_SNDBUFFORCE },
-	{ SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", SO_RCVBUFFORCE },
-	{ IPPROTO_IP, IP_TOS, "IP_TOS", 0 },
-	{ IPPROTO_IP, IP_TTL, "IP_TTL", 0 },
-	{ IPPROTO_IP, IP_MINTTL, "IP_MINTTL", 0 },
-	{ IPPROTO_IP, IP_MTU_DISCOVER, "IP_MTU_DISCOVER", 0 },
-	{ IPPROTO_IP, IP_FREEBIND, "IP_FREEBIND", 0 },
-	{ IPPROTO_IP, IP_TRANSPARENT, "IP_TRANSPARENT", 0 },
-	{ IPPROTO_IP, IP_OPTIONS, "IP_OPTIONS", 0 },
-	{ IPPROTO_IP, IP_RECVTOS, "IP_RECVTOS", 0 },
-	{ IPPROTO_IP, IP_RECVTTL, "IP_RECVTTL", 0 },
-	{ IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY", 0 },
-	{ IPPROTO_IPV6, IPV6_TCLASS, "IPV6_TCLASS", 0 },
-	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", 0 },
-	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER", 0 },
-	{ IPPROTO_IPV6, LIKE_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", 0 },
-	{ IPPROTO_IPV6, LIKE_MINHOPCOUNT, "IPV6_MINHOPCOUNT", 0 },
-	{ IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY", 0 },
-	{ IPPROTO_TCP, TCP_CORK, "TCP_CORK", 0 },
-	{ IPPROTO_TCP, TCP_CONGESTION, "TCP_CONGESTION", 0 },
-	{ IPPROTO_TCP, TCP_MAXSEG, "TCP_MAXSEG", 0 },
-	{ IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE", 0 },
-	{ IPPROTO_TCP, TCP_KEEPINTVL, "TCP_KEEPINTVL", 0 },
-	{ IPPROTO_TCP, TCP_KEEPCNT, "TCP_KEEPCNT", 0 },
-	{ IPPROTO_TCP, TCP_SYNCNT, "TCP_SYNCNT", 0 },
-	{ IPPROTO_TCP, TCP_LINGER2, "TCP_LINGER2", 0 },
-	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", 0 },
-	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP", 0 },
-	{ IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", 0 },
-	{ IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, "TCP_THIN_LINEAR_TIMEOUTS", 0 },
-	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", 0 },
-	{ IPPROTO_TCP, TCP_SAVE_SYN, "TCP_SAVE_SYN", 0 },
-	{ IPPROTO_TCP, TCP_INQ, "TCP_INQ", 0 },
-	{ IPPROTO_TCP, LIKE_TX_DELAY, "TCP_TX_DELAY", 0 },
-	{ IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", 0 },
+	{ SOL_SOCKET, SO_BINDTODEVICE, "SO_BINDTODEVICE", 0, false },
+	{ SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE", 0, false },
+	{ SOL_SOCKET, SO_OOBINLINE, "SO_OOBINLINE", 0, false },
+	{ SOL_SOCKET, SO_LINGER, "SO_LINGER", 0, false },
+	{ SOL_SOCKET, SO_PRIORITY, "SO_PRIORITY", 0, false },
+	{ SOL_SOCKET, SO_MARK, "SO_MARK", 0, false },
+	{ SOL_SOCKET, SO_RCVLOWAT, "SO_RCVLOWAT", 0, false },
+	{ SOL_SOCKET, SO_RCVTIMEO, "SO_RCVTIMEO", 0, false },
+	{ SOL_SOCKET, SO_SNDTIMEO, "SO_SNDTIMEO", 0, false },
+	{ SOL_SOCKET, SO_DONTROUTE, "SO_DONTROUTE", 0, false },
+	{ SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP", 0, false },
+	{ SOL_SOCKET, SO_TIMESTAMPNS, "SO_TIMESTAMPNS", 0, false },
+	{ SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", 0, false },
+	{ SOL_SOCKET, SO_BUSY_POLL, "SO_BUSY_POLL", 0, false },
+	{ SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", 0, false },
+	{ SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", 0, false },
+	{ SOL_SOCKET, LIKE_TXREHASH, "SO_TXREHASH", 0, false },
+	{ SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF", SO_SNDBUFFORCE, false },
+	{ SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", SO_RCVBUFFORCE, false },
+	{ IPPROTO_IP, IP_TOS, "IP_TOS", 0, false },
+	{ IPPROTO_IP, IP_TTL, "IP_TTL", 0, false },
+	{ IPPROTO_IP, IP_MINTTL, "IP_MINTTL", 0, false },
+	{ IPPROTO_IP, IP_MTU_DISCOVER, "IP_MTU_DISCOVER", 0, false },
+	{ IPPROTO_IP, IP_FREEBIND, "IP_FREEBIND", 0, false },
+	{ IPPROTO_IP, IP_TRANSPARENT, "IP_TRANSPARENT", 0, false },
+	{ IPPROTO_IP, IP_OPTIONS, "IP_OPTIONS", 0, false },
+	{ IPPROTO_IP, IP_RECVTOS, "IP_RECVTOS", 0, false },
+	{ IPPROTO_IP, IP_RECVTTL, "IP_RECVTTL", 0, false },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY", 0, false },
+	{ IPPROTO_IPV6, IPV6_TCLASS, "IPV6_TCLASS", 0, false },
+	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", 0, false },
+	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER", 0, false },
+	{ IPPROTO_IPV6, LIKE_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", 0, false },
+	{ IPPROTO_IPV6, LIKE_MINHOPCOUNT, "IPV6_MINHOPCOUNT", 0, false },
+	{ IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY", 0, false },
+	{ IPPROTO_TCP, TCP_CORK, "TCP_CORK", 0, false },
+	{ IPPROTO_TCP, TCP_CONGESTION, "TCP_CONGESTION", 0, false },
+	{ IPPROTO_TCP, TCP_MAXSEG, "TCP_MAXSEG", 0, true },
+	{ IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE", 0, false },
+	{ IPPROTO_TCP, TCP_KEEPINTVL, "TCP_KEEPINTVL", 0, false },
+	{ IPPROTO_TCP, TCP_KEEPCNT, "TCP_KEEPCNT", 0, false },
+	{ IPPROTO_TCP, TCP_SYNCNT, "TCP_SYNCNT", 0, false },
+	{ IPPROTO_TCP, TCP_LINGER2, "TCP_LINGER2", 0, false },
+	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT", 0, false },
+	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, "TCP_WINDOW_CLAMP", 0, true },
+	{ IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", 0, false },
+	{ IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, "TCP_THIN_LINEAR_TIMEOUTS", 0, false },
+	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", 0, false },
+	{ IPPROTO_TCP, TCP_SAVE_SYN, "TCP_SAVE_SYN", 0, false },
+	{ IPPROTO_TCP, TCP_INQ, "TCP_INQ", 0, false },
+	{ IPPROTO_TCP, LIKE_TX_DELAY, "TCP_TX_DELAY", 0, false },
+	{ IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", 0, false },
 	/* last: a buffer that is set is one that was sized by hand */
-	{ SOL_SOCKET, LIKE_BUF_LOCK, "SO_BUF_LOCK", 0 },
+	{ SOL_SOCKET, LIKE_BUF_LOCK, "SO_BUF_LOCK", 0, false },
 };
 
 struct value {
@@ -186,12 +188,12 @@ int socket_like(int like, const struct sockaddr *addr, socklen_t len, const char
 	return fd_steal(&fd);
 }
 
-const char *socket_differs(int one, int other)
+const char *socket_differs(int one, int other, bool connections)
 {
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		struct value a = value_of(one, &options[i]), b = value_of(other, &options[i]);
 
-		if (!is_same(&a, &b))
+		if (!is_same(&a, &b) && !(connections && options[i].measured))
 			return options[i].text;
 	}
 	return NULL;

@@ -234,30 +234,36 @@ static bool is_hopeless(const struct loop *loop, int oldest, uint64_t since_ns, 
 	       !idle_look(loop->idle, waiting_listener(loop->waiting, oldest), &look) && look.up;
 }
 
-static uint32_t program_id(const struct loop *loop, int index)
+/*
+ * With nobody to go to a connection stays where it is safe; so it does while another program is on
+ * the group, as then the kernel would reset it. The keeper sees to that.
+ */
+static bool can_go(const struct loop *loop, uint32_t listener, const struct lb_idle_look *look)
 {
-	return loop->state.config->listeners[waiting_listener(loop->waiting, index)].prog_id;
+	return look->up && look->prog_id == loop->state.config->listeners[listener].prog_id;
 }
 
-/* Returns whether one more may go. */
+/* Who has waited longest, over all listeners from which one can go. Returns whether it may. */
 static bool let_one_go(struct loop *loop)
 {
 	uint64_t since_ns, at_ns;
 	struct lb_idle_look look;
+	uint32_t without = 0, listener;
 	bool overdue;
-	int index = waiting_oldest(loop->waiting, &since_ns);
+	int index;
 
-	if (index < 0)
-		return false;
-	if (idle_look(loop->idle, waiting_listener(loop->waiting, index), &look))
-		return false;
+	for (;;) {
+		index = waiting_oldest(loop->waiting, without, &since_ns);
+		if (index < 0)
+			return false;
+		listener = waiting_listener(loop->waiting, index);
+		if (!idle_look(loop->idle, listener, &look) && can_go(loop, listener, &look))
+			break;
+		without |= 1U << listener;
+	}
 	at_ns = now_ns();
 	overdue = at_ns > since_ns && at_ns - since_ns >= loop->hold->most_ns;
-	/*
-	 * With nobody to go to it stays where it is safe; so it does while another program is on
-	 * the group, as then the kernel would reset it. The keeper sees to that.
-	 */
-	if (!look.up || look.prog_id != program_id(loop, index) || (!look.idle && !overdue))
+	if (!look.idle && !overdue)
 		return false;
 	waiting_release(loop->waiting, index, overdue);
 	ring_buffer__consume(loop->ring);
@@ -293,7 +299,7 @@ static void answer(struct loop *loop)
 			continue;
 	} while (__atomic_load_n(&loop->hold->asked_ns, __ATOMIC_SEQ_CST));
 	at_ns = now_ns();
-	oldest = loop->waiting ? waiting_oldest(loop->waiting, &since_ns) : -1;
+	oldest = loop->waiting ? waiting_oldest(loop->waiting, 0, &since_ns) : -1;
 	if (oldest >= 0 && is_hopeless(loop, oldest, since_ns, at_ns))
 		pause_holding(loop, at_ns);
 }
@@ -328,7 +334,7 @@ static int timeout_ms(struct loop *loop, uint64_t at_ns)
 		return loop->paused_until_ns > at_ns ?
 			       (int)((loop->paused_until_ns - at_ns) / 1000000 + 1) :
 			       -1;
-	if (waiting_oldest(loop->waiting, &since_ns) >= 0) {
+	if (waiting_oldest(loop->waiting, 0, &since_ns) >= 0) {
 		due_ns = since_ns + loop->hold->most_ns;
 		if (due_ns <= at_ns)
 			return 1;

@@ -21,6 +21,7 @@
 #define SHORT_PAUSE_US 200000ULL
 #define FIRST_PAUSE_US 1000000ULL
 #define LONGEST_PAUSE_US 60000000ULL
+#define GOOD_LIFE_US 2000000ULL /* after that an end is the first one again */
 
 struct holder {
 	struct holder_config config;
@@ -29,6 +30,7 @@ struct holder {
 	uint64_t serial; /* of the pins that it has opened */
 	int tell_fd, report_fd;
 	sd_event_source *reports, *timer;
+	uint64_t begun_us;
 	uint64_t pause_us; /* the last one, after a failure */
 	bool stopped;
 	char why[112]; /* told last: why nothing can be held */
@@ -123,9 +125,19 @@ static void pause_first(struct holder *holder, uint64_t us)
 					   0, on_pause_end, holder);
 }
 
+static uint64_t now_us(const struct holder *holder)
+{
+	uint64_t now = 0;
+
+	sd_event_now(holder->config.loop, CLOCK_MONOTONIC, &now);
+	return now;
+}
+
 /* After a failure, longer each time. */
 static uint64_t next_pause(struct holder *holder)
 {
+	if (now_us(holder) - holder->begun_us > GOOD_LIFE_US)
+		holder->pause_us = 0;
 	holder->pause_us = holder->pause_us ? holder->pause_us * 2 : FIRST_PAUSE_US;
 	if (holder->pause_us > LONGEST_PAUSE_US)
 		holder->pause_us = LONGEST_PAUSE_US;
@@ -185,6 +197,7 @@ static void end(struct holder *holder, uint64_t pause_us)
 static void begin(struct holder *holder)
 {
 	holder->serial = pins_serial(holder->config.pins);
+	holder->begun_us = now_us(holder);
 	if (start(holder))
 		end(holder, LONGEST_PAUSE_US);
 }

@@ -72,7 +72,7 @@ void hold_reset(const struct state *state)
 	for (int i = 0; i < LB_MAX_LISTENERS; i++)
 		__atomic_store_n(&hold->open[i], 0, __ATOMIC_SEQ_CST);
 	hold->most_ns = hold->always = hold->invited = hold->told_ns = 0;
-	hold->taken = hold->occupied = hold->closing = hold->overdue = 0;
+	hold->taken = hold->occupied = hold->closing = hold->let_go = 0;
 	__atomic_store_n(&hold->asked_ns, 0, __ATOMIC_SEQ_CST);
 }
 

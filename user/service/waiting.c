@@ -13,6 +13,7 @@
 #include "host/group.h"
 #include "host/netns.h"
 #include "host/socket_like.h"
+#include "lb_hold.h"
 #include "service/steer.h"
 #include "service/track.h"
 #include "service/wake_listeners.h"
@@ -100,8 +101,8 @@ static int make_some(void *arg)
 			waiting->count++;
 			err = start(waiting, index, fd);
 		}
-		if (!err && !i && socket_differs(fd, pattern->like)) {
-			pattern->cannot = socket_differs(fd, pattern->like);
+		if (!err && !i && socket_differs(fd, pattern->like, false)) {
+			pattern->cannot = socket_differs(fd, pattern->like, false);
 			err = -EOPNOTSUPP;
 		}
 		if (err)
@@ -238,7 +239,7 @@ void waiting_close(struct waiting *waiting)
 
 /* --- to use them --- */
 
-int waiting_oldest(const struct waiting *waiting, uint64_t *since_ns)
+int waiting_oldest(const struct waiting *waiting, uint32_t without, uint64_t *since_ns)
 {
 	const struct lb_hold *hold = state_hold(waiting->state);
 	uint64_t occupied = __atomic_load_n(&hold->occupied, __ATOMIC_ACQUIRE);
@@ -247,7 +248,9 @@ int waiting_oldest(const struct waiting *waiting, uint64_t *since_ns)
 	for (uint32_t i = 0; occupied >> i && i < waiting->count; i++) {
 		uint64_t since = state_waiting(waiting->state, i)->since_ns;
 
-		if (occupied & bit(i) && (oldest < 0 || since < *since_ns)) {
+		if (!(occupied & bit(i)) || without >> waiting->listeners[i] & 1)
+			continue;
+		if (oldest < 0 || since < *since_ns) {
 			oldest = i;
 			*since_ns = since;
 		}
@@ -271,13 +274,14 @@ void waiting_release(struct waiting *waiting, int index, bool overdue)
 	int fd = waiting->fds[index];
 
 	state_waiting(waiting->state, index)->moved_to = 0;
-	hold->overdue = overdue;
+	hold->let_go = overdue ? LB_LET_ALL_GO : 1;
 	set(&hold->closing, index);
 	clear(&hold->occupied, index);
 	shutdown(fd, SHUT_RD);
 	if (listen(fd, BACKLOG) ||
 	    steer_register(waiting->state, listener, LB_MAX_SLOTS + index, fd))
 		clear(&hold->open[listener], index);
+	hold->let_go = 0;
 	clear(&hold->taken, index);
 	clear(&hold->closing, index);
 }

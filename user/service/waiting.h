@@ -31,8 +31,11 @@ int waiting_open(const struct state *state, struct waiting **out, const char **w
 /* What waits then migrates. */
 void waiting_close(struct waiting *waiting);
 
-/* The one in which a connection has waited longest, -1 if none has; *since_ns since when. */
-int waiting_oldest(const struct waiting *waiting, uint64_t *since_ns);
+/*
+ * The one in which a connection has waited longest, -1 if none has; *since_ns since when. `without`
+ * has a bit for each of the service's listeners that are left out.
+ */
+int waiting_oldest(const struct waiting *waiting, uint32_t without, uint64_t *since_ns);
 
 /* The service's listener that it is of. */
 uint32_t waiting_listener(const struct waiting *waiting, int index);
