@@ -55,12 +55,11 @@ int lb_left_cpu(struct bpf_perf_event_data *ctx)
 }
 
 /* The id of the program on the slot's reuseport group; 0 = none, or one that has no id. */
-static __always_inline __u32 program_of(__u32 slot)
+static __always_inline __u32 program_of(const struct lb_queue *queue)
 {
-	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
-	struct sock *sk = queue ? (struct sock *)queue->sock : NULL;
+	struct sock *sk = (struct sock *)queue->sock;
 
-	return sk ? BPF_CORE_READ(sk, sk_reuseport_cb, prog, aux, id) : 0;
+	return BPF_CORE_READ(sk, sk_reuseport_cb, prog, aux, id);
 }
 
 static long look_at(struct bpf_map *map, __u32 *slot, struct lb_idle *idle,
@@ -68,15 +67,18 @@ static long look_at(struct bpf_map *map, __u32 *slot, struct lb_idle *idle,
 {
 	struct lb_worker *worker = bpf_map_lookup_elem(&lb_workers, slot);
 	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, slot);
+	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, slot);
+	struct queue_now now;
 
 	(void)map;
 	(void)idle;
-	if (*slot >= look->slots || !worker || !stats)
+	if (*slot >= look->slots || !worker || !stats || !queue)
 		return ENOUGH;
-	if (worker->state != LB_SLOT_UP)
+	/* it may have a socket of another listener only, or be dead already */
+	if (worker->state != LB_SLOT_UP || !read_queue(queue, &now) || now.state != LISTENING)
 		return GO_ON;
 	look->up++;
-	look->prog_id = program_of(*slot);
+	look->prog_id = program_of(queue);
 	if (slot_is_at_limit(*slot, worker, stats) || judge_slot(*slot) != TAKEN ||
 	    !lb_slot_is_idle(*slot, look->now_ns))
 		return GO_ON;

@@ -56,18 +56,21 @@ static __always_inline __u32 index_of(struct sk_reuseport_md *ctx, __u64 set)
 
 /*
  * In which one a new connection waits. Where none is free it is that of the connection that came
- * last, so that nobody overtakes who waits.
+ * last, so that nobody overtakes who waits, up to a number.
  */
 static __always_inline __u32 place_for(struct sk_reuseport_md *ctx, struct lb_hold *hold,
 				       struct lb_counters *counters)
 {
 	__u64 open = hold->open[lb_listener % LB_MAX_LISTENERS];
 	__u64 set = lb_hold_free(open, hold->taken, hold->occupied, hold->closing);
-	__u32 last = hold->last & (LB_WAITING_SLOTS - 1);
+	__u32 last = hold->last & (LB_WAITING_SLOTS - 1), slot;
+	struct lb_stats *stats;
 
 	if (set)
 		return index_of(ctx, set);
-	if (!(open & ~hold->closing & 1ULL << last))
+	slot = LB_MAX_SLOTS + last;
+	stats = bpf_map_lookup_elem(&lb_stats, &slot);
+	if (!(open & ~hold->closing & 1ULL << last) || !stats || stats->live >= LB_HOLD_MOST_BEHIND)
 		return LB_NO_SLOT;
 	count(&counters->held_behind);
 	return last;
@@ -111,7 +114,8 @@ static __always_inline __u32 hold_connection(const struct decision *d)
 
 /*
  * A connection that migrates from slot `from` waits for a worker, be it that there is none at all,
- * or that it was behind another one that was let go. Those stay together, and keep their turn.
+ * or that it was behind another one that was let go. Then it keeps its turn, in a place of its own if
+ * one is free.
  */
 __attribute__((noinline)) __u32 lb_hold_migrating(struct sk_reuseport_md *ctx, __u32 from)
 {
@@ -125,7 +129,7 @@ __attribute__((noinline)) __u32 lb_hold_migrating(struct sk_reuseport_md *ctx, _
 		return LB_NO_SLOT;
 	free = open & ~(hold->occupied | hold->taken);
 	index = index_of(ctx, free ? free : open);
-	if (source && source->moved_to)
+	if (!free && source && source->moved_to)
 		index = (source->moved_to - 1) & (LB_WAITING_SLOTS - 1);
 	waiting = bpf_map_lookup_elem(&lb_waiting, &index);
 	slot = LB_MAX_SLOTS + index;
@@ -184,7 +188,8 @@ static __always_inline void note_given(const struct decision *d, __u32 from, __u
 		count(&d->counters->held_late);
 	now_ns = bpf_ktime_get_ns();
 	from_ns = idle->slept_ns > waiting->since_ns ? idle->slept_ns : waiting->since_ns;
-	if (lb_is_waiting_slot(from) && !d->all_busy && now_ns > from_ns)
+	if (lb_is_waiting_slot(from) && !d->all_busy && now_ns > from_ns &&
+	    now_ns - from_ns < LB_HOLD_MOST_DELAY_NS)
 		hold->delay_ns = lb_hold_average(hold->delay_ns, now_ns - from_ns);
 	idle->chosen_ns = idle->given_ns = now_ns;
 	/* who empties wakes the worker, where the kernel does not */

@@ -51,6 +51,11 @@ static __always_inline __u64 epoll_of(__u64 entry, __u64 queue, __u64 file)
 	return FIELD(item, struct epitem, ep);
 }
 
+static __always_inline bool has_waiters(__u64 head)
+{
+	return load(head) != head;
+}
+
 /* Does anybody sleep who the next connection at this socket wakes? */
 static __always_inline bool somebody_sleeps(__u64 sk)
 {
@@ -66,8 +71,9 @@ static __always_inline bool somebody_sleeps(__u64 sk)
 		epoll = epoll_of(entry, queue, file);
 		if (!epoll)
 			return true;
-		epoll = ADDRESS(epoll, struct eventpoll, wq.head);
-		if (load(epoll) != epoll)
+		/* who waits for the instance itself, by another one or poll(), is not looked for */
+		if (has_waiters(ADDRESS(epoll, struct eventpoll, wq.head)) ||
+		    has_waiters(ADDRESS(epoll, struct eventpoll, poll_wait.head)))
 			return true;
 		entry = load(entry);
 	}

@@ -95,7 +95,7 @@ static __always_inline int steer_migration(struct decision *d)
 	}
 	wake_keeper(d, slot);
 	/* who empties a waiting listener sees to it that the worker hears of it */
-	if (!lb_is_waiting_slot(from))
+	if (!lb_is_waiting_slot(from) || !(d->word & LB_WORD_HOLDS))
 		tell_migration(d, slot);
 	return SK_PASS;
 }

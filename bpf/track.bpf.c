@@ -66,11 +66,13 @@ static __always_inline void note_held(struct lb_hold *hold, __u32 slot, __u64 no
 {
 	__u32 index = slot - LB_MAX_SLOTS;
 	struct lb_waiting *waiting = bpf_map_lookup_elem(&lb_waiting, &index);
+	__u64 bit = 1ULL << (index & (LB_WAITING_SLOTS - 1));
 
 	if (!waiting)
 		return;
-	waiting->since_ns = now_ns;
-	__sync_fetch_and_or(&hold->occupied, 1ULL << (index & (LB_WAITING_SLOTS - 1)));
+	/* who came first to it says how long it has waited */
+	if (!(__sync_fetch_and_or(&hold->occupied, bit) & bit))
+		waiting->since_ns = now_ns;
 	ask(hold, now_ns);
 }
 

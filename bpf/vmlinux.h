@@ -69,6 +69,7 @@ struct socket {
 
 struct eventpoll {
 	struct wait_queue_head wq;
+	struct wait_queue_head poll_wait;
 };
 
 struct epoll_filefd {

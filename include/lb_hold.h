@@ -26,6 +26,9 @@
 
 #define LB_HOLD_LEAST_WORK_NS 3000000ULL
 #define LB_HOLD_DELAYS 20
+/* More has other reasons than a slow release: a limit, a stall that ended. */
+#define LB_HOLD_MOST_DELAY_NS 5000000ULL
+#define LB_HOLD_MOST_BEHIND 64		 /* connections of one waiting listener */
 #define LB_HOLD_FIRST_DELAY_NS 100000ULL /* what is believed before there was a release */
 /* The longest that hold_ms=auto holds one. */
 #define LB_HOLD_AUTO_MOST_NS 1000000000ULL
@@ -75,15 +78,12 @@ static __always_inline int lb_hold_is_awaited(const struct lb_idle *idle, __u64 
 }
 
 /*
- * Of the waiting listeners `open`, those that a connection may be put into: empty ones, or, if all
- * have been chosen, any whose handshake has not ended: it may never. The highest one is kept for
- * what migrates from another one. 0 = none.
+ * Of the waiting listeners `open`, those that a connection may be put into: empty ones that no SYN
+ * has chosen. The highest one is kept for what migrates from another one. 0 = none.
  */
 static __always_inline __u64 lb_hold_free(__u64 open, __u64 taken, __u64 occupied, __u64 closing)
 {
-	__u64 empty = open & (open >> 1) & ~(occupied | closing);
-
-	return empty & ~taken ? empty & ~taken : empty;
+	return open & (open >> 1) & ~(taken | occupied | closing);
 }
 
 /* The index of the lowest bit, at or above `first` if there is one; set must not be 0. */

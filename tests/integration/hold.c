@@ -106,7 +106,7 @@ static void expect_settled(uint64_t decisions)
 }
 
 /*
- * 1. two workers, 150 ms a request; six clients at once: two are served, four are held
+ * 1. two workers, 600 ms a request; six clients at once: two are served, four are held
  * 2. each goes to a worker when that is idle, in the order in which they came: nobody waits behind
  *    a request while the other worker is idle
  * 3. the counters say so, and nothing is left
@@ -117,7 +117,7 @@ static void test_first_come_first_served(void **state)
 	uint64_t waited = 0;
 
 	(void)state;
-	start("2", "150000", "hold_ms=20000");
+	start("2", "600000", "hold_ms=20000");
 	wait_until(is_holding(), RUN_MS);
 	counters_read("web", &before);
 	clients_run(&clients, (struct client_plan){ .connections = 6, .at_once = 6 });
@@ -152,16 +152,16 @@ static void test_more_than_places(void **state)
 	wait_until(is_holding(), RUN_MS);
 	run_pids(&run, pids, 2);
 	stop_all(pids, 2);
-	clients_begin(&clients, (struct client_plan){ .connections = 200, .at_once = 200 });
-	wait_until((counters_read("web", &after), after.held == 200), RUN_MS);
-	assert_int_equal(after.held_behind, 200 - (LB_WAITING_SLOTS - 1));
+	clients_begin(&clients, (struct client_plan){ .connections = 120, .at_once = 120 });
+	wait_until((counters_read("web", &after), after.held == 120), RUN_MS);
+	assert_int_equal(after.held_behind, 120 - (LB_WAITING_SLOTS - 1));
 	for (int i = 0; i < 2; i++)
 		kill(pids[i], SIGCONT);
 	clients_finish(&clients);
-	assert_int_equal(clients.answered, 200);
+	assert_int_equal(clients.answered, 120);
 	counters_read("web", &after);
 	assert_int_equal(after.held_late, 0);
-	expect_settled(200);
+	expect_settled(120);
 	run_stop(&run);
 }
 

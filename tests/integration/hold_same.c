@@ -60,9 +60,7 @@ static void set_many(int fd)
 	set_number(fd, IPPROTO_TCP, TCP_LINGER2, 9);
 	set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 4321);
 	set_number(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384);
-	set_number(fd, IPPROTO_TCP, TCP_MAXSEG, 1000);
 	set_number(fd, IPPROTO_TCP, TCP_SAVE_SYN, 1);
-	set_number(fd, IPPROTO_TCP, TCP_FASTOPEN, 5);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4))

@@ -102,6 +102,12 @@ static bool can_setsockopt_in_bind(void)
 	return fd >= 0;
 }
 
+/* There a ring buffer's lock may sleep, and a program on a context switch may not (before 6.12). */
+static bool is_realtime(void)
+{
+	return !access("/sys/kernel/realtime", F_OK);
+}
+
 const struct features *probe_features(void)
 {
 	static struct features found;
@@ -122,7 +128,7 @@ const struct features *probe_features(void)
 	found.iterator = btf__find_by_name_kind(btf, "bpf_iter__tcp", BTF_KIND_STRUCT) >= 0;
 	found.track = has_function(btf, "__cgroup_bpf_run_filter_sock_ops") &&
 		      has_function(btf, "bpf_sk_storage_clone");
-	found.hold = has_function(btf, "bpf_get_attach_cookie_pe");
+	found.hold = has_function(btf, "bpf_get_attach_cookie_pe") && !is_realtime();
 	found.sample = has_function(btf, "bpf_prog_test_run_syscall");
 	found.late_count = found.track && has_constant(btf, "TCP_BPF_SOCK_OPS_CB_FLAGS");
 	btf__free(btf);

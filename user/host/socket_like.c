@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/cleanup.h"
 
@@ -83,7 +84,6 @@ static const struct option {
 	{ IPPROTO_TCP, TCP_SAVE_SYN, "TCP_SAVE_SYN", 0, false },
 	{ IPPROTO_TCP, TCP_INQ, "TCP_INQ", 0, false },
 	{ IPPROTO_TCP, LIKE_TX_DELAY, "TCP_TX_DELAY", 0, false },
-	{ IPPROTO_TCP, TCP_FASTOPEN, "TCP_FASTOPEN", 0, false },
 	/* last: a buffer that is set is one that was sized by hand */
 	{ SOL_SOCKET, LIKE_BUF_LOCK, "SO_BUF_LOCK", 0, false },
 };
@@ -124,6 +124,9 @@ static bool copy(int fd, int like, const struct option *option)
 
 	if (is_same(&wanted, &has))
 		return true;
+	/* a listener that is shut down loses what was set of it */
+	if (option->measured)
+		return false;
 	if (option->forced)
 		set_buffer(fd, option->forced, &wanted);
 	else
@@ -146,6 +149,16 @@ static const char *uncopied(int fd)
 	return NULL;
 }
 
+/* An accepted socket has its listener's; where there is no SELinux neither has one. */
+static bool has_same_label(int one, int other)
+{
+	char a[256] = "", b[256] = "";
+
+	fgetxattr(one, "security.selinux", a, sizeof(a) - 1);
+	fgetxattr(other, "security.selinux", b, sizeof(b) - 1);
+	return !strcmp(a, b);
+}
+
 static int copy_all(int fd, int like, const char **cannot)
 {
 	*cannot = uncopied(like);
@@ -153,6 +166,8 @@ static int copy_all(int fd, int like, const char **cannot)
 		if (!copy(fd, like, &options[i]))
 			*cannot = options[i].text;
 	}
+	if (!*cannot && !has_same_label(fd, like))
+		*cannot = "the SELinux label";
 	return *cannot ? -EOPNOTSUPP : 0;
 }
 

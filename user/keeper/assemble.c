@@ -128,6 +128,13 @@ static void on_holder_started(void *arg, uint32_t tgid)
 		bindhook_ignore(keeper->hooks, tgid);
 }
 
+static void on_holder_ended(void *arg)
+{
+	const struct keeper *keeper = arg;
+
+	migrations_check(keeper->migrations);
+}
+
 static void on_changes_delayed(void *arg, const char *why)
 {
 	struct keeper *keeper = arg;
@@ -274,6 +281,7 @@ static int open_parts(struct keeper *keeper)
 		.name = options->name,
 		.begin = on_child_begin,
 		.started = on_holder_started,
+		.ended = on_holder_ended,
 		.arg = keeper,
 	};
 	int err;

@@ -16,7 +16,6 @@ static int run_detach(void *shared)
 	struct trouble trouble;
 
 	listeners_close_all((*keeper)->listeners);
-	holder_await_end((*keeper)->holder);
 	return detach_run((*keeper)->options.name, &trouble);
 }
 

@@ -24,9 +24,13 @@
 #include "service/waiting.h"
 #include "service/wake_listeners.h"
 
-#define LOOK_MS 10		 /* while something waits: should a worker's sleep not be told */
-#define HANDSHAKE_MS 500	 /* from one look at handshakes that don't end to the next */
-#define QUIET_MS 1000		 /* while there are waiting listeners, and nothing waits */
+#define LOOK_MS 10	       /* while something waits: should a worker's sleep not be told */
+#define HANDSHAKE_MS 500       /* from one look at handshakes that don't end to the next */
+#define QUIET_MS 1000	       /* while there are waiting listeners, and nothing waits */
+#define ALONE_NS 3000000000ULL /* without a worker, and longer if hold_ms is */
+#define CLOSELY_NS 200000000ULL
+/* A handshake that began after the oldest connection had come may be ending: it would be reset. */
+#define HANDSHAKE_NS 50000000ULL
 #define UNUSED_NS 60000000000ULL /* after which they are closed */
 /* Nobody slept for so long while something waited: the workers are too busy ever to sleep. */
 #define PATIENCE_NS 100000000ULL
@@ -41,10 +45,13 @@ struct loop {
 	struct waiting *waiting; /* NULL: there are none now */
 	struct ring_buffer *ring;
 	int told_fd, report_fd;
+	pid_t keeper;
 	bool wakes;	   /* the kernel does not wake the worker that a connection goes to */
 	uint64_t used_ns;  /* when one was let go last */
 	uint64_t pause_ns; /* the last one, for the next */
 	uint64_t paused_until_ns;
+	uint64_t alone_ns;  /* since when no worker has been there; 0 = one is */
+	uint64_t looked_ns; /* closely */
 };
 
 static uint64_t now_ns(void)
@@ -99,6 +106,7 @@ static void lower_priority(void)
 	const struct sched_param none = { 0 };
 
 	sched_setscheduler(0, SCHED_OTHER, &none);
+	setpriority(PRIO_PROCESS, 0, 0);
 }
 
 static void on_overrun(int signal)
@@ -159,6 +167,23 @@ static bool pays(const struct loop *loop)
 	return lb_hold_pays(loop->hold->always, loop->hold->work_ns, loop->hold->delay_ns);
 }
 
+/* Longer each time. */
+static void pause_for(struct loop *loop, uint64_t at_ns)
+{
+	loop->pause_ns = loop->pause_ns ? loop->pause_ns * 2 : FIRST_PAUSE_NS;
+	if (loop->pause_ns > LONGEST_PAUSE_NS)
+		loop->pause_ns = LONGEST_PAUSE_NS;
+	loop->paused_until_ns = at_ns + loop->pause_ns;
+}
+
+/* A change of the user id, be it of a file's, has taken that from us. */
+static void end_with_keeper(const struct loop *loop)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != loop->keeper)
+		_exit(1);
+}
+
 static void begin(struct loop *loop, uint64_t at_ns)
 {
 	const char *option;
@@ -166,8 +191,8 @@ static void begin(struct loop *loop, uint64_t at_ns)
 
 	if (loop->waiting || at_ns < loop->paused_until_ns || !pays(loop))
 		return;
-	loop->hold->delay_ns = LB_HOLD_FIRST_DELAY_NS;
 	err = waiting_open(&loop->state, &loop->waiting, &option);
+	end_with_keeper(loop);
 	if (!err) {
 		raise_priority();
 		loop->hold->why[0] = '\0';
@@ -175,7 +200,7 @@ static void begin(struct loop *loop, uint64_t at_ns)
 		report(loop, HOLD_BEGINS, loop->hold->work_ns, "");
 		return;
 	}
-	loop->paused_until_ns = at_ns + FIRST_PAUSE_NS;
+	pause_for(loop, at_ns);
 	if (err != -EAGAIN)
 		cannot(loop, err, option);
 }
@@ -185,6 +210,7 @@ static void end(struct loop *loop)
 	lower_priority();
 	waiting_close(loop->waiting);
 	loop->waiting = NULL;
+	loop->hold->delay_ns = LB_HOLD_FIRST_DELAY_NS;
 	report(loop, HOLD_ENDS, 0, "");
 }
 
@@ -192,10 +218,7 @@ static void end(struct loop *loop)
 static void pause_holding(struct loop *loop, uint64_t at_ns)
 {
 	end(loop);
-	loop->pause_ns = loop->pause_ns ? loop->pause_ns * 2 : FIRST_PAUSE_NS;
-	if (loop->pause_ns > LONGEST_PAUSE_NS)
-		loop->pause_ns = LONGEST_PAUSE_NS;
-	loop->paused_until_ns = at_ns + loop->pause_ns;
+	pause_for(loop, at_ns);
 }
 
 /* --- what waits --- */
@@ -243,6 +266,15 @@ static bool can_go(const struct loop *loop, uint32_t listener, const struct lb_i
 	return look->up && look->prog_id == loop->state.config->listeners[listener].prog_id;
 }
 
+/* Handshakes that never end do not hold it up for long. */
+static bool chosen_lately(const struct loop *loop, int index, uint64_t since_ns, uint64_t at_ns)
+{
+	uint64_t chosen_ns = state_waiting(&loop->state, index)->chosen_ns;
+
+	return chosen_ns > since_ns && (int64_t)(at_ns - chosen_ns) < (int64_t)HANDSHAKE_NS &&
+	       (int64_t)(at_ns - since_ns) < (int64_t)(2 * HANDSHAKE_NS);
+}
+
 /* Who has waited longest, over all listeners from which one can go. Returns whether it may. */
 static bool let_one_go(struct loop *loop)
 {
@@ -265,39 +297,62 @@ static bool let_one_go(struct loop *loop)
 	overdue = at_ns > since_ns && at_ns - since_ns >= loop->hold->most_ns;
 	if (!look.idle && !overdue)
 		return false;
+	if (chosen_lately(loop, index, since_ns, at_ns) && !overdue)
+		return false;
 	waiting_release(loop->waiting, index, overdue);
 	ring_buffer__consume(loop->ring);
 	loop->used_ns = at_ns;
 	return true;
 }
 
-/* All workers drain: the kernel's hash picks a socket of the group, to be one of theirs. */
-static bool all_drain(const struct loop *loop)
+enum workers {
+	SOME_ARE_UP,
+	ALL_DRAIN, /* the kernel's hash picks a socket of the group: it is to be one of theirs */
+	NONE_IS_THERE,
+};
+
+static enum workers look_at_workers(const struct loop *loop)
 {
-	bool drains = false;
+	enum workers found = NONE_IS_THERE;
 
 	for (uint32_t slot = 0; slot < state_used_slots(&loop->state); slot++) {
 		uint32_t is = state_worker(&loop->state, slot)->state;
 
 		if (is == LB_SLOT_UP)
-			return false;
-		drains |= is == LB_SLOT_DRAINING;
+			return SOME_ARE_UP;
+		if (is == LB_SLOT_DRAINING)
+			found = ALL_DRAIN;
 	}
-	return drains;
+	return found;
 }
 
-/* Who asks after the first line is answered by the next round. */
+/*
+ * With no worker there, who comes is accepted and waits: for one that is started again that is
+ * right, and for a service that is gone it is not.
+ */
+static bool is_left_alone(struct loop *loop, enum workers workers, uint64_t at_ns)
+{
+	uint64_t most_ns = loop->hold->most_ns;
+
+	if (workers != NONE_IS_THERE) {
+		loop->alone_ns = 0;
+		return workers == ALL_DRAIN;
+	}
+	if (!loop->alone_ns)
+		loop->alone_ns = at_ns;
+	return at_ns - loop->alone_ns > (most_ns > ALONE_NS ? most_ns : ALONE_NS);
+}
+
+/* Who asks after the first line is answered by the next turn. */
 static void answer(struct loop *loop)
 {
 	uint64_t since_ns, at_ns;
 	int oldest;
 
-	do {
-		__atomic_store_n(&loop->hold->asked_ns, 0, __ATOMIC_SEQ_CST);
-		ring_buffer__consume(loop->ring);
-		while (loop->waiting && let_one_go(loop))
-			continue;
-	} while (__atomic_load_n(&loop->hold->asked_ns, __ATOMIC_SEQ_CST));
+	__atomic_store_n(&loop->hold->asked_ns, 0, __ATOMIC_SEQ_CST);
+	ring_buffer__consume(loop->ring);
+	while (loop->waiting && let_one_go(loop))
+		continue;
 	at_ns = now_ns();
 	oldest = loop->waiting ? waiting_oldest(loop->waiting, 0, &since_ns) : -1;
 	if (oldest >= 0 && is_hopeless(loop, oldest, since_ns, at_ns))
@@ -321,15 +376,22 @@ static int open_loop(struct loop *loop, const char *name)
 	loop->ring = ring_buffer__new(loop->state.maps[MAP_ASK], on_entry, loop, NULL);
 	if (!loop->ring)
 		return -errno;
+	/* what an earlier one has not read */
+	ring_buffer__consume(loop->ring);
 	loop->wakes = wake_listeners_needed();
+	loop->hold->delay_ns = LB_HOLD_FIRST_DELAY_NS;
 	set_most(loop);
-	return follow_workers(loop);
+	err = follow_workers(loop);
+	/* of a worker that has too many threads, looks at it now and then have to do */
+	return err == -EPERM || err == -EACCES ? err : 0;
 }
 
 static int timeout_ms(struct loop *loop, uint64_t at_ns)
 {
 	uint64_t since_ns, due_ns;
 
+	if (__atomic_load_n(&loop->hold->asked_ns, __ATOMIC_SEQ_CST))
+		return 0;
 	if (!loop->waiting)
 		return loop->paused_until_ns > at_ns ?
 			       (int)((loop->paused_until_ns - at_ns) / 1000000 + 1) :
@@ -356,12 +418,19 @@ static void note_told(struct loop *loop)
 
 static void turn(struct loop *loop)
 {
+	enum workers workers;
 	uint64_t at_ns;
 
+	at_ns = now_ns();
+	if (loop->waiting && at_ns - loop->looked_ns > CLOSELY_NS) {
+		loop->looked_ns = at_ns;
+		waiting_look_closely(loop->waiting, at_ns);
+	}
 	if (loop->waiting || loop->hold->asked_ns)
 		answer(loop);
 	at_ns = now_ns();
-	if (all_drain(loop)) {
+	workers = look_at_workers(loop);
+	if (is_left_alone(loop, workers, at_ns)) {
 		if (loop->waiting)
 			end(loop);
 	} else if (!loop->waiting) {
@@ -392,7 +461,11 @@ static void close_others(int told_fd, int report_fd)
 
 int hold_loop_run(const char *name, int told_fd, int report_fd)
 {
-	struct loop loop = { .told_fd = told_fd, .report_fd = report_fd };
+	struct loop loop = {
+		.told_fd = told_fd,
+		.report_fd = report_fd,
+		.keeper = getppid(),
+	};
 	struct pollfd fds[2];
 	int err;
 

@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -103,6 +101,7 @@ static void let_go(struct holder *holder)
 	holder->reports = sd_event_source_disable_unref(holder->reports);
 	close_fd(&holder->report_fd);
 	close_fd(&holder->tell_fd);
+	holder->config.started(holder->config.arg, 0);
 	if (state && holder->serial == pins_serial(holder->config.pins))
 		hold_reset(state);
 }
@@ -114,6 +113,7 @@ static int on_pause_end(sd_event_source *source, uint64_t usec, void *arg)
 	(void)source;
 	(void)usec;
 	holder->timer = sd_event_source_disable_unref(holder->timer);
+	holder->config.ended(holder->config.arg);
 	holder_check(holder);
 	return 0;
 }
@@ -174,8 +174,6 @@ static int start(struct holder *holder)
 	if (!err)
 		err = task_start(holder->config.loop, &spec, &shared, holder, &holder->task);
 	if (!err)
-		holder->pid = task_pid(holder->task);
-	if (!err)
 		err = sd_event_add_io(holder->config.loop, &holder->reports, reports[0], EPOLLIN,
 				      on_report, holder);
 	close_fd(&told[0]);
@@ -188,6 +186,8 @@ static int start(struct holder *holder)
 /* The next one is begun once its sockets are surely closed. */
 static void end(struct holder *holder, uint64_t pause_us)
 {
+	/* before it goes, so that what migrates goes to a worker and not to the next one of its own */
+	let_go(holder);
 	task_cancel(holder->task);
 	holder->task = NULL;
 	let_go(holder);
@@ -253,30 +253,6 @@ void holder_stop(struct holder *holder)
 	holder->stopped = true;
 	holder->timer = sd_event_source_disable_unref(holder->timer);
 	end(holder, 0);
-}
-
-/* Of a process that has ended and was not waited for yet, all files are closed. */
-static bool is_over(pid_t pid)
-{
-	char path[32], state = 'X';
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return true;
-	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = 'X';
-	fclose(file);
-	return state == 'Z' || state == 'X';
-}
-
-void holder_await_end(const struct holder *holder)
-{
-	const struct timespec nap = { .tv_nsec = 1000000 };
-
-	for (int i = 0; holder && holder->pid && i < 1000 && !is_over(holder->pid); i++)
-		nanosleep(&nap, NULL);
 }
 
 void holder_free(struct holder *holder)

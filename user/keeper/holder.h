@@ -19,8 +19,10 @@ struct holder_config {
 	const char *name;
 	/* In the child, before all else: what of the keeper's is to be let go of. */
 	void (*begin)(void *arg);
-	/* Its process id in the first pid namespace, once it is known. */
+	/* Its process id in the first pid namespace, once it is known; 0 = it has gone. */
 	void (*started)(void *arg, uint32_t tgid);
+	/* One has ended a moment ago, and what waited has migrated. */
+	void (*ended)(void *arg);
 	void *arg;
 };
 
@@ -37,11 +39,7 @@ void holder_tell(struct holder *holder);
 /* The data plane says that it does not answer. */
 void holder_is_stuck(struct holder *holder);
 
-/*
- * Ends it, for good. NULL is fine. Before the programs are taken off the sockets its own must be
- * closed: holder_await_end(), in a child, waits for that, a second at most.
- */
+/* Ends it, for good: before the programs are taken off the sockets. NULL is fine. */
 void holder_stop(struct holder *holder);
-void holder_await_end(const struct holder *holder);
 
 #endif

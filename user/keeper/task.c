@@ -145,11 +145,6 @@ int task_start(sd_event *loop, const struct task_spec *spec, const void *shared,
 	return 0;
 }
 
-pid_t task_pid(const struct task *task)
-{
-	return task->pid;
-}
-
 void task_cancel(struct task *task)
 {
 	if (!task)

@@ -13,7 +13,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 struct task;
@@ -38,9 +37,6 @@ struct task_spec {
  */
 int task_start(sd_event *loop, const struct task_spec *spec, const void *shared, void *arg,
 	       struct task **task);
-
-/* The child's process id; before done() is called. */
-pid_t task_pid(const struct task *task);
 
 /* Ends it; `done` is not called. NULL is fine. */
 void task_cancel(struct task *task);

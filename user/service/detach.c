@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "host/group.h"
 #include "host/netns.h"
+#include "service/hold.h"
 #include "service/worker_pins.h"
 #include "service/state.h"
 #include "service/steer.h"
@@ -117,6 +118,8 @@ int detach_run(const char *name, struct trouble *trouble)
 	opened = state_open(&state, name, STATE_LOCK);
 	if (opened && opened != -ESTALE && opened != -EUCLEAN)
 		return state_trouble(trouble, name, opened);
+	if (!opened)
+		hold_await_end(&state);
 	programs.count = state_program_ids(name, programs.ids, STATE_MOST_PROGRAMS);
 	err = programs.count < 0 ? programs.count : release_all(&state, &programs);
 	if (err == -EPERM || err == -EACCES)

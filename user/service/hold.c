@@ -5,8 +5,10 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "host/netns.h"
@@ -14,6 +16,8 @@
 #include "lb_hold.h"
 #include "lb_pick.h"
 #include "service/track.h"
+
+#define AWAIT_LOOKS 500 /* 2 ms apart */
 
 static bool is_least_policy(uint32_t policy)
 {
@@ -47,7 +51,7 @@ void hold_explain(const struct state *state, char *out, size_t bytes)
 
 	if (!obstacle)
 		obstacle = state_hold(state)->why;
-	snprintf(out, bytes, "%s", obstacle);
+	snprintf(out, bytes, "%.*s", (int)sizeof(state_hold(state)->why) - 1, obstacle);
 }
 
 bool hold_is_on(const struct state *state)
@@ -182,11 +186,52 @@ void hold_strip(struct groups *groups)
 	for (size_t i = 0; i < count; i++) {
 		if (state_open(&state, names[i], STATE_READ))
 			continue;
-		if (hold_is_on(&state))
-			strip(&state, groups);
+		strip(&state, groups);
 		state_close(&state);
 	}
 	free(names);
+}
+
+/* Runs inside a namespace: are some of the service's waiting listeners there still? */
+struct left {
+	const struct state *state;
+	uint16_t port;
+	bool some;
+};
+
+static int look_for_waiting(void *arg)
+{
+	struct left *left = arg;
+	struct sockdiag_list list;
+	int err = sockdiag_listeners(IPPROTO_TCP, left->port, &list);
+
+	for (size_t i = 0; !err && i < list.count; i++)
+		left->some |= is_waiting(left->state, list.items[i].cookie);
+	sockdiag_free(&list);
+	return err;
+}
+
+static bool some_are_left(const struct state *state)
+{
+	struct left left = { .state = state };
+
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		const struct lb_listener *listener = &state->config->listeners[i];
+		_cleanup_close_ int netns = -1;
+
+		left.port = listener->port;
+		if (listener->proto == LB_PROTO_TCP && !netns_find(listener->netns, &netns))
+			netns_run(netns, look_for_waiting, &left);
+	}
+	return left.some;
+}
+
+void hold_await_end(const struct state *state)
+{
+	const struct timespec nap = { .tv_nsec = 2000000 };
+
+	for (int i = 0; i < AWAIT_LOOKS && some_are_left(state); i++)
+		nanosleep(&nap, NULL);
 }
 
 void hold_sweep(const struct state *state)

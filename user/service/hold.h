@@ -38,6 +38,12 @@ void hold_reset(const struct state *state);
  */
 void hold_strip(struct groups *groups);
 
+/*
+ * Waits until the waiting listeners of a holder that is being ended are closed, a second at most:
+ * once the program is off the group, what waits there would be reset.
+ */
+void hold_await_end(const struct state *state);
+
 /* Takes what killed holders have left out of lb_cookies; once all of them have ended. */
 void hold_sweep(const struct state *state);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -81,6 +82,14 @@ static int start(const struct waiting *waiting, int index, int fd)
 	return err ? err : steer_register(waiting->state, listener, slot, fd);
 }
 
+/* What of the first one a release would lose, it can't be used with. */
+static int check_after_release(struct pattern *pattern, int index)
+{
+	waiting_release(pattern->waiting, index, false);
+	pattern->cannot = socket_differs(pattern->waiting->fds[index], pattern->like, false);
+	return pattern->cannot ? -EOPNOTSUPP : 0;
+}
+
 /* In the namespace of the listener. */
 static int make_some(void *arg)
 {
@@ -101,40 +110,69 @@ static int make_some(void *arg)
 			waiting->count++;
 			err = start(waiting, index, fd);
 		}
-		if (!err && !i && socket_differs(fd, pattern->like, false)) {
-			pattern->cannot = socket_differs(fd, pattern->like, false);
-			err = -EOPNOTSUPP;
-		}
+		if (!err && !i)
+			err = check_after_release(pattern, index);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-/* A copy of a worker's listener; -EAGAIN if none is to be had. *cgroup is that which it is in. */
-static int copy_of_worker(const struct state *state, uint32_t listener, int netns, uint64_t *cgroup)
+/* What is looked for of a listener's workers. */
+struct search {
+	const struct state *state;
+	uint32_t listener;
+	int fd; /* a copy of one's socket, -1 = none yet */
+	uint64_t cgroup;
+	const char *differs; /* in this, two of them do */
+};
+
+static void look_at_member(struct search *search, const struct member *member)
 {
+	_cleanup_close_ int fd = -1;
+	struct lb_place place;
+
+	if (state_place(search->state, member->socket.cookie, &place) ||
+	    place.listener != search->listener)
+		return;
+	fd = member_duplicate(member);
+	if (fd < 0)
+		return;
+	if (search->fd >= 0) {
+		if (!search->differs)
+			search->differs = socket_differs(search->fd, fd, false);
+		return;
+	}
+	search->fd = fd_steal(&fd);
+	search->cgroup = member->socket.cgroup_id;
+}
+
+/*
+ * A copy of a worker's listener; -EAGAIN if none is to be had, -EOPNOTSUPP if they are not alike: a
+ * connection that waits may go to any of them. *cgroup is that which it is in.
+ */
+static int copy_of_worker(const struct state *state, uint32_t listener, int netns, uint64_t *cgroup,
+			  const char **why)
+{
+	struct search search = { .state = state, .listener = listener, .fd = -1 };
 	struct groups groups;
-	int fd = -EAGAIN, err;
+	int err;
 
 	err = groups_find(netns, state->config->listeners[listener].port, 0, GROUP_QUICK, &groups);
-	for (size_t g = 0; !err && fd < 0 && g < groups.count; g++) {
-		const struct reuseport_group *group = &groups.items[g];
-
-		for (size_t i = 0; fd < 0 && i < group->nr_members; i++) {
-			const struct member *member = &group->members[i];
-			struct lb_place place;
-
-			if (state_place(state, member->socket.cookie, &place) ||
-			    place.listener != listener)
-				continue;
-			fd = member_duplicate(member);
-			*cgroup = member->socket.cgroup_id;
-		}
+	if (err)
+		return err;
+	for (size_t g = 0; g < groups.count; g++) {
+		for (size_t i = 0; i < groups.items[g].nr_members; i++)
+			look_at_member(&search, &groups.items[g].members[i]);
 	}
-	if (!err)
-		groups_free(&groups);
-	return err ? err : fd < 0 ? -EAGAIN : fd;
+	groups_free(&groups);
+	*cgroup = search.cgroup;
+	*why = search.differs;
+	if (search.differs) {
+		close_fd(&search.fd);
+		return -EOPNOTSUPP;
+	}
+	return search.fd < 0 ? -EAGAIN : search.fd;
 }
 
 /* Where lb_track sees them, or, where no process may be in that, where the worker's is. */
@@ -160,7 +198,7 @@ static int make_for(struct waiting *waiting, uint32_t listener, uint32_t wanted,
 
 	if (err)
 		return err == -ENOENT ? -EAGAIN : err;
-	like = copy_of_worker(waiting->state, listener, netns, &cgroup);
+	like = copy_of_worker(waiting->state, listener, netns, &cgroup, why);
 	if (like < 0)
 		return like;
 	pattern.like = like;
@@ -284,6 +322,24 @@ void waiting_release(struct waiting *waiting, int index, bool overdue)
 	hold->let_go = 0;
 	clear(&hold->taken, index);
 	clear(&hold->closing, index);
+}
+
+void waiting_look_closely(struct waiting *waiting, uint64_t now_ns)
+{
+	struct pollfd fds[LB_WAITING_SLOTS];
+	struct lb_hold *hold = state_hold(waiting->state);
+
+	for (uint32_t i = 0; i < waiting->count; i++)
+		fds[i] = (struct pollfd){ .fd = waiting->fds[i], .events = POLLIN };
+	if (poll(fds, waiting->count, 0) < 1)
+		return;
+	for (uint32_t i = 0; i < waiting->count; i++) {
+		if (!(fds[i].revents & POLLIN) || hold->occupied & bit(i))
+			continue;
+		state_waiting(waiting->state, i)->since_ns = now_ns;
+		set(&hold->taken, i);
+		set(&hold->occupied, i);
+	}
 }
 
 bool waiting_forget_handshakes(struct waiting *waiting, uint64_t now_ns)

@@ -47,6 +47,12 @@ uint32_t waiting_listener(const struct waiting *waiting, int index);
 void waiting_release(struct waiting *waiting, int index, bool overdue);
 
 /*
+ * Now and then: finds those that something waits in and that are not known for it, whatever the
+ * reason, and marks them.
+ */
+void waiting_look_closely(struct waiting *waiting, uint64_t now_ns);
+
+/*
  * Those that were chosen more than a second ago, and are empty: their handshakes may never end.
  * Each may be chosen again, before others. Returns whether some are left.
  */
