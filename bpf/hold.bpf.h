@@ -114,8 +114,8 @@ static __always_inline __u32 hold_connection(const struct decision *d)
 
 /*
  * A connection that migrates from slot `from` waits for a worker, be it that there is none at all,
- * or that it was behind another one that was let go. Then it keeps its turn, in a place of its own if
- * one is free.
+ * or that it was behind another one that was let go. Then it keeps its turn, in a place of its own
+ * if one is free.
  */
 __attribute__((noinline)) __u32 lb_hold_migrating(struct sk_reuseport_md *ctx, __u32 from)
 {

@@ -300,7 +300,7 @@ _Static_assert(sizeof(struct lb_wake) == 8, "lb_wake");
  * lb_hold: one entry, mmapable. What is held: a connection that finds no idle worker may wait in a
  * waiting listener, one of lbctl's own, until a worker is idle. Waiting listener w has bit 1 << w
  * here, entry w of lb_waiting, and slot LB_MAX_SLOTS + w of one listener of the service. The first
- * two parts are written by the keeper, the last one by all with atomics, a cache line each.
+ * two parts are written by the keeper, but told_ns; the rest by all, sets of bits with atomics.
  */
 struct lb_hold {
 	__u64 open[LB_MAX_LISTENERS]; /* which waiting listeners there are, by listener */

@@ -56,8 +56,8 @@ size_t sweep_steps(uint64_t from, uint64_t to, size_t n, uint64_t *values);
 /* The advised setting `limit` of each worker; 0 = there is no advice. */
 unsigned int sweep_limit(const struct sweep *sweep);
 /*
- * The advised setting `hold_ms` with it: ten times the p99 at the knee, between 100 ms and a minute,
- * is a wait that a service which is not overloaded never has; 0 = there is no advice.
+ * The advised setting `hold_ms` with it: ten times the p99 at the knee, between 100 ms and a
+ * minute, is a wait that a service which is not overloaded never has; 0 = there is no advice.
  */
 unsigned int sweep_hold_ms(const struct sweep *sweep);
 

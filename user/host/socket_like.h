@@ -18,8 +18,8 @@
 int socket_like(int like, const struct sockaddr *addr, socklen_t len, const char **cannot);
 
 /*
- * Compares all that is copied, of two listening sockets or of two connections: the name of the first
- * option in which they differ, or NULL.
+ * Compares all that is copied, of two listening sockets or of two connections: the name of the
+ * first option in which they differ, or NULL.
  */
 const char *socket_differs(int one, int other, bool connections);
 

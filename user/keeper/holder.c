@@ -186,7 +186,7 @@ static int start(struct holder *holder)
 /* The next one is begun once its sockets are surely closed. */
 static void end(struct holder *holder, uint64_t pause_us)
 {
-	/* before it goes, so that what migrates goes to a worker and not to the next one of its own */
+	/* before it goes, so that what migrates goes to a worker, and not to its next one */
 	let_go(holder);
 	task_cancel(holder->task);
 	holder->task = NULL;
