@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/maps.h"
 #include "harness/pins.h"
+#include "harness/processes.h"
 #include "harness/servers.h"
 #include "harness/world.h"
 
@@ -511,27 +512,6 @@ static void test_leftovers(void **state)
 	wait_until(pinned_objects_are_freed(), 5000);
 }
 
-/* A copy of the process's listening socket. */
-static int duplicate_listener(pid_t pid)
-{
-	int pidfd = syscall(SYS_pidfd_open, pid, 0), fd, listening = 0;
-	socklen_t len = sizeof(listening);
-
-	assert_true(pidfd >= 0);
-	for (int number = 3; number < 20; number++) {
-		fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
-		if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) &&
-		    listening) {
-			close(pidfd);
-			return fd;
-		}
-		if (fd >= 0)
-			close(fd);
-	}
-	fail_msg("pid %d has no listening socket", pid);
-	return -1;
-}
-
 /* Whoever holds a socket can take our program off: show says so, and attach puts it back. */
 static void test_program_taken_away(void **state)
 {
@@ -540,7 +520,7 @@ static void test_program_taken_away(void **state)
 
 	(void)state;
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	fd = duplicate_listener(demos[0].pid);
+	process_listeners(demos[0].pid, &fd, 1);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero, sizeof(zero)),
 			 0);
 	close(fd);

@@ -12,6 +12,7 @@
 #include "harness/garbage.h"
 #include "harness/maps.h"
 #include "harness/pins.h"
+#include "harness/processes.h"
 #include "harness/servers.h"
 #include "harness/world.h"
 
@@ -301,32 +302,13 @@ static const struct traffic connections = {
 	"web", connect_all, connect_exactly, "stall_ms=100", "stall_ms=0",
 };
 
-static int listener_of(pid_t pid)
-{
-	int pidfd = syscall(__NR_pidfd_open, pid, 0);
-
-	for (int number = 0; number < 64; number++) {
-		int fd = syscall(__NR_pidfd_getfd, pidfd, number, 0), listens = 0;
-		socklen_t len = sizeof(listens);
-
-		if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) &&
-		    listens) {
-			close(pidfd);
-			return fd;
-		}
-		close(fd);
-	}
-	fail_msg("%d has no listener", pid);
-	return -1;
-}
-
 static void test_tcp(void **state)
 {
 	(void)state;
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	for (int i = 0; i < WORKERS; i++)
-		listeners[i] = listener_of(demos[i].pid);
+		process_listeners(demos[i].pid, &listeners[i], 1);
 	garbage_rounds(&connections);
 	for (int i = 0; i < WORKERS; i++)
 		close(listeners[i]);

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "harness/counters.h"
 #include "harness/world.h"
@@ -68,4 +71,32 @@ bool process_lives(pid_t pid)
 	char state = pid > 0 ? process_state(pid) : 'X';
 
 	return state != 'Z' && state != 'X';
+}
+
+static bool listens(int fd)
+{
+	int is_listening = 0;
+	socklen_t len = sizeof(is_listening);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) && is_listening;
+}
+
+size_t process_listeners(pid_t pid, int *fds, size_t max)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	size_t n = 0;
+
+	assert_true(pidfd >= 0);
+	for (int number = 0; number < 64 && n < max; number++) {
+		int fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
+
+		if (fd >= 0 && listens(fd))
+			fds[n++] = fd;
+		else if (fd >= 0)
+			close(fd);
+	}
+	close(pidfd);
+	if (!n)
+		fail_msg("pid %d has no listening socket", pid);
+	return n;
 }

@@ -12,5 +12,10 @@ size_t processes_children(pid_t parent, pid_t *pids, size_t max);
 bool process_lives(pid_t pid);
 /* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
 char process_state(pid_t pid);
+/*
+ * Copies of its listening TCP sockets, the caller's to close: fds[] becomes at most `max` of them.
+ * Returns how many; fails the test where there is none.
+ */
+size_t process_listeners(pid_t pid, int *fds, size_t max);
 
 #endif
