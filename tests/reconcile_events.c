@@ -36,6 +36,7 @@ static struct habit random_habit(int (*draw)(void))
 	if (!(draw() % 10))
 		habit.dies_us = draw() % 100000;
 	habit.is_wrapped = !(draw() % 5);
+	habit.unseen = !(draw() % 4);
 	habit.status = draw() % 4;
 	if (!(draw() % 30))
 		habit.start_error = -EACCES;

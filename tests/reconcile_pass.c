@@ -56,6 +56,7 @@ struct process *leaving(uint32_t worker)
 void come_up(struct process *process)
 {
 	process->executed = true;
+	process->accepts = true;
 	process->registered = true;
 }
 

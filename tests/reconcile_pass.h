@@ -32,7 +32,7 @@ struct process *current(uint32_t worker);
 struct process *next(uint32_t worker);
 struct process *leaving(uint32_t worker);
 
-/* Its program runs, and its sockets are registered. */
+/* Its program runs and accepts, and its sockets are registered. */
 void come_up(struct process *process);
 
 /* A plan after its first pass: processes were asked for; and after a second one: all are online. */

@@ -459,7 +459,10 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	if (!process)
 		return;
 	process->executed |= fake->executed;
-	process->said_ready |= fake->ready;
+	if (world->options.wait_ready)
+		process->said_ready |= fake->ready;
+	else
+		process->accepts |= fake->ready && !habit->unseen;
 	/* with --wait-ready its sockets are not looked at before */
 	process->registered = fake->alive && fake->in;
 	process->main_ended = fake->main_ended;

@@ -15,7 +15,7 @@
 /* How a process behaves; times in microseconds, from its start or from what it answers. */
 struct habit {
 	uint64_t exec_us;  /* until the program runs, PLAN_NEVER = it is stuck before */
-	uint64_t ready_us; /* then until READY=1 */
+	uint64_t ready_us; /* then until READY=1, or it accepts */
 	uint64_t in_us;	   /* then until its sockets are registered */
 	uint64_t dies_us;  /* from its start to its end, unasked */
 	uint64_t ends_us;  /* from SIGTERM to its end; PLAN_NEVER: it ignores it */
@@ -25,6 +25,7 @@ struct habit {
 	int status;	   /* that it ends with */
 	bool cant_be_killed;
 	bool is_wrapped; /* its main process ends at once, and hands the signal to nobody */
+	bool unseen;	 /* of --listen: what it waits for is not seen */
 	bool alone;	 /* has a port for itself: the next process would die beside it */
 };
 

@@ -233,6 +233,80 @@ static void test_taken_over_is_drained(void **state)
 	assert_null(asked(ACTION_DRAIN, 0));
 }
 
+/*
+ * When a new process is ready whose program runs: seen at its sockets, or said to be, or not seen
+ * for so long. Without --listen nobody looks.
+ */
+static void test_ready_when_it_accepts(void **state)
+{
+	static const struct {
+		const char *name;
+		bool hands_on, wait_ready, accepts, said_ready;
+		uint64_t ready_after_us, ready_timeout_us, after_us;
+		bool want;
+	} rows[] = {
+		{ "bound", false, false, false, false, SEC, 60 * SEC, 1, true },
+		{ "not seen yet", true, false, false, false, SEC, 60 * SEC, 1, false },
+		{ "seen", true, false, true, false, SEC, 60 * SEC, 1, true },
+		{ "said so", true, false, false, true, SEC, 60 * SEC, 1, true },
+		{ "is to say so", true, true, true, false, SEC, 60 * SEC, 1, false },
+		{ "has said so", true, true, false, true, SEC, 60 * SEC, 1, true },
+		{ "not seen for long", true, false, false, false, SEC, 60 * SEC, 10 * SEC - 1,
+		  false },
+		{ "for too long", true, false, false, false, SEC, 60 * SEC, 10 * SEC, true },
+		{ "half of it", true, false, false, false, SEC, 4 * SEC, 2 * SEC - 1, false },
+		{ "and a bit", true, false, false, false, SEC, 4 * SEC, 2 * SEC, true },
+		{ "without a wait", true, false, false, false, 0, 4 * SEC, 1, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct plan_options options = with_listen;
+
+		options.hands_on = rows[i].hands_on;
+		options.wait_ready = rows[i].wait_ready;
+		options.ready_after_us = rows[i].ready_after_us;
+		options.ready_timeout_us = rows[i].ready_timeout_us;
+		begin_starting(&options, 1);
+		assert_false(plan_awaits_accept(&plan, current(0)));
+		current(0)->executed = true;
+		current(0)->accepts = rows[i].accepts;
+		current(0)->said_ready = rows[i].said_ready;
+		check("looked at", rows[i].name, plan_awaits_accept(&plan, current(0)),
+		      rows[i].hands_on && !rows[i].accepts && !rows[i].said_ready);
+		pass_after(rows[i].after_us);
+		check("state", rows[i].name, current(0)->state,
+		      rows[i].want ? LIFE_READY : LIFE_STARTING);
+		if (!rows[i].want && !rows[i].wait_ready)
+			assert_true(plan.next_us > now_us && plan.next_us < now_us + 10 * SEC);
+	}
+}
+
+/* What a version has shown once is not waited for again, but is of the next version. */
+static void test_unseen_is_waited_for_once(void **state)
+{
+	struct plan_options options = with_listen;
+
+	(void)state;
+	options.ready_after_us = SEC;
+	begin_starting(&options, 2);
+	current(0)->executed = true;
+	pass_after(10 * SEC);
+	check("state", "waited for", current(0)->state, LIFE_READY);
+	current(1)->executed = true;
+	assert_false(plan_awaits_accept(&plan, current(1)));
+	pass_after(1);
+	check("state", "the second one", current(1)->state, LIFE_READY);
+	current(0)->registered = current(1)->registered = true;
+	plan_reload(&plan, 1, 1);
+	pass_after(1);
+	pass_after(1);
+	next(0)->executed = true;
+	assert_true(plan_awaits_accept(&plan, next(0)));
+	pass_after(1);
+	check("state", "of the next version", next(0)->state, LIFE_STARTING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +319,8 @@ int main(void)
 		cmocka_unit_test(test_hands_over_its_sockets),
 		cmocka_unit_test(test_handed_over_is_steady_first),
 		cmocka_unit_test(test_taken_over_is_drained),
+		cmocka_unit_test(test_ready_when_it_accepts),
+		cmocka_unit_test(test_unseen_is_waited_for_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -327,6 +327,22 @@ static void init_plan(struct keeper *keeper)
 	plan_init(&keeper->plan, &plan, keeper->workers, LB_MAX_WORKERS, options->workers);
 }
 
+static int open_accepting(struct keeper *keeper)
+{
+	const struct accepting_config config = {
+		.loop = keeper->loop,
+		.turn = keeper->turn,
+		.plan = &keeper->plan,
+		.runners = &keeper->runners,
+		.listeners = keeper->listeners,
+		.nr_listens = keeper->options.nr_listens,
+	};
+
+	if (config.nr_listens)
+		keeper->accepting = accepting_new(&config);
+	return config.nr_listens && !keeper->accepting ? -ENOMEM : 0;
+}
+
 /* What a run has on top. */
 static int open_run(struct keeper *keeper)
 {
@@ -352,6 +368,8 @@ static int open_run(struct keeper *keeper)
 	keeper->listeners = listeners_new(options->listens, options->nr_listens);
 	keeper->sync = sync_new(&sync);
 	if (!keeper->listeners || !keeper->sync)
+		return -ENOMEM;
+	if (open_accepting(keeper))
 		return -ENOMEM;
 	leftovers_note_stop(keeper->instance.cgroup_fd, options->stop_signal, options->kill_mode);
 	keeper->own.listeners = keeper->listeners;
@@ -470,6 +488,7 @@ void disassemble(struct keeper *keeper, bool ended)
 	sync_free(keeper->sync);
 	losses_free(keeper->losses);
 	worker_notify_close(keeper->notify);
+	accepting_free(keeper->accepting);
 	listeners_free(keeper->listeners);
 	bindhook_close(keeper->hooks);
 	pins_free(keeper->pins);

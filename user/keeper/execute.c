@@ -180,6 +180,9 @@ void execute(struct keeper *keeper, const struct action *action)
 	case ACTION_MARK:
 		if (runner)
 			runner_mark(runner, action->state);
+		/* its sockets of --listen may have their slots now */
+		if (keeper->options.nr_listens && action->state == LIFE_READY)
+			turn_mark(keeper->turn, TURN_LOOK);
 		break;
 	case ACTION_ADMIT:
 		do_admit(keeper, action);

@@ -56,6 +56,9 @@ static bool decide(struct keeper *keeper)
 		look_us = now_us + UNREAD_LOOK_US;
 	if (keeper->plan.next_us > look_us)
 		keeper->plan.next_us = look_us;
+	look_us = accepting_look(keeper->accepting, now_us);
+	if (keeper->plan.next_us > look_us)
+		keeper->plan.next_us = look_us;
 	turn_at(keeper->turn, keeper->plan.next_us);
 	return n;
 }

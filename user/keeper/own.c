@@ -57,10 +57,14 @@ int own_worker_of(const struct own *own, const struct sockdiag_socket *socket,
 	return worker;
 }
 
+/* One with sockets of --listen is when the plan says so: they take connections before it does. */
 static bool is_ready(const struct own *own, const struct process *process)
 {
-	return lifecycle_runs(process->state) && !process->exited &&
-	       (process->said_ready || !own->wait_ready);
+	if (!lifecycle_runs(process->state) || process->exited)
+		return false;
+	if (own->nr_listens && process->state == LIFE_STARTING)
+		return false;
+	return process->said_ready || !own->wait_ready;
 }
 
 bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner)

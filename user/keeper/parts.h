@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "base/trouble.h"
+#include "keeper/accepting.h"
 #include "keeper/at_work.h"
 #include "keeper/bindhook.h"
 #include "keeper/changes.h"
@@ -59,6 +60,7 @@ struct keeper {
 	struct runners runners;
 	struct bindhooks *hooks;
 	struct listeners *listeners;
+	struct accepting *accepting; /* NULL without --listen */
 	struct own own;
 	struct at_work at_work;
 	struct sync *sync;

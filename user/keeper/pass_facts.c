@@ -167,9 +167,29 @@ static void end_process(struct pass *pass, uint32_t w, enum plan_role role)
 
 /* --- one process --- */
 
+/*
+ * A socket of --listen takes connections from its beginning, and what comes before its process
+ * accepts waits for that. One version is waited for once, if it waits in a way that is not seen.
+ */
+static bool may_accept(struct pass *pass, const struct process *process)
+{
+	struct plan *plan = pass->plan;
+	uint64_t grace_us = PLAN_UNSEEN_TIMES * plan->options.ready_after_us;
+
+	if (!plan_awaits_accept(plan, process))
+		return true;
+	if (grace_us > plan->options.ready_timeout_us / 2)
+		grace_us = plan->options.ready_timeout_us / 2;
+	if (!pass_is_due(pass, process->started_us + grace_us))
+		return false;
+	plan->unseen = process->version + 1;
+	return true;
+}
+
 static void become_ready(struct pass *pass, uint32_t w, struct process *process)
 {
-	if (!process->executed || (pass->plan->options.wait_ready && !process->said_ready))
+	if (!process->executed || (pass->plan->options.wait_ready && !process->said_ready) ||
+	    !may_accept(pass, process))
 		return;
 	if (pass_move(pass, process, LIFE_IS_READY))
 		pass_mark(pass, w, process);

@@ -259,6 +259,12 @@ uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures)
 	return us < most_us ? us : most_us;
 }
 
+bool plan_awaits_accept(const struct plan *plan, const struct process *process)
+{
+	return plan->options.hands_on && process->state == LIFE_STARTING && process->executed &&
+	       !process->said_ready && !process->accepts && plan->unseen != process->version + 1;
+}
+
 bool plan_is_of_operation(const struct plan *plan, const struct process *process)
 {
 	return plan->operation.verb != PLAN_NO_VERB &&

@@ -25,6 +25,11 @@
  */
 #define PLAN_HANDSHAKES_US 50000ULL
 #define PLAN_ANSWER_US 200000ULL
+/*
+ * Under --listen, who is not seen to wait at its sockets is taken for ready after so many times
+ * ready_after_us, and half of ready_timeout_us at most: there are ways to wait that can't be seen.
+ */
+#define PLAN_UNSEEN_TIMES 10
 
 enum plan_role {
 	ROLE_CURRENT, /* serves, or is to; where none runs: when one is to be started again */
@@ -52,6 +57,7 @@ struct process {
 	bool executed;	    /* the program runs */
 	int start_error;    /* why it could not be started, -errno */
 	bool said_ready;    /* READY=1 */
+	bool accepts;	    /* of --listen: it was seen to wait at its sockets */
 	bool said_stopping; /* STOPPING=1 */
 	bool said_hangs;    /* WATCHDOG=trigger */
 	bool registered;    /* all the sockets that it serves with are in their slots */
@@ -123,6 +129,7 @@ struct plan {
 	bool unsteered;	  /* a fact: while it stops, the program is off the groups */
 	bool ever_ran;	  /* some process has executed its program */
 	bool ever_online; /* some worker was */
+	uint32_t unseen;  /* of --listen: this version + 1 waits in a way that is not seen */
 	int end_status;	  /* of the loop ... */
 	int end_error;	  /* ... or this: -errno, as the program can't be started at all */
 	struct operation operation;
@@ -258,6 +265,9 @@ uint32_t plan_count_renewed(const struct plan *plan);
 
 /* How long to wait after so many failures in a row: restart_delay_us, doubled with each. */
 uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures);
+
+/* Is it to be looked whether it `accepts`, which it waits for? */
+bool plan_awaits_accept(const struct plan *plan, const struct process *process);
 
 /* Did the operation that is going on start it? */
 bool plan_is_of_operation(const struct plan *plan, const struct process *process);
