@@ -37,6 +37,7 @@ static struct habit random_habit(int (*draw)(void))
 		habit.dies_us = draw() % 100000;
 	habit.is_wrapped = !(draw() % 5);
 	habit.unseen = !(draw() % 4);
+	habit.alone = !(draw() % 8);
 	habit.status = draw() % 4;
 	if (!(draw() % 30))
 		habit.start_error = -EACCES;

@@ -255,9 +255,36 @@ static void test_random_sequences(void **state)
 	print_message("%u sequences, %u events\n", sequences, events);
 }
 
+/*
+ * The keeper is killed at each point of a reload of processes that have a port for themselves: the
+ * next one knows who has such a port, and not what was under way, and none begins beside another.
+ */
+static void test_ports_for_one_process_and_next_keeper(void **state)
+{
+	unsigned int points = 0;
+
+	(void)state;
+	for (unsigned int point = 1, more = 1; more; point++) {
+		world_begin(&world, &world_options, WORLD_WORKERS);
+		world.habit.alone = true;
+		world_run(&world);
+		plan_reload(&world.plan, 1, 1);
+		world.stop_after = point;
+		world_run(&world);
+		more = world.plan.operation.verb != PLAN_NO_VERB;
+		world.stop_after = UINT32_MAX;
+		world_kill_keeper(&world);
+		world_run(&world);
+		world_expect_promised(&world, "the next keeper");
+		points++;
+	}
+	assert_in_range(points, 10, 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ports_for_one_process_and_next_keeper),
 		cmocka_unit_test(test_operations),
 		cmocka_unit_test(test_reload_keeps_all),
 		cmocka_unit_test(test_reloads_keep_all),

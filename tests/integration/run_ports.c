@@ -10,9 +10,13 @@
 #include "harness/runs.h"
 #include "harness/world.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define URL "http://127.0.0.1:8080/"
@@ -109,7 +113,7 @@ static void test_reload_of_the_only_worker(void **state)
 
 /* Whoever can't have the second port does without it; port 0 is another one each time. */
 static const char tolerant[] =
-	"import os, signal, socket\n"
+	"import os, signal, socket, time\n"
 	"going = [True]\n"
 	"signal.signal(signal.SIGTERM, lambda *_: going.clear())\n"
 	"given = 'LISTEN_FDS' in os.environ\n"
@@ -132,7 +136,8 @@ static const char tolerant[] =
 	"    c.recv(1000)\n"
 	"    c.send(b'HTTP/1.0 200 OK\\r\\nX-Worker: %s\\r\\nContent-Length: 0\\r\\n\\r\\n' %\n"
 	"           os.environ['LBCTL_WORKER'].encode())\n"
-	"    c.close()\n";
+	"    c.close()\n"
+	"time.sleep(float(os.environ.get('ENDS_FOR', '0')))\n";
 
 static void reload_under_load(void)
 {
@@ -160,6 +165,51 @@ static void test_reload_of_one_that_has_a_port(void **state)
 	run_expect_events(&run, 1, "drain", "{s:i, s:b}", "port", 9090, "udp", 0);
 	run_expect_events(&run, 3, "drain", NULL);
 	run_stop(&run);
+}
+
+static bool is_open(uint16_t port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	err = connect(fd, (struct sockaddr *)&to, sizeof(to));
+	close(fd);
+	return !err;
+}
+
+/*
+ * The keeper is killed while the one that has the port ends; the next one does not begin another
+ * beside it, which would do without the port.
+ */
+static void test_keeper_is_killed_in_such_a_reload(void **state)
+{
+	struct output output;
+	struct job reload;
+	pid_t old;
+
+	(void)state;
+	needs(bind_setsockopt);
+	file_write(HARNESS_DIR "/tolerant.py", tolerant);
+	setenv("OTHER", "9090", 1);
+	setenv("ENDS_FOR", "2", 1);
+	run_start(&run, "web", "-n", "2", "--", "python3", HARNESS_DIR "/tolerant.py", NULL);
+	run_expect_up(&run, 2);
+	wait_until(is_open(9090), RUN_MS);
+	lbctl_start(&reload, "reload", "web", NULL);
+	wait_until(run_events(&run, "drain", "{s:i}", "port", 9090), RUN_MS);
+	old = json_integer_value(
+		json_object_get(run_event(&run, 0, "drain", "{s:i}", "port", 9090), "pid"));
+	assert_true(process_lives(old));
+	run_kill(&run);
+	job_wait(&reload, &output);
+	output_free(&output);
+	run_start_again(&run);
+	wait_until(!process_lives(old), RUN_MS);
+	run_expect_up(&run, 2);
+	wait_until(is_open(9090), RUN_MS);
+	run_stop(&run);
+	unsetenv("ENDS_FOR");
 }
 
 /* Ports that the kernel chose are no obstacle. */
@@ -199,6 +249,7 @@ int main(int argc, char **argv)
 		runs_test(test_offset_ports_that_cannot_be),
 		runs_test(test_reload_of_the_only_worker),
 		runs_test(test_reload_of_one_that_has_a_port),
+		runs_test(test_keeper_is_killed_in_such_a_reload),
 		runs_test(test_reload_with_port_0),
 		runs_test(test_reload_with_listen),
 	};

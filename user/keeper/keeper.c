@@ -14,6 +14,7 @@
 #include "host/caps.h"
 #include "host/probe.h"
 #include "keeper/again.h"
+#include "keeper/alone.h"
 #include "keeper/leftovers.h"
 #include "keeper/orphans.h"
 #include "keeper/parts.h"
@@ -263,6 +264,9 @@ static uint32_t take_over(struct keeper *keeper)
 	for (uint32_t w = 0; w < keeper->plan.used; w++)
 		fetch_listeners(keeper, w);
 	find_rows(keeper);
+	/* who leaves may be in the way of the next one */
+	if (found)
+		alone_look(&keeper->plan, &keeper->runners);
 	return found;
 }
 

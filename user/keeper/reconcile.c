@@ -86,6 +86,17 @@ static void drop_next(struct pass *pass, uint32_t w, enum plan_why why)
 		leave(pass, w, ROLE_NEXT, why);
 }
 
+/*
+ * None begins beside one that has a port for itself: it would die of that. Who leaves so that the
+ * next one can begin has, and a keeper that comes in between knows it by the port alone.
+ */
+static bool awaits_end(const struct worker *worker)
+{
+	const struct process *leaving = &worker->at[ROLE_LEAVING];
+
+	return runs(leaving) && (worker->hands_over || leaving->alone);
+}
+
 static void step_wanted(struct pass *pass, uint32_t w)
 {
 	struct worker *worker = &pass->plan->workers[w];
@@ -102,7 +113,7 @@ static void step_wanted(struct pass *pass, uint32_t w)
 		leave(pass, w, ROLE_CURRENT, WHY_RENEWED);
 		promote_next(worker);
 	}
-	if (runs(next) || (worker->hands_over && runs(&worker->at[ROLE_LEAVING])))
+	if (runs(next) || awaits_end(worker))
 		return;
 	if (current->state == LIFE_NONE ||
 	    (current->state == LIFE_BACKING_OFF && pass_is_due(pass, worker->due_us)) ||
