@@ -140,6 +140,28 @@ static void test_cancelled(void **state)
 	task_cancel(NULL);
 }
 
+static int leave_loop(sd_event_source *source, void *arg)
+{
+	(void)source;
+	(void)arg;
+	return sd_event_exit(loop, 0);
+}
+
+/* Nothing is left of it, as LeakSanitizer sees, though the loop does not run any more. */
+static void test_cancelled_after_the_loop(void **state)
+{
+	struct task *task = start(hang, LONG_MS, NULL);
+
+	(void)state;
+	assert_true(sd_event_add_defer(loop, NULL, leave_loop, NULL) >= 0);
+	assert_int_equal(sd_event_loop(loop), 0);
+	task_cancel(task);
+	check("ends", "not told", ends, 0);
+	/* it may end a moment later, and is init's where its parent has ended */
+	while (waitpid(-1, NULL, 0) > 0)
+		continue;
+}
+
 /* The loop takes its signals by a descriptor, so they are blocked; a child's are not. */
 static void test_child_takes_signals(void **state)
 {
@@ -248,6 +270,7 @@ int main(void)
 		with_loop(test_killed_child),
 		with_loop(test_deadline),
 		with_loop(test_cancelled),
+		with_loop(test_cancelled_after_the_loop),
 		with_loop(test_child_takes_signals),
 		with_loop(test_dropped_descriptor),
 		with_loop(test_marks_come_together),

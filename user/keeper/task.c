@@ -151,6 +151,11 @@ void task_cancel(struct task *task)
 		return;
 	task->over = true;
 	kill(task->pid, SIGKILL);
+	/* where the loop has ended nobody will hear that the child has */
+	if (sd_event_get_state(sd_event_source_get_event(task->exit_source)) == SD_EVENT_FINISHED) {
+		waitpid(task->pid, NULL, WNOHANG);
+		task_free(task);
+	}
 }
 
 /* --- descriptors --- */
