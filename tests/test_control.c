@@ -446,6 +446,57 @@ static void test_one_keeper_a_service(void **state)
 	check("lock", "free", lock_elsewhere(0), 99);
 }
 
+static void leave_file(const char *path)
+{
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* A keeper that was killed while it took the lock has left a file; one that lives holds its own. */
+static void test_lock_files_are_swept(void **state)
+{
+	static const char *const names[] = {
+		RUN_FILES_DIR "/web.lock-7",
+		RUN_FILES_DIR "/web.lock-x",
+		RUN_FILES_DIR "/webs.lock-7",
+		RUN_FILES_DIR "/web.lock-8",
+	};
+	static const bool stays[] = { false, true, true, true };
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	pid_t holder, child;
+	int fd, pipes[2];
+	char byte;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		leave_file(names[i]);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		fd = open(names[3], O_RDWR | O_CLOEXEC);
+		if (fd < 0 || fcntl(fd, F_SETLK, &whole) || write(pipes[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
+	fd = run_files_lock("web", &holder);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		check("stays", names[i], !access(names[i], F_OK), stays[i]);
+		unlink(names[i]);
+	}
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+	run_files_remove("web");
+}
+
 static void test_cgroup_is_found_again(void **state)
 {
 	char parent[PATH_MAX];
@@ -477,6 +528,7 @@ int main(void)
 		with_control(test_last_events_come_first),
 		with_control(test_changes_go_in_packets),
 		with_control(test_one_keeper_a_service),
+		with_control(test_lock_files_are_swept),
 		with_control(test_cgroup_is_found_again),
 	};
 

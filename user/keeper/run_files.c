@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 
 void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PATH_BYTES])
 {
@@ -59,6 +60,35 @@ static int lock(int fd, pid_t *holder)
 	return -EWOULDBLOCK;
 }
 
+/* Does nobody hold it to write? What cannot be asked counts as held. */
+static bool is_unlocked(const char *path)
+{
+	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	return fd >= 0 && !fcntl(fd, F_GETLK, &whole) && whole.l_type == F_UNLCK;
+}
+
+/* What keepers left that were killed in replace(), whose files are locked while they live. */
+static void sweep(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	_cleanup_closedir_ DIR *dir = opendir(RUN_FILES_DIR);
+	char left[RUN_FILES_PATH_BYTES + 16];
+	const struct dirent *entry;
+	size_t len = strlen(name);
+	uint64_t pid;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, name, len) || entry->d_name[len] != '-' ||
+		    parse_u64(entry->d_name + len + 1, 1, INT_MAX, &pid))
+			continue;
+		snprintf(left, sizeof(left), "%s-%u", path, (unsigned int)pid);
+		if (is_unlocked(left))
+			unlink(left);
+	}
+}
+
 /*
  * An earlier version let everybody read the file, and so lock it to read: who does keeps that file,
  * and ours takes its place, locked before it is seen. Where another keeper was faster, its file is
@@ -102,12 +132,18 @@ int run_files_lock(const char *name, pid_t *holder)
 		if (fd < 0)
 			return -errno;
 		err = lock(fd, holder);
-		if (err == -EUCLEAN && is_at(fd, path))
-			return replace(path, fd);
+		if (err == -EUCLEAN && is_at(fd, path)) {
+			err = replace(path, fd);
+			/* before it was locked, another keeper may have swept it away */
+			if (err == -ENOENT)
+				continue;
+			return err;
+		}
 		if (err && err != -EUCLEAN)
 			return err;
 		if (!err && is_at(fd, path)) {
 			fchmod(fd, 0600);
+			sweep(path);
 			return fd_steal(&fd);
 		}
 	}
