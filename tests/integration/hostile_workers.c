@@ -365,7 +365,7 @@ static void test_traffic_that_is_taken(void **state)
 /* What keeps services apart is a user id: who gives two the same one is told. */
 static void test_services_of_one_user(void **state)
 {
-	static struct run other;
+	static struct run other, third;
 
 	(void)state;
 	start_workers();
@@ -374,6 +374,13 @@ static void test_services_of_one_user(void **state)
 	run_expect_lines(&other, "its workers have the user of service web", 1);
 	run_expect_up(&other, 1);
 	lbctl_expect(0, "services api and web have the same user, 65534", "doctor", NULL);
+	run_start(&third, "db", "-n", "1", "--user", "nobody", "--port", "8082", "--", run_demo(),
+		  "-q", "--no-reuseport", "--listen", ":8082", NULL);
+	run_expect_lines(&third, "its workers have the user of services api and web", 1);
+	run_expect_up(&third, 1);
+	lbctl_expect(0, "services api, db and web have the same user, 65534", "doctor", NULL);
+	lbctl_ok("stop", "db", NULL);
+	assert_int_equal(run_wait(&third), 0);
 	lbctl_ok("stop", "api", NULL);
 	assert_int_equal(run_wait(&other), 0);
 	run_stop(&run);

@@ -265,10 +265,25 @@ static void check_capabilities(struct doctor *doctor)
 		       "already");
 }
 
+/* Once for all services of a user, at the first of them. */
+static void check_user(struct doctor *doctor, const char *name, uid_t uid)
+{
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	size_t n = users_neighbours(name, uid, &names);
+	char others[USERS_TEXT_BYTES];
+
+	if (!n || strcmp(names[0], name) < 0)
+		return;
+	users_join(names, n, others);
+	report(doctor, WARN,
+	       "services %s%s%s have the same user, %u: a worker of one can take another's "
+	       "connections; give each a --user of its own",
+	       name, n == 1 ? " and " : ", ", others, uid);
+}
+
 /* What its users may want to know of a service that runs. */
 static void check_service(struct doctor *doctor, const char *name)
 {
-	char other[LB_NAME_MAX + 1];
 	struct state state;
 	uint64_t taken_off;
 	uid_t uid;
@@ -282,12 +297,8 @@ static void check_service(struct doctor *doctor, const char *name)
 		       "lbctl's was put back; lbctl events %s names the processes; --user with a "
 		       "user that nobody else has keeps others out",
 		       name, (unsigned long)taken_off, plural(taken_off), name);
-	if (!users_of_service(&state, &uid) && users_find_neighbour(name, uid, other) &&
-	    strcmp(name, other) < 0)
-		report(doctor, WARN,
-		       "services %s and %s have the same user, %u: a worker of either can take the "
-		       "other's connections; give each a --user of its own",
-		       name, other, uid);
+	if (!users_of_service(&state, &uid))
+		check_user(doctor, name, uid);
 	state_close(&state);
 }
 

@@ -180,14 +180,18 @@ static int open_all(struct keeper *keeper, struct trouble *trouble)
 static void print_neighbour(struct keeper *keeper)
 {
 	const struct keeper_options *options = &keeper->options;
-	char other[LB_NAME_MAX + 1];
+	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	char others[USERS_TEXT_BYTES];
+	size_t n = options->user ? users_neighbours(options->name, keeper->runners.user, &names) :
+				   0;
 
-	if (options->user && users_find_neighbour(options->name, keeper->runners.user, other))
-		event_log_print(
-			keeper->log,
-			"%s: its workers have the user of service %s, so a worker of either "
-			"can take the other's connections; another --user keeps them apart",
-			options->name, other);
+	if (!n)
+		return;
+	users_join(names, n, others);
+	event_log_print(keeper->log,
+			"%s: its workers have the user of service%s %s, so a worker of one can "
+			"take another's connections; another --user keeps them apart",
+			options->name, plural(n), others);
 }
 
 static void print_start(struct keeper *keeper, uint32_t found)

@@ -3,10 +3,13 @@
 #include "service/users.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "host/procs.h"
+
+#define MOST_NAMES 8
 
 int users_of_service(const struct state *state, uid_t *uid)
 {
@@ -32,18 +35,31 @@ static bool has_user(const char *name, uid_t uid)
 	return same;
 }
 
-bool users_find_neighbour(const char *name, uid_t uid, char out[LB_NAME_MAX + 1])
+size_t users_neighbours(const char *name, uid_t uid, char (**names)[LB_NAME_MAX + 1])
 {
-	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
-	size_t n = 0;
+	size_t n = 0, kept = 0;
 
-	if (!uid || state_names(&names, &n))
-		return false;
+	*names = NULL;
+	if (!uid || state_names(names, &n))
+		return 0;
 	for (size_t i = 0; i < n; i++) {
-		if (strcmp(names[i], name) && has_user(names[i], uid)) {
-			strcpy(out, names[i]);
-			return true;
-		}
+		if (strcmp((*names)[i], name) && has_user((*names)[i], uid))
+			memmove((*names)[kept++], (*names)[i], sizeof(**names));
 	}
-	return false;
+	return kept;
+}
+
+void users_join(char (*names)[LB_NAME_MAX + 1], size_t n, char out[USERS_TEXT_BYTES])
+{
+	size_t most = n > MOST_NAMES ? MOST_NAMES : n, len = 0;
+
+	*out = '\0';
+	for (size_t i = 0; i < most; i++)
+		len += snprintf(out + len, USERS_TEXT_BYTES - len, "%s%s",
+				!i	   ? "" :
+				i + 1 == n ? " and " :
+					     ", ",
+				names[i]);
+	if (n > most)
+		snprintf(out + len, USERS_TEXT_BYTES - len, " and %zu more", n - most);
 }
