@@ -126,8 +126,8 @@ struct lb_config {
 	struct lb_rescue rescue;
 	__u64 flow_ns; /* UDP: how long a silent flow stays with its worker; 0 = each datagram anew */
 	__u64 migration_wanted; /* as wake_wanted, for an entry when a connection has migrated */
-	__u64 taken_off; /* how often lbctl run found its program off a group, and put it back */
-	__u64 hold_ns;	 /* longest that a connection waits for an idle worker; 0 = it does not */
+	__u64 taken_off;	/* how often its program was off a group, and was put back */
+	__u64 hold_ns; /* longest that a connection waits for an idle worker; 0 = it does not */
 	LB_APPENDED
 };
 #define LB_HOLD_AUTO (~0ULL) /* hold_ns: where it pays, see lb_hold.h */

@@ -9,6 +9,7 @@
 #include "harness/events.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
+#include "harness/servers.h"
 #include "harness/show.h"
 #include "harness/world.h"
 
@@ -362,6 +363,41 @@ static void test_traffic_that_is_taken(void **state)
 	run_stop(&run);
 }
 
+/* The same where lbctl watch looks after a server: it is counted, told, and put back. */
+static void test_watched_traffic_that_is_taken(void **state)
+{
+	static struct run watch;
+	struct demo demos[WORKERS];
+	const json_t *event;
+	int fd, zero = 0;
+
+	(void)state;
+	demo_start_many(demos, WORKERS, ":8080");
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	run_start_verb(&watch, "web", "watch", "web", NULL);
+	run_expect_keeper(&watch);
+	process_listeners(demos[0].pid, &fd, 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &zero,
+					    sizeof(zero)),
+				 0);
+		wait_until(taken_off() == i + 1, RUN_MS);
+		wait_until(is_steered(), RUN_MS);
+	}
+	/* of those of one kind the first is told, then the tenth */
+	run_expect_events(&watch, 1, "replaced", NULL);
+	event = run_event(&watch, 0, "replaced", NULL);
+	assert_false(json_is_true(json_object_get(event, "classic")));
+	assert_true(names(json_object_get(event, "pids"), getpid()));
+	assert_false(names(json_object_get(event, "pids"), demos[0].pid));
+	close(fd);
+	lbctl_ok("stop", "web", NULL);
+	assert_int_equal(run_wait(&watch), 0);
+	lbctl_ok("detach", "web", NULL);
+	for (int i = 0; i < WORKERS; i++)
+		demo_kill(&demos[i], SIGTERM);
+}
+
 /* What keeps services apart is a user id: who gives two the same one is told. */
 static void test_services_of_one_user(void **state)
 {
@@ -450,6 +486,7 @@ int main(int argc, char **argv)
 		runs_test(test_stopped_before_exec),
 		runs_test(test_floods),
 		runs_test(test_traffic_that_is_taken),
+		runs_test(test_watched_traffic_that_is_taken),
 		runs_test(test_services_of_one_user),
 		runs_test(test_join_for_another),
 	};

@@ -29,31 +29,32 @@ void foreign_count(struct foreign *foreign, const struct state *state)
 
 /* --- who it may have been --- */
 
-static void add_other(const struct own *own, const char *name, pid_t pid,
-		      struct attach_result *result)
+static bool is_known(const struct attach_result *result, pid_t pid)
 {
 	for (uint32_t i = 0; i < result->nr_others; i++) {
 		if (result->others[i] == pid)
-			return;
+			return true;
 	}
-	if (result->nr_others < ATTACH_OTHERS && !procs_runs_our_program(pid) &&
-	    !runner_of_pid(own->runners, name, pid))
-		result->others[result->nr_others++] = pid;
+	return false;
 }
 
-void foreign_find_others(const struct own *own, const char *name, struct attach_result *result)
+void foreign_find_others(const struct own_port *ports, uint32_t count,
+			 bool (*is_worker)(const void *arg, pid_t pid), const void *arg,
+			 struct attach_result *result)
 {
-	struct own_port ports[OWN_MOST_PORTS];
-	uint32_t count = own_ports(own, ports);
-
 	for (uint32_t i = 0; i < count; i++) {
 		bool udp = ports[i].proto == LB_PROTO_UDP;
 		struct groups groups;
 
 		if (groups_find(-1, ports[i].port, 0, udp ? GROUP_UDP : 0, &groups))
 			continue;
-		for (size_t h = 0; h < groups.holders.count; h++)
-			add_other(own, name, groups.holders.items[h].pid, result);
+		for (size_t h = 0; h < groups.holders.count; h++) {
+			pid_t pid = groups.holders.items[h].pid;
+
+			if (result->nr_others < ATTACH_OTHERS && !is_known(result, pid) &&
+			    !procs_runs_our_program(pid) && !is_worker(arg, pid))
+				result->others[result->nr_others++] = pid;
+		}
 		groups_free(&groups);
 	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Another BPF program than ours, or none, on the sockets of a run: who holds a socket of the group
- * can do that, as any process with the workers' user id can. It is counted, told, and put back.
+ * Another BPF program than ours, or none, on the sockets of a service: who holds a socket of the
+ * group can do that, as any process with the workers' user id can. It is counted, told, and put
+ * back.
  */
 #ifndef FOREIGN_H
 #define FOREIGN_H
@@ -24,8 +25,13 @@ struct foreign {
 /* Counts that it is so now. */
 void foreign_count(struct foreign *foreign, const struct state *state);
 
-/* For a child, as it looks into all processes: who holds sockets of the ports and is no worker. */
-void foreign_find_others(const struct own *own, const char *name, struct attach_result *result);
+/*
+ * For a child, as it looks into all processes: who holds sockets of the ports and is no worker, as
+ * `is_worker` says.
+ */
+void foreign_find_others(const struct own_port *ports, uint32_t count,
+			 bool (*is_worker)(const void *arg, pid_t pid), const void *arg,
+			 struct attach_result *result);
 
 /* Ours is back: tells so, the first time, the tenth, the hundredth ... `advice` may be NULL. */
 void foreign_tell(struct foreign *foreign, struct event_log *log, const char *advice,

@@ -377,6 +377,21 @@ static int pair_of(void *arg, const struct state *state, const struct member *me
 	return slot;
 }
 
+static bool is_worker(const void *arg, pid_t pid)
+{
+	const struct sync_config *config = arg;
+
+	return runner_of_pid(config->runners, config->name, pid);
+}
+
+static void find_others(const struct sync_config *config, struct attach_result *result)
+{
+	struct own_port ports[OWN_MOST_PORTS];
+	uint32_t count = own_ports(config->own, ports);
+
+	foreign_find_others(ports, count, is_worker, config, result);
+}
+
 int sync_refresh(struct sync *sync, struct state *state, struct attach_result *result,
 		 struct trouble *trouble)
 {
@@ -415,6 +430,6 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 	status = attach_groups(&request, &groups, result, trouble);
 	groups_free(&groups);
 	if (!status && sync->foreign.to_tell)
-		foreign_find_others(config->own, config->name, result);
+		find_others(config, result);
 	return status;
 }

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/text_json.h"
 #include "host/inspect.h"
+#include "keeper/foreign.h"
 #include "lb_pick.h"
 #include "host/proc_name.h"
 
@@ -28,6 +29,7 @@ struct watch {
 	bool rescue;
 	struct lb_worker rows[LB_MAX_SLOTS]; /* as they were told of */
 	uint64_t created_ns;		     /* of the service that they are of */
+	struct foreign foreign;
 };
 
 struct shared {
@@ -89,11 +91,37 @@ int watch_refresh(const struct keeper *keeper, struct attach_result *result,
 	return attach_run(&request, result, trouble);
 }
 
+static bool is_worker(const void *arg, pid_t pid)
+{
+	const struct state *state = arg;
+
+	for (uint32_t slot = 0; state && slot < state_used_slots(state); slot++) {
+		if (state_worker(state, slot)->pid == (uint32_t)pid)
+			return true;
+	}
+	return false;
+}
+
+static void find_others(const struct keeper *keeper, struct attach_result *result)
+{
+	for (size_t i = 0; i < keeper->options.nr_addrs; i++) {
+		const struct own_port port = {
+			.proto = keeper->options.addrs[i].proto,
+			.port = keeper->options.addrs[i].port,
+		};
+
+		foreign_find_others(&port, 1, is_worker, pins_state(keeper->pins), result);
+	}
+}
+
 static int run(void *arg)
 {
 	struct shared *shared = arg;
+	const struct keeper *keeper = shared->keeper;
 
-	shared->status = watch_refresh(shared->keeper, &shared->result, &shared->trouble);
+	shared->status = watch_refresh(keeper, &shared->result, &shared->trouble);
+	if (!shared->status && keeper->watch->foreign.to_tell)
+		find_others(keeper, &shared->result);
 	return 0;
 }
 
@@ -181,6 +209,7 @@ static void on_done(void *arg, int status, void *memory)
 		return;
 	}
 	tell_trouble(keeper, NULL);
+	foreign_tell(&watch->foreign, keeper->log, NULL, result);
 	if (pins_check(keeper->pins) || result->made || result->added)
 		stall_watch_check(keeper->stalls);
 	if (result->made || result->added || result->gone)
@@ -228,25 +257,29 @@ static uint64_t list_sockets(const struct keeper *keeper)
 	return hash;
 }
 
-/* Is another program, or none, on a group of ours? */
-static bool is_foreign(const struct keeper *keeper)
+/* Is another program, or none, on a group of ours? It is counted. */
+static bool is_foreign(struct keeper *keeper)
 {
 	const struct state *state = pins_state(keeper->pins);
+	struct foreign *foreign = &keeper->watch->foreign;
 	struct inspect_list list;
-	bool foreign = false;
 
+	foreign->now = false;
 	if (!state || inspect_listeners(keeper->own.protos & OWN_UDP, &list))
 		return false;
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		for (uint32_t slot = 0; slot < state_used_slots(state) && !foreign; slot++) {
+		for (uint32_t slot = 0; slot < state_used_slots(state) && !foreign->now; slot++) {
 			const struct lb_listening *one =
 				inspect_find(&list, state_queue(state, i, slot)->cookie);
 
-			foreign = one && one->prog_id != state->config->listeners[i].prog_id;
+			foreign->now = one && one->prog_id != state->config->listeners[i].prog_id;
+			foreign->id = foreign->now ? one->prog_id : 0;
 		}
 	}
 	inspect_free(&list);
-	return foreign;
+	if (foreign->now)
+		foreign_count(foreign, state);
+	return foreign->now;
 }
 
 static const struct task_spec attach_anew = { run, on_done, sizeof(struct shared), DEADLINE_MS };
@@ -263,6 +296,7 @@ void watch_turn(struct keeper *keeper, unsigned int work)
 {
 	struct watch *watch = keeper->watch;
 	uint64_t sockets;
+	bool foreign;
 
 	if (keeper->plan.stop) {
 		sd_event_exit(keeper->loop, keeper->plan.end_status);
@@ -273,7 +307,8 @@ void watch_turn(struct keeper *keeper, unsigned int work)
 	if (work & TURN_TICK)
 		pins_check(keeper->pins);
 	sockets = list_sockets(keeper);
-	if (sockets == watch->sockets && ++watch->ticks < QUIET_TICKS && !is_foreign(keeper))
+	foreign = work & TURN_TICK && is_foreign(keeper);
+	if (sockets == watch->sockets && ++watch->ticks < QUIET_TICKS && !foreign)
 		return;
 	watch->sockets = sockets;
 	look_closely(keeper);
