@@ -19,6 +19,7 @@ vm_cache=${XDG_CACHE_HOME:-$HOME/.cache}/lbctl-vmtest
 vm_mirror=${LB_VM_MIRROR:-http://deb.debian.org}
 vm_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 vm_max_age_days=7
+vm_packed=veth # see vm_pack_modules()
 
 vm_fail() {
 	echo "vmtests: $*" >&2
@@ -97,13 +98,14 @@ vm_pinned_image() {
 	esac
 }
 
-# A guest can do without drivers. The kernel's own modprobe finds the rest by modules.dep.
+# A guest can do without drivers, but for the network device that tests make. The kernel's own modprobe
+# finds the rest by modules.dep. Another $vm_packed where something else is packed: it is fetched anew.
 vm_pack_modules() {
 	local modules=$1 version=$2 root=$3 part busybox=$vm_cache/busybox
 	mkdir -p "$root/lib/modules/$version/kernel/fs" || return
-	for part in net lib crypto arch/x86/crypto fs/autofs; do
-		[ ! -d "$modules/kernel/$part" ] ||
-			cp -r --parents -t "$root/lib/modules/$version" "$modules/./kernel/$part" || return
+	for part in "$modules"/kernel/{net,lib,crypto,arch/x86/crypto,fs/autofs,drivers/net/veth.ko*}; do
+		[ ! -e "$part" ] ||
+			cp -r --parents -t "$root/lib/modules/$version" "$modules/.${part#"$modules"}" || return
 	done
 	find "$root" -name '*.ko.xz' -exec xz -d {} + || return
 	cp "$modules"/modules.builtin* "$modules"/modules.order "$root/lib/modules/$version" 2>/dev/null
@@ -124,7 +126,7 @@ vm_refresh_kernel() {
 	[ -n "$image" ] || image=$(vm_newest_image "$1")
 	[ -n "$image" ] || vm_fail "$1: $vm_mirror has no kernel package" || return
 	version=${image#linux-image-}
-	if [ "$(cat "$dir/version" 2>/dev/null)" != "$version" ]; then
+	if [ "$(cat "$dir/version" 2>/dev/null)" != "$version $vm_packed" ]; then
 		echo "fetching $image" >&2
 		# from 7.x on the image and the modules have packages of their own
 		vm_unpack "$1" "$unpacked" busybox-static "$image" "linux-binary-$version" "linux-modules-$version" || return
@@ -136,14 +138,16 @@ vm_refresh_kernel() {
 		rm -rf "$dir/modules" "$unpacked"
 	fi
 	# its age is when it was last compared with the mirror
-	echo "$version" >"$dir/version"
+	echo "$version $vm_packed" >"$dir/version"
 }
 
 vm_fetch_kernel() {
 	local version=$vm_cache/$1/version
 	vm_suites "$1" >/dev/null || return
-	[ -z "$(find "$version" -mtime -$vm_max_age_days 2>/dev/null)" ] || return 0
-	[ ! -e "$version" ] || [ -z "$(vm_pinned_image "$1")" ] || return 0
+	if grep -q " $vm_packed\$" "$version" 2>/dev/null; then
+		[ -z "$(find "$version" -mtime -$vm_max_age_days)" ] || return 0
+		[ -z "$(vm_pinned_image "$1")" ] || return 0
+	fi
 	mkdir -p "$vm_cache" || return
 	(flock 9 && vm_refresh_kernel "$1") 9>"$vm_cache/lock" && return
 	[ -e "$version" ] || vm_fail "$1: can't fetch the kernel from $vm_mirror" || return
