@@ -14,6 +14,7 @@ const cluster = require('cluster');
 const { constants } = require('os');
 const diagnostics = require('diagnostics_channel');
 const net = require('net');
+const { getSystemErrorName } = require('util');
 const { isMainThread } = require('worker_threads');
 
 const IN_USE = -constants.errno.EADDRINUSE;
@@ -104,7 +105,7 @@ function give(worker, query, entry, { errno = 0, handle }) {
 
 	if (!errno)
 		entry.holders.set(key, worker);
-	tell(worker, { address: query.address, port: entry.port }, errno && `errno ${errno}`);
+	tell(worker, { address: query.address, port: entry.port }, errno && getSystemErrorName(errno));
 	reply(worker, query, { errno, key, data: entry.data }, handle);
 }
 
@@ -145,7 +146,7 @@ function answer(worker, query, retries = RETRIES) {
 		return true;
 	}
 	if (first.errno) {
-		tell(worker, query, first.why ?? `errno ${first.errno}`);
+		tell(worker, query, first.why ?? getSystemErrorName(first.errno));
 		return false;
 	}
 	const opened = { port: first.port, flags: query.flags, data: query.data, holders: new Map() };
