@@ -34,6 +34,8 @@ const REUSEPORT = major > 23 || (major === 23 && minor >= 1) || (major === 22 &&
  * which a worker will say that it has closed one to that worker.
  */
 const ports = new Map();
+/* Sockets on their way: handle -> worker. What waits to be sent to one that ends is never sent. */
+const unsent = new Map();
 let keys = 0;
 let lastRelease = 0;
 
@@ -84,14 +86,12 @@ function open(query) {
 	return bind(query, port, REUSEPORT);
 }
 
+/* The primary's own descriptor is closed once the worker has been sent its. */
 function reply(worker, query, answer, handle) {
-	const close = () => {
-		worker.process.off('exit', close);
-		handle?.close();
-		handle = undefined;
-	};
-	// one that waits to be sent is never sent if the worker ends
-	worker.process.once('exit', close);
+	const close = () => unsent.delete(handle) && handle.close();
+
+	if (handle)
+		unsent.set(handle, worker);
 	worker.process.send({ cmd: 'NODE_CLUSTER', ack: query.seq, ...answer }, handle, undefined, close);
 }
 
@@ -172,7 +172,15 @@ function release(isClosed) {
 	}
 }
 
-function isOfTcp({ address, addressType, port, fd }) {
+function end(worker) {
+	release((key, holder) => holder === worker);
+	for (const [handle, receiver] of unsent) {
+		if (receiver === worker && unsent.delete(handle))
+			handle.close();
+	}
+}
+
+function isOfTcp({ addressType, port, fd }) {
 	return (addressType === 4 || addressType === 6) && port >= 0 && !(fd >= 0);
 }
 
@@ -189,7 +197,7 @@ function onMessage(worker, message) {
 
 function follow(worker) {
 	worker.process.prependListener('internalMessage', (message) => onMessage(worker, message));
-	worker.process.once('exit', () => release((key, holder) => holder === worker));
+	worker.process.once('exit', () => end(worker));
 }
 
 function bePrimary() {

@@ -322,6 +322,20 @@ const scenarios = {
 			process.on('message', () => process.send(servers.map((server) => server.address().port)));
 		},
 	},
+	manyServers: {
+		own: HAS_REUSEPORT ? 20 : 0,
+		async primary() {
+			cluster.removeAllListeners('listening');
+			cluster.on('listening', () => heard++);
+			await workers(1);
+			await until(() => heard === 20);
+			await endAll();
+		},
+		worker() {
+			for (let i = 0; i < 20; i++)
+				serve(0);
+		},
+	},
 	pipe: {
 		own: 0,
 		async primary() {
@@ -387,6 +401,7 @@ const scenarios = {
 		worker() {
 			const end = Date.now() + Number(process.env.MS);
 			serve(A);
+			serve(B);
 			setImmediate(() => {
 				while (Date.now() < end);
 				process.reallyExit(3);
