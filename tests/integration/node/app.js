@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * app.js PORT FILE: a program that uses cluster and knows nothing of lbctl. Four workers; each answer
- * says which one it is. What the primary is told of listening goes to FILE, a line of JSON each.
- * SIGUSR2: replaces all, one after the other. SIGTERM: ends them.
+ * says which one it is. One that ends is replaced. What the primary is told of listening goes to FILE,
+ * a line of JSON each. SIGUSR2: replaces all, one after the other. SIGTERM: ends them.
  */
 'use strict';
 const cluster = require('cluster');
@@ -32,6 +32,7 @@ function start(number) {
 
 if (cluster.isPrimary) {
 	cluster.on('fork', (worker) => worker.number = 0);
+	cluster.on('exit', (worker) => worker.exitedAfterDisconnect || start(worker.number));
 	cluster.on('message', (worker, number) => worker.number = number);
 	cluster.on('listening', (worker, at) => note({ listening: worker.process.pid, at }));
 	for (let i = 0; i < WORKERS; i++)
