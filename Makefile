@@ -17,6 +17,7 @@ SBINDIR       ?= $(PREFIX)/sbin
 LIBDIR        ?= $(PREFIX)/lib
 INCLUDEDIR    ?= $(PREFIX)/include
 MANDIR        ?= $(PREFIX)/share/man
+NODEDIR       ?= $(PREFIX)/share/lbctl/node
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 # What `make info` accepts per BPF program.
@@ -95,7 +96,7 @@ HARNESS_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/harness/*.c
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/* tools \
 		tools/bench tools/demo-worker tools/steercost tests tests/integration \
 		tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
-SH_FILES  := $(wildcard .ci/run tools/*.sh tools/bench/*.sh \
+SH_FILES  := $(wildcard .ci/run tools/*.sh tools/node/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
@@ -426,6 +427,7 @@ lint: format-check ## format-check, comments, text, structure, headers, cppcheck
 
 # A page goes where its section is; `man lbctl_worker_open` finds the library's.
 MAN_DEST = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+NODE_FILES := $(addprefix tools/node/,package.json README.md $(notdir $(wildcard tools/node/cluster.*)))
 LIB_CALLS = $(shell sed -nE 's/^LBCTL_EXPORT .*(lbctl_[a-z_]+).(const|struct|void).*/\1/p' include/lbctl.h)
 
 # mode:source:destination, used by both directions so that uninstall removes exactly this.
@@ -438,6 +440,7 @@ INSTALLED := 0755:$(B)/lbctl:$(SBINDIR)/lbctl \
 	     0644:$(B)/lbctl.pc:$(LIBDIR)/pkgconfig/lbctl.pc \
 	     $(foreach page,$(MAN_PAGES),0644:$(page):$(call MAN_DEST,$(page))) \
 	     $(foreach call,$(LIB_CALLS),link:liblbctl.3:$(MANDIR)/man3/$(call).3) \
+	     $(foreach file,$(NODE_FILES),0644:$(file):$(NODEDIR)/$(notdir $(file))) \
 	     0644:user/completion/lbctl.bash:$(COMPLETIONDIR)/lbctl
 
 install: all ## install below DESTDIR and PREFIX (default /usr/local)

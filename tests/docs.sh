@@ -174,7 +174,7 @@ test_man_has_each_common_option() {
 }
 
 test_man_has_no_other_option() {
-	man_source | sed -E 's/(pkg-config|systemctl|-- node) .*//' | grep -oE -e '--[a-z][a-z-]*' | sort -u |
+	man_source | sed -E 's/(pkg-config|systemctl|NODE_OPTIONS=|-- node).*//' | grep -oE -e '--[a-z][a-z-]*' | sort -u |
 		grep -vxF -e --option -e --version \
 			-f <(commands | while read -r command; do all_options_of "$command"; done | tr -d = | sort -u) |
 		sed 's/$/: no such option/'
@@ -298,6 +298,23 @@ test_man_pages_are_installed() {
 		grep -qF "'/there/usr/share/man/man${page##*.}/$(basename "$page")'" \
 			<(make -s -n uninstall DESTDIR=/there PREFIX=/usr) || echo "$page: not installed"
 	done
+}
+
+test_node_package_is_installed() {
+	local dir
+	jq -r '.files[], "package.json"' tools/node/package.json | while read -r file; do
+		grep -qF "'/there/usr/share/lbctl/node/$file'" <(make -s -n uninstall DESTDIR=/there PREFIX=/usr) ||
+			echo "$file: not installed"
+	done
+	jq -e --arg version "$("$program" version | sed -n '1s/^lbctl \([^ ]*\).*/\1/p')" '.version == $version' tools/node/package.json >/dev/null ||
+		echo "tools/node/package.json: another version"
+	dir=$(mktemp -d)
+	install -D "$program" "$dir/sbin/lbctl"
+	"$dir/sbin/lbctl" run --help | grep -F cluster.js && echo "it names a package that is not there"
+	install -D tools/node/cluster.js "$dir/share/lbctl/node/cluster.js"
+	"$dir/sbin/lbctl" run --help | grep -qF "NODE_OPTIONS='--require $dir/share/lbctl/node/cluster.js'" ||
+		echo "it does not name the installed package"
+	rm -r "$dir"
 }
 
 # --- the READMEs ---

@@ -354,6 +354,8 @@ void cmd_print_help(const struct command *command)
 	printf("\noptions:\n");
 	print_options(command->options, command);
 	print_options(common_options, command);
+	if (command->print_more)
+		command->print_more();
 }
 
 static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])

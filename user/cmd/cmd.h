@@ -30,7 +30,8 @@ struct command {
 	const char *name;
 	const char *args; /* as --help shows them */
 	const char *summary;
-	const char *details; /* more lines for --help, or NULL */
+	const char *details;	  /* more lines for --help, or NULL */
+	void (*print_more)(void); /* what is to stand at its end, or NULL */
 	int min_args, max_args;
 	enum { NOUN, VERB } kind; /* a noun takes --json, a verb --dry-run as well */
 	bool takes_command;	  /* its first argument begins another command: options end there */

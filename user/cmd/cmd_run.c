@@ -15,6 +15,7 @@
 #include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
+#include "cmd/node_package.h"
 #include "cmd/program.h"
 #include "host/cgroup.h"
 #include "host/trusted_path.h"
@@ -388,6 +389,7 @@ const struct command cmd_run = {
 		   "binds is shared by all, or those of --port; a UDP port if --port names it "
 		   "(udp/53). Stays in the foreground; Ctrl-C or SIGTERM ends the workers. After "
 		   "kill -9 they live on, and the same command finds them again.",
+	.print_more = node_package_print,
 	.min_args = 1,
 	.max_args = 100000,
 	.kind = VERB,

@@ -79,7 +79,8 @@ static int check_group(struct wanted *wanted, const struct reuseport_group *grou
 	if (!group->id && !wanted->found.inspect_error)
 		return trouble_set(wanted->trouble, EXIT_FAILED,
 				   "%s listens without SO_REUSEPORT; switch it on in the server "
-				   "(nginx: listen %u reuseport), or let lbctl start it: lbctl run "
+				   "(nginx: listen %u reuseport; Node.js's cluster: the package "
+				   "that lbctl run --help names), or let lbctl start it: lbctl run "
 				   "-- COMMAND",
 				   at, group->port);
 	for (size_t i = 0; i < group->nr_members; i++) {
