@@ -26,13 +26,17 @@ static __always_inline bool is_least_policy(__u32 policy)
 	       policy == LB_POLICY_LEAST_LOAD;
 }
 
-/* With waiting listeners it matters to a scan who is idle. */
-static __always_inline void allow_holding(struct decision *d)
+static __always_inline bool has_waiting_listeners(void)
 {
 	struct lb_hold *hold = hold_state();
 
-	if (CAN_HOLD && hold && hold->open[lb_listener % LB_MAX_LISTENERS] &&
-	    is_least_policy(lb_word_policy(d->word)))
+	return CAN_HOLD && hold && hold->open[lb_listener % LB_MAX_LISTENERS];
+}
+
+/* With waiting listeners it matters to a scan who is idle. */
+static __always_inline void allow_holding(struct decision *d)
+{
+	if (has_waiting_listeners() && is_least_policy(lb_word_policy(d->word)))
 		d->word |= LB_WORD_HOLDS;
 }
 

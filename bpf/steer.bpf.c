@@ -16,6 +16,7 @@
 #include "lb_pick.h"
 #include "maps.bpf.h"
 #include "migrate.bpf.h"
+#include "schedule.bpf.h"
 #include "sizes.bpf.h"
 #include "wake.bpf.h"
 
@@ -101,6 +102,24 @@ static __always_inline int steer_migration(struct decision *d)
 }
 
 /*
+ * What is the kernel's to place: its hash goes over all of the group, and most of that may be
+ * waiting listeners. Then it is the same by the table of workers.
+ */
+static __always_inline int leave_to_hash(struct decision *d)
+{
+	__u32 slot;
+
+	if (!has_waiting_listeners())
+		return SK_PASS;
+	d->word = *(volatile __u64 *)&d->config->word;
+	if (!lb_word_length(d->word))
+		return SK_PASS;
+	slot = schedule_slot(d, d->ctx->hash);
+	bpf_sk_select_reuseport(d->ctx, &lb_sockets, &slot, 0);
+	return SK_PASS;
+}
+
+/*
  * With SYN cookies nothing is kept at SYN, so the look-up for the ACK decides which listener
  * gets the connection: it must be the one that was counted. Moves no counter of any policy.
  */
@@ -111,11 +130,12 @@ static __always_inline int resume_handshake(struct decision *d)
 
 	if (recent)
 		slot = lb_recent_slot(*recent, hash);
-	if (slot != LB_NO_SLOT && !bpf_sk_select_reuseport(d->ctx, &lb_sockets, &slot, 0))
+	if (slot != LB_NO_SLOT && !bpf_sk_select_reuseport(d->ctx, &lb_sockets, &slot, 0)) {
 		count(&d->counters->ack_recent);
-	else
-		count(&d->counters->ack_stray);
-	return SK_PASS;
+		return SK_PASS;
+	}
+	count(&d->counters->ack_stray);
+	return leave_to_hash(d);
 }
 
 SEC("sk_reuseport/migrate")
@@ -132,7 +152,7 @@ int lb_steer(struct sk_reuseport_md *ctx)
 	segment = classify(ctx);
 	if (segment == SEGMENT_UNKNOWN) {
 		count(&d.counters->not_header);
-		return SK_PASS;
+		return leave_to_hash(&d);
 	}
 	if (segment == SEGMENT_OTHER)
 		return resume_handshake(&d);
@@ -142,5 +162,5 @@ int lb_steer(struct sk_reuseport_md *ctx)
 	/* no decision on a new connection, so it goes by the table under policy kernel, too */
 	if (segment == SEGMENT_MIGRATION)
 		return steer_migration(&d);
-	return is_to_be_decided(&d) ? steer_connection(&d) : SK_PASS;
+	return is_to_be_decided(&d) ? steer_connection(&d) : leave_to_hash(&d);
 }

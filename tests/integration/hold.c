@@ -259,6 +259,37 @@ static void test_clients_that_give_up(void **state)
 	run_stop(&run);
 }
 
+/*
+ * 1. connections that were held are open when the next keeper counts all there are
+ * 2. it finds nothing to correct: they count for their workers until they end
+ */
+static void test_next_keeper_counts(void **state)
+{
+	pid_t pids[2];
+
+	(void)state;
+	start("2", "2500000", "hold_ms=60000");
+	wait_until(is_holding(), RUN_MS);
+	run_pids(&run, pids, 2);
+	stop_all(pids, 2);
+	clients_begin(&clients, (struct client_plan){
+					.connections = 4, .at_once = 4, .deadline_ms = RUN_MS });
+	wait_until(__builtin_popcountll(hold_now().occupied) == 4, RUN_MS);
+	run_kill(&run);
+	wait_until(live_in(0, LB_MAX_SLOTS) == 4, RUN_MS);
+	run_start_again(&run);
+	run_expect_keeper(&run);
+	/* it counts a second after its start */
+	sleep(2);
+	assert_int_equal(live_in(0, LB_MAX_SLOTS), 4);
+	for (int i = 0; i < 2; i++)
+		kill(pids[i], SIGCONT);
+	clients_finish(&clients);
+	assert_int_equal(clients.answered, 4);
+	wait_until(!live_in(0, LB_ALL_SLOTS), RUN_MS);
+	run_stop(&run);
+}
+
 /* limit=N is a limit at which connections wait; at the same moment two CPUs may give one more. */
 static void test_limit_admits(void **state)
 {
@@ -309,6 +340,9 @@ static void test_nothing_is_lost(void **state)
 		run_start_again(&run);
 		run_expect_keeper(&run);
 		wait_until(is_holding(), RUN_MS);
+		/* once it has counted the connections */
+		if (!i)
+			sleep(2);
 	}
 	for (unsigned int i = 0; i < load_asked("LB_TEST_HOLDER_STOPS", 2); i++) {
 		wait_until(holder_pid(), RUN_MS);
@@ -344,6 +378,8 @@ static void test_nothing_is_lost(void **state)
 	wrk_wait(&job, &wrk);
 	print_message("%lu requests, longest %lu us\n", wrk.requests, wrk.longest_us);
 	run_expect_no_failure(&run, &wrk);
+	/* each keeper has counted anew meanwhile */
+	wait_until(nothing_waits() && !live_in(0, LB_ALL_SLOTS), RUN_MS);
 	run_stop(&run);
 }
 
@@ -389,6 +425,7 @@ int main(int argc, char **argv)
 		runs_test(test_begins_where_it_pays), runs_test(test_clients_that_give_up),
 		runs_test(test_limit_admits),	      runs_test(test_nothing_is_lost),
 		runs_test(test_last_worker_dies),     runs_test(test_all_drained),
+		runs_test(test_next_keeper_counts),
 	};
 
 	(void)argc;

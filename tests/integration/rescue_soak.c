@@ -65,9 +65,9 @@ static unsigned int between(unsigned int least, unsigned int most)
 /* Nothing that the keeper has told is an end or a failure. */
 static void expect_quiet_keeper(void)
 {
-	static const char *const harmless[] = { "start",   "listening",	  "online",
-						"set",	   "stalled",	  "recovered",
-						"rescued", "not-rescued", NULL };
+	static const char *const harmless[] = { "start",   "listening",	  "online",  "set",
+						"stalled", "recovered",	  "rescued", "not-rescued",
+						"holding", "not-holding", NULL };
 
 	run_expect_types(&run, harmless);
 	run_expect_events(&run,

@@ -34,7 +34,7 @@ struct mismatch {
 
 struct recount {
 	const struct state *state;
-	bool some_migrated;	     /* so that lb_migrated has to be asked */
+	bool some_migrated;	     /* or were held, so that lb_migrated has to be asked */
 	bool blind;		     /* some namespace could not be looked at */
 	uint64_t netns;		     /* the one that is being looked at */
 	struct mismatch *mismatches; /* by cookie */
@@ -208,7 +208,7 @@ static int pass(struct recount *recount)
 		own->before = state_stats_copy(state, slot);
 		own->last = own->found;
 		own->found = (struct found){ 0 };
-		recount->some_migrated |= own->before.migrated_in != 0;
+		recount->some_migrated |= own->before.migrated_in || own->before.waited;
 	}
 	recount->nr_mismatches = 0;
 	recount->nr_waiting = 0;
