@@ -20,12 +20,6 @@
 #include "lb_pick.h"
 #include "maps.bpf.h"
 
-static __always_inline bool is_least_policy(__u32 policy)
-{
-	return policy == LB_POLICY_LEAST_CONN || policy == LB_POLICY_LEAST_LATENCY ||
-	       policy == LB_POLICY_LEAST_LOAD;
-}
-
 static __always_inline bool has_waiting_listeners(void)
 {
 	struct lb_hold *hold = hold_state();
@@ -36,7 +30,7 @@ static __always_inline bool has_waiting_listeners(void)
 /* With waiting listeners it matters to a scan who is idle. */
 static __always_inline void allow_holding(struct decision *d)
 {
-	if (has_waiting_listeners() && is_least_policy(lb_word_policy(d->word)))
+	if (has_waiting_listeners() && lb_policy_scans(lb_word_policy(d->word)))
 		d->word |= LB_WORD_HOLDS;
 }
 

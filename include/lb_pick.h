@@ -39,6 +39,13 @@ static __always_inline __u32 lb_word_length(__u64 word)
 /* In a decision's own copy of the word: idle workers come first, and whom none takes may wait. */
 #define LB_WORD_HOLDS (1ULL << 9)
 
+/* Is it one of the least-* policies, which look at the workers and not at the table? */
+static __always_inline int lb_policy_scans(__u32 policy)
+{
+	return policy == LB_POLICY_LEAST_CONN || policy == LB_POLICY_LEAST_LATENCY ||
+	       policy == LB_POLICY_LEAST_LOAD;
+}
+
 /* Where the table policies look: entry index % length of the live half. length must not be 0. */
 static __always_inline __u32 lb_schedule_key(__u64 word, __u64 index)
 {

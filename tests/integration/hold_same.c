@@ -212,11 +212,16 @@ static void test_filter(void **state)
 {
 	int first, second;
 	json_t *show;
+	char *procs;
 
 	(void)state;
 	start("filter", NULL);
 	run_expect_events(&run, 1, "not-holding", "{s:s}", "why",
 			  "SO_ATTACH_FILTER of a worker's listening socket can't be copied");
+	/* who tried has left the service's cgroup again */
+	procs = file_read(CGROUPS "/lbctl-web/cgroup.procs");
+	assert_string_equal(procs, "");
+	free(procs);
 	show = lbctl_json("show", "web", "--json", NULL);
 	assert_false(json_is_true(json_object_get(show, "holding")));
 	assert_non_null(strstr(json_string_value(json_object_get(show, "hold_obstacle")),

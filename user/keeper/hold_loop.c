@@ -152,7 +152,9 @@ static void cannot(struct loop *loop, int err, const char *option)
 {
 	char text[sizeof(loop->hold->why)];
 
-	if (option)
+	if (option && err == -EXDEV)
+		snprintf(text, sizeof(text), "the workers' listening sockets differ in %s", option);
+	else if (option)
 		snprintf(text, sizeof(text), "%s of a worker's listening socket can't be copied",
 			 option);
 	else

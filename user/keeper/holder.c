@@ -24,7 +24,6 @@
 struct holder {
 	struct holder_config config;
 	struct task *task;
-	pid_t pid;	 /* of the last one */
 	uint64_t serial; /* of the pins that it has opened */
 	int tell_fd, report_fd;
 	sd_event_source *reports, *timer;

@@ -19,12 +19,6 @@
 
 #define AWAIT_LOOKS 500 /* 2 ms apart */
 
-static bool is_least_policy(uint32_t policy)
-{
-	return policy == LB_POLICY_LEAST_CONN || policy == LB_POLICY_LEAST_LATENCY ||
-	       policy == LB_POLICY_LEAST_LOAD;
-}
-
 const char *hold_obstacle(const struct state *state)
 {
 	const struct features *found = probe_features();
@@ -34,7 +28,7 @@ const char *hold_obstacle(const struct state *state)
 		tcp |= state->config->listeners[i].proto == LB_PROTO_TCP;
 	if (!tcp)
 		return "of UDP nothing can wait";
-	if (!is_least_policy(lb_word_policy(state->config->word)))
+	if (!lb_policy_scans(lb_word_policy(state->config->word)))
 		return "its policy chooses without a look at who is busy";
 	if (!found->fetch || !found->migrate || !found->hold)
 		return "it takes Linux 5.15";

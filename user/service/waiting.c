@@ -20,7 +20,7 @@
 #include "service/wake_listeners.h"
 
 #define BACKLOG 4096 /* cut to net.core.somaxconn by the kernel */
-#define HANDSHAKE_NS 1000000000ULL
+#define FORGOTTEN_NS 1000000000ULL
 
 struct waiting {
 	const struct state *state;
@@ -148,8 +148,8 @@ static void look_at_member(struct search *search, const struct member *member)
 }
 
 /*
- * A copy of a worker's listener; -EAGAIN if none is to be had, -EOPNOTSUPP if they are not alike: a
- * connection that waits may go to any of them. *cgroup is that which it is in.
+ * A copy of a worker's listener; -EAGAIN if none is to be had, -EXDEV if they are not alike: a connection
+ * that waits may go to any of them. *cgroup is that which it is in.
  */
 static int copy_of_worker(const struct state *state, uint32_t listener, int netns, uint64_t *cgroup,
 			  const char **why)
@@ -170,7 +170,7 @@ static int copy_of_worker(const struct state *state, uint32_t listener, int netn
 	*why = search.differs;
 	if (search.differs) {
 		close_fd(&search.fd);
-		return -EOPNOTSUPP;
+		return -EXDEV;
 	}
 	return search.fd < 0 ? -EAGAIN : search.fd;
 }
@@ -230,7 +230,7 @@ int waiting_open(const struct state *state, struct waiting **out, const char **w
 	struct lb_hold *hold = state_hold(state);
 	char own[PATH_MAX];
 	_cleanup_close_ int home = -1;
-	int err;
+	int err, left;
 
 	*why = NULL;
 	if (!waiting)
@@ -239,8 +239,8 @@ int waiting_open(const struct state *state, struct waiting **out, const char **w
 	home = cgroup_own(own) ? -1 : open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = home < 0 ? -ENOENT : make_all(waiting, why);
 	/* who stays in a service's cgroup passes for a process of its worker */
-	if (!err)
-		err = cgroup_move_self(home);
+	left = home < 0 ? 0 : cgroup_move_self(home);
+	err = err ? err : left;
 	if (err) {
 		waiting_close(waiting);
 		return err;
@@ -353,7 +353,7 @@ bool waiting_forget_handshakes(struct waiting *waiting, uint64_t now_ns)
 
 		if (!(begun & bit(i)))
 			continue;
-		if (now_ns > chosen_ns && now_ns - chosen_ns > HANDSHAKE_NS)
+		if (now_ns > chosen_ns && now_ns - chosen_ns > FORGOTTEN_NS)
 			clear(&hold->taken, i);
 		else
 			some = true;
