@@ -148,8 +148,8 @@ static void look_at_member(struct search *search, const struct member *member)
 }
 
 /*
- * A copy of a worker's listener; -EAGAIN if none is to be had, -EXDEV if they are not alike: a connection
- * that waits may go to any of them. *cgroup is that which it is in.
+ * A copy of a worker's listener; -EAGAIN if none is to be had, -EXDEV if they are not alike: a
+ * connection that waits may go to any of them. *cgroup is that which it is in.
  */
 static int copy_of_worker(const struct state *state, uint32_t listener, int netns, uint64_t *cgroup,
 			  const char **why)

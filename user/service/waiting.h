@@ -23,8 +23,8 @@ struct waiting;
  * process's cgroup is another one for a moment. `state` must stay open longer.
  *
  * Returns 0, -EAGAIN (no worker listens there now), -EOPNOTSUPP (something of a worker's listener
- * can't be copied; `why` is its name), -EXDEV (the workers' differ in `why`), -EBUSY (its cgroup may
- * have no processes) or -errno; *why is a constant or NULL. Freed with waiting_close().
+ * can't be copied; `why` is its name), -EXDEV (the workers' differ in `why`), -EBUSY (its cgroup
+ * may have no processes) or -errno; *why is a constant or NULL. Freed with waiting_close().
  */
 int waiting_open(const struct state *state, struct waiting **out, const char **why);
 
