@@ -39,7 +39,8 @@ void counters_read(const char *service, struct counters *counters)
 /*
  * A segment that is sent again and comes when its connection is over finds the listener. So does
  * one that comes while another CPU puts the open connection in the place of the half-open one: the
- * kernel's look-up takes no lock. With emulated CPUs that happens some times in a thousand.
+ * kernel's look-up takes no lock. It takes a CPU that is interrupted just there: with emulated CPUs
+ * that happens some times in a thousand, on a virtual machine beside others a few times in a night.
  */
 #define MOST_RACES 8
 
@@ -76,7 +77,7 @@ void counters_compare(const char *service, const struct counters *before,
 	uint64_t strays;
 
 	counters_read(service, &after);
-	strays = after.sent_again - before->sent_again + (scaled_load(100) < 100 ? MOST_RACES : 0);
+	strays = after.sent_again - before->sent_again + MOST_RACES;
 	forgive(&after.ack_recent, before->ack_recent + want->ack_recent, &strays);
 	forgive(&after.ack_stray, before->ack_stray + want->ack_stray, &strays);
 	wrong += compare_field("cursor", -1, before->cursor, after.cursor, want->cursor);

@@ -26,8 +26,8 @@ struct counters {
 void counters_read(const char *service, struct counters *counters);
 /*
  * Fails the test with every field that differs unless the counters have grown by exactly `want`
- * since `before`. Look-ups by segments that were sent again may come on top, and on a slow machine
- * some by races of the kernel's: ack_recent and ack_stray.
+ * since `before`. Look-ups by segments that were sent again may come on top, and some by races of
+ * the kernel's: ack_recent and ack_stray.
  */
 #define counters_expect(service, before, ...)                                                      \
 	counters_compare(service, before, &(const struct counters){ __VA_ARGS__ }, __FILE__,       \
