@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/counters.h"
 #include "harness/events.h"
+#include "harness/kernel.h"
 #include "harness/load.h"
 #include "harness/maps.h"
 #include "harness/processes.h"
@@ -14,11 +15,13 @@
 #include "harness/show.h"
 #include "harness/world.h"
 
+#include <bpf/bpf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lb_hold.h"
@@ -417,6 +420,54 @@ static void test_all_drained(void **state)
 	run_stop(&run);
 }
 
+/* Empties the memory of handshakes, over and over, until it is killed. */
+static pid_t forget_handshakes(void)
+{
+	static uint32_t keys[LB_RECENT_ENTRIES];
+	static uint64_t nothing[LB_RECENT_ENTRIES];
+	int fd = map_open("web", "lb_recent");
+	pid_t child;
+
+	for (uint32_t i = 0; i < LB_RECENT_ENTRIES; i++)
+		keys[i] = i;
+	child = fork();
+	while (!child) {
+		uint32_t count = LB_RECENT_ENTRIES;
+
+		bpf_map_update_batch(fd, keys, nothing, &count, NULL);
+	}
+	close(fd);
+	assert_true(child > 0);
+	return child;
+}
+
+/*
+ * With SYN cookies the end of a handshake may find nothing that says who was chosen. The kernel's
+ * hash is over waiting listeners, too: it must be a worker all the same, for these wait for nobody.
+ */
+static void test_forgotten_choice(void **state)
+{
+	struct counters after = { 0 };
+	pid_t forgetting;
+
+	(void)state;
+	kernel_set("net/ipv4/tcp_syncookies", "2");
+	start("2", "0", "hold_ms=20000");
+	wait_until(is_holding(), RUN_MS);
+	forgetting = forget_handshakes();
+	for (int i = 0; i < 2000 && after.ack_stray < 10; i++) {
+		clients_run(&clients, (struct client_plan){ .connections = 100 });
+		assert_int_equal(clients.answered, 100);
+		counters_read("web", &after);
+	}
+	kill(forgetting, SIGKILL);
+	waitpid(forgetting, NULL, 0);
+	counters_read("web", &after);
+	assert_true(after.ack_stray >= 10);
+	assert_true(after.waited[0] + after.waited[1] <= after.held);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,7 +476,7 @@ int main(int argc, char **argv)
 		runs_test(test_begins_where_it_pays), runs_test(test_clients_that_give_up),
 		runs_test(test_limit_admits),	      runs_test(test_nothing_is_lost),
 		runs_test(test_last_worker_dies),     runs_test(test_all_drained),
-		runs_test(test_next_keeper_counts),
+		runs_test(test_next_keeper_counts),   runs_test(test_forgotten_choice),
 	};
 
 	(void)argc;

@@ -26,6 +26,8 @@
 
 #define PORT 8080
 #define BUSY_MS 300
+/* While there is such a file, a worker "later" is one of a new version. */
+#define NEW_VERSION "/run/test/new-version"
 
 static const char *self;
 static struct run run;
@@ -92,6 +94,8 @@ static int listen_with(const char *options)
 		set_many(fd);
 	if (!strcmp(options, "filter"))
 		set_filter(fd);
+	if (!strcmp(options, "later") && !access(NEW_VERSION, F_OK))
+		set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_number(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) || listen(fd, 64))
 		exit(14);
@@ -234,13 +238,45 @@ static void test_filter(void **state)
 	run_stop(&run);
 }
 
+static void expect_held_is_same(void)
+{
+	int first = ask(), second;
+
+	usleep(BUSY_MS * 1000 / 3);
+	second = ask();
+	expect_same(first);
+	expect_same(second);
+}
+
+/*
+ * A worker of a new version, with an option that the old one's socket had not: what waits for the
+ * old one doesn't go to it, holding ends, and goes on with sockets like those of the new version.
+ */
+static void test_another_version(void **state)
+{
+	struct counters after;
+
+	(void)state;
+	start("later", NULL);
+	run_expect_events(&run, 1, "holding", NULL);
+	expect_held_is_same();
+	file_write(NEW_VERSION, "");
+	lbctl_ok("reload", "web", NULL);
+	run_expect_events(&run, 1, "not-holding", "{s:s}", "why",
+			  "the workers' listening sockets differ in TCP_NODELAY");
+	run_expect_events(&run, 2, "holding", NULL);
+	expect_held_is_same();
+	counters_read("web", &after);
+	assert_int_equal(after.held, 2);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_plain),
-		runs_test(test_many_options),
-		runs_test(test_another_user),
-		runs_test(test_filter),
+		runs_test(test_plain),		 runs_test(test_many_options),
+		runs_test(test_another_user),	 runs_test(test_filter),
+		runs_test(test_another_version),
 	};
 
 	if (argc == 3 && !strcmp(argv[1], "worker"))

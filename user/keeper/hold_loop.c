@@ -5,17 +5,16 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "host/priority.h"
 #include "lb_hold.h"
 #include "lb_pick.h"
 #include "service/hold.h"
@@ -99,37 +98,6 @@ static void set_most(struct loop *loop)
 	loop->hold->most_ns = automatic ? LB_HOLD_AUTO_MOST_NS : hold_ns;
 }
 
-/* --- its priority --- */
-
-static void lower_priority(void)
-{
-	const struct sched_param none = { 0 };
-
-	sched_setscheduler(0, SCHED_OTHER, &none);
-	setpriority(PRIO_PROCESS, 0, 0);
-}
-
-static void on_overrun(int signal)
-{
-	(void)signal;
-	lower_priority();
-}
-
-/*
- * A worker that falls asleep is to have its connection at once, whoever else wants the CPU: that
- * takes some microseconds each time. Should it ever run on, it comes down to the others.
- */
-static void raise_priority(void)
-{
-	const struct sched_param first = { .sched_priority = 1 };
-	const struct rlimit most = { .rlim_cur = 50000, .rlim_max = RLIM_INFINITY };
-
-	signal(SIGXCPU, on_overrun);
-	setrlimit(RLIMIT_RTTIME, &most);
-	if (sched_setscheduler(0, SCHED_FIFO, &first))
-		setpriority(PRIO_PROCESS, 0, -10);
-}
-
 /* --- waiting listeners come and go --- */
 
 static const char *trouble_text(int err)
@@ -196,7 +164,7 @@ static void begin(struct loop *loop, uint64_t at_ns)
 	err = waiting_open(&loop->state, &loop->waiting, &option);
 	end_with_keeper(loop);
 	if (!err) {
-		raise_priority();
+		priority_raise();
 		loop->hold->why[0] = '\0';
 		loop->used_ns = at_ns;
 		report(loop, HOLD_BEGINS, loop->hold->work_ns, "");
@@ -209,7 +177,7 @@ static void begin(struct loop *loop, uint64_t at_ns)
 
 static void end(struct loop *loop)
 {
-	lower_priority();
+	priority_lower();
 	waiting_close(loop->waiting);
 	loop->waiting = NULL;
 	loop->hold->delay_ns = LB_HOLD_FIRST_DELAY_NS;
@@ -221,6 +189,17 @@ static void pause_holding(struct loop *loop, uint64_t at_ns)
 {
 	end(loop);
 	pause_for(loop, at_ns);
+}
+
+/* A worker that came since may accept connections of another kind. */
+static void check_likeness(struct loop *loop)
+{
+	const char *option;
+
+	if (!loop->waiting || waiting_still_fits(loop->waiting, &option))
+		return;
+	pause_holding(loop, now_ns());
+	cannot(loop, -EXDEV, option);
 }
 
 /* --- what waits --- */
@@ -416,6 +395,7 @@ static void note_told(struct loop *loop)
 		continue;
 	set_most(loop);
 	follow_workers(loop);
+	check_likeness(loop);
 }
 
 static void turn(struct loop *loop)

@@ -58,6 +58,7 @@ static void tell_word(struct holder *holder, const struct hold_report *report)
 		holder->config.started(holder->config.arg, (uint32_t)report->number);
 		break;
 	case HOLD_BEGINS:
+		holder->why[0] = '\0';
 		event_tell(holder->config.log, "holding",
 			   text_pack("{s:I}", "work_us", (json_int_t)(report->number / 1000)),
 			   "a connection that finds no idle worker waits for one from now on");

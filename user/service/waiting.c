@@ -27,6 +27,7 @@ struct waiting {
 	int fds[LB_WAITING_SLOTS];
 	uint32_t listeners[LB_WAITING_SLOTS];
 	uint32_t count;
+	uint64_t seen; /* which workers' listeners have been compared: their cookies, mixed */
 };
 
 static uint64_t bit(int index)
@@ -122,7 +123,7 @@ static int make_some(void *arg)
 struct search {
 	const struct state *state;
 	uint32_t listener;
-	int fd; /* a copy of one's socket, -1 = none yet */
+	int fd; /* what they are to be like: at first a copy of one's socket, -1 = none yet */
 	uint64_t cgroup;
 	const char *differs; /* in this, two of them do */
 };
@@ -147,6 +148,23 @@ static void look_at_member(struct search *search, const struct member *member)
 	search->cgroup = member->socket.cgroup_id;
 }
 
+/* Compares the workers' sockets of a listener with each other, or with what there is of them. */
+static int look_at_listener(struct search *search, int netns)
+{
+	struct groups groups;
+	int err = groups_find(netns, search->state->config->listeners[search->listener].port, 0,
+			      GROUP_QUICK, &groups);
+
+	if (err)
+		return err;
+	for (size_t g = 0; g < groups.count; g++) {
+		for (size_t i = 0; i < groups.items[g].nr_members; i++)
+			look_at_member(search, &groups.items[g].members[i]);
+	}
+	groups_free(&groups);
+	return 0;
+}
+
 /*
  * A copy of a worker's listener; -EAGAIN if none is to be had, -EXDEV if they are not alike: a
  * connection that waits may go to any of them. *cgroup is that which it is in.
@@ -155,17 +173,10 @@ static int copy_of_worker(const struct state *state, uint32_t listener, int netn
 			  const char **why)
 {
 	struct search search = { .state = state, .listener = listener, .fd = -1 };
-	struct groups groups;
-	int err;
+	int err = look_at_listener(&search, netns);
 
-	err = groups_find(netns, state->config->listeners[listener].port, 0, GROUP_QUICK, &groups);
 	if (err)
 		return err;
-	for (size_t g = 0; g < groups.count; g++) {
-		for (size_t i = 0; i < groups.items[g].nr_members; i++)
-			look_at_member(&search, &groups.items[g].members[i]);
-	}
-	groups_free(&groups);
 	*cgroup = search.cgroup;
 	*why = search.differs;
 	if (search.differs) {
@@ -224,6 +235,18 @@ static int make_all(struct waiting *waiting, const char **why)
 	return err;
 }
 
+/* Of all sockets that the workers have in the groups. */
+static uint64_t mix_cookies(const struct state *state)
+{
+	uint64_t mixed = 0;
+
+	for (uint32_t i = 0; i < state->nr_listeners; i++) {
+		for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
+			mixed = mixed * 31 + state_queue(state, i, slot)->cookie;
+	}
+	return mixed;
+}
+
 int waiting_open(const struct state *state, struct waiting **out, const char **why)
 {
 	struct waiting *waiting = calloc(1, sizeof(*waiting));
@@ -236,6 +259,8 @@ int waiting_open(const struct state *state, struct waiting **out, const char **w
 	if (!waiting)
 		return -ENOMEM;
 	waiting->state = state;
+	/* before it looks: who comes meanwhile is looked at once more */
+	waiting->seen = mix_cookies(state);
 	home = cgroup_own(own) ? -1 : open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = home < 0 ? -ENOENT : make_all(waiting, why);
 	/* who stays in a service's cgroup passes for a process of its worker */
@@ -249,6 +274,36 @@ int waiting_open(const struct state *state, struct waiting **out, const char **w
 		set(&hold->open[waiting->listeners[i]], i);
 	*out = waiting;
 	return 0;
+}
+
+static const char *first_difference(const struct waiting *waiting, uint32_t listener, int fd)
+{
+	struct search search = { .state = waiting->state, .listener = listener, .fd = fd };
+	_cleanup_close_ int netns = -1;
+
+	if (netns_find(waiting->state->config->listeners[listener].netns, &netns))
+		return NULL;
+	look_at_listener(&search, netns);
+	return search.differs;
+}
+
+bool waiting_still_fits(struct waiting *waiting, const char **why)
+{
+	uint64_t mixed = mix_cookies(waiting->state);
+	uint64_t compared = 0;
+
+	*why = NULL;
+	if (mixed == waiting->seen)
+		return true;
+	waiting->seen = mixed;
+	for (uint32_t i = 0; !*why && i < waiting->count; i++) {
+		uint32_t listener = waiting->listeners[i];
+
+		if (!(compared & bit(listener)))
+			*why = first_difference(waiting, listener, waiting->fds[i]);
+		compared |= bit(listener);
+	}
+	return !*why;
 }
 
 /* The program lets go of each before it is closed. */

@@ -28,6 +28,12 @@ struct waiting;
  */
 int waiting_open(const struct state *state, struct waiting **out, const char **why);
 
+/*
+ * Looks at the workers' listeners that it has not seen: false if one of them differs in an option,
+ * which is *why. What waits may then not go to just any of them.
+ */
+bool waiting_still_fits(struct waiting *waiting, const char **why);
+
 /* What waits then migrates. */
 void waiting_close(struct waiting *waiting);
 
