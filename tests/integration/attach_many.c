@@ -154,7 +154,7 @@ static void test_most_workers(void **state)
 	(void)state;
 	start_server(1, LB_MAX_WORKERS);
 	start_ns = now_ns();
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	print_message("attach of %d workers: %llu ms\n", LB_MAX_WORKERS,
 		      (unsigned long long)ms_since(start_ns));
 	clients_run(&clients, (struct client_plan){
@@ -257,7 +257,7 @@ static void test_many_services(void **state)
 
 		snprintf(name, sizeof(name), "s%d", i);
 		snprintf(port, sizeof(port), ":%d", FIRST_PORT + i);
-		lbctl_ok("attach", "--name", name, port, NULL);
+		lbctl_ok("attach", "--name", name, "--policy", "rr", port, NULL);
 	}
 	print_message("%d services attached in %llu ms\n", services,
 		      (unsigned long long)ms_since(start_ns));

@@ -127,7 +127,7 @@ static void test_unseen_workers(void **state)
 
 	(void)state;
 	demo_start(&demos[0], 0, "--listen", ":8080", NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	watch_blindly();
 	for (int i = WORKERS - 1; i > 0; i--)
 		joins_demo(&demos[i], i);
@@ -205,7 +205,7 @@ static void test_two_addresses(void **state)
 {
 	(void)state;
 	demo_start(&demos[0], 0, "--listen", ":8080", "--listen", "[::]:8080", NULL);
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	joins_keep(&run);
 	demo_start(&demos[1], 1, "--listen", ":8080", "--listen", "[::]:8080", "--join", NULL);
 	assert_true(is_worker(1, "up"));

@@ -70,8 +70,9 @@ static void test_workers_of_run(void **state)
 static void test_joining_is_ready(void **state)
 {
 	(void)state;
-	run_start(&run, "web", "-n", "2", "--wait-ready", "--", "env", "-u", "NOTIFY_SOCKET",
-		  run_demo(), "-q", "--no-reuseport", "--listen", ":8080", "--join", NULL);
+	run_start(&run, "web", "-n", "2", "--policy", "rr", "--wait-ready", "--", "env", "-u",
+		  "NOTIFY_SOCKET", run_demo(), "-q", "--no-reuseport", "--listen", ":8080",
+		  "--join", NULL);
 	run_expect_events(&run, 2, "online", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	clients_expect(&clients, 2, (const unsigned int[]){ 10, 10 });
@@ -81,7 +82,8 @@ static void test_joining_is_ready(void **state)
 /* What run starts does not listen; processes elsewhere do, and come for its workers by name. */
 static void start_for_elsewhere(void)
 {
-	run_start(&run, "web", "-n", "2", "--port", "8080", "--", "sleep", "1000", NULL);
+	run_start(&run, "web", "-n", "2", "--policy", "rr", "--port", "8080", "--", "sleep", "1000",
+		  NULL);
 	run_expect_events(&run, 2, "start", NULL);
 	wait_until(!access(JOINS_SOCKET, F_OK), RUN_MS);
 	demo_start(&demos[1], 1, "--listen", ":8080", "--join", NULL);

@@ -227,6 +227,7 @@ static void test_worker_dies_without_controller(void **state)
 	run_expect_keeper(&run);
 	pids[3] = 0;
 	run_pids(&run, pids, WORKERS);
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	assert_int_equal(clients_of(&clients, 3), 10);
 	run_stop(&run);

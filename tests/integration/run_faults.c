@@ -243,7 +243,7 @@ static void test_name_of_an_attached_service(void **state)
 
 	(void)state;
 	demo_start_many(demos, 2, ":8080");
-	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
 	lbctl_expect(1, "the name is in use: lbctl attach", "run", "--name", "web", "-n", "2", "--",
 		     run_demo(), "--no-reuseport", "--listen", ":9090", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
@@ -279,6 +279,7 @@ static void lose_the_command(void)
 	lbctl_expect(1, ": worker 4 can't be started", "scale", "web", "5", NULL);
 	lbctl_ok("scale", "web", "4", NULL);
 	run_expect_same(&run, pids, WORKERS);
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	for (i = 0; i < WORKERS; i++)
 		assert_int_equal(clients_of(&clients, i), 10);
@@ -328,6 +329,7 @@ static void crash_without_the_command(void)
 	assert_int_equal(rename(COMMAND ".away", COMMAND), 0);
 	/* its socket of --listen is there before it, and others take what comes meanwhile */
 	run_expect_events(&run, 2, "online", "{s:i}", "worker", 1);
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 40 });
 	assert_int_equal(clients_of(&clients, 1), 10);
 	run_stop(&run);

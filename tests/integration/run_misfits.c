@@ -30,10 +30,11 @@ static struct run run;
 
 /*
  * Listens on what its arguments say, in this order: HOST:PORT, which with a + in front has
- * SO_REUSEPORT of its own, and with a * a BPF program as well. At SIGUSR1 the last one gets one.
+ * SO_REUSEPORT of its own, and with a * a BPF program as well. At SIGUSR1 the last one gets one:
+ * Python looks for a signal before it waits, and not again until then.
  */
 static const char server[] =
-	"import ctypes, os, signal, socket, struct, sys\n"
+	"import ctypes, os, select, signal, socket, struct, sys\n"
 	"def steer(s):\n"
 	"    code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))\n"
 	"    s.setsockopt(socket.SOL_SOCKET, 51, struct.pack('HL', 1, ctypes.addressof(code)))\n"
@@ -50,6 +51,8 @@ static const char server[] =
 	"    sockets.append(s)\n"
 	"signal.signal(signal.SIGUSR1, lambda *_: steer(s))\n"
 	"while True:\n"
+	"    if not select.select(sockets[-1:], [], [], 0.1)[0]:\n"
+	"        continue\n"
 	"    try:\n"
 	"        c = sockets[-1].accept()[0]\n"
 	"    except OSError:\n"

@@ -126,6 +126,7 @@ static void test_stopping(void **state)
 	(void)state;
 	start_notifier("--max-restarts", "16");
 	run_pids(&run, pids, WORKERS);
+	lbctl_ok("set-policy", "web", "rr", NULL);
 	file_write(LEAVE, "");
 	run_expect_events(&run, 1, "stopping", "{s:i}", "worker", 1);
 	wait_until(is_draining(1), RUN_MS);
