@@ -39,6 +39,8 @@
 /* One average over so many samples, as a power of two. */
 #define LB_HOLD_AVERAGE_SHIFT 4
 #define LB_HOLD_MOST_SAMPLE_NS 10000000000ULL
+/* A worker that hung is no dear work: one sample counts for at most so many times the average. */
+#define LB_HOLD_MOST_TIMES 8
 
 #define LB_LET_ALL_GO (~0ULL) /* lb_hold.let_go */
 
@@ -55,8 +57,14 @@ static __always_inline int lb_hold_pays(__u64 always, __u64 work_ns, __u64 delay
 /* A moving average after one more sample; 0 = there was none yet. */
 static __always_inline __u64 lb_hold_average(__u64 average_ns, __u64 sample_ns)
 {
-	if (sample_ns > LB_HOLD_MOST_SAMPLE_NS)
-		sample_ns = LB_HOLD_MOST_SAMPLE_NS;
+	__u64 most_ns = average_ns * LB_HOLD_MOST_TIMES;
+
+	if (most_ns < LB_HOLD_LEAST_WORK_NS)
+		most_ns = LB_HOLD_LEAST_WORK_NS;
+	if (!average_ns || most_ns > LB_HOLD_MOST_SAMPLE_NS)
+		most_ns = LB_HOLD_MOST_SAMPLE_NS;
+	if (sample_ns > most_ns)
+		sample_ns = most_ns;
 	if (!average_ns)
 		return sample_ns;
 	return average_ns + (sample_ns >> LB_HOLD_AVERAGE_SHIFT) -
