@@ -5,12 +5,17 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "cmd/gone.h"
 #include "keeper/control_client.h"
 #include "keeper/leftovers.h"
 #include "keeper/log_end.h"
+
+#define GONE_LOOKS 10
+#define GONE_NAP_NS 30000000
 
 static bool service_exists(const char *name)
 {
@@ -63,13 +68,34 @@ int ask_say_stopped(const struct cmd *cmd, const char *name, const char *text)
 	return EXIT_DONE;
 }
 
-static int no_answer(const struct cmd *cmd, const char *name, int err)
+/*
+ * A process that a keeper had just started has its socket for a moment longer than a keeper that is
+ * killed, and what is asked there is lost.
+ */
+static bool nobody_listens(const char *name)
+{
+	const struct timespec nap = { .tv_nsec = GONE_NAP_NS };
+
+	for (int i = 0; i < GONE_LOOKS; i++) {
+		int fd = control_connect(name);
+
+		if (fd < 0)
+			return fd != -EACCES && fd != -EPERM;
+		close(fd);
+		nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+int ask_no_answer(const struct cmd *cmd, const char *name, int err)
 {
 	switch (err) {
 	case -EMSGSIZE:
 		return cmd_fail(cmd, EXIT_FAILED, "the message is too long; 64 KiB is the limit");
 	case -EPIPE:
 	case -ECONNRESET:
+		if (nobody_listens(name))
+			return no_keeper(cmd, name);
 		return cmd_fail(cmd, EXIT_FAILED,
 				"its keeper ended without an answer: it was killed, or does not "
 				"admit you; its workers go on. lbctl show %s says what takes it up "
@@ -123,7 +149,7 @@ int ask_keeper(const struct cmd *cmd, const char *name, json_t *request)
 	if (!err)
 		err = control_receive(fd, &reply);
 	if (err)
-		return no_answer(cmd, name, err);
+		return ask_no_answer(cmd, name, err);
 	status = json_integer_value(json_object_get(reply, "status"));
 	text = json_string_value(json_object_get(reply, "text"));
 	if (status)

@@ -19,6 +19,9 @@ int ask_connect(const struct cmd *cmd, const char *name, int *fd);
  */
 int ask_keeper(const struct cmd *cmd, const char *name, json_t *request);
 
+/* Prints why there is no answer: `err` is what talking to the keeper ended with. Returns a status. */
+int ask_no_answer(const struct cmd *cmd, const char *name, int err);
+
 /* Prints that the service is stopped, `text` without --json. Returns EXIT_DONE or EXIT_FAILED. */
 int ask_say_stopped(const struct cmd *cmd, const char *name, const char *text);
 

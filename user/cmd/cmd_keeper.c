@@ -321,7 +321,7 @@ static int run_events(struct cmd *cmd)
 		}
 		json_decref(event);
 	}
-	return err == -EPIPE ? EXIT_DONE : cmd_fail(cmd, EXIT_FAILED, "%s", strerror(-err));
+	return err == -EPIPE ? EXIT_DONE : ask_no_answer(cmd, name, err);
 }
 
 const struct command cmd_scale = {
