@@ -178,7 +178,9 @@ static void thief(void)
 
 static void attacker(void)
 {
-	static void (*const ways[])(void) = { spoil_request, spoil_many_requests, spoil_notice };
+	static void (*const ways[])(void) = { spoil_request,  spoil_many_requests, spoil_notice,
+					      flood_requests, flood_notices,	   stop_everybody,
+					      ask_to_join };
 
 	attack_by(ways[rand() % ARRAY_SIZE(ways)]);
 }

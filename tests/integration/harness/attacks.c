@@ -23,6 +23,7 @@
 #define NOBODY 65534
 #define LINGER_S 300
 #define WORKERS 4
+#define FLOOD 3000
 
 /* In a process of user nobody, which lives on until it is killed. Returns once it is done. */
 pid_t attack(void (*how)(void))
@@ -141,6 +142,46 @@ void spoil_many_requests(void)
 void spoil_notice(void)
 {
 	send_spoiled(connect_to(FILES_DIR "/web.notify", SOCK_DGRAM), "READY=1", 2);
+}
+
+void flood_requests(void)
+{
+	for (int i = 0; i < FLOOD; i++) {
+		int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
+
+		send(fd, "{\"verb\":", 8, MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(fd);
+	}
+}
+
+void flood_notices(void)
+{
+	int fd = connect_to(FILES_DIR "/web.notify", SOCK_DGRAM);
+
+	for (int i = 0; i < FLOOD; i++)
+		send(fd, "READY=1\nWATCHDOG=1\nSTATUS=x", 28, MSG_DONTWAIT);
+}
+
+void stop_everybody(void)
+{
+	for (int i = 0; i < 20; i++) {
+		kill(-1, SIGSTOP);
+		usleep(2000);
+		kill(-1, SIGCONT);
+		usleep(2000);
+	}
+}
+
+void ask_to_join(void)
+{
+	static const char text[] = "{\"verb\":\"join\",\"worker\":1}";
+	int own = socket(AF_INET, SOCK_STREAM, 0);
+
+	expect(!listen(own, 1), "listen");
+	expect(send_fds(connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET), text, strlen(text), &own,
+			1) > 0,
+	       "join");
+	close(own);
 }
 
 int member_of_group(void)

@@ -25,6 +25,14 @@ void spoil_request(void);
 void spoil_many_requests(void);
 void spoil_notice(void);
 
+/* Thousands of requests that are none, and of notices. */
+void flood_requests(void);
+void flood_notices(void);
+/* Stops all processes of the user for a moment, those that the keeper is just starting as well. */
+void stop_everybody(void);
+/* Asks to be a worker, with a socket of another port. */
+void ask_to_join(void);
+
 /* A socket that listens beside the workers'. */
 int member_of_group(void);
 /* Puts a program on the group that gives all to its last socket. */
