@@ -55,6 +55,7 @@ packages_of() {
 		xz-utils xz
 	END
 	bench) cat <<-END ;;
+		gunicorn gunicorn
 		nodejs node
 		npm npm
 		nginx-light nginx

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Who is idle is seen whatever way a worker waits for connections: one that was held goes to it as
- * soon as it waits again, by each way there is, also in a thread or a process that came later. The
- * test is its own worker: `hold_idle worker WAY`.
+ * soon as it waits again, by each way there is, also in a thread or a process that came later, or in
+ * one that was there before its socket was, as with gunicorn. The test is its own worker: `hold_idle worker WAY`.
  */
 #include "harness/commands.h"
 #include "harness/counters.h"
 #include "harness/events.h"
+#include "harness/maps.h"
 #include "harness/runs.h"
 #include "harness/world.h"
 
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -79,7 +81,7 @@ static void wait_by_accept(void)
 static const struct way {
 	const char *name;
 	void (*wait)(void);
-	enum { FOR_GOOD, THREAD_LATER, CHILD_LATER } who;
+	enum { FOR_GOOD, THREAD_LATER, CHILD_LATER, CHILD_BEFORE } who;
 } ways[] = {
 	{ "epoll", wait_by_level, FOR_GOOD },
 	{ "edge", wait_by_edge, FOR_GOOD },
@@ -90,6 +92,7 @@ static const struct way {
 	{ "child", wait_by_level, CHILD_LATER },
 	{ "polling-thread", wait_by_poll, THREAD_LATER },
 	{ "accepting-child", wait_by_accept, CHILD_LATER },
+	{ "earlier-child", wait_by_select, CHILD_BEFORE },
 };
 
 static void serve_one(int fd)
@@ -121,6 +124,23 @@ static void serve(const struct way *way, int most)
 	}
 }
 
+/* A child, and its child, which serves once there is something to serve. */
+static void serve_in_grandchild(const struct way *way)
+{
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+
+	if (fork())
+		return;
+	if (!fork()) {
+		while (!getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) && !listens)
+			usleep(1000);
+		serve(way, 0);
+	}
+	for (;;)
+		pause();
+}
+
 static void *serve_on(void *way)
 {
 	serve(way, 0);
@@ -137,11 +157,15 @@ __attribute__((noreturn)) static void work(const char *name)
 	while (strcmp(way->name, name))
 		way++;
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (way->who == CHILD_BEFORE)
+		serve_in_grandchild(way);
 	if (setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
 	    bind(listener, (const struct sockaddr *)&at, sizeof(at)) || listen(listener, 64))
 		exit(2);
 	if (way->wait != wait_by_accept)
 		fcntl(listener, F_SETFL, O_NONBLOCK);
+	while (way->who == CHILD_BEFORE)
+		pause();
 	serve(way, way->who == FOR_GOOD ? 0 : LATER);
 	if (way->who == THREAD_LATER)
 		pthread_create(&thread, NULL, serve_on, (void *)way);
@@ -186,6 +210,15 @@ static void expect_held(uint64_t want)
 	assert_int_equal(now.held_late, 0);
 }
 
+static uint64_t last_sleep_ns(void)
+{
+	struct lb_idle *mapped = map_mmap("web", "lb_idle", LB_ALL_SLOTS * sizeof(*mapped));
+	uint64_t slept_ns = mapped[0].slept_ns;
+
+	munmap(mapped, LB_ALL_SLOTS * sizeof(*mapped));
+	return slept_ns;
+}
+
 /*
  * 1. some connections, so that whoever comes later is there
  * 2. a busy request, and another one: that is held, and answered when the first one is
@@ -193,16 +226,20 @@ static void expect_held(uint64_t want)
  */
 static void expect_seen(const struct way *way)
 {
+	uint64_t served_ns;
+
 	print_message("%s\n", way->name);
 	run_start(&run, "web", "-n", "1", "--policy", "least-conn", "--", self, "worker", way->name,
 		  NULL);
 	run_expect_up(&run, 1);
 	lbctl_ok("set", "web", "hold_ms=60000", "stall_ms=0", NULL);
 	run_expect_events(&run, 1, "holding", NULL);
+	served_ns = now_ns();
 	for (int i = 0; i < LATER + 2; i++) {
 		expect_answer(ask("/"));
 		usleep(20000);
 	}
+	assert_true(last_sleep_ns() > served_ns);
 	for (uint64_t i = 1; i <= 2; i++) {
 		uint64_t begun_ns = now_ns();
 		int busy = ask("/busy"), held;

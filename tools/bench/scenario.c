@@ -16,9 +16,10 @@
 	"hash,shared,exclusive,master,haproxy,lbctl-rr,lbctl-random,lbctl-least-load,"             \
 	"lbctl-least-conn,lbctl-least-latency,lbctl-kernel"
 #define NGINX_PEERS "nginx,nginx-reuseport,nginx-lbctl"
+#define GUNICORN_PEERS "gunicorn,gunicorn-lbctl"
 #define NODE_PEERS "node-cluster,node-none,node-reuseport,pm2,lbctl-run"
 /* The default policy of lbctl; what the others are compared with. */
-#define OURS "lbctl-least-conn,lbctl-run,nginx-lbctl"
+#define OURS "lbctl-least-conn,lbctl-run,nginx-lbctl,gunicorn-lbctl"
 
 #define TAIL_TARGETS 100 /* quantiles of the Pareto distribution */
 #define TAIL_LONGEST 100 /* times the shortest: one request must not fill the run */
@@ -75,6 +76,18 @@ const struct scenario scenarios[] = {
 		.plan = { .users = 100, .repetitions = 2 },
 		.metric = METRIC_SPREAD,
 		.siege = true,
+	},
+	{
+		.name = "routes",
+		.title =
+			"real programs, one route of 2 ms, and of 10 % one of 150 ms; 120 a second",
+		.peers = GUNICORN_PEERS ",node-cluster,node-shared,lbctl-run",
+		.ours = OURS,
+		.service = { .workers = 4 },
+		.plan = { .rate = 120, .poisson = true, .users = 5000, .seconds = 6 },
+		.costs = { { 2000, 90 }, { 150000, 10 } },
+		.rounds = 5,
+		.metric = METRIC_P99,
 	},
 	{
 		.name = "S2",

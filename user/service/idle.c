@@ -12,10 +12,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "host/family.h"
 #include "host/probe.h"
 #include "hold.skel.h"
 
-/* The threads of a slot's worker that there were when it was first seen; they tell of the rest. */
+/*
+ * The threads of a slot's worker, and of its descendants, that there were when it was first seen;
+ * they tell of the rest.
+ */
 struct followed {
 	pid_t pid;
 	struct bpf_link **links;
@@ -112,12 +116,21 @@ int idle_try(void)
 	return fd < 0 ? fd : 0;
 }
 
-static int follow_thread(struct idle *idle, struct followed *followed, uint32_t slot,
-			 uint32_t listener, pid_t tid)
+/* Whose events are opened. */
+struct follow {
+	struct followed *followed;
+	const struct bpf_program *program;
+	uint32_t slot;
+};
+
+/* One that has ended meanwhile needs no event. */
+static int follow_thread(void *arg, pid_t tid)
 {
+	const struct follow *follow = arg;
+	struct followed *followed = follow->followed;
 	const struct bpf_perf_event_opts options = {
 		.sz = sizeof(options),
-		.bpf_cookie = slot,
+		.bpf_cookie = follow->slot,
 	};
 	struct bpf_link **grown =
 		reallocarray(followed->links, followed->count + 1, sizeof(*grown));
@@ -129,9 +142,8 @@ static int follow_thread(struct idle *idle, struct followed *followed, uint32_t 
 	followed->links = grown;
 	fd = open_event(tid);
 	if (fd < 0)
-		return fd;
-	link = bpf_program__attach_perf_event_opts(idle->objects[listener]->progs.lb_left_cpu, fd,
-						   &options);
+		return fd == -ESRCH ? 0 : fd;
+	link = bpf_program__attach_perf_event_opts(follow->program, fd, &options);
 	if (!link) {
 		int err = -errno;
 
@@ -140,28 +152,6 @@ static int follow_thread(struct idle *idle, struct followed *followed, uint32_t 
 	}
 	grown[followed->count++] = link;
 	return 0;
-}
-
-/* One that has ended meanwhile needs no event. */
-static int follow_threads(struct idle *idle, struct followed *followed, uint32_t slot,
-			  uint32_t listener)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *entry;
-	char path[32];
-	int err = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", followed->pid);
-	dir = opendir(path);
-	while (!err && dir && (entry = readdir(dir))) {
-		pid_t tid = strtol(entry->d_name, NULL, 10);
-
-		if (tid > 0)
-			err = follow_thread(idle, followed, slot, listener, tid);
-		if (err == -ESRCH)
-			err = 0;
-	}
-	return err;
 }
 
 int idle_follow(struct idle *idle, uint32_t slot, pid_t pid)
@@ -174,8 +164,12 @@ int idle_follow(struct idle *idle, uint32_t slot, pid_t pid)
 	forget(followed);
 	followed->pid = pid;
 	for (uint32_t i = 0; pid && !err && i < idle->state->nr_listeners; i++) {
-		if (idle->objects[i])
-			err = follow_threads(idle, followed, slot, i);
+		struct follow follow = { .followed = followed, .slot = slot };
+
+		if (!idle->objects[i])
+			continue;
+		follow.program = idle->objects[i]->progs.lb_left_cpu;
+		err = family_meet(pid, follow_thread, &follow);
 	}
 	if (err)
 		forget(followed);

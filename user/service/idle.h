@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which workers are idle: those that sleep where the next connection will wake them. The kernel
- * knows (bpf/idle.bpf.h), and tells through a perf event on each of their threads, when it leaves
- * its CPU, and on those that come later. It takes CAP_PERFMON; the rest of the host pays nothing.
+ * knows (bpf/idle.bpf.h), and tells through a perf event on each of their threads and of their
+ * descendants', when it leaves its CPU, and on those that come later. It takes CAP_PERFMON; the rest of the host pays nothing.
  */
 #ifndef IDLE_H
 #define IDLE_H
@@ -23,7 +23,8 @@ int idle_open(const struct state *state, struct idle **out);
 void idle_close(struct idle *idle);
 
 /*
- * Has the program run when a thread of this process, the slot's worker, leaves its CPU. Once it
+ * Has the program run when a thread of this process, the slot's worker, or of one that descends
+ * from it leaves its CPU. Once it
  * does, a further call with the same process does nothing, and one with another process begins
  * anew; 0 = no process. Returns 0 or -errno: -EPERM or -EACCES where perf events are not allowed.
  */
