@@ -27,8 +27,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 static __always_inline void learn_work(struct lb_hold *hold, const struct lb_idle *idle,
 				       __u64 now_ns)
 {
-	if (idle->given_ns > idle->slept_ns && now_ns > idle->given_ns)
-		hold->work_ns = lb_hold_average(hold->work_ns, now_ns - idle->given_ns);
+	__u64 work_ns = now_ns - idle->given_ns;
+
+	if (idle->given_ns <= idle->slept_ns || now_ns <= idle->given_ns)
+		return;
+	hold->work_ns = lb_hold_average(hold->work_ns, work_ns);
+	hold->longest_ns = lb_hold_longest(hold->longest_ns, work_ns);
 }
 
 SEC("perf_event")

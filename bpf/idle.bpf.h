@@ -80,13 +80,17 @@ static __always_inline bool somebody_sleeps(__u64 sk)
 	return false;
 }
 
-/* Where the slot's worker waits for connections, it sleeps. Global: the verifier walks it once. */
+/*
+ * Where the slot's worker waits for connections, it sleeps. One that has been woken is in its wait
+ * queue until it runs, with poll() and select(): on a busy host for long. It has something in its
+ * accept queue then. Global: the verifier walks it once.
+ */
 __attribute__((noinline)) int lb_worker_sleeps(__u32 slot)
 {
 	struct lb_queue *queue = bpf_map_lookup_elem(&lb_queues, &slot);
 	struct queue_now now;
 
-	if (!queue || !read_queue(queue, &now) || now.state != LISTENING)
+	if (!queue || !read_queue(queue, &now) || now.state != LISTENING || now.oldest)
 		return false;
 	return somebody_sleeps(queue->sock);
 }

@@ -308,7 +308,9 @@ struct lb_hold {
 	__u64 most_ns; /* longest that one is held; 0 = nobody is told when a worker sleeps */
 	__u64 always;  /* not 0: also where it does not pay */
 	__u64 told_ns; /* the asked_ns of which the keeper was told; by the programs */
-	char why[104]; /* why nothing can be held, as text; "" = it can */
+	char why[96];  /* why nothing can be held, as text; "" = it can */
+
+	__u64 longest_ns; /* as work_ns, the longest lately */
 
 	__u64 taken;	/* a SYN has chosen it since it was emptied last */
 	__u64 occupied; /* an established connection is in it */

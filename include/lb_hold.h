@@ -42,6 +42,11 @@
 /* A worker that hung is no dear work: one sample counts for at most so many times the average. */
 #define LB_HOLD_MOST_TIMES 8
 
+#define LB_HOLD_LONGEST_SHIFT 6
+#define LB_HOLD_LEAST_PATIENCE_NS 100000000ULL
+#define LB_HOLD_PATIENCE_WORK 8	   /* times the average */
+#define LB_HOLD_PATIENCE_LONGEST 2 /* times the longest */
+
 #define LB_LET_ALL_GO (~0ULL) /* lb_hold.let_go */
 
 static __always_inline int lb_is_waiting_slot(__u32 slot)
@@ -69,6 +74,28 @@ static __always_inline __u64 lb_hold_average(__u64 average_ns, __u64 sample_ns)
 		return sample_ns;
 	return average_ns + (sample_ns >> LB_HOLD_AVERAGE_SHIFT) -
 	       (average_ns >> LB_HOLD_AVERAGE_SHIFT);
+}
+
+/* The longest sample lately: each next one takes a 64th off. */
+static __always_inline __u64 lb_hold_longest(__u64 longest_ns, __u64 sample_ns)
+{
+	longest_ns -= longest_ns >> LB_HOLD_LONGEST_SHIFT;
+	return sample_ns > longest_ns ? sample_ns : longest_ns;
+}
+
+/*
+ * Nobody slept for so long while something waited: the workers are too busy ever to sleep. All of
+ * them at their longest work is no reason.
+ */
+static __always_inline __u64 lb_hold_patience(__u64 work_ns, __u64 longest_ns)
+{
+	__u64 patience_ns = LB_HOLD_LEAST_PATIENCE_NS;
+
+	if (patience_ns < work_ns * LB_HOLD_PATIENCE_WORK)
+		patience_ns = work_ns * LB_HOLD_PATIENCE_WORK;
+	if (patience_ns < longest_ns * LB_HOLD_PATIENCE_LONGEST)
+		patience_ns = longest_ns * LB_HOLD_PATIENCE_LONGEST;
+	return patience_ns;
 }
 
 /* Another CPU may be ahead of now_ns. */

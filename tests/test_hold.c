@@ -50,6 +50,29 @@ static void test_average(void **state)
 		      lb_hold_average(rows[i].before, rows[i].sample), rows[i].want);
 }
 
+static void test_patience(void **state)
+{
+	const uint64_t ms = 1000000;
+	const struct {
+		const char *name;
+		uint64_t work, longest, want;
+	} rows[] = {
+		{ "cheap", 1 * ms, 1 * ms, 100 * ms },
+		{ "dear", 45 * ms, 150 * ms, 360 * ms },
+		{ "mostly cheap", 16 * ms, 150 * ms, 300 * ms },
+	};
+	uint64_t longest = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check("lb_hold_patience", rows[i].name,
+		      lb_hold_patience(rows[i].work, rows[i].longest), rows[i].want);
+	longest = lb_hold_longest(longest, 64 * ms);
+	check("lb_hold_longest", "the first", longest, 64 * ms);
+	check("lb_hold_longest", "a shorter one", lb_hold_longest(longest, ms), 63 * ms);
+	check("lb_hold_longest", "a longer one", lb_hold_longest(longest, 65 * ms), 65 * ms);
+}
+
 static void test_unanswered(void **state)
 {
 	static const struct {
@@ -156,10 +179,10 @@ static void test_busy_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pays),	   cmocka_unit_test(test_average),
-		cmocka_unit_test(test_unanswered), cmocka_unit_test(test_awaited),
-		cmocka_unit_test(test_places),	   cmocka_unit_test(test_pick_of_a_set),
-		cmocka_unit_test(test_busy_keys),
+		cmocka_unit_test(test_pays),	      cmocka_unit_test(test_average),
+		cmocka_unit_test(test_patience),      cmocka_unit_test(test_unanswered),
+		cmocka_unit_test(test_awaited),	      cmocka_unit_test(test_places),
+		cmocka_unit_test(test_pick_of_a_set), cmocka_unit_test(test_busy_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PORT 8080
@@ -265,10 +268,76 @@ static void test_each_way(void **state)
 	}
 }
 
+static void run_on_cpu(pid_t pid, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	assert_int_equal(sched_setaffinity(pid, sizeof(set), &set), 0);
+}
+
+/* Nobody else runs on that CPU until it is killed, or for two seconds. */
+static pid_t occupy_cpu(int cpu)
+{
+	const struct sched_param first = { .sched_priority = 2 };
+	uint64_t end_ns = now_ns() + 2000000000ULL;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	run_on_cpu(0, cpu);
+	sched_setscheduler(0, SCHED_FIFO, &first);
+	while (now_ns() < end_ns)
+		continue;
+	_exit(0);
+}
+
+#define AT_ONCE 5
+
+/*
+ * 1. a worker that sleeps in select() is woken by a connection, and its CPU has other things to do
+ * 2. it is not idle: the next connections are held, and come to it one after the other
+ */
+static void test_woken_and_not_running(void **state)
+{
+	int fds[AT_ONCE];
+	pid_t hog, pid;
+
+	(void)state;
+	needs(hold);
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip();
+	run_start(&run, "web", "-n", "1", "--policy", "least-conn", "--", self, "worker", "select",
+		  NULL);
+	run_expect_up(&run, 1);
+	lbctl_ok("set", "web", "hold_ms=60000", "stall_ms=0", NULL);
+	run_expect_events(&run, 1, "holding", NULL);
+	expect_answer(ask("/"));
+	run_pids(&run, &pid, 1);
+	run_on_cpu(pid, 0);
+	run_on_cpu(0, 1);
+	usleep(50000);
+	hog = occupy_cpu(0);
+	usleep(20000);
+	for (int i = 0; i < AT_ONCE; i++) {
+		fds[i] = ask("/");
+		usleep(5000);
+	}
+	kill(hog, SIGKILL);
+	waitpid(hog, NULL, 0);
+	for (int i = 0; i < AT_ONCE; i++)
+		expect_answer(fds[i]);
+	expect_held(AT_ONCE - 1);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_each_way),
+		runs_test(test_woken_and_not_running),
 	};
 
 	if (argc == 3 && !strcmp(argv[1], "worker"))

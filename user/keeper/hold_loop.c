@@ -31,9 +31,6 @@
 /* A handshake that began after the oldest connection had come may be ending: it would be reset. */
 #define HANDSHAKE_NS 50000000ULL
 #define UNUSED_NS 60000000000ULL /* after which they are closed */
-/* Nobody slept for so long while something waited: the workers are too busy ever to sleep. */
-#define PATIENCE_NS 100000000ULL
-#define PATIENCE_WORK 8 /* or so many times the average work */
 #define FIRST_PAUSE_NS 1000000000ULL
 #define LONGEST_PAUSE_NS 60000000000ULL
 
@@ -228,11 +225,9 @@ static uint64_t last_sleep_ns(const struct loop *loop)
 
 static bool is_hopeless(const struct loop *loop, int oldest, uint64_t since_ns, uint64_t at_ns)
 {
-	uint64_t patience = loop->hold->work_ns * PATIENCE_WORK;
+	uint64_t patience = lb_hold_patience(loop->hold->work_ns, loop->hold->longest_ns);
 	struct lb_idle_look look;
 
-	if (patience < PATIENCE_NS)
-		patience = PATIENCE_NS;
 	return !loop->hold->always && at_ns > since_ns && at_ns - since_ns > patience &&
 	       last_sleep_ns(loop) < since_ns &&
 	       !idle_look(loop->idle, waiting_listener(loop->waiting, oldest), &look) && look.up;
