@@ -39,8 +39,12 @@
 /* One average over so many samples, as a power of two. */
 #define LB_HOLD_AVERAGE_SHIFT 4
 #define LB_HOLD_MOST_SAMPLE_NS 10000000000ULL
-/* A worker that hung is no dear work: one sample counts for at most so many times the average. */
+/*
+ * A worker that hung is no dear work: one sample counts for at most so many times the average, or
+ * so much that it alone does not make holding pay.
+ */
 #define LB_HOLD_MOST_TIMES 8
+#define LB_HOLD_MOST_ALONE_NS ((LB_HOLD_LEAST_WORK_NS << LB_HOLD_AVERAGE_SHIFT) / 4 * 3)
 
 #define LB_HOLD_LONGEST_SHIFT 6
 #define LB_HOLD_LEAST_PATIENCE_NS 100000000ULL
@@ -64,8 +68,8 @@ static __always_inline __u64 lb_hold_average(__u64 average_ns, __u64 sample_ns)
 {
 	__u64 most_ns = average_ns * LB_HOLD_MOST_TIMES;
 
-	if (most_ns < LB_HOLD_LEAST_WORK_NS)
-		most_ns = LB_HOLD_LEAST_WORK_NS;
+	if (most_ns < LB_HOLD_MOST_ALONE_NS)
+		most_ns = LB_HOLD_MOST_ALONE_NS;
 	if (!average_ns || most_ns > LB_HOLD_MOST_SAMPLE_NS)
 		most_ns = LB_HOLD_MOST_SAMPLE_NS;
 	if (sample_ns > most_ns)

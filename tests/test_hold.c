@@ -37,7 +37,7 @@ static void test_average(void **state)
 		{ "the same", 160, 160, 160 },
 		{ "a sixteenth of the way up", 160, 320, 170 },
 		{ "and down", 160, 0, 150 },
-		{ "one worker hung, of cheap work", 160, 2000000000, 160 + 187500 - 10 },
+		{ "one worker hung, of cheap work", 160, 2000000000, 160 + 2250000 - 10 },
 		{ "of dear work", 16000000, 2000000000, 16000000 + 8000000 - 1000000 },
 		{ "one that never ended", 160ULL << 32, ~0ULL,
 		  (160ULL << 32) + (LB_HOLD_MOST_SAMPLE_NS >> 4) - (10ULL << 32) },
