@@ -60,6 +60,11 @@ counters() {
 	sed -n 's/.*X(\([a-z_]*\), "\(.*\)").*/\1 \2/p' include/lb_counters.h | grep -v '^field '
 }
 
+# Of workers and services; those of counters are called after them.
+metrics() {
+	sed -n 's/^\tX("\([a-z_]*\)", .*/lbctl_\1/p' user/cmd/metrics.h
+}
+
 maps() {
 	grep -oE '= "lb_[a-z_]*"' user/service/state_maps.c | grep -oE 'lb_[a-z_]*'
 }
@@ -137,7 +142,7 @@ man_programs() { # PAGE
 # The lists above come out of other files by patterns: an empty list would pass everything.
 test_there_is_something_to_compare() {
 	local list
-	for list in commands policies counters maps settings environment event_types exit_statuses shell_statuses keeper_verbs capabilities \
+	for list in commands policies counters metrics maps settings environment event_types exit_statuses shell_statuses keeper_verbs capabilities \
 		prototypes packages; do
 		[ "$("$list" | wc -l)" -ge 1 ] || echo "no $list found"
 	done
@@ -219,6 +224,12 @@ test_man_has_each_event() {
 	diff <(event_types) <(man_source user/man/lbctl-json.5 |
 		awk '/^\.SH / { in_it = $2 == "EVENTS" } in_it && tag { print $2 } { tag = $1 == ".TP" }' | sort) |
 		sed -n 's/^</a keeper tells: /p; s/^>/the page has: /p'
+}
+
+test_man_has_each_metric() {
+	diff <(metrics | sort) <(man_source user/man/lbctl-json.5 | sed -n 's/^\.B \(lbctl_[a-z_]*\)$/\1/p' |
+		grep -vx lbctl_service_info | sort) |
+		sed -n 's/^</lbctl has: /p; s/^>/the page has: /p'
 }
 
 test_man_has_each_exit_status() {

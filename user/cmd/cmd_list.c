@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/show_json.h"
 #include "cmd/view.h"
 #include "lb_pick.h"
 
@@ -27,49 +28,25 @@ static void print_view(const struct view *view)
 	       where, taken, view->gone ? "  (keeper gone)" : "");
 }
 
-static json_t *view_row(const struct view *view)
-{
-	json_t *listeners = json_array();
-	char address[ADDR_STRLEN];
-
-	for (uint32_t i = 0; i < view->nr_listeners; i++) {
-		view_address(&view->listeners[i], address);
-		json_array_append_new(listeners, text_json(address));
-	}
-	return text_pack("{s:s, s:s, s:i, s:I, s:I, s:o, s:o, s:I}", "service", view->name,
-			 "policy", policy_name(view->policy), "workers", view->nr_workers,
-			 "decisions", (json_int_t)view->decisions, "fallback",
-			 (json_int_t)view->fallback, "listeners", listeners, "keeper",
-			 view_keeper_json(view), "taken_off", (json_int_t)view->taken_off);
-}
-
 /* A service that can't be read still has a line: it must not hide. */
 static void add_service(const struct cmd *cmd, const char *name, json_t *rows)
 {
 	struct trouble trouble;
-	struct state state;
 	struct view view;
-	int err;
+	int err = view_load_name(name, &view);
 
-	err = state_open(&state, name, STATE_READ);
-	if (!err) {
-		err = view_load(&state, &view);
-		state_close(&state);
-	}
 	if (err == -ENOENT)
 		return;
 	if (err) {
 		state_trouble(&trouble, name, err);
 		if (cmd->json)
-			json_array_append_new(rows, text_pack("{s:s, s:s, s:i, s:s}", "service",
-							      name, "policy", "unknown", "workers",
-							      0, "error", trouble.text));
+			json_array_append_new(rows, show_error_json(name, trouble.text));
 		else
 			printf("%-14s %s\n", name, trouble.text);
 		return;
 	}
 	if (cmd->json)
-		json_array_append_new(rows, view_row(&view));
+		json_array_append_new(rows, show_list_json(&view));
 	else
 		print_view(&view);
 	view_free(&view);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/fold.h"
+#include "cmd/metrics.h"
 #include "cmd/view.h"
 
 /* Of stats --interval: a figure, and where those of the workers begin. */
@@ -78,58 +79,6 @@ static void print_stats(const struct view *view)
 #undef X
 }
 
-/*
- * The text format 0.0.4 of Prometheus. Service names need no escaping: letters, digits, - and _.
- * All samples of a metric stand together, so the services go round inside each metric.
- */
-static void print_metric_head(const char *name, const char *type, const char *help)
-{
-	printf("# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-#define EACH_WORKER(views, n, metric, format, value)                                               \
-	for (size_t v = 0; v < (n); v++) {                                                         \
-		for (uint32_t i = 0; i < (views)[v].nr_workers; i++) {                             \
-			const struct view_worker *w = &(views)[v].workers[i];                      \
-                                                                                                   \
-			printf(metric "{service=\"%s\",worker=\"%u\"} " format "\n",               \
-			       (views)[v].name, w->worker, value);                                 \
-		}                                                                                  \
-	}
-
-static void print_prometheus(const struct view *views, size_t n)
-{
-#define X(field, help)                                                                             \
-	print_metric_head("lbctl_worker_" #field "_total", "counter", help);                       \
-	EACH_WORKER(views, n, "lbctl_worker_" #field "_total", "%lu", (unsigned long)w->field)
-	LB_SLOT_COUNTERS(X)
-#undef X
-#define X(field, help)                                                                             \
-	print_metric_head("lbctl_" #field "_total", "counter", help);                              \
-	for (size_t v = 0; v < n; v++)                                                             \
-		printf("lbctl_" #field "_total{service=\"%s\"} %lu\n", views[v].name,              \
-		       (unsigned long)views[v].counters.field);
-	LB_COUNTERS(X)
-#undef X
-	print_metric_head("lbctl_worker_up", "gauge", "1 while the worker takes new connections");
-	EACH_WORKER(views, n, "lbctl_worker_up", "%d", !strcmp(w->state, "up"))
-	print_metric_head("lbctl_worker_weight", "gauge", "the worker's weight");
-	EACH_WORKER(views, n, "lbctl_worker_weight", "%u", w->weight)
-	print_metric_head("lbctl_worker_live", "gauge", "open connections");
-	EACH_WORKER(views, n, "lbctl_worker_live", "%u", w->live)
-	print_metric_head("lbctl_worker_queued", "gauge",
-			  "connections in the accept queue, of UDP unread bytes");
-	EACH_WORKER(views, n, "lbctl_worker_queued", "%u", w->queued)
-	print_metric_head("lbctl_worker_half_open", "gauge", "handshakes under way");
-	EACH_WORKER(views, n, "lbctl_worker_half_open", "%u", w->half_open)
-	print_metric_head("lbctl_worker_load", "gauge", "the load that the worker reported last");
-	EACH_WORKER(views, n, "lbctl_worker_load", "%lu", (unsigned long)w->load)
-	print_metric_head("lbctl_service_info", "gauge", "the service's policy");
-	for (size_t v = 0; v < n; v++)
-		printf("lbctl_service_info{service=\"%s\",policy=\"%s\"} 1\n", views[v].name,
-		       policy_name(views[v].policy));
-}
-
 /* Without a name: all services, none being a fine answer for a scraper. */
 static int run_prometheus(struct cmd *cmd)
 {
@@ -153,8 +102,10 @@ static int run_prometheus(struct cmd *cmd)
 		if (!load_view(cmd, names[i], &views[loaded]))
 			loaded++;
 	}
+	for (size_t i = 0; i < loaded && !status; i++)
+		view_load_usage(&views[i]);
 	if (!status)
-		print_prometheus(views, loaded);
+		metrics_print(stdout, METRICS_PROMETHEUS, views, loaded);
 	for (size_t i = 0; i < loaded && !status; i++)
 		view_free(&views[i]);
 	return status;

@@ -289,6 +289,18 @@ int view_load(const struct state *state, struct view *view)
 	return 0;
 }
 
+int view_load_name(const char *name, struct view *view)
+{
+	struct state state;
+	int err = state_open(&state, name, STATE_READ);
+
+	if (err)
+		return err;
+	err = view_load(&state, view);
+	state_close(&state);
+	return err;
+}
+
 void view_free(struct view *view)
 {
 	free(view->workers);

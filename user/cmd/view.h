@@ -94,6 +94,9 @@ struct view {
 int view_load(const struct state *state, struct view *view);
 void view_free(struct view *view);
 
+/* The same of the service with this name; also the errors of state_open(). */
+int view_load_name(const char *name, struct view *view);
+
 /* What the workers' processes use, as far as it can be seen. */
 void view_load_usage(struct view *view);
 
