@@ -42,7 +42,7 @@ HARDEN_CFLAGS  ?= -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 HARDEN_LDFLAGS ?= -Wl,-z,relro,-z,now,-z,noexecstack
 LB_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DLBCTL_VERSION='"$(VERSION)"' \
 	     -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror) \
-	     -Iinclude -Iuser -I$(B)/bpf -MMD -MP
+	     -Iinclude -Iuser -I$(B)/bpf -I$(B)/web -MMD -MP
 ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
 	     -U_FORTIFY_SOURCE
 ifneq ($(SANITIZE),)
@@ -50,7 +50,7 @@ CFLAGS         := -O1 -g $(ASAN)
 HARDEN_CFLAGS  := -fPIE
 HARDEN_LDFLAGS :=
 endif
-LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm
+LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm -ldl
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
 BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)
@@ -75,6 +75,8 @@ BPF_NAMES += steer_v5 datagram_v5 track_v5
 BPF_NAMES += sample_udp
 BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)
 SKELS     := $(BPF_NAMES:%=$(B)/bpf/%.skel.h)
+PAGE      := $(addprefix user/web/page.,html css js)
+GENERATED := $(SKELS) $(B)/web/page_files.h
 
 USER_SRCS := $(filter-out user/lib/%,$(wildcard user/*/*.c))
 USER_OBJS := $(USER_SRCS:%.c=$(B)/%.o)
@@ -139,6 +141,14 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 	$(say) SKEL $@
 	$(Q)$(BPFTOOL) gen skeleton $< name $* >$@
 
+# The page of lbctl export, as texts of C.
+$(B)/web/page_files.h: $(PAGE) Makefile
+	$(say) TEXT $@
+	@mkdir -p $(@D)
+	$(Q)for file in $(PAGE); do \
+		echo "static const char page_$${file##*.}[] ="; sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $$file; echo ';'; \
+	done >$@
+
 # --- user side ----------------------------------------------------------------------------------
 
 COMPILE  = $(Q)$(CC) $(LB_CFLAGS) $(CPPFLAGS) $(HARDEN_CFLAGS) $(CFLAGS)
@@ -150,12 +160,12 @@ $(B)/user/lib/%.o: user/lib/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -fPIC -c $< -o $@
 
-$(B)/user/%.o: user/%.c $(B)/flags | $(SKELS)
+$(B)/user/%.o: user/%.c $(B)/flags | $(GENERATED)
 	$(say) CC $@
 	@mkdir -p $(@D)
 	$(COMPILE) -c $< -o $@
 
-$(B)/tools/%.o: tools/%.c $(B)/flags | $(SKELS)
+$(B)/tools/%.o: tools/%.c $(B)/flags | $(GENERATED)
 	$(say) CC $@
 	@mkdir -p $(@D)
 	$(COMPILE) -c $< -o $@
@@ -202,7 +212,7 @@ $(B)/lb-bench: $(patsubst %.c,$(B)/%.o,$(wildcard tools/bench/*.c))
 
 # --- the same under the address and undefined-behaviour sanitizers -------------------------------
 
-$(B)/asan/%.o: %.c $(B)/flags | $(SKELS)
+$(B)/asan/%.o: %.c $(B)/flags | $(GENERATED)
 	$(say) 'CC asan' $@
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) -c $< -o $@
@@ -230,7 +240,7 @@ RUN_TESTS = LBCTL_BUILD=$(CURDIR)/$(B) SANITIZE=$(SANITIZE) LB_TEST_LOG=$${LB_TE
 # A test that nobody registered must not compile.
 TEST_CFLAGS := -Werror=unused-function -Itests -Itests/integration
 
-$(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(SKELS)
+$(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(GENERATED)
 	$(say) 'CC test' $@
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) $(TEST_CFLAGS) -c $< -o $@
@@ -250,7 +260,7 @@ $(UNIT): %: %.o $(ASAN_LIBS)
 	$(say) LINK $@
 	$(LINK) $(ASAN) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 
-$(B)/tests/integration/%.o: tests/integration/%.c $(B)/flags | $(SKELS)
+$(B)/tests/integration/%.o: tests/integration/%.c $(B)/flags | $(GENERATED)
 	$(say) 'CC test' $@
 	@mkdir -p $(@D)
 	$(COMPILE) $(TEST_CFLAGS) -c $< -o $@
@@ -301,7 +311,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=
 FUZZ_LINK  := -fsanitize=fuzzer,address,undefined
 FUZZ_SECONDS ?= 60
 
-$(FUZZ_BUILD)/%.o: %.c $(B)/flags | $(SKELS)
+$(FUZZ_BUILD)/%.o: %.c $(B)/flags | $(GENERATED)
 	$(say) 'CC fuzz' $@
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(LB_CFLAGS) $(CPPFLAGS) -Itests -O1 -g $(FUZZ_FLAGS) -c $< -o $@

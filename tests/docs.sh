@@ -65,6 +65,11 @@ metrics() {
 	sed -n 's/^\tX("\([a-z_]*\)", .*/lbctl_\1/p' user/cmd/metrics.h
 }
 
+# What lbctl export answers: /api/services/NAME/workers/WORKER/drain
+http_paths() {
+	sed -n 's/^\t{ [A-Z"]*, "\(\/[a-z*#/]*\)", .*/\1/p' user/web/route.c | sed 's/\*/NAME/; s/#/WORKER/'
+}
+
 maps() {
 	grep -oE '= "lb_[a-z_]*"' user/service/state_maps.c | grep -oE 'lb_[a-z_]*'
 }
@@ -142,7 +147,7 @@ man_programs() { # PAGE
 # The lists above come out of other files by patterns: an empty list would pass everything.
 test_there_is_something_to_compare() {
 	local list
-	for list in commands policies counters metrics maps settings environment event_types exit_statuses shell_statuses keeper_verbs capabilities \
+	for list in commands policies counters metrics http_paths maps settings environment event_types exit_statuses shell_statuses keeper_verbs capabilities \
 		prototypes packages; do
 		[ "$("$list" | wc -l)" -ge 1 ] || echo "no $list found"
 	done
@@ -230,6 +235,17 @@ test_man_has_each_metric() {
 	diff <(metrics | sort) <(man_source user/man/lbctl-json.5 | sed -n 's/^\.B \(lbctl_[a-z_]*\)$/\1/p' |
 		grep -vx lbctl_service_info | sort) |
 		sed -n 's/^</lbctl has: /p; s/^>/the page has: /p'
+}
+
+test_man_has_each_path_of_http() {
+	local path words
+	words=$(man_words)
+	http_paths | while read -r path; do
+		case $path in
+		*/resume) grep -qF '/workers/WORKER/drain ", " .../resume' <<<"$words" || echo "no $path" ;;
+		*) grep -qF -e "$path" <<<"$words" || echo "no $path" ;;
+		esac
+	done
 }
 
 test_man_has_each_exit_status() {

@@ -27,6 +27,7 @@ packages_of() {
 		zlib1g-dev zlib.h
 		libjansson-dev jansson.h
 		libsystemd-dev systemd/sd-event.h
+		libmicrohttpd-dev microhttpd.h
 		pkg-config pkg-config
 	END
 	test) cat <<-END ;;

@@ -29,6 +29,8 @@ parsers() {
 		reconcile user/keeper/pass_facts.c .
 		reconcile user/keeper/reconcile.c .
 		requests user/keeper/requests.c .
+		route user/web/change.c .
+		route user/web/route.c .
 		saved user/keeper/again.c again_parse|read_line|put_word
 		saved user/keeper/environments.c .
 		saved user/keeper/leftovers.c leftovers_parse_stop

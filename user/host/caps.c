@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,4 +44,14 @@ void caps_limit_to_keeper(void)
 		ours.data[i].effective &= needed >> 32 * i;
 	}
 	syscall(__NR_capset, &ours.header, ours.data);
+}
+
+int caps_drop_all(void)
+{
+	struct capabilities none;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	none = (struct capabilities){ .header.version = _LINUX_CAPABILITY_VERSION_3 };
+	return syscall(__NR_capset, &none.header, none.data) ? -errno : 0;
 }

@@ -35,4 +35,7 @@ bool caps_have(int number);
  */
 void caps_limit_to_keeper(void);
 
+/* Drops all, and any way to others, where strangers are listened to. Returns 0 or -errno. */
+int caps_drop_all(void);
+
 #endif

@@ -26,15 +26,25 @@ int control_address(const char *name, struct sockaddr_un *at)
 		       0;
 }
 
-int control_connect(const char *name)
+static int connect_to(const char *name, int flags)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 	struct sockaddr_un at;
 	int err = fd < 0 ? -errno : control_address(name, &at);
 
 	if (!err && connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		err = -errno;
 	return err ? err : fd_steal(&fd);
+}
+
+int control_connect(const char *name)
+{
+	return connect_to(name, 0);
+}
+
+int control_connect_now(const char *name)
+{
+	return connect_to(name, SOCK_NONBLOCK);
 }
 
 int control_request(int fd, const json_t *request)
@@ -106,10 +116,13 @@ void control_tell(const char *name, json_t *changes)
 
 pid_t control_keeper(const char *name)
 {
-	_cleanup_close_ int fd = control_connect(name);
+	_cleanup_close_ int fd = control_connect_now(name);
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
+	/* one that is stopped, and has as many waiting as it takes, is there all the same */
+	if (fd == -EAGAIN)
+		return run_files_holder(name) > 0 ? run_files_holder(name) : 0;
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		return 0;
 	return peer.pid;

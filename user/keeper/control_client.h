@@ -15,6 +15,9 @@ int control_address(const char *name, struct sockaddr_un *at);
 /* Connects to the keeper of a service. Returns a descriptor, or -errno (-ENOENT: it has none). */
 int control_connect(const char *name);
 
+/* The same, which never waits: -EAGAIN where its keeper takes nobody, and so does what follows. */
+int control_connect_now(const char *name);
+
 /* Sends one request. Returns 0, -EMSGSIZE or -errno. */
 int control_request(int fd, const json_t *request);
 
