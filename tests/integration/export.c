@@ -399,6 +399,7 @@ static void test_events(void **state)
 {
 	static char text[1 << 20];
 	_cleanup_http_ struct http http;
+	uint64_t begin_ns;
 	int fds[17];
 
 	(void)state;
@@ -414,10 +415,15 @@ static void test_events(void **state)
 	read_until(fds[0], text, sizeof(text), "\"event\":\"drain\"");
 	read_until(fds[0], text, sizeof(text), "\"state\":\"draining\"");
 	assert_non_null(strstr(text, "\"service\":\"web\""));
+	/* and many of them soon */
+	for (char weight[2] = "2"; *weight <= '9'; ++*weight)
+		lbctl_ok("set-weight", "web", "all", weight, NULL);
+	begin_ns = now_ns();
 	for (size_t i = 1; i < 16; i++)
 		fds[i] = follow();
 	*text = '\0';
-	read_until(fds[15], text, sizeof(text), "\"event\":\"drain\"");
+	read_until(fds[15], text, sizeof(text), "has weight 9 (had 8)");
+	assert_true(now_ns() - begin_ns < scaled_ms(5000) * 1000000);
 	/* one too many */
 	http_ask(&http, "GET", "/api/events", "", NULL);
 	assert_int_equal(http.status, 503);

@@ -51,14 +51,18 @@ function say(text) {
 	say.timer = setTimeout(() => put($("said"), ""), 8000);
 }
 
-function confirmed(text) {
+// Asks, with a number if there is one, and for the token as long as there is none.
+function confirmed(text, weight) {
 	const dialog = $("ask");
 	put($("ask-text"), text);
+	$("ask-weight-line").hidden = weight === undefined;
+	$("ask-weight").value = weight === undefined ? "" : weight;
 	$("ask-token-line").hidden = token !== "";
 	$("ask-token").value = "";
 	dialog.returnValue = "no";
 	dialog.showModal();
-	(token ? $("ask-yes") : $("ask-token")).focus();
+	(weight !== undefined ? $("ask-weight") : token ? $("ask-yes") : $("ask-token")).focus();
+	$("ask-weight").select();
 	return new Promise((resolve) => {
 		dialog.onclose = () => {
 			if (!token) token = $("ask-token").value.trim();
@@ -67,20 +71,23 @@ function confirmed(text) {
 	});
 }
 
-// Enter does what the question is about, not what stands first.
-$("ask-token").addEventListener("keydown", (event) => {
-	if (event.key !== "Enter") return;
-	event.preventDefault();
-	$("ask").close("yes");
-});
+// Enter does what the question is about, and not the first button.
+for (const id of ["ask-token", "ask-weight"]) {
+	$(id).addEventListener("keydown", (event) => {
+		if (event.key !== "Enter") return;
+		event.preventDefault();
+		$("ask").close("yes");
+	});
+}
 
-async function change(question, path, body) {
-	if (!await confirmed(question)) return false;
+async function change(question, path, body = {}) {
+	if (!await confirmed(question, body.weight)) return false;
+	if ("weight" in body) body.weight = Number($("ask-weight").value);
 	try {
 		const answer = await fetch("api/services/" + path, {
 			method: "POST",
 			headers: { "Content-Type": "application/json", "Authorization": "Bearer " + token },
-			body: JSON.stringify(body || {}),
+			body: JSON.stringify(body),
 		});
 		const said = await answer.json();
 		if (answer.status === 401) token = "";
@@ -112,6 +119,7 @@ function Figure(title, of) {
 
 // Cells of a heat map: columns of time, rows from the bottom; a value of 0 to 1 or nothing.
 function paint(figure, columns, rows, value) {
+	figure.canvas.style.height = Math.min(220, Math.max(48, rows * 14)) + "px";
 	const { canvas } = figure, scale = window.devicePixelRatio || 1;
 	const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
 	if (!width || !rows) return;
@@ -140,11 +148,11 @@ function Service(name) {
 	const which = make("select", { "aria-label": "Worker whose latency is shown" });
 	const spread = Figure("Connections/s of each worker, worker 0 at the bottom");
 	const heat = Figure("First byte of answers, ", make("label", {}, "of ", which));
-	const columns = [["Worker", ""], ["State", "left"], ["Connections/s", "left rate"], ["Live", ""],
+	const columns = [["Worker", ""], ["State", "left"], ["Conn/s", "left rate"], ["Live", ""],
 		["Queue", ""], ["Weight", "wide"], ["CPU %", "wide"], ["Memory", "wide"], ["First byte p50, p99", "wide latency"],
 		["Restarts", "wide"], ["", "act"]];
 	const row = make("tr", {}, ...columns.map(([text, className]) =>
-		text ? make("th", { scope: "col", className }, text) : make("td", { className })));
+		text ? make("th", { scope: "col", className }, text) : make("td", { className, hidden: !about.changes })));
 	head.append(title, where, acts);
 	heat.element.hidden = true;
 	which.append(make("option", { value: "" }, "all workers"));
@@ -152,7 +160,7 @@ function Service(name) {
 	Object.assign(this, {
 		name, title, where, acts, note, body, row, facts, spread, heat, which, samples: [], rows: [], shown: {},
 		element: make("section", { className: "card", "aria-labelledby": "service-" + name }, head, note, facts,
-			make("table", {}, make("thead", {}, row), body), spread.element, heat.element),
+			make("div", { className: "table" }, make("table", {}, make("thead", {}, row), body)), spread.element, heat.element),
 	});
 	addFacts(this);
 	if (about.changes) addActs(this);
@@ -194,10 +202,12 @@ function Row(service, worker) {
 		live: cell(), queue: cell(), weight: cell("wide"), cpu: cell("wide"), memory: cell("wide"),
 		latency: cell("wide latency"), restarts: cell("wide"), act: cell("act"),
 	};
-	const state = make("span");
+	const state = make("span"), queued = make("span"), room = make("span", { className: "wide" });
 	cells.state.append(state);
+	cells.queue.append(queued, room);
 	cells.rate.append(make("span", { className: "bar" }, make("span", { className: "track", "aria-hidden": "true" }, fill, fair), count));
-	Object.assign(this, { cells, state, fill, fair, count, element: make("tr", {}, ...Object.values(cells)) });
+	Object.assign(this, { cells, state, queued, room, fill, fair, count, element: make("tr", {}, ...Object.values(cells)) });
+	cells.act.hidden = !about.changes;
 	if (about.changes) addWorkerActs(this, service, worker);
 }
 
@@ -211,11 +221,8 @@ function addWorkerActs(row, service, worker) {
 		},
 	}, "Drain");
 	row.weight = make("button", {
-		"aria-label": "Weight of " + of, title: "Change its weight",
-		onclick: () => {
-			const wanted = Number(prompt(`Weight of ${of}, 1 to 256`, row.weight.textContent));
-			if (wanted) change(`Give ${of} the weight ${wanted}?`, path + "weight", { weight: wanted });
-		},
+		title: "Change the weight of " + of,
+		onclick: () => change(`Give ${of} another weight?`, path + "weight", { weight: service.now.workers[worker].weight }),
 	}, "1");
 	row.cells.weight.append(row.weight);
 	row.cells.act.append(row.drain);
@@ -275,7 +282,8 @@ function updateRow(service, row, worker, most, total) {
 	row.fair.style.left = `calc(${most ? Math.min(100, 100 * fair / most) : 0}% - 1px)`;
 	put(row.count, number(mine));
 	put(row.cells.live, number(it.live + it.half_open));
-	put(row.cells.queue, it.queue_max ? `${number(it.queued)}/${it.queue_max}` : number(it.queued));
+	put(row.queued, number(it.queued));
+	put(row.room, it.queue_max ? "/" + it.queue_max : "");
 	put(row.weight || row.cells.weight, String(it.weight));
 	put(row.cells.cpu, it.pid ? number(rate(now, then, (s) => s.workers[worker] ? s.workers[worker].cpu_ms : 0) / 10) : "");
 	put(row.cells.memory, bytes(it.memory_bytes));
@@ -369,13 +377,6 @@ function drawLatency(service) {
 
 // --- what comes ---
 
-function order(list) {
-	const main = $("services");
-	list.forEach((service, i) => {
-		if (main.children[i + 1] !== service.element) main.insertBefore(service.element, main.children[i + 1] || null);
-	});
-}
-
 function show() {
 	const shown = latest.services.map((now) => {
 		const service = services.get(now.service);
@@ -392,12 +393,12 @@ function show() {
 		service.note.hidden = false;
 		shown.push(service);
 	}
-	order(shown);
+	// what stands where it was is left alone: it may have the focus
+	shown.forEach(({ element }, i) => {
+		const there = $("services").children[i + 1];
+		if (there !== element) $("services").insertBefore(element, there || null);
+	});
 	$("none").hidden = shown.length > 0;
-}
-
-function addOption(name) {
-	$("told-of").append(make("option", { value: name }, name));
 }
 
 function takeState(state) {
@@ -405,7 +406,7 @@ function takeState(state) {
 	for (const name of names) {
 		if (services.has(name)) continue;
 		services.set(name, new Service(name));
-		addOption(name);
+		$("told-of").append(make("option", { value: name }, name));
 	}
 	for (const [name, service] of services) {
 		if (names.has(name)) continue;
@@ -482,7 +483,7 @@ const keys = {
 };
 
 document.addEventListener("keydown", (event) => {
-	const own = event.target.closest("input, select, button, dialog, a, #events");
+	const own = event.target.closest("input, select, dialog") || (event.key === " " && event.target.closest("button, a, #log"));
 	if (own || event.ctrlKey || event.altKey || event.metaKey || !keys[event.key]) return;
 	event.preventDefault();
 	keys[event.key]();

@@ -19,6 +19,7 @@
 #include "web/mhd.h"
 
 #define TICK_US 1000000
+#define ACCURACY_US 1 /* 0 would be the 250 ms of sd_event_add_time(3) */
 #define OWN_DESCRIPTORS 32
 
 struct server {
@@ -142,7 +143,7 @@ static int add_sources(struct server *server, const struct server_config *config
 				      server);
 	if (err >= 0)
 		err = sd_event_add_time_relative(server->loop, &server->deadline, CLOCK_MONOTONIC,
-						 0, 0, on_deadline, server);
+						 0, ACCURACY_US, on_deadline, server);
 	if (err >= 0)
 		err = sd_event_add_time_relative(server->loop, NULL, CLOCK_MONOTONIC, TICK_US, 0,
 						 on_tick, server);
