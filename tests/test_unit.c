@@ -215,6 +215,25 @@ static void test_capabilities(void **state)
 }
 
 /* No workers of its own: nothing to reload or to stop, and an end of lbctl changes nothing. */
+static void test_export(void **state)
+{
+	const char *const argv[] = { "export", "--host", "a b", NULL };
+	const struct unit unit = { .name = "x", .program = "/usr/sbin/lbctl", .argv = argv };
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	unit_print_export(out, &unit);
+	fclose(out);
+	assert_non_null(strstr(text, "\nExecStart=/usr/sbin/lbctl export --host \"a b\"\n"));
+	assert_non_null(strstr(text, "\nProtectSystem=strict\n"));
+	assert_non_null(strstr(text, "\nNoNewPrivileges=yes\n"));
+	assert_null(strstr(text, "CAP_SYS_ADMIN"));
+	assert_null(strstr(text, "KillMode"));
+	free(text);
+}
+
 static void test_watch(void **state)
 {
 	const struct unit unit = {
@@ -243,7 +262,7 @@ int main(void)
 		cmocka_unit_test(test_words), cmocka_unit_test(test_program),
 		cmocka_unit_test(test_paths), cmocka_unit_test(test_utf8_words),
 		cmocka_unit_test(test_run),   cmocka_unit_test(test_capabilities),
-		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_watch), cmocka_unit_test(test_export),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,6 +221,12 @@ static void test_unit(void **state)
 		     "--listen", ":80", "--", APP, NULL);
 	lbctl_expect(0, "lbctl watch --policy least-conn :8080", "unit", "--attach", ":8080",
 		     "--policy", "least-conn", NULL);
+	lbctl_expect(0, "lbctl export --listen unix:/run/lbctl-export/http", "unit", "--export",
+		     "--", "--listen", "unix:/run/lbctl-export/http", NULL);
+	lbctl_expect(2, "unknown option --liste", "unit", "--export", "--", "--liste", "x", NULL);
+	lbctl_expect(2, "is for a command to run", "unit", "--export", "--user", "nobody", NULL);
+	lbctl_expect(2, "absolute", "unit", "--export", "--", "--allow-changes", "--token-file",
+		     "token", NULL);
 	lbctl_expect(0, "\"name\": \"app.service\"", "unit", "--json", "--", APP, NULL);
 }
 

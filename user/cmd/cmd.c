@@ -262,6 +262,40 @@ int cmd_unknown(const struct cmd *cmd, const char *name, const char *script)
 	return cmd_fail(cmd, EXIT_USAGE, "%s: no such command; lbctl help lists all", name);
 }
 
+static int check_count(const struct cmd *cmd)
+{
+	if (cmd->nr_args < cmd->command->min_args)
+		return cmd_fail(cmd, EXIT_USAGE, "too few arguments; usage: lbctl %s %s",
+				cmd->command->name, cmd->command->args);
+	if (cmd->nr_args > cmd->command->max_args)
+		return cmd_fail(cmd, EXIT_USAGE, "\"%.80s\" is one too many; usage: lbctl %s %s",
+				cmd->args[cmd->command->max_args], cmd->command->name,
+				cmd->command->args);
+	return EXIT_DONE;
+}
+
+static void free_joined(struct cmd *cmd)
+{
+	for (size_t i = 0; i < CMD_MAX_OPTIONS; i++)
+		free(cmd->joined[i]);
+}
+
+int cmd_check_words(const struct command *command, int argc, char **argv)
+{
+	_cleanup_free_ char **args = calloc(argc + 1, sizeof(*args));
+	struct cmd cmd = { .command = command, .args = args };
+	bool help = false;
+	int status;
+
+	if (!args)
+		return cmd_fail(&cmd, EXIT_FAILED, "out of memory");
+	status = parse_options(&cmd, argc, argv, &help);
+	if (!status)
+		status = check_count(&cmd);
+	free_joined(&cmd);
+	return status;
+}
+
 static void describe_object(struct cmd *cmd)
 {
 	size_t len = 0;
@@ -290,19 +324,13 @@ int cmd_main(int argc, char **argv)
 	status = parse_options(&cmd, argc - 2, argv + 2, &help);
 	if (!status && help) {
 		cmd_print_help(cmd.command);
-	} else if (!status && cmd.nr_args < cmd.command->min_args) {
-		status = cmd_fail(&cmd, EXIT_USAGE, "too few arguments; usage: lbctl %s %s",
-				  cmd.command->name, cmd.command->args);
-	} else if (!status && cmd.nr_args > cmd.command->max_args) {
-		status = cmd_fail(&cmd, EXIT_USAGE, "\"%.80s\" is one too many; usage: lbctl %s %s",
-				  cmd.args[cmd.command->max_args], cmd.command->name,
-				  cmd.command->args);
 	} else if (!status) {
+		status = check_count(&cmd);
 		describe_object(&cmd);
-		status = cmd.command->run(&cmd);
+		if (!status)
+			status = cmd.command->run(&cmd);
 	}
-	for (size_t i = 0; i < CMD_MAX_OPTIONS; i++)
-		free(cmd.joined[i]);
+	free_joined(&cmd);
 	if (fflush(stdout) && !status)
 		status = EXIT_FAILED;
 	return status;

@@ -79,6 +79,12 @@ void cmd_print_help(const struct command *command);
  */
 int cmd_unknown(const struct cmd *cmd, const char *name, const char *script);
 
+/*
+ * Are these words of a command line that the command takes? Nothing is run. Returns EXIT_DONE, or
+ * EXIT_USAGE after a message was printed.
+ */
+int cmd_check_words(const struct command *command, int argc, char **argv);
+
 /* The value of an option, "" if it is a flag that was given, NULL if not given. */
 const char *cmd_value(const struct cmd *cmd, const char *option);
 

@@ -93,7 +93,8 @@ static void doubt_paths(const struct cmd *cmd, const struct plan *plan)
 	}
 }
 
-static int print(const struct cmd *cmd, const struct unit *unit)
+static int print(const struct cmd *cmd, const struct unit *unit,
+		 void (*write_unit)(FILE *out, const struct unit *unit))
 {
 	_cleanup_free_ char *text = NULL;
 	char name[LB_NAME_MAX + sizeof(".service")];
@@ -109,13 +110,13 @@ static int print(const struct cmd *cmd, const struct unit *unit)
 				i, unit->argv[0]);
 	}
 	if (!cmd->json) {
-		unit_print(stdout, unit);
+		write_unit(stdout, unit);
 		return EXIT_DONE;
 	}
 	memory = open_memstream(&text, &size);
 	if (!memory)
 		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
-	unit_print(memory, unit);
+	write_unit(memory, unit);
 	fclose(memory);
 	snprintf(name, sizeof(name), "%s.service", unit->name);
 	/* a file has lines; its words were looked at above */
@@ -199,26 +200,76 @@ static int print_run(struct cmd *cmd, struct plan *plan)
 	unit.drain_timeout_ms = options.drain_timeout_ms;
 	unit.kill_timeout_ms = options.kill_timeout_ms;
 	doubt_paths(cmd, plan);
-	return print(cmd, &unit);
+	return print(cmd, &unit, unit_print);
+}
+
+/* Options of the unit's own that are for a command to run: but those, which are not. */
+static int refuse_options(const struct cmd *cmd, const char *mode, const char *also)
+{
+	const struct cmd_option *options = cmd->command->options;
+
+	for (size_t i = 0; options[i].name; i++) {
+		if (cmd->values[i] && strcmp(options[i].name, mode) &&
+		    strcmp(options[i].name, also))
+			return cmd_fail(cmd, EXIT_USAGE,
+					"%s%s is for a command to run, not for --%s",
+					options[i].name[1] ? "--" : "-", options[i].name, mode);
+	}
+	return EXIT_DONE;
+}
+
+/* A unit has no directory that a file's name begins in. */
+static int check_token_file(const struct cmd *cmd)
+{
+	static const char option[] = "--token-file";
+
+	for (int i = 0; i < cmd->nr_args; i++) {
+		const char *value = cmd->args[i] + strlen(option);
+
+		if (strncmp(cmd->args[i], option, strlen(option)))
+			continue;
+		value = *value == '=' ? value + 1 : i + 1 < cmd->nr_args ? cmd->args[i + 1] : "";
+		if (*value != '/')
+			return cmd_fail(cmd, EXIT_USAGE,
+					"--token-file %.80s: a unit takes an "
+					"absolute path",
+					value);
+		doubt(cmd, value);
+	}
+	return EXIT_DONE;
+}
+
+static int print_export(struct cmd *cmd, struct plan *plan)
+{
+	const struct unit unit = { .name = "lbctl-export",
+				   .program = plan->program,
+				   .argv = plan->argv };
+	int status = refuse_options(cmd, "export", "");
+
+	if (!status)
+		status = cmd_check_words(&cmd_export, cmd->nr_args, cmd->args);
+	if (!status)
+		status = check_token_file(cmd);
+	if (status)
+		return status;
+	add(plan, "export");
+	for (int i = 0; i < cmd->nr_args; i++)
+		add(plan, cmd->args[i]);
+	doubt(cmd, plan->program);
+	return print(cmd, &unit, unit_print_export);
 }
 
 static int print_watch(struct cmd *cmd, struct plan *plan)
 {
 	struct unit unit = { .argv = plan->argv, .program = plan->program, .watches = true };
 	const char *text = cmd_value(cmd, "attach"), *policy = cmd_value(cmd, "policy"), *why;
-	const struct cmd_option *options = cmd->command->options;
 	char name[LB_NAME_MAX + 1];
 	struct addr addr;
 	uint32_t number;
-	int status = EXIT_DONE;
+	int status = refuse_options(cmd, "attach", "policy");
 
-	for (size_t i = 0; options[i].name; i++) {
-		if (cmd->values[i] && strcmp(options[i].name, "attach") &&
-		    strcmp(options[i].name, "policy"))
-			return cmd_fail(cmd, EXIT_USAGE,
-					"%s%s is for a command to run, not for --attach",
-					options[i].name[1] ? "--" : "-", options[i].name);
-	}
+	if (status)
+		return status;
 	if (cmd->nr_args)
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--attach is for a server that someone else starts: no command");
@@ -237,7 +288,7 @@ static int print_watch(struct cmd *cmd, struct plan *plan)
 	addr_default_name(&addr, name);
 	unit.name = name;
 	doubt_paths(cmd, plan);
-	return print(cmd, &unit);
+	return print(cmd, &unit, unit_print);
 }
 
 static int run(struct cmd *cmd)
@@ -251,7 +302,9 @@ static int run(struct cmd *cmd)
 		status = cmd_fail(cmd, EXIT_FAILED, "out of memory");
 	else
 		status = find_paths(cmd, plan);
-	if (!status && cmd_value(cmd, "attach"))
+	if (!status && cmd_value(cmd, "export"))
+		status = print_export(cmd, plan);
+	else if (!status && cmd_value(cmd, "attach"))
 		status = print_watch(cmd, plan);
 	else if (!status && !cmd->nr_args)
 		status = cmd_fail(cmd, EXIT_USAGE,
@@ -266,6 +319,7 @@ static int run(struct cmd *cmd)
 
 static const struct cmd_option options[] = {
 	{ "attach", "ADDR", "for a server that someone else starts: lbctl watch ADDR" },
+	{ "export", NULL, "a unit that does lbctl export; its options stand behind --" },
 	RUN_OPTIONS,
 	{ NULL, NULL, NULL },
 };
@@ -273,7 +327,7 @@ static const struct cmd_option options[] = {
 const struct command cmd_unit = {
 	.name = "unit",
 	.args = "[OPTIONS] [--] CMD [ARG]...",
-	.summary = "print a systemd unit that does lbctl run, or lbctl watch, with these options",
+	.summary = "print a systemd unit that does lbctl run, watch or export, with these options",
 	.details =
 		"Put it into /etc/systemd/system/NAME.service, then: systemctl daemon-reload; "
 		"systemctl enable --now NAME. The working directory is the one it is printed in.",

@@ -163,19 +163,25 @@ static void put_capabilities(FILE *out, const struct unit *unit)
 		      out);
 }
 
-/*
- * What holds for the workers as well and breaks none that we know of. Nothing that gives the unit a
- * mount namespace (Protect*=, Private*=): a bpffs that lbctl mounts must be seen by all.
- */
-static void put_sandbox(FILE *out, const struct unit *unit)
+static void put_restrictions(FILE *out)
 {
-	fputs("\nLockPersonality=yes\n"
+	fputs("LockPersonality=yes\n"
 	      "RestrictRealtime=yes\n"
 	      "RestrictSUIDSGID=yes\n"
 	      "SystemCallArchitectures=native\n"
 	      "SystemCallFilter=~@clock @module @obsolete @raw-io @reboot @swap\n"
 	      "SystemCallErrorNumber=EPERM\n",
 	      out);
+}
+
+/*
+ * What holds for the workers as well and breaks none that we know of. Nothing that gives the unit a
+ * mount namespace (Protect*=, Private*=): a bpffs that lbctl mounts must be seen by all.
+ */
+static void put_sandbox(FILE *out, const struct unit *unit)
+{
+	fputc('\n', out);
+	put_restrictions(out);
 	if (unit->watches)
 		fputs("NoNewPrivileges=yes\n", out);
 }
@@ -201,6 +207,40 @@ void unit_print(FILE *out, const struct unit *unit)
 	      out);
 	put_capabilities(out, unit);
 	put_sandbox(out, unit);
+	fputs("\n[Install]\nWantedBy=multi-user.target\n", out);
+}
+
+/*
+ * It pins, mounts and starts nothing, so it may have a mount namespace of its own. CAP_CHOWN is for
+ * the group of a Unix socket; what changes a service needs no more than what reads it.
+ */
+void unit_print_export(FILE *out, const struct unit *unit)
+{
+	fputs("[Unit]\nDescription=lbctl export: services over HTTP\n"
+	      "Documentation=man:lbctl(8)\n\n"
+	      "[Service]\nType=notify\n",
+	      out);
+	put_command(out, "ExecStart", unit, unit->argv);
+	fputs("Restart=always\n"
+	      "RestartSec=1\n"
+	      "RestartPreventExitStatus=0 2 4\n"
+	      "RuntimeDirectory=lbctl-export\n"
+	      "RuntimeDirectoryMode=0755\n"
+	      "\n# What clients send is read by a process that has none of these.\n"
+	      "CapabilityBoundingSet=CAP_BPF CAP_CHOWN CAP_DAC_READ_SEARCH CAP_PERFMON CAP_SETGID "
+	      "CAP_SETUID CAP_SYS_PTRACE\n"
+	      "NoNewPrivileges=yes\n"
+	      "ProtectSystem=strict\n"
+	      "ProtectHome=read-only\n"
+	      "PrivateTmp=yes\n"
+	      "PrivateDevices=yes\n"
+	      "ProtectKernelModules=yes\n"
+	      "ProtectClock=yes\n"
+	      "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX\n"
+	      "IPAddressDeny=any\n"
+	      "IPAddressAllow=localhost\n",
+	      out);
+	put_restrictions(out);
 	fputs("\n[Install]\nWantedBy=multi-user.target\n", out);
 }
 

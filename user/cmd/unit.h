@@ -47,6 +47,9 @@ int unit_check_word(const char *word);
 /* Writes the unit. Both paths have passed unit_check_path(). */
 void unit_print(FILE *out, const struct unit *unit);
 
+/* Writes one of lbctl export: of a unit the program and its words count. */
+void unit_print_export(FILE *out, const struct unit *unit);
+
 /*
  * Why systemd might not find at boot, as PID 1, what is at this absolute path now: the end of a
  * sentence that begins with the path; NULL if there is no reason.
