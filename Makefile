@@ -98,11 +98,11 @@ HARNESS_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/harness/*.c
 C_FILES   := $(filter-out bpf/vmlinux.h,$(wildcard $(foreach d,bpf include user user/* tools \
 		tools/bench tools/demo-worker tools/steercost tests tests/integration \
 		tests/integration/harness tests/fuzz vmtests,$(d)/*.c $(d)/*.h)))
-SH_FILES  := $(wildcard .ci/run tools/*.sh tools/node/*.sh tools/bench/*.sh \
+SH_FILES  := $(wildcard .ci/run tools/*.sh tools/node/*.sh tools/observe/*.sh tools/bench/*.sh \
 		tools/bench/peers/*.sh tests/*.sh tests/*/*.sh vmtests/run vmtests/*.sh)
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
-.PHONY: all deps demo bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
+.PHONY: all deps demo observe observe-files bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
 	install uninstall clean help systemdtest test-programs fuzz fuzz-drivers fuzz-coverage mutate soak compat vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -285,14 +285,14 @@ $(APPENDED)/lbctl: FORCE
 
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server $(APPENDED)/lbctl
 
-check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker $(B)/liblbctl.so ## run the unit tests (no root, no network)
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh tests/hardening.sh
+check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker $(B)/lbctl-observe $(B)/liblbctl.so ## run the unit tests (no root, no network)
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh
 
 test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time; SANITIZE=1: all of it with ASan and UBSan (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/examples.sh tests/runner.sh tests/hardening.sh $(filter-out $(FULL),$(INTEGRATION))
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh $(filter-out $(FULL),$(INTEGRATION))
 
 test-full: ## the tests that take long, which make test leaves out or cuts short (root)
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
@@ -374,6 +374,16 @@ demo: ## show it: build, start a demo service, steer it
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all
 	$(Q)tools/demo.sh
+
+observe: ## Debian's Prometheus, with the dashboard's queries and the alert rules, looks at a demo service; a minute (root)
+	$(Q)tools/deps.sh build test observe
+	$(Q)$(MAKE) all
+	$(Q)tools/observe/observe.sh
+
+# They stand in the tree: who uses them need not build.
+observe-files: $(B)/lbctl-observe ## make the dashboard and the alert rules anew from the tables of metrics
+	$(Q)$(B)/lbctl-observe grafana >tools/observe/grafana.json
+	$(Q)$(B)/lbctl-observe rules >tools/observe/rules.yml
 
 bench: ## lbctl and its peers side by side: S1, S2, S3, S6, S7, idle cost, growth, a report; some 10 minutes (root; gets Node.js 24 and PM2 from npm)
 	$(Q)$(MAKE) bench-deps

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, compat, fuzz, lint) need is there.
+# deps.sh GROUP...: makes sure that what the groups (build, test, vm, bench, observe, compat, fuzz, lint) need is there.
 # Silent when it is; else names what is missing and installs it with apt-get (Debian, Ubuntu; as root).
 # A package is there when what it is wanted for is (command, header, module), however it was installed.
 set -euo pipefail
@@ -69,6 +69,10 @@ packages_of() {
 		jq jq
 		util-linux unshare
 	END
+	observe) cat <<-END ;;
+		prometheus prometheus
+		prometheus promtool
+	END
 	compat) cat <<-END ;;
 		nginx-light nginx
 		haproxy haproxy
@@ -111,7 +115,7 @@ packages_of() {
 		groff-base groff
 	END
 	*)
-		echo "deps.sh: unknown group '$1': build, test, vm, bench, compat, fuzz or lint" >&2
+		echo "deps.sh: unknown group '$1': build, test, vm, bench, observe, compat, fuzz or lint" >&2
 		exit 2
 		;;
 	esac
@@ -197,7 +201,7 @@ install_missing() {
 		case $package in
 		nginx-light) disable_new nginx ;;
 		php-fpm) disable_new php8.2-fpm ;;
-		unbound | haproxy | caddy | apache2 | varnish | redis-server) disable_new "$package" ;;
+		unbound | haproxy | caddy | prometheus | apache2 | varnish | redis-server) disable_new "$package" ;;
 		esac
 	done
 }
