@@ -197,6 +197,14 @@ vm_root_libraries() {
 	done < <(ldd "$@" 2>/dev/null | sed -n 's:^\t[^/]*\(/[^ ]*\).*:\1:p' | sort -u)
 }
 
+# vm_root_loaded ROOT NAME: a library that a program opens by its name while it runs
+vm_root_loaded() {
+	local path
+	path=$(/sbin/ldconfig -p | sed -n "s:^\t$2 .* => ::p" | head -n 1)
+	[ -n "$path" ] || vm_fail "$2 is not installed" || return
+	vm_root_add "$1" "$path" && vm_root_libraries "$1" "$path"
+}
+
 # The root directory's mode becomes that of /, so it must be one that all may pass.
 vm_pack() {
 	{ (cd "$1" && find . | "$vm_cache/busybox" cpio -o -H newc 2>/dev/null) &&

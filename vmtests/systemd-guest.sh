@@ -401,6 +401,36 @@ test_attach() {
 	systemctl stop 'server@*'
 }
 
+# The workers of web that an export says are up
+exported() {
+	curl -qsS "$@" | grep -c '^lbctl_worker_up{service="web",.*} 1$'
+}
+
+# Shut in as the unit has it, it sees all, and can change what it is asked to.
+test_export() {
+	local token=a-word-of-24-letters-xyz
+	start_web
+	mkdir -p /etc/lbctl
+	echo $token >/etc/lbctl/token
+	chmod 600 /etc/lbctl/token
+	(cd / && lbctl unit --export -- --listen 127.0.0.1:9190,unix:/run/lbctl-export/http \
+		--allow-changes --token-file /etc/lbctl/token) >$units/export.service || bad 'no unit'
+	systemctl daemon-reload
+	systemctl start export || bad "start failed: $(journalctl -q -u export --no-pager -n 5)"
+	expect 'workers, over TCP' "$(exported http://127.0.0.1:9190/metrics)" 4
+	expect 'workers, over a Unix socket' \
+		"$(exported --unix-socket /run/lbctl-export/http http://localhost/metrics)" 4
+	expect readable "$(curl -qsS http://127.0.0.1:9190/metrics | grep '^lbctl_service_readable')" \
+		'lbctl_service_readable{service="web"} 1'
+	expect drained "$(curl -qsS -o /dev/null -w '%{http_code}' -X POST -d '{}' -H "Authorization: Bearer $token" \
+		-H 'Content-Type: application/json' http://127.0.0.1:9190/api/services/web/workers/1/drain)" 200
+	expect state "$(lbctl show web --json | jq -r '.workers[1].state')" draining
+	expect events "$(timeout 5 curl -qsSN http://127.0.0.1:9190/api/events | grep -c '"event":"drain"')" 1
+	systemctl stop export
+	expect 'after stop' "$(property export ActiveState) $(property export Result)" 'inactive success'
+	systemctl stop web
+}
+
 # --- all of them ---
 
 main() {

@@ -126,13 +126,14 @@ run_container() {
 # --- in QEMU ------------------------------------------------------------------------------------
 
 programs=(bash systemctl journalctl systemd-analyze systemd-tmpfiles jq wrk pgrep mount umount cat cp mv
-	date head tail tr cut sort ls wc rm mkdir chmod readlink sleep cmp grep sed awk find uname)
+	date head tail tr cut sort ls wc rm mkdir chmod readlink sleep cmp grep sed awk find uname curl)
 
 build_root() {
 	local root=$1 file
 	shift
 	vm_root_begin "$root"
 	vm_root_program "$root" "${programs[@]}"
+	vm_root_loaded "$root" libmicrohttpd.so.12
 	ln -sf bash "$root/usr/bin/sh"
 	mkdir -p "$root"/{home,out,srv} "$root/usr/local/"{bin,sbin} "$root/var/tmp" "$root/usr/lib/systemd"
 	cp -a "${systemd%/*}/." "$root/usr/lib/systemd/"
