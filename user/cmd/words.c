@@ -8,6 +8,8 @@
 #define LOOK "lbctl list has the services, lbctl show NAME the workers of one"
 #define FOLLOW                                                                                     \
 	"lbctl stats NAME --interval 1 prints rates as they change, lbctl show NAME the workers"
+#define BY_HTTP                                                                                    \
+	"lbctl export answers http://127.0.0.1:9190/ with a page, and /metrics for Prometheus"
 #define LOGS                                                                                       \
 	"lbctl events NAME tells what happens to the workers; what they print goes where lbctl "   \
 	"run's own output does, or to the files of run --log-dir"
@@ -47,6 +49,10 @@ static const struct {
 	{ "prettylist", "lbctl list --json has the services, lbctl show NAME --json the workers" },
 	{ "monit", FOLLOW },
 	{ "dash", FOLLOW },
+	{ "metrics", BY_HTTP },
+	{ "prometheus", BY_HTTP },
+	{ "dashboard", BY_HTTP },
+	{ "plus", BY_HTTP },
 	{ "logs", LOGS },
 	{ "log", LOGS },
 	{ "flush", LOGS },
