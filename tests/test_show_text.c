@@ -76,6 +76,7 @@ static void fill(struct view *view, struct view_worker *workers, uint32_t n)
 			.migrated_out = 9999,
 			.usage = { .uptime_ms = 86400000, .cpu_ms = 100, .memory_bytes = 1 << 30 },
 			.command = "node a.js --with=a --long command line",
+			.process = "puma: cluster worker 1: 4194303 [app]",
 		};
 	}
 }
@@ -93,11 +94,12 @@ static void test_fits_in_80_columns(void **state)
 	strcpy(view.again, "cd /srv/a && lbctl run -n 4 --port 8080,8081 --log-dir /var/log/app "
 			   "--user www-data -- node http.js --port 8080 --and --so on");
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
-		for (int datagrams = 0; datagrams < 2; datagrams++) {
+		for (int kind = 0; kind < 4; kind++) {
 			_cleanup_free_ char *text = NULL;
 
 			view.policy = policies[i];
-			view.datagrams = datagrams;
+			view.datagrams = kind & 1;
+			view.named = kind & 2;
 			text = text_of(&view, false);
 			if (longest_line(text) > 80)
 				fail_msg("%zu columns:\n%s", longest_line(text), text);
@@ -143,6 +145,26 @@ static void test_wide_has_all(void **state)
 	expect_words(narrow, more, false);
 	expect_words(wide, always, true);
 	expect_words(wide, more, true);
+}
+
+/* Who is who, where processes say so, in place of what is seldom needed. */
+static void test_names_of_processes(void **state)
+{
+	static const char *const names[] = { "PROCESS\n", "puma: cluster worker 1\n", NULL };
+	static const char *const instead[] = { "MIGRATED", "RESTARTS", NULL };
+	struct view_worker workers[1];
+	struct view view = { 0 };
+	_cleanup_free_ char *same = NULL, *named = NULL;
+
+	(void)state;
+	fill(&view, workers, 1);
+	same = text_of(&view, false);
+	view.named = true;
+	named = text_of(&view, false);
+	expect_words(same, names, false);
+	expect_words(same, instead, true);
+	expect_words(named, names, true);
+	expect_words(named, instead, false);
 }
 
 static void test_notes(void **state)
@@ -252,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fits_in_80_columns),
 		cmocka_unit_test(test_wide_has_all),
+		cmocka_unit_test(test_names_of_processes),
 		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_unevenness_goes_by_weights),
 		cmocka_unit_test(test_fold),

@@ -37,6 +37,7 @@ static json_t *workers_json(const struct view *view)
 		json_object_set_new(row, "cpu_ms", json_integer(w->usage.cpu_ms));
 		json_object_set_new(row, "memory_bytes", json_integer(w->usage.memory_bytes));
 		json_object_set_new(row, "command", text_json(w->command));
+		json_object_set_new(row, "process", text_json(w->process));
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
 #undef X

@@ -15,6 +15,7 @@
 
 #define INDENT 4
 #define CELL_BYTES 512
+#define PROCESS_CHARS 22 /* "puma: cluster worker 0", and what 80 columns have left */
 
 /* --- cells --- */
 
@@ -69,6 +70,8 @@ CELL(load, put_number(out, w->load))
 CELL(uptime, w->usage.uptime_ms ? put_time(out, w->usage.uptime_ms) : (void)strcpy(out, "-"))
 CELL(cpu, w->usage.uptime_ms ? put_time(out, w->usage.cpu_ms) : (void)strcpy(out, "-"))
 CELL(memory, w->usage.uptime_ms ? put_bytes(out, w->usage.memory_bytes) : (void)strcpy(out, "-"))
+/* A long one is whole in --wide and in JSON. */
+CELL(process, snprintf(out, CELL_BYTES, "%.*s", PROCESS_CHARS, w->process))
 CELL(command, snprintf(out, CELL_BYTES, "%s", w->command))
 
 /* --- columns --- */
@@ -100,9 +103,19 @@ static bool if_least_load(const struct view *view)
 	return view->policy == LB_POLICY_LEAST_LOAD;
 }
 
-static bool if_not_least_load(const struct view *view)
+static bool if_named(const struct view *view)
 {
-	return !if_least_load(view);
+	return view->named && !if_least_load(view);
+}
+
+static bool if_room_for_migrated(const struct view *view)
+{
+	return if_connections(view) && !if_named(view);
+}
+
+static bool if_room_for_restarts(const struct view *view)
+{
+	return !if_least_load(view) && !if_named(view);
 }
 
 /* A negative width is aligned left, 0 is as long as it gets. */
@@ -123,10 +136,11 @@ static const struct column {
 	{ "QUEUE BYTES", 15, if_datagrams, if_datagrams, cell_queue },
 	{ "SELECTED", 9, always, always, cell_selected },
 	{ "SKIPPED", 8, never, always, cell_skipped },
-	{ "MIGRATED", 9, if_connections, always, cell_migrated },
+	{ "MIGRATED", 9, if_room_for_migrated, always, cell_migrated },
 	{ "WAITED", 8, never, always, cell_waited },
-	{ "RESTARTS", 8, if_not_least_load, always, cell_restarts },
+	{ "RESTARTS", 8, if_room_for_restarts, always, cell_restarts },
 	{ "LOAD", 8, if_least_load, always, cell_load },
+	{ "PROCESS", 0, if_named, never, cell_process },
 	{ "UPTIME", 8, never, always, cell_uptime },
 	{ "CPU", 8, never, always, cell_cpu },
 	{ "MEMORY", 8, never, always, cell_memory },

@@ -251,6 +251,24 @@ static int join_sockets(const struct state *state, struct view *view)
 	return err;
 }
 
+/* They say more than that they are all the same? */
+static void name_processes(struct view *view)
+{
+	const char *first = NULL;
+
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		struct view_worker *w = &view->workers[i];
+		bool titled = w->pid && proc_title(w->pid, w->process);
+
+		if (!w->pid || (!titled && proc_name(w->pid, w->process, sizeof(w->process))))
+			*w->process = '\0';
+		if (titled && first)
+			view->named |= strcmp(first, w->process) != 0;
+		else if (titled)
+			first = w->process;
+	}
+}
+
 int view_load(const struct state *state, struct view *view)
 {
 	const struct lb_listener *listener;
@@ -286,6 +304,7 @@ int view_load(const struct state *state, struct view *view)
 		return err;
 	}
 	view->sockets_error = join_sockets(state, view);
+	name_processes(view);
 	return 0;
 }
 

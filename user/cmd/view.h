@@ -12,6 +12,8 @@
 #include <sys/types.h>
 
 #include "base/addr.h"
+#include "host/proc_name.h"
+#include "host/proc_title.h"
 #include "host/usage.h"
 #include "keeper/again.h"
 #include "service/state.h"
@@ -38,6 +40,7 @@ struct view_worker {
 	/* of its process, by view_load_usage(); 0 and "" = not known */
 	struct usage usage;
 	char command[VIEW_COMMAND_BYTES];
+	char process[PROC_NAME_BYTES]; /* what its process says of itself, else its name; or "" */
 #define X(field, help) uint64_t field;
 	LB_SLOT_COUNTERS(X)
 #undef X
@@ -81,6 +84,7 @@ struct view {
 		char address[ADDR_STRLEN];
 	} strangers[VIEW_STRANGERS]; /* the first of them */
 	bool datagrams;		     /* UDP only: there are no connections */
+	bool named;		     /* processes say more of themselves than a common name */
 	bool counted;		     /* live and opened are counted in the kernel */
 	int sockets_error;	     /* why the kernel's side of it is missing, or 0 */
 };
