@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/events.h"
 #include "harness/maps.h"
+#include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
 #include "harness/show.h"
@@ -293,6 +294,36 @@ static void test_watch_tells_who(void **state)
 	lbctl_ok("detach", "web", NULL);
 }
 
+/*
+ * A server may open the next socket before watch has seen that the last one was closed: it has the
+ * same number, and is told of all the same.
+ */
+static void test_watch_of_a_quick_successor(void **state)
+{
+	struct demo demos[3];
+	struct run watch;
+	pid_t gone;
+
+	(void)state;
+	demo_start_many(demos, 2, ":8080");
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	run_start_verb(&watch, "web", "watch", "web", NULL);
+	run_expect_keeper(&watch);
+	demo_start(&demos[2], 2, "--listen", ":8080", NULL);
+	run_expect_events(&watch, 1, "joined", "{s:i}", "pid", demos[2].pid);
+	gone = demos[1].pid;
+	kill(watch.pid, SIGSTOP);
+	wait_until(process_state(watch.pid) == 'T', RUN_MS);
+	demo_kill(&demos[1], SIGKILL);
+	demo_start(&demos[1], 1, "--listen", ":8080", NULL);
+	kill(watch.pid, SIGCONT);
+	run_expect_events(&watch, 1, "left", "{s:i, s:i}", "worker", 1, "pid", gone);
+	run_expect_events(&watch, 1, "joined", "{s:i, s:i}", "worker", 1, "pid", demos[1].pid);
+	kill(watch.pid, SIGINT);
+	assert_int_equal(run_wait(&watch), 0);
+	lbctl_ok("detach", "web", NULL);
+}
+
 static bool unregistered(unsigned int n)
 {
 	show_read("web", &show);
@@ -387,6 +418,7 @@ int main(int argc, char **argv)
 		runs_test(test_changes),
 		runs_test(test_reload_is_told),
 		runs_test(test_watch_tells_who),
+		runs_test(test_watch_of_a_quick_successor),
 		runs_test(test_stranger),
 		runs_test(test_sentences),
 	};

@@ -15,8 +15,7 @@
 #include "base/text_json.h"
 #include "host/inspect.h"
 #include "keeper/foreign.h"
-#include "lb_pick.h"
-#include "host/proc_name.h"
+#include "keeper/members.h"
 
 #define QUIET_TICKS 10 /* after which it looks more closely anyway */
 #define DEADLINE_MS 20000
@@ -27,8 +26,7 @@ struct watch {
 	uint32_t ticks;	  /* since the last close look */
 	uint32_t policy;
 	bool rescue;
-	struct lb_worker rows[LB_MAX_SLOTS]; /* as they were told of */
-	uint64_t created_ns;		     /* of the service that they are of */
+	struct members members;
 	struct foreign foreign;
 };
 
@@ -46,6 +44,8 @@ int watch_open(struct keeper *keeper)
 		return -ENOMEM;
 	keeper->watch->policy = keeper->options.policy;
 	keeper->watch->rescue = keeper->options.rescue;
+	keeper->watch->members.log = keeper->log;
+	keeper->watch->members.losses = keeper->losses;
 	return 0;
 }
 
@@ -125,73 +125,7 @@ static int run(void *arg)
 	return 0;
 }
 
-/* --- who came and who went --- */
-
-static void tell_joined(struct keeper *keeper, const struct lb_worker *row)
-{
-	char name[PROC_NAME_BYTES];
-
-	if (!row->pid || proc_name(row->pid, name, sizeof(name)))
-		strcpy(name, "?");
-	event_tell_worker(keeper->log, "joined", row->worker, row->pid,
-			  text_pack("{s:s}", "server", name), "of %s joined", name);
-}
-
-static void tell_left(struct keeper *keeper, const struct state *state, uint32_t slot,
-		      const struct lb_worker *before)
-{
-	json_t *details = json_object();
-	struct loss loss;
-	char cost[160];
-
-	losses_take(keeper->losses, state, slot, 0, &loss);
-	loss_text(&loss, true, cost, sizeof(cost));
-	loss_json(&loss, details);
-	loss_free(&loss);
-	event_tell_worker(keeper->log, "left", before->worker, before->pid, details,
-			  "closed its socket%s%s", *cost ? ": " : "", cost);
-}
-
-static void tell_slot(struct keeper *keeper, const struct state *state, uint32_t slot)
-{
-	const struct lb_worker before = keeper->watch->rows[slot];
-	const struct lb_worker now = *state_worker(state, slot);
-	bool known = before.state != LB_SLOT_FREE && before.worker == now.worker;
-
-	if (lb_slot_is_open(now.state) && !(known && lb_slot_is_open(before.state))) {
-		losses_begin(keeper->losses, state, slot);
-		tell_joined(keeper, &now);
-	}
-	if (known && lb_slot_is_open(before.state) && !lb_slot_is_open(now.state))
-		tell_left(keeper, state, slot, &before);
-	keeper->watch->rows[slot] = now;
-}
-
-static bool slot_is_open(const void *arg, uint32_t slot)
-{
-	return lb_slot_is_open(state_worker(arg, slot)->state);
-}
-
-/* The first look at a service tells nothing. */
-static void tell_changes(struct keeper *keeper)
-{
-	const struct state *state = pins_state(keeper->pins);
-	struct watch *watch = keeper->watch;
-	bool first = state && watch->created_ns != state->config->created_ns;
-
-	for (uint32_t slot = 0; state && slot < state_used_slots(state); slot++) {
-		if (first) {
-			watch->rows[slot] = *state_worker(state, slot);
-			losses_begin(keeper->losses, state, slot);
-		} else {
-			tell_slot(keeper, state, slot);
-		}
-	}
-	if (!state)
-		return;
-	watch->created_ns = state->config->created_ns;
-	losses_settle(keeper->losses, state, slot_is_open, state);
-}
+/* --- in the loop --- */
 
 static void on_done(void *arg, int status, void *memory)
 {
@@ -221,7 +155,7 @@ static void on_done(void *arg, int status, void *memory)
 			   "%u worker%s of %s: %u socket%s joined, %u worker%s went down",
 			   result->workers, plural(result->workers), result->server, result->added,
 			   plural(result->added), result->gone, plural(result->gone));
-	tell_changes(keeper);
+	members_tell(&watch->members, pins_state(keeper->pins));
 	watch->policy = 0;
 	watch->rescue = false;
 	manager_status(&keeper->manager, "%u workers of %s", result->workers, result->server);
