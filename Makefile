@@ -250,10 +250,10 @@ $(B)/tests/reconcile_%.o: tests/reconcile_%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) -Itests -c $< -o $@
 
-IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _ends) $(B)/tests/test_reconcile
+IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _renews _ends) $(B)/tests/test_reconcile
 $(IN_A_WORLD): $(B)/tests/reconcile_world.o
 $(B)/tests/test_reconcile: $(B)/tests/reconcile_events.o
-BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _listen _waits)
+BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _listen _waits _renews)
 $(BY_PASSES): $(B)/tests/reconcile_pass.o
 
 $(UNIT): %: %.o $(ASAN_LIBS)

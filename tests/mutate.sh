@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 core=(lifecycle plan pass pass_facts reconcile)
 decides=(pass pass_facts reconcile)
-tests=(test_reconcile_{actions,listen,waits,starts,operations,ends} test_reconcile)
+tests=(test_reconcile_{actions,listen,waits,starts,operations,renews,ends} test_reconcile)
 sequences=2000 # random ones a mutant, instead of the 100,000 of a test
 seconds=10     # a mutant that takes longer has no end
 jobs=$(nproc)
@@ -101,7 +101,7 @@ build_base() {
 	mkdir "$work/base"
 	sed "s/sequences = 100000/sequences = $sequences/" tests/test_reconcile.c >"$work/test_reconcile.c"
 	grep -q "sequences = $sequences" "$work/test_reconcile.c" || return 1
-	for name in "${core[@]/#/user/keeper/}" tests/reconcile_{world,events,pass} tests/test_reconcile_{actions,listen,waits,starts,operations,ends} "$work/test_reconcile"; do
+	for name in "${core[@]/#/user/keeper/}" tests/reconcile_{world,events,pass} tests/test_reconcile_{actions,listen,waits,starts,operations,renews,ends} "$work/test_reconcile"; do
 		"${compile[@]}" -c "$name.c" -o "$work/base/${name##*/}.o" || return 1
 	done
 	for name in "${tests[@]}"; do

@@ -3,6 +3,7 @@
 #include "reconcile_events.h"
 
 #include <errno.h>
+#include <signal.h>
 
 struct plan_options events_options(unsigned int kind)
 {
@@ -14,6 +15,7 @@ struct plan_options events_options(unsigned int kind)
 	options.drain_timeout_us = kind & 8 ? 40 * WORLD_MS : 0;
 	options.ready_after_us = kind & 8 ? 30 * WORLD_MS : 0;
 	options.tells_rest = kind & 12;
+	options.reload_signal = kind >= 12 ? SIGHUP : 0;
 	options.watchdog_us = 0;
 	return options;
 }
@@ -33,6 +35,7 @@ static struct habit random_habit(int (*draw)(void))
 	habit.ends_us = random_us(draw, 50000, 10);
 	habit.reads_us = random_us(draw, 50000, 10);
 	habit.works_us = random_us(draw, 80000, 10);
+	habit.renews_us = random_us(draw, 80000, 10);
 	if (!(draw() % 10))
 		habit.dies_us = draw() % 100000;
 	habit.is_wrapped = !(draw() % 5);

@@ -5,7 +5,7 @@
 
 #include "reconcile_world.h"
 
-#define EVENTS_KINDS 12
+#define EVENTS_KINDS 16
 
 /* The options that change the order of steps: each of the kinds, 0 .. EVENTS_KINDS - 1. */
 struct plan_options events_options(unsigned int kind);

@@ -17,6 +17,7 @@ const struct habit good_habit = {
 	.in_us = 1 * WORLD_MS,
 	.dies_us = PLAN_NEVER,
 	.ends_us = 20 * WORLD_MS,
+	.renews_us = 40 * WORLD_MS,
 };
 
 const struct plan_options world_options = {
@@ -292,6 +293,17 @@ static void do_signal(struct world *world, const struct action *action)
 		fake->ends_us = world->now_us + fake->habit.ends_us;
 }
 
+static void do_renew(struct world *world, const struct action *action)
+{
+	struct fake *fake = world_fake(world, action->worker, action->generation);
+
+	assert_non_null(fake);
+	assert_true(fake->in_table);
+	assert_int_equal(action->signal, world->options.reload_signal);
+	fake->renew_us = world->now_us;
+	world->renews++;
+}
+
 static void do_signal_rest(struct world *world, const struct action *action)
 {
 	struct fake *fake = world_fake(world, action->worker, action->generation);
@@ -368,6 +380,9 @@ static void do_action(struct world *world, const struct action *action)
 		break;
 	case ACTION_SIGNAL:
 		do_signal(world, action);
+		break;
+	case ACTION_RENEW:
+		do_renew(world, action);
 		break;
 	case ACTION_SIGNAL_REST:
 		do_signal_rest(world, action);
@@ -472,6 +487,8 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 		if (is_due(world, later(fake->drained_us, habit->reads_us), next_us))
 			process->read_us = fake->drained_us + habit->reads_us;
 	}
+	if (fake->renew_us && is_due(world, later(fake->renew_us, habit->renews_us), next_us))
+		process->renewed = true;
 	look_at_work(world, fake, process, next_us);
 	if (!fake->alive && habit->start_error && !fake->executed)
 		process->start_error = habit->start_error;

@@ -24,9 +24,10 @@ struct habit {
 	int start_error;   /* it can't be executed */
 	int status;	   /* that it ends with */
 	bool cant_be_killed;
-	bool is_wrapped; /* its main process ends at once, and hands the signal to nobody */
-	bool unseen;	 /* of --listen: what it waits for is not seen */
-	bool alone;	 /* has a port for itself: the next process would die beside it */
+	bool is_wrapped;    /* its main process ends at once, and hands the signal to nobody */
+	uint64_t renews_us; /* until it has made others, once told to; PLAN_NEVER: it does not */
+	bool unseen;	    /* of --listen: what it waits for is not seen */
+	bool alone;	    /* has a port for itself: the next process would die beside it */
 };
 
 struct fake {
@@ -38,6 +39,7 @@ struct fake {
 	struct habit habit;
 	uint64_t start_us, drained_us, ends_us;
 	uint64_t asked_us; /* since when it is seen to be at work */
+	uint64_t renew_us; /* when it was told to make others */
 };
 
 /* Sockets of --listen, which outlive their process. */
@@ -60,7 +62,7 @@ struct world {
 	uint64_t drain_takes_us; /* until the table is published */
 	bool ended;
 	bool faultless; /* no process does what it should not: then nobody is ever missed */
-	unsigned int steps, starts, kills, retired, finished, told[WHY_DONE + 1];
+	unsigned int steps, starts, renews, kills, retired, finished, told[WHY_DONE + 1];
 	enum plan_why finish; /* of the last operation */
 	struct action last_finish;
 	enum plan_why last_signal;

@@ -62,7 +62,7 @@ static void test_operations(void **state)
 			check("starts", "begin", world.starts, WORKERS);
 			ask(operations[i].verb, operations[i].n);
 			world_run(&world);
-			check("starts", operations[i].name, world.starts - WORKERS,
+			check("starts", operations[i].name, world.starts - WORKERS + world.renews,
 			      operations[i].starts);
 			check("kills", operations[i].name, world.kills, 0);
 			check("ended", operations[i].name, world.ended,

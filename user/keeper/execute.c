@@ -137,6 +137,19 @@ static void do_signal(struct keeper *keeper, const struct action *action)
 				  (unsigned long)keeper->options.kill_timeout_ms);
 }
 
+/* Its own processes are to be others; the signal is for the main process alone. */
+static void do_renew(struct keeper *keeper, const struct action *action)
+{
+	const struct runner *runner = runner_of(keeper, action);
+
+	if (!runner)
+		return;
+	event_tell_worker(keeper->log, "signal", runner->worker, runner->pid,
+			  text_pack("{s:i}", "signal", action->signal), "gets %s",
+			  stop_signal_name(action->signal));
+	runner_signal_alone(runner, action->signal);
+}
+
 /* What can't be killed would be waited for without end. */
 static void do_kill(struct keeper *keeper, const struct action *action, int told)
 {
@@ -195,6 +208,9 @@ void execute(struct keeper *keeper, const struct action *action)
 		break;
 	case ACTION_SIGNAL:
 		do_signal(keeper, action);
+		break;
+	case ACTION_RENEW:
+		do_renew(keeper, action);
 		break;
 	case ACTION_SIGNAL_REST:
 		if (runner)

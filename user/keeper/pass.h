@@ -71,6 +71,12 @@ static inline bool runs(const struct process *process)
 	return lifecycle_runs(process->state);
 }
 
+/* It was told to become the version that it is to be, and is not yet. */
+static inline bool renews(const struct worker *worker, const struct process *process)
+{
+	return process->renews == worker->version && process->version != worker->version;
+}
+
 /* The sockets of a process that goes are its successor's. */
 static inline bool is_handed_on(const struct plan *plan, uint32_t w, const struct process *process)
 {

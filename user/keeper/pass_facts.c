@@ -64,6 +64,12 @@ static bool is_finished(const struct plan *plan, const struct worker *worker)
 	       exit_codes_has(&plan->options.stop_exit_codes, process->status);
 }
 
+/* The operation has started it, or has told it to make new processes. */
+static bool is_of_operation(const struct plan *plan, uint32_t w, const struct process *process)
+{
+	return plan_is_of_operation(plan, process) || renews(&plan->workers[w], process);
+}
+
 static void finish(struct pass *pass, uint32_t w)
 {
 	struct process *process = &pass->plan->workers[w].at[ROLE_CURRENT];
@@ -77,7 +83,7 @@ static void finish(struct pass *pass, uint32_t w)
 	action = pass_emit(pass, ACTION_TELL, w, NULL);
 	action->why = WHY_FINISHED;
 	action->status = process->status;
-	if (plan_is_of_operation(pass->plan, process))
+	if (is_of_operation(pass->plan, w, process))
 		pass_fail(pass, WHY_ENDED, w, process);
 }
 
@@ -85,7 +91,7 @@ static void retry_later(struct pass *pass, uint32_t w, bool asked, uint64_t live
 {
 	struct worker *worker = &pass->plan->workers[w];
 	struct process *process = &worker->at[ROLE_CURRENT];
-	bool is_of_it = !asked && plan_is_of_operation(pass->plan, process);
+	bool is_of_it = !asked && is_of_operation(pass->plan, w, process);
 	enum plan_why why = process->start_error ? WHY_NO_START : WHY_ENDED;
 	uint64_t in_us;
 
@@ -242,6 +248,19 @@ static void check_watchdog(struct pass *pass, uint32_t w, struct process *proces
 		       process->said_hangs ? WHY_SAID_HANGS : WHY_NO_PING);
 }
 
+/* Who has not made new processes in time goes on with those that it has. */
+static void check_renewed(struct pass *pass, uint32_t w, struct process *process)
+{
+	struct worker *worker = &pass->plan->workers[w];
+
+	if (process->state != LIFE_ONLINE || !renews(worker, process))
+		return;
+	if (process->renewed)
+		process->version = worker->version;
+	else if (pass_is_due(pass, process->renew_us + pass->plan->options.ready_timeout_us))
+		pass_fail(pass, WHY_NOT_RENEWED, w, process);
+}
+
 /* Of UDP: has it read all, and answered? */
 static bool has_read(struct pass *pass, const struct process *process, enum plan_why *why)
 {
@@ -327,8 +346,10 @@ void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
 		become_online(pass, w, process);
 	if (process->state == LIFE_STARTING || process->state == LIFE_READY)
 		check_ready_timeout(pass, w, role);
-	if (role == ROLE_CURRENT)
+	if (role == ROLE_CURRENT) {
 		check_stopping(pass, w, process);
+		check_renewed(pass, w, process);
+	}
 	if (role != ROLE_LEAVING)
 		check_watchdog(pass, w, process);
 	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING && !pass->plan->stop)

@@ -53,6 +53,8 @@ struct process {
 	bool drain_asked; /* DRAIN was, and is not to be asked again */
 	bool closed;	  /* our copy of its sockets of --listen is */
 	uint64_t drained_us; /* since when it gets nothing */
+	uint32_t renews;     /* the version that RENEW has last told it to be ... */
+	uint64_t renew_us;   /* ... at this time */
 	/* Facts; written by the caller. */
 	bool executed;	    /* the program runs */
 	int start_error;    /* why it could not be started, -errno */
@@ -71,6 +73,7 @@ struct process {
 	uint64_t read_us;   /* since when it has nothing to read; 0 = it has, or is not drained */
 	uint32_t at_work;   /* of one that is to end, connections that it has to answer */
 	uint64_t over_us;   /* since when it has more memory than it may; 0 = it has not */
+	bool renewed;	    /* it has done what RENEW asked for */
 };
 
 /* One worker: the number that users see. */
@@ -117,6 +120,7 @@ struct plan_options {
 	bool hands_on;		   /* sockets outlive their process: --listen */
 	bool reads_first;	   /* UDP: what is unread is lost with its process */
 	struct exit_codes stop_exit_codes; /* who ends with one of these is not started again */
+	int reload_signal; /* by which a process becomes another version itself; 0 = it ends */
 };
 
 struct plan {
@@ -145,6 +149,7 @@ enum plan_why {
 	WHY_STOP,	   /* the service stops */
 	WHY_SAID_STOPPING, /* it said STOPPING=1 */
 	WHY_NOT_READY,	   /* not online within ready_timeout_us */
+	WHY_NOT_RENEWED,   /* it did not do what reload_signal asks for within ready_timeout_us */
 	WHY_NO_PING,	   /* no WATCHDOG=1 within watchdog_us */
 	WHY_SAID_HANGS,	   /* it sent WATCHDOG=trigger */
 	WHY_DRAINED,	   /* nothing more comes to it, and it has answered all there was */
@@ -169,6 +174,7 @@ enum action_kind {
 	ACTION_DRAIN,	    /* give it nothing more, then report `drained` */
 	ACTION_CLOSE,	    /* close our copy of its listening sockets; no process: of all its */
 	ACTION_SIGNAL,	    /* send `signal` */
+	ACTION_RENEW,	    /* send `signal`, by which it makes new processes; report `renewed` */
 	ACTION_SIGNAL_REST, /* send it to all that is left of the process */
 	ACTION_KILL,	    /* SIGKILL for it and all that it started; `signal` did not end it */
 	ACTION_RELEASE,	    /* it has ended: tell it, let go of it; the next is due in `in_us` */

@@ -224,6 +224,20 @@ static bool needs_successor(const struct worker *worker)
 	       !runs(&worker->at[ROLE_LEAVING]);
 }
 
+/* It serves on while it makes others of its own. One that is not online may not know the signal. */
+static void renew_itself(struct pass *pass, uint32_t w)
+{
+	struct worker *worker = &pass->plan->workers[w];
+	struct process *process = &worker->at[ROLE_CURRENT];
+
+	if (process->state != LIFE_ONLINE || renews(worker, process))
+		return;
+	process->renews = worker->version;
+	process->renew_us = pass->now_us;
+	process->renewed = false;
+	pass_emit(pass, ACTION_RENEW, w, process)->signal = pass->plan->options.reload_signal;
+}
+
 /*
  * Rolling: so many new processes at a time, one unless a reload was asked for more, and the next
  * only when one of these is steady. Nobody serves in the place of one that has to end first, so of
@@ -247,6 +261,10 @@ static void renew(struct pass *pass)
 
 		if (!needs_successor(worker) || (alone && one_hands_over))
 			continue;
+		if (plan->options.reload_signal) {
+			renew_itself(pass, w);
+			continue;
+		}
 		worker->hands_over = alone;
 		one_hands_over |= alone;
 		on_their_way++;
