@@ -95,7 +95,7 @@ shell_statuses() {
 # What a keeper tells: the types of its events, of operations and of what commands have changed.
 event_types() {
 	{
-		cat user/keeper/*.c | tr -s '\n\t ' ' ' | grep -oE 'event_tell(_worker)?\([^,;{]*, "[a-z-]+"' | grep -oE '"[a-z-]+"'
+		cat user/keeper/*.c | tr -s '\n\t ' ' ' | grep -oE 'event_tell(_worker|_process)?\([^,;{]*, "[a-z-]+"' | grep -oE '"[a-z-]+"'
 		sed -n '/told_changes\[\] = {/,/};/p' user/keeper/requests.c | grep -oE '"[a-z-]+"'
 		sed -n 's/.*\[PLAN_[A-Z]*\] = \("[a-z]*"\),.*/\1/p' user/keeper/plan.c
 	} | tr -d '"' | sort -u

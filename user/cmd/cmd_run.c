@@ -288,6 +288,48 @@ static int parse_stop(const struct cmd *cmd, struct keeper_options *options)
 	return EXIT_DONE;
 }
 
+/* What is for several workers that lbctl starts, or for sockets that it makes. */
+static int check_forks(const struct cmd *cmd, struct keeper_options *options)
+{
+	static const char *const others[] = { "n", "listen", "offset-port" };
+	const char *dashes;
+
+	if (options->rules.shared[LB_BIND_UDP].count)
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--forks is for TCP; datagrams of a server that makes its workers "
+				"itself are steered by lbctl watch udp/:PORT");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		dashes = others[i][1] ? "--" : "-";
+		if (cmd_value(cmd, others[i]))
+			return cmd_fail(cmd, EXIT_USAGE,
+					"%s%s does not go with --forks: the command makes its "
+					"workers and their sockets itself, and has settings of "
+					"its own for that",
+					dashes, others[i]);
+	}
+	options->workers = 1;
+	if (!cmd_value(cmd, "instance-var"))
+		options->instance_var = NULL;
+	return EXIT_DONE;
+}
+
+static int parse_forks(const struct cmd *cmd, struct keeper_options *options)
+{
+	const char *text = cmd_value(cmd, "reload-signal");
+
+	options->forks = cmd_value(cmd, "forks");
+	if (text && !options->forks)
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--reload-signal is for a command that makes its workers itself: "
+				"--forks");
+	if (text && parse_signal(text, &options->reload_signal))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--reload-signal %.20s: not a signal; it is a name (HUP, USR2) or "
+				"a number",
+				text);
+	return options->forks ? check_forks(cmd, options) : EXIT_DONE;
+}
+
 static int parse_name_option(const struct cmd *cmd, struct keeper_options *options)
 {
 	const char *name = cmd_value(cmd, "name");
@@ -353,6 +395,8 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 		status = parse_place(cmd, options);
 	if (!status)
 		status = parse_instance_var(cmd, options);
+	if (!status)
+		status = parse_forks(cmd, options);
 	options->wait_ready = cmd_value(cmd, "wait-ready");
 	options->allow_join = cmd_value(cmd, "allow-join");
 	options->with_controller = cmd_value(cmd, "with-controller");
@@ -363,11 +407,19 @@ static int run(struct cmd *cmd)
 {
 	struct keeper_options options = { .argv = cmd->args, .rescue = true };
 	int status = cmd_run_parse(cmd, &options);
+	char package[PATH_MAX];
 
 	if (!status)
 		status = program_check_script(cmd);
 	if (status)
 		return status;
+	if (options.forks && node_package_find(package))
+		options.node_package = package;
+	if (cmd->dry_run && options.forks) {
+		printf("would run %s, which makes its workers itself, as service %s\n",
+		       cmd->args[0], options.name);
+		return EXIT_DONE;
+	}
 	if (cmd->dry_run) {
 		printf("would run %u worker%s of %s as service %s\n", options.workers,
 		       plural(options.workers), cmd->args[0], options.name);

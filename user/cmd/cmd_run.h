@@ -15,6 +15,8 @@
 	{ "port", "PORT[,PORT]", "share these (8080, udp/53), not the first TCP port that is bound" }, \
 	{ "offset-port", "PORT[,PORT]", "worker w gets PORT+w when it binds PORT" }, \
 	{ "listen", "ADDR[,ADDR]", "make the sockets (:8080, udp/:53), hand them over (LISTEN_FDS)" }, \
+	{ "forks", NULL, "the command makes its workers itself: steer each socket they listen with" }, \
+	{ "reload-signal", "SIG", "with --forks: reload by this signal (HUP), not by a new process" }, \
 	{ "wait-ready", NULL, "a worker is ready when it says so: READY=1, process.send('ready')" }, \
 	{ "ready-timeout", "MS", "time from start to ready (default 10000)" }, \
 	{ "ready-after", "MS", "a new process takes an old one's place after so long online (300)" }, \

@@ -38,10 +38,12 @@ void node_package_print(void)
 	if (!node_package_find(path))
 		return;
 	putchar('\n');
-	fold_print(stdout,
-		   "A program that uses Node.js's cluster has one listening socket for all of its "
-		   "workers. Started without run, and with this in its environment, it has one for "
-		   "each (Node.js 22.12 or newer), for lbctl attach or watch:",
-		   0, FOLD_COLUMNS);
+	fold_print(
+		stdout,
+		"A program that uses Node.js's cluster has one listening socket for all of its "
+		"workers. By run --forks, or started without run and with this in its "
+		"environment (Node.js 22.12 or newer), for lbctl attach or watch, it has one for "
+		"each:",
+		0, FOLD_COLUMNS);
 	printf("  NODE_OPTIONS='--require %s'\n", path);
 }

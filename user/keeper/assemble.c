@@ -26,64 +26,6 @@ static void on_started(void *arg, const struct runner *runner)
 	tell_started(arg, runner);
 }
 
-/* How many, `lbctl show` says: see tick() of keeper.c. */
-static void note_unheard(struct keeper *keeper, struct runner *runner)
-{
-	keeper->unheard[runner->worker]++;
-	if (runner->flood_told)
-		return;
-	runner->flood_told = true;
-	event_tell_worker(keeper->log, "flood", runner->worker, runner->pid, NULL,
-			  "says more than %u messages or %u KiB a second: what is over is dropped "
-			  "(lbctl show %s --json counts them)",
-			  CHANNEL_MOST_MESSAGES, CHANNEL_MOST_BYTES / 1024, keeper->options.name);
-}
-
-static void on_said(void *arg, struct runner *runner, const char *line, const json_t *message)
-{
-	struct keeper *keeper = arg;
-	struct process *process = plan_process(&keeper->plan, runner->worker, runner->generation);
-
-	/* said once more, it is nothing new; and said in a flood, it counts */
-	if (process && !process->said_ready && !strcmp(line, "\"ready\"")) {
-		process->said_ready = true;
-		turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
-	}
-	if (!message) {
-		note_unheard(keeper, runner);
-		return;
-	}
-	event_tell(keeper->log, "message",
-		   text_pack("{s:i, s:i, s:o}", "worker", runner->worker, "pid", runner->pid,
-			     "message", json_deep_copy(message)),
-		   "worker %u says: %s", runner->worker, line);
-}
-
-static void on_notify(void *arg, pid_t pid, const char *line)
-{
-	struct keeper *keeper = arg;
-	struct runner *runner = runner_of_pid(&keeper->runners, keeper->options.name, pid);
-	struct process *process =
-		runner ? plan_process(&keeper->plan, runner->worker, runner->generation) : NULL;
-	bool *said;
-
-	if (!process)
-		return;
-	if (!strcmp(line, "WATCHDOG=1")) {
-		process->pinged_us = turn_now(keeper->turn);
-		return;
-	}
-	said = !strcmp(line, "READY=1")		 ? &process->said_ready :
-	       !strcmp(line, "STOPPING=1")	 ? &process->said_stopping :
-	       !strcmp(line, "WATCHDOG=trigger") ? &process->said_hangs :
-						   NULL;
-	/* said once more, it is nothing new */
-	if (!said || *said)
-		return;
-	*said = true;
-	turn_mark(keeper->turn, TURN_LOOK | TURN_DECIDE);
-}
-
 static int on_listen(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct keeper *keeper = arg;
@@ -178,6 +120,8 @@ static void on_changes_done(void *arg, const struct change *changes, size_t n,
 		report_refresh(keeper, result);
 	if (result->refreshed && !result->status)
 		sync_refreshed(keeper->sync, &result->attach);
+	if (keeper->forked && result->refreshed && !result->status)
+		forks_refreshed(keeper, &result->attach);
 	if (result->made || result->attach.added)
 		stall_watch_check(keeper->stalls);
 	holder_tell(keeper->holder);
@@ -322,6 +266,7 @@ static void init_plan(struct keeper *keeper)
 		.stop_exit_codes = options->stop_exit_codes,
 		.hands_on = options->nr_listens,
 		.reads_first = keeper->own.protos & OWN_UDP,
+		.reload_signal = options->reload_signal,
 	};
 
 	plan_init(&keeper->plan, &plan, keeper->workers, LB_MAX_WORKERS, options->workers);
@@ -347,6 +292,7 @@ static int open_accepting(struct keeper *keeper)
 static int open_run(struct keeper *keeper)
 {
 	const struct keeper_options *options = &keeper->options;
+	bool forks = !options->forks || !forks_open(keeper);
 	const struct sync_config sync = {
 		.name = options->name,
 		.policy = options->policy,
@@ -360,6 +306,7 @@ static int open_run(struct keeper *keeper)
 		.pins = keeper->pins,
 		.changes = keeper->changes,
 		.log = keeper->log,
+		.forked = keeper->forked,
 		.begun = on_begun,
 		.arg = keeper,
 	};
@@ -367,7 +314,7 @@ static int open_run(struct keeper *keeper)
 
 	keeper->listeners = listeners_new(options->listens, options->nr_listens);
 	keeper->sync = sync_new(&sync);
-	if (!keeper->listeners || !keeper->sync)
+	if (!keeper->listeners || !keeper->sync || !forks)
 		return -ENOMEM;
 	if (open_accepting(keeper))
 		return -ENOMEM;
@@ -375,7 +322,7 @@ static int open_run(struct keeper *keeper)
 	keeper->own.listeners = keeper->listeners;
 	keeper->runners.hooks = keeper->hooks;
 	run_files_path(options->name, "notify", path);
-	return worker_notify_open(keeper->loop, path, keeper->runners.user, on_notify, keeper,
+	return worker_notify_open(keeper->loop, path, keeper->runners.user, heard_notify, keeper,
 				  &keeper->notify);
 }
 
@@ -388,6 +335,7 @@ static void connect_parts(struct keeper *keeper)
 		.listens = options->listens,
 		.nr_listens = options->nr_listens,
 		.wait_ready = options->wait_ready,
+		.forks = options->forks,
 		.protos = protos_of(options),
 		.plan = &keeper->plan,
 		.runners = &keeper->runners,
@@ -398,7 +346,7 @@ static void connect_parts(struct keeper *keeper)
 	keeper->runners.cgroup = keeper->instance.cgroup_path;
 	keeper->runners.user = user_of(options);
 	keeper->runners.started = on_started;
-	keeper->runners.said = on_said;
+	keeper->runners.said = heard_message;
 	keeper->runners.arg = keeper;
 	init_plan(keeper);
 }
@@ -486,6 +434,8 @@ void disassemble(struct keeper *keeper, bool ended)
 	changes_free(keeper->changes);
 	watch_close(keeper);
 	sync_free(keeper->sync);
+	forked_free(keeper->forked);
+	free(keeper->members);
 	losses_free(keeper->losses);
 	worker_notify_close(keeper->notify);
 	accepting_free(keeper->accepting);

@@ -3,6 +3,7 @@
 #include "keeper/event_log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,6 +22,7 @@ struct event_log {
 	struct output *output;
 	json_t *recent;
 	json_int_t sequence;
+	bool forks;
 	void (*follow)(void *arg);
 	void *follow_arg;
 };
@@ -133,21 +135,52 @@ void event_tell(struct event_log *log, const char *type, json_t *details, const 
 	tell(log, type, details, text);
 }
 
+static void tell_of(struct event_log *log, const char *type, json_t *event, const char *who,
+		    pid_t pid, const char *format, va_list args)
+{
+	char text[MOST_TEXT];
+	int len = snprintf(text, sizeof(text), "%s (pid %d) ", who, pid);
+
+	text_vformat(text + len, sizeof(text) - len, format, args);
+	json_object_set_new(event, "pid", json_integer(pid));
+	tell(log, type, event, text);
+}
+
 void event_tell_worker(struct event_log *log, const char *type, uint32_t worker, pid_t pid,
 		       json_t *details, const char *format, ...)
 {
 	json_t *event = details ? details : json_object();
-	char text[MOST_TEXT];
+	char who[24];
 	va_list args;
-	int len;
 
-	len = snprintf(text, sizeof(text), "worker %u (pid %d) ", worker, pid);
-	va_start(args, format);
-	text_vformat(text + len, sizeof(text) - len, format, args);
-	va_end(args);
+	snprintf(who, sizeof(who), "worker %u", worker);
 	json_object_set_new(event, "worker", json_integer(worker));
-	json_object_set_new(event, "pid", json_integer(pid));
-	tell(log, type, event, text);
+	va_start(args, format);
+	tell_of(log, type, event, who, pid, format, args);
+	va_end(args);
+}
+
+void event_log_forks(struct event_log *log)
+{
+	log->forks = true;
+}
+
+void event_tell_process(struct event_log *log, const char *type, uint32_t worker, pid_t pid,
+			json_t *details, const char *format, ...)
+{
+	json_t *event = details ? details : json_object();
+	char who[24] = "main process";
+	va_list args;
+
+	if (log->forks) {
+		json_object_set_new(event, "main", json_true());
+	} else {
+		snprintf(who, sizeof(who), "worker %u", worker);
+		json_object_set_new(event, "worker", json_integer(worker));
+	}
+	va_start(args, format);
+	tell_of(log, type, event, who, pid, format, args);
+	va_end(args);
 }
 
 void event_log_print(struct event_log *log, const char *format, ...)

@@ -35,6 +35,15 @@ void event_tell_worker(struct event_log *log, const char *type, uint32_t worker,
 		       json_t *details, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 
+/*
+ * The same of a process that lbctl has started. Under --forks that is the main process, which is no
+ * worker: the text begins "main process (pid 4711) ", and "main" is true instead of "worker".
+ */
+void event_tell_process(struct event_log *log, const char *type, uint32_t worker, pid_t pid,
+			json_t *details, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+void event_log_forks(struct event_log *log);
+
 /* A line that is no event. */
 void event_log_print(struct event_log *log, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -28,7 +28,7 @@ static void fail_start(struct keeper *keeper, const struct action *action, int e
 }
 
 /* Nobody else counts them, so it takes no lock. */
-static void count_restart(const struct keeper *keeper, uint32_t worker)
+void execute_count_restart(const struct keeper *keeper, uint32_t worker)
 {
 	const struct state *state = pins_state(keeper->pins);
 
@@ -60,10 +60,14 @@ static void do_start(struct keeper *keeper, const struct action *action)
 		.needs_cwd = options->needs_cwd,
 		.env_file = options->env_file,
 		.environment = environments_of(keeper->environments, action->version),
+		.forks = options->forks,
+		.node_package = options->node_package,
 	};
 	int err = listeners_give(keeper->listeners, action->worker, action->sockets_of,
 				 action->generation);
 
+	if (keeper->forked && action->next)
+		forked_renew(keeper->forked, pins_state(keeper->pins), NULL);
 	run_files_path(options->name, "notify", notify);
 	spec.notify_path = keeper->notify ? notify : NULL;
 	spec.listen_fds = listeners_fds(keeper->listeners, action->worker, action->generation);
@@ -71,8 +75,8 @@ static void do_start(struct keeper *keeper, const struct action *action)
 		err = -ENOMEM;
 	if (err)
 		fail_start(keeper, action, err);
-	if (action->again)
-		count_restart(keeper, action->worker);
+	if (action->again && !keeper->forked)
+		execute_count_restart(keeper, action->worker);
 	if (options->nr_listens)
 		turn_mark(keeper->turn, TURN_LOOK);
 }
@@ -115,6 +119,9 @@ static void do_drain(struct keeper *keeper, const struct action *action)
 		tell_drain(keeper, runner, action->why);
 	if (action->handed_on)
 		return;
+	if (runner && keeper->forked && pins_state(keeper->pins) &&
+	    forked_drain(keeper->forked, runner, keeper->changes))
+		return;
 	if (runner && runner->slot >= 0 && pins_state(keeper->pins)) {
 		change_slot(keeper, CHANGE_DRAIN, runner);
 	} else if (process) {
@@ -131,10 +138,10 @@ static void do_signal(struct keeper *keeper, const struct action *action)
 		return;
 	tell_signal(keeper, runner, action);
 	if (runner_signal(runner, action->signal, keeper->options.kill_mode) == -EPERM)
-		event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
-				  "may not be sent %s: CAP_KILL is missing; SIGKILL after %lu ms",
-				  stop_signal_name(action->signal),
-				  (unsigned long)keeper->options.kill_timeout_ms);
+		event_tell_process(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+				   "may not be sent %s: CAP_KILL is missing; SIGKILL after %lu ms",
+				   stop_signal_name(action->signal),
+				   (unsigned long)keeper->options.kill_timeout_ms);
 }
 
 /* Its own processes are to be others; the signal is for the main process alone. */
@@ -144,9 +151,11 @@ static void do_renew(struct keeper *keeper, const struct action *action)
 
 	if (!runner)
 		return;
-	event_tell_worker(keeper->log, "signal", runner->worker, runner->pid,
-			  text_pack("{s:i}", "signal", action->signal), "gets %s",
-			  stop_signal_name(action->signal));
+	if (keeper->forked)
+		forked_renew(keeper->forked, pins_state(keeper->pins), runner);
+	event_tell_process(keeper->log, "signal", runner->worker, runner->pid,
+			   text_pack("{s:i}", "signal", action->signal), "gets %s",
+			   stop_signal_name(action->signal));
 	runner_signal_alone(runner, action->signal);
 }
 
@@ -164,9 +173,9 @@ static void do_kill(struct keeper *keeper, const struct action *action, int told
 	err = runner_kill(runner);
 	if (!err)
 		return;
-	event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
-			  "can't be killed: %s%s", strerror(-err),
-			  err == -EPERM ? "; CAP_KILL is missing" : "");
+	event_tell_process(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+			   "can't be killed: %s%s", strerror(-err),
+			   err == -EPERM ? "; CAP_KILL is missing" : "");
 	if (process)
 		process->unkillable = true;
 	keeper->plan.end_status = EXIT_NOT_ABLE;
@@ -223,6 +232,9 @@ void execute(struct keeper *keeper, const struct action *action)
 		do_release(keeper, action);
 		break;
 	case ACTION_RETIRE:
+		/* where each socket is a worker, that number may be another's */
+		if (keeper->forked)
+			break;
 		changes_add(keeper->changes,
 			    &(struct change){ .kind = CHANGE_RETIRE, .which = action->worker });
 		break;
@@ -230,6 +242,8 @@ void execute(struct keeper *keeper, const struct action *action)
 		tell_why(keeper, action);
 		break;
 	case ACTION_FINISH:
+		if (keeper->forked)
+			forked_settle(keeper->forked);
 		tell_finish(keeper, action);
 		break;
 	case ACTION_END:

@@ -59,8 +59,9 @@ static int find_process(struct request *request, const struct joiner *joiner, ui
 		process = plan_process((struct plan *)&keeper->plan, owner, runner->generation);
 	else if (owner >= 0 || *worker != JOIN_ANY_WORKER)
 		process = newest(&keeper->plan, owner >= 0 ? (uint32_t)owner : *worker);
+	/* the lowest that is free, where each socket is a worker */
 	if (owner >= 0)
-		*worker = owner;
+		*worker = keeper->forked ? JOIN_ANY_WORKER : (uint32_t)owner;
 	if (process && process->state == LIFE_TERMINATING)
 		return trouble_set(trouble, EXIT_FAILED, "worker %u of %s was told to end", *worker,
 				   name);
@@ -165,12 +166,11 @@ static int run(void *shared)
 
 static void take_place(struct keeper *keeper, const struct request *request)
 {
-	struct runner *runner =
-		runner_find(&keeper->runners, request->place.worker, request->generation);
-	struct process *process =
-		plan_process(&keeper->plan, request->place.worker, request->generation);
+	uint32_t worker = keeper->forked ? 0 : request->place.worker;
+	struct runner *runner = runner_find(&keeper->runners, worker, request->generation);
+	struct process *process = plan_process(&keeper->plan, worker, request->generation);
 
-	if (runner)
+	if (runner && !keeper->forked)
 		runner->joined = request->place.slot;
 	if (process)
 		process->said_ready = true;

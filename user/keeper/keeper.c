@@ -212,8 +212,17 @@ static void print_start(struct keeper *keeper, uint32_t found)
 		how = "each gets a listening socket of its own (LISTEN_FDS)";
 	else if (options->rules.shared[LB_BIND_TCP].count || keeper->own.protos & OWN_UDP)
 		how = "the ports of --port are shared";
-	event_log_print(keeper->log, "%s: %u worker%s of %s; %s", name, keeper->plan.wanted,
-			plural(keeper->plan.wanted), options->argv[0], how);
+	if (options->forks)
+		event_log_print(keeper->log,
+				"%s: %s makes its workers itself: each socket that one listens "
+				"with on %s gets its share",
+				name, options->argv[0],
+				options->rules.shared[LB_BIND_TCP].count ?
+					"the ports of --port" :
+					"the first TCP port (--port names others)");
+	else
+		event_log_print(keeper->log, "%s: %u worker%s of %s; %s", name, keeper->plan.wanted,
+				plural(keeper->plan.wanted), options->argv[0], how);
 	if (options->stop_signal_known)
 		event_log_print(keeper->log,
 				"%s: %s ends gracefully by %s, so workers get that (--stop-signal "
@@ -267,7 +276,10 @@ static uint32_t take_over(struct keeper *keeper)
 
 	for (uint32_t w = 0; w < keeper->plan.used; w++)
 		fetch_listeners(keeper, w);
-	find_rows(keeper);
+	if (keeper->forked)
+		forks_take_over(keeper);
+	else
+		find_rows(keeper);
 	/* who leaves may be in the way of the next one */
 	if (found)
 		alone_look(&keeper->plan, &keeper->runners);

@@ -7,13 +7,13 @@
 
 static void tell_size(struct keeper *keeper, const struct runner *runner)
 {
-	event_tell_worker(keeper->log, "memory", runner->worker, runner->pid,
-			  text_pack("{s:I, s:I}", "bytes", (json_int_t)runner->memory_bytes,
-				    "limit", (json_int_t)keeper->options.max_memory),
-			  "has %lu KiB of memory, more than the %lu KiB of --max-memory: a new "
-			  "process is to take its place",
-			  (unsigned long)runner->memory_bytes / 1024,
-			  (unsigned long)keeper->options.max_memory / 1024);
+	event_tell_process(keeper->log, "memory", runner->worker, runner->pid,
+			   text_pack("{s:I, s:I}", "bytes", (json_int_t)runner->memory_bytes,
+				     "limit", (json_int_t)keeper->options.max_memory),
+			   "has %lu KiB of memory, more than the %lu KiB of --max-memory: a new "
+			   "process is to take its place",
+			   (unsigned long)runner->memory_bytes / 1024,
+			   (unsigned long)keeper->options.max_memory / 1024);
 }
 
 /* What lasts is told once of each process. */
@@ -26,8 +26,8 @@ static void replace(struct keeper *keeper, struct runner *runner)
 	if (!told)
 		tell_size(keeper, runner);
 	if (!renew_begin(keeper, runner->worker, 1, 0, why) && !told)
-		event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
-				  "is not replaced: %s", why);
+		event_tell_process(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+				   "is not replaced: %s", why);
 }
 
 static void look_at(const struct keeper *keeper, struct runner *runner, struct process *process,

@@ -130,13 +130,13 @@ static void check_crowd(struct keeper *keeper, struct runner *runner)
 	bool ends = is_beginning(keeper, runner);
 
 	runner->crowd_told = true;
-	event_tell_worker(keeper->log, "trouble", runner->worker, runner->pid, NULL,
-			  "has %u sockets on one address, port %u: it spreads connections itself, "
-			  "and run steers one socket a worker, so %s%s%s; or start it without run, "
-			  "and lbctl attach :%u",
-			  runner->crowd.sockets, runner->crowd.port,
-			  ends ? "this run ends" : "some of them get nothing", advice ? ": " : "",
-			  advice ? advice : "", runner->crowd.port);
+	event_tell_process(keeper->log, "trouble", runner->worker, runner->pid, NULL,
+			   "has %u sockets on one address, port %u: it spreads connections itself, "
+			   "and run steers one socket a worker, so %s%s%s; or lbctl run --forks, "
+			   "where each of them is a worker",
+			   runner->crowd.sockets, runner->crowd.port,
+			   ends ? "this run ends" : "some of them get nothing", advice ? ": " : "",
+			   advice ? advice : "");
 	if (ends)
 		keeper_stop(keeper, EXIT_FAILED);
 }

@@ -44,7 +44,10 @@ struct keeper_options {
 	uint64_t max_memory;	   /* bytes that a worker may have before it is replaced; 0 = any */
 	uint32_t max_restarts;	   /* in a row, before it is given up */
 	struct exit_codes stop_exit_codes; /* of those that are not started again */
-	bool wait_ready;		   /* until READY=1 or process.send('ready') */
+	bool forks;			   /* the command makes its workers itself: see forked.h */
+	int reload_signal;	  /* by which it gives itself new ones; 0 = it is replaced */
+	const char *node_package; /* what gives each worker of Node.js's cluster a socket, or NULL */
+	bool wait_ready;	  /* until READY=1 or process.send('ready') */
 	bool with_controller;
 	bool allow_join; /* who has the workers' user and was started by none of them may join */
 	bool rescue;	 /* move what waits at workers that hang, when the service is made */

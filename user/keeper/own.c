@@ -64,6 +64,9 @@ static bool is_ready(const struct own *own, const struct process *process)
 		return false;
 	if (own->nr_listens && process->state == LIFE_STARTING)
 		return false;
+	/* what it opens while it leaves would be open when it has ended */
+	if (own->forks && (process->state == LIFE_DRAINING || process->state == LIFE_TERMINATING))
+		return false;
 	return process->said_ready || !own->wait_ready;
 }
 

@@ -32,6 +32,7 @@ struct own {
 	const struct listen_at *listens;
 	uint32_t nr_listens;
 	bool wait_ready;
+	bool forks; /* each socket is a worker: see forked.h */
 	uint8_t protos;
 	const struct plan *plan;
 	const struct runners *runners;

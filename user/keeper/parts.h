@@ -23,6 +23,7 @@
 #include "keeper/listeners.h"
 #include "keeper/loss.h"
 #include "keeper/manager.h"
+#include "keeper/members.h"
 #include "keeper/migrations.h"
 #include "keeper/options.h"
 #include "keeper/own.h"
@@ -64,6 +65,8 @@ struct keeper {
 	struct own own;
 	struct at_work at_work;
 	struct sync *sync;
+	struct forked *forked;	 /* NULL without --forks */
+	struct members *members; /* the same */
 	struct losses *losses;
 	struct worker_notify *notify;
 	/* of the last process that ended, for the operation that this ends */
@@ -77,6 +80,10 @@ struct keeper {
 		bool counted; /* `lost` is known of all */
 		uint64_t lost;
 	} toll;
+	struct {
+		uint32_t looks; /* in a row that found one socket in several hands */
+		uint32_t told;	/* the main process of which that was told */
+	} shared;
 	uint32_t unheard[LB_MAX_WORKERS]; /* messages over the budget, not yet in the counters */
 	bool port_explained;		  /* that one is not shared */
 	bool port_told;			  /* that another one than the first may be meant */
@@ -95,6 +102,8 @@ struct keeper {
 
 /* execute.c */
 void execute(struct keeper *keeper, const struct action *action);
+/* One more restart of this worker. */
+void execute_count_restart(const struct keeper *keeper, uint32_t worker);
 /* The plan has a new operation, in the place of `before` if there was one. */
 void execute_begun(struct keeper *keeper, const struct operation *before);
 
@@ -108,6 +117,20 @@ bool renew_begin(struct keeper *keeper, uint32_t worker, uint32_t parallel, uint
 
 /* memory.c: once a tick, begins the restart of a worker that has more than --max-memory. */
 void memory_look(struct keeper *keeper);
+
+/* forks.c: what --forks has on top: 0 or -errno. The service was brought up to date. */
+int forks_open(struct keeper *keeper);
+void forks_refreshed(struct keeper *keeper, const struct attach_result *result);
+/* Workers that an earlier keeper's main process has are not told of. */
+void forks_take_over(struct keeper *keeper);
+/* How many are up. */
+uint32_t forks_workers(const struct keeper *keeper);
+/* The pid of the process that has this worker's socket; 0 = there is none of ours. */
+pid_t forks_pid(const struct keeper *keeper, uint32_t worker);
+
+/* heard.c: what a process says by its channel (see runners.said), and to NOTIFY_SOCKET. */
+void heard_message(void *arg, struct runner *runner, const char *line, const json_t *message);
+void heard_notify(void *arg, pid_t pid, const char *line);
 
 /* misfit.c: after each look at the sockets. */
 void misfit_look(struct keeper *keeper, bool tick);

@@ -40,8 +40,10 @@ static bool leaves_a_gap(const struct keeper *keeper, uint32_t worker, char why[
 	char ports[PORTS_BYTES];
 	const char *udp;
 
-	if (!runner || !current->alone || current->state != LIFE_ONLINE ||
-	    keeper->options.nr_listens || others_serve(&keeper->plan, worker))
+	/* one that makes others itself goes on */
+	if (!runner || !current->alone || keeper->options.reload_signal ||
+	    current->state != LIFE_ONLINE || keeper->options.nr_listens ||
+	    others_serve(&keeper->plan, worker))
 		return false;
 	udp = runner->alone.udp ? "udp/" : "";
 	name_ports(keeper, ports);

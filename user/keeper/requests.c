@@ -30,7 +30,7 @@ static void do_scale(void *arg, struct client *client, const json_t *request, in
 	struct keeper *keeper = arg;
 	struct operation before;
 	char text[96];
-	char why[PORT_RULES_BYTES];
+	char why[PORT_RULES_BYTES + RENEW_BYTES];
 
 	(void)passed;
 	/* more or fewer than there are to be now */
@@ -40,6 +40,14 @@ static void do_scale(void *arg, struct client *client, const json_t *request, in
 		snprintf(text, sizeof(text), "a service has 1 to %d workers, and this one %u",
 			 LB_MAX_WORKERS, keeper->plan.wanted);
 		control_reply(client, EXIT_USAGE, text);
+		return;
+	}
+	if (keeper->forked) {
+		snprintf(why, sizeof(why),
+			 "%s makes its workers itself, so their number is its own setting: change "
+			 "that, and lbctl reload %s; or lbctl signal %s all TTIN, if it knows that",
+			 keeper->options.argv[0], keeper->options.name, keeper->options.name);
+		control_reply(client, EXIT_USAGE, why);
 		return;
 	}
 	if (port_rules_check(&keeper->options.rules, workers, why)) {
@@ -118,7 +126,11 @@ static void do_reload_env(void *arg, struct client *client, const json_t *reques
 	uint32_t oldest = oldest_version(&keeper->plan);
 
 	(void)passed;
-	if (environments_check(variables))
+	if (keeper->options.reload_signal)
+		control_reply(client, EXIT_USAGE,
+			      "--update-env is for a new main process, and by --reload-signal the "
+			      "one that there is goes on with its environment");
+	else if (environments_check(variables))
 		control_reply(client, EXIT_USAGE, "an environment is texts NAME=VALUE");
 	else if (renew(keeper, client, request, LB_ALL_WORKERS) &&
 		 environments_add(&keeper->environments, keeper->plan.version, oldest, variables))
@@ -133,6 +145,12 @@ static void do_restart(void *arg, struct client *client, const json_t *request, 
 	struct keeper *keeper = arg;
 
 	(void)passed;
+	if (keeper->forked) {
+		control_reply(client, EXIT_USAGE,
+			      "its program makes the workers itself: lbctl signal sends one a "
+			      "signal, and the program starts another if it ends of that");
+		return;
+	}
 	if (!json_is_integer(which) || worker < 0 || worker >= keeper->plan.wanted) {
 		control_reply(client, EXIT_NOT_FOUND, "no such worker");
 		return;
@@ -161,6 +179,8 @@ static void do_cancel(void *arg, struct client *client, const json_t *request, i
 		control_reply(client, EXIT_DONE, "no scale, reload or restart is going on");
 		return;
 	}
+	if (keeper->forked)
+		forked_settle(keeper->forked);
 	tell_finish(keeper, &action);
 	snprintf(text, sizeof(text), "%s cancelled; %s", plan_verb_name(action.operation.verb),
 		 tell_progress(keeper, &action, left, sizeof(left)));
@@ -236,8 +256,10 @@ static void do_send(void *arg, struct client *client, const json_t *request, int
 	char text[96];
 
 	(void)passed;
-	if (!line) {
-		control_reply(client, EXIT_USAGE, "there is no message to send");
+	if (!line || (keeper->forked && json_is_integer(which))) {
+		control_reply(client, EXIT_USAGE,
+			      line ? "only its main process has a channel: send to all" :
+				     "there is no message to send");
 		return;
 	}
 	for (uint32_t w = 0; w < keeper->plan.wanted; w++) {
@@ -264,10 +286,27 @@ static int signal_one(struct keeper *keeper, uint32_t worker, int number)
 	int err = runner ? runner_signal_alone(runner, number) : -ESRCH;
 
 	if (!err)
-		event_tell_worker(keeper->log, "signal", worker, runner->pid,
-				  text_pack("{s:i}", "signal", number), "gets %s",
-				  stop_signal_name(number));
+		event_tell_process(keeper->log, "signal", worker, runner->pid,
+				   text_pack("{s:i}", "signal", number), "gets %s",
+				   stop_signal_name(number));
 	return err;
+}
+
+/* Of --forks: the process that has the worker's socket. */
+static void signal_forked(struct keeper *keeper, struct client *client, uint32_t worker, int number)
+{
+	pid_t pid = forks_pid(keeper, worker);
+	int err = pid ? spawn_signal(pid, false, keeper->runners.user, number) : -ESRCH;
+
+	if (err) {
+		control_reply(client, err == -EPERM ? EXIT_NOT_ABLE : EXIT_NOT_FOUND,
+			      err == -EPERM ? "its keeper may not: CAP_KILL is missing" :
+					      "no such worker, or it has no process now");
+		return;
+	}
+	event_tell_worker(keeper->log, "signal", worker, pid, text_pack("{s:i}", "signal", number),
+			  "gets %s", stop_signal_name(number));
+	control_reply(client, EXIT_DONE, "sent to 1 worker");
 }
 
 static void do_signal(void *arg, struct client *client, const json_t *request, int *passed)
@@ -282,6 +321,10 @@ static void do_signal(void *arg, struct client *client, const json_t *request, i
 	(void)passed;
 	if (number < 1 || number > SIGRTMAX) {
 		control_reply(client, EXIT_USAGE, "not a signal");
+		return;
+	}
+	if (keeper->forked && json_is_integer(which)) {
+		signal_forked(keeper, client, json_integer_value(which), number);
 		return;
 	}
 	for (uint32_t w = 0; w < keeper->plan.wanted; w++) {

@@ -57,6 +57,7 @@ struct runner {
 	int slot;		   /* -1 = none yet */
 	uint8_t protos;		   /* of which it has registered sockets ... */
 	uint8_t had;		   /* ... and had, at the look before */
+	uint32_t slots, quiet;	   /* with --forks: how many it has, and since how many ticks */
 	uint32_t unread_bytes;	   /* while it is drained: see unread.h */
 	struct runner_port alone;  /* one that nobody else can have beside it: see alone.h */
 	struct runner_crowd crowd; /* as last seen, and told */

@@ -31,6 +31,8 @@ struct spawn_spec {
 	bool needs_cwd;		  /* the start fails where that can't be entered */
 	const char *env_file;	  /* from there; or NULL */
 	char **environment;	  /* NULL: that of lbctl */
+	bool forks;		  /* it makes the workers itself, and is none */
+	const char *node_package; /* to be loaded by Node.js, so that its cluster has sockets */
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "keeper/crowd.h"
 #include "keeper/foreign.h"
 #include "service/service.h"
+#include "service/wanted.h"
 
 /* Where a socket is registered, by its cookie. */
 struct entry {
@@ -120,8 +121,8 @@ static void tell_listening(struct sync *sync, const struct runner *runner,
 		len = strlen(strcpy(address, "udp/"));
 	addr_format(socket->family, socket->addr, socket->port, address + len,
 		    sizeof(address) - len);
-	event_tell_worker(sync->config.log, "listening", runner->worker, runner->pid,
-			  text_pack("{s:s}", "addr", address), "listening on %s", address);
+	event_tell_process(sync->config.log, "listening", runner->worker, runner->pid,
+			   text_pack("{s:s}", "addr", address), "listening on %s", address);
 }
 
 /* Told of the first socket of a protocol. */
@@ -130,6 +131,11 @@ static void note_slot(struct sync *sync, struct runner *runner, uint32_t slot, u
 {
 	bool known = runner->slot == (int)slot && ((runner->had | runner->protos) & proto);
 
+	if (sync->config.forked) {
+		runner->protos |= proto;
+		forked_note(sync->config.forked, slot, runner);
+		return;
+	}
 	if (runner->slot != (int)slot)
 		sync->config.begun(sync->config.arg, slot);
 	runner->slot = slot;
@@ -187,7 +193,8 @@ static void see_port(struct sync *sync, const struct state *state, const struct 
 
 	if (sockdiag_listeners(port->proto, port->port, &list))
 		return;
-	crowd_look(sync->config.own, &list);
+	if (!sync->config.forked)
+		crowd_look(sync->config.own, &list);
 	for (size_t i = 0; i < list.count; i++) {
 		if (list.items[i].state != TCP_ESTABLISHED)
 			see_socket(sync, state, &list.items[i]);
@@ -287,13 +294,19 @@ void sync_look(struct sync *sync, bool again)
 	uint32_t count = own_ports(sync->config.own, ports);
 
 	sync->wrong = 0;
+	if (sync->config.forked)
+		forked_begin(sync->config.forked);
 	memset(sync->listens, 0, sizeof(sync->listens));
 	read_entries(sync, state);
 	forget_protos(sync->config.runners, sync->config.plan->used);
 	for (uint32_t i = 0; i < count; i++)
 		see_port(sync, state, &ports[i]);
 	note_closed(sync);
-	tell_plan(sync);
+	if (!sync->config.forked)
+		tell_plan(sync);
+	else if (forked_end(sync->config.forked, sync->config.runners, sync->config.plan, state,
+			    again))
+		changes_refresh(sync->config.changes);
 	if (again && state)
 		sync->foreign.now = is_foreign(sync, state);
 	/* while a child is at it a group may have none yet */
@@ -342,7 +355,7 @@ static void find_pids(const struct sync *sync, struct pids *pids)
 			_cleanup_free_ pid_t *of_one = NULL;
 			int n;
 
-			if (!sync->foreign.now && runner->protos == own->protos)
+			if (!sync->foreign.now && !own->forks && runner->protos == own->protos)
 				continue;
 			n = cgroup_pids(runner->cgroup_fd, &of_one);
 			add_pids(pids, of_one, n);
@@ -354,15 +367,27 @@ static void find_pids(const struct sync *sync, struct pids *pids)
 
 static int worker_of(void *arg, const struct member *member)
 {
+	const struct sync *sync = arg;
 	struct runner *runner;
 
-	return own_worker_of(arg, &member->socket, &runner);
+	/* the lowest that is free: whose socket it is was asked before */
+	if (sync->config.forked)
+		return -1;
+	return own_worker_of(sync->config.own, &member->socket, &runner);
+}
+
+static bool leaves(void *arg, uint64_t cookie)
+{
+	const struct sync *sync = arg;
+
+	return forked_leaves(sync->config.forked, cookie);
 }
 
 /* Of those of --listen the keeper is whom all sockets belong to. */
 static int pair_of(void *arg, const struct state *state, const struct member *member)
 {
-	const struct own *own = arg;
+	const struct sync *sync = arg;
+	const struct own *own = sync->config.own;
 	uint32_t generation;
 	int worker = listeners_find(own->listeners, member->socket.cookie, &generation);
 	const uint64_t *cookies = NULL;
@@ -392,6 +417,16 @@ static void find_others(const struct sync_config *config, struct attach_result *
 	foreign_find_others(ports, count, is_worker, config, result);
 }
 
+static void find_shared(const struct groups *groups, struct attach_result *result)
+{
+	struct trouble trouble;
+
+	for (size_t i = 0; i < groups->count && !*result->shared; i++) {
+		if (wanted_check_shared(&groups->items[i], &trouble))
+			strcpy(result->shared, trouble.text);
+	}
+}
+
 int sync_refresh(struct sync *sync, struct state *state, struct attach_result *result,
 		 struct trouble *trouble)
 {
@@ -399,7 +434,8 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 	const struct service_owner owner = {
 		.worker = worker_of,
 		.pair = config->own->nr_listens ? pair_of : NULL,
-		.arg = config->own,
+		.leaves = config->forked ? leaves : NULL,
+		.arg = sync,
 	};
 	const char *advice = state ? NULL : advice_of_workers(sync);
 	/* what counts at the start only: later changes were made by someone on purpose */
@@ -428,6 +464,8 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 	if (err)
 		return EXIT_DONE;
 	status = attach_groups(&request, &groups, result, trouble);
+	if (!status && config->forked)
+		find_shared(&groups, result);
 	groups_free(&groups);
 	if (!status && sync->foreign.to_tell)
 		find_others(config, result);

@@ -11,6 +11,7 @@
 
 #include "keeper/changes.h"
 #include "keeper/event_log.h"
+#include "keeper/forked.h"
 #include "keeper/own.h"
 #include "keeper/pins.h"
 
@@ -26,6 +27,7 @@ struct sync_config {
 	struct pins *pins;
 	struct changes *changes;
 	struct event_log *log;
+	struct forked *forked; /* NULL without --forks */
 	/* a process got this slot: what happened there before is not its */
 	void (*begun)(void *arg, uint32_t slot);
 	void *arg;

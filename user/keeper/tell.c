@@ -64,13 +64,14 @@ static void where_to_look(const struct keeper *keeper, uint32_t worker, char *ou
 
 void tell_started(struct keeper *keeper, const struct runner *runner)
 {
-	event_tell_worker(keeper->log, "start", runner->worker, runner->pid, NULL, "started");
+	event_tell_process(keeper->log, "start", runner->worker, runner->pid, NULL, "started");
 }
 
 void tell_online(struct keeper *keeper, const struct runner *runner)
 {
-	event_tell_worker(keeper->log, "online", runner->worker, runner->pid,
-			  text_pack("{s:i}", "slot", runner->slot), "is online");
+	event_tell_process(keeper->log, "online", runner->worker, runner->pid,
+			   keeper->forked ? NULL : text_pack("{s:i}", "slot", runner->slot),
+			   "is online");
 }
 
 /* After how long, in words: "10 s", "250 ms". */
@@ -92,9 +93,9 @@ static void tell_not_ready(struct keeper *keeper, const struct runner *runner)
 	if (port && runner->protos != keeper->own.protos)
 		snprintf(advice, sizeof(advice), "; --port udp/%u shares the UDP port that it has",
 			 port);
-	event_tell_worker(keeper->log, "timeout", runner->worker, runner->pid, NULL,
-			  "is %s after %s%s", why, in_words(keeper->options.ready_timeout_ms, time),
-			  advice);
+	event_tell_process(keeper->log, "timeout", runner->worker, runner->pid, NULL,
+			   "is %s after %s%s", why,
+			   in_words(keeper->options.ready_timeout_ms, time), advice);
 }
 
 /* --- towards its end --- */
@@ -105,20 +106,20 @@ void tell_drain(struct keeper *keeper, const struct runner *runner, enum plan_wh
 	bool reads = keeper->plan.options.reads_first;
 
 	if (why == WHY_SAID_STOPPING)
-		event_tell_worker(keeper->log, "stopping", runner->worker, runner->pid, NULL,
-				  "says that it stops: it gets no more %s", traffic);
+		event_tell_process(keeper->log, "stopping", runner->worker, runner->pid, NULL,
+				   "says that it stops: it gets no more %s", traffic);
 	if (why == WHY_HANDS_OVER)
-		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid,
-				  text_pack("{s:i, s:b}", "port", runner->alone.port, "udp",
-					    runner->alone.udp),
-				  "gets no more %s and ends before its successor begins: one "
-				  "process can have port %s%u",
-				  traffic, runner->alone.udp ? "udp/" : "", runner->alone.port);
+		event_tell_process(keeper->log, "drain", runner->worker, runner->pid,
+				   text_pack("{s:i, s:b}", "port", runner->alone.port, "udp",
+					     runner->alone.udp),
+				   "gets no more %s and ends before its successor begins: one "
+				   "process can have port %s%u",
+				   traffic, runner->alone.udp ? "udp/" : "", runner->alone.port);
 	if (why == WHY_RENEWED || why == WHY_UNWANTED || why == WHY_CANCELLED)
-		event_tell_worker(keeper->log, "drain", runner->worker, runner->pid, NULL,
-				  "gets no more %s, then %s%s", traffic,
-				  stop_signal_name(keeper->options.stop_signal),
-				  reads ? " when it has read what waits" : "");
+		event_tell_process(keeper->log, "drain", runner->worker, runner->pid, NULL,
+				   "gets no more %s, then %s%s", traffic,
+				   stop_signal_name(keeper->options.stop_signal),
+				   reads ? " when it has read what waits" : "");
 }
 
 void tell_signal(struct keeper *keeper, const struct runner *runner, const struct action *action)
@@ -128,21 +129,21 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 	char time[32];
 
 	if (action->why == WHY_NO_PING)
-		event_tell_worker(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
-				  "sent no WATCHDOG=1 for %lu ms: SIGABRT",
-				  (unsigned long)keeper->options.watchdog_ms);
+		event_tell_process(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
+				   "sent no WATCHDOG=1 for %lu ms: SIGABRT",
+				   (unsigned long)keeper->options.watchdog_ms);
 	if (action->why == WHY_SAID_HANGS)
-		event_tell_worker(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
-				  "sent WATCHDOG=trigger: SIGABRT");
+		event_tell_process(keeper->log, "watchdog", runner->worker, runner->pid, NULL,
+				   "sent WATCHDOG=trigger: SIGABRT");
 	if (action->why == WHY_AT_WORK && process)
-		event_tell_worker(keeper->log, "busy", runner->worker, runner->pid,
-				  text_pack("{s:i}", "connections", process->at_work),
-				  "has %u connection%s to answer after %s: %s", process->at_work,
-				  plural(process->at_work),
-				  in_words(keeper->options.drain_timeout_ms, time),
-				  stop_signal_name(action->signal));
+		event_tell_process(keeper->log, "busy", runner->worker, runner->pid,
+				   text_pack("{s:i}", "connections", process->at_work),
+				   "has %u connection%s to answer after %s: %s", process->at_work,
+				   plural(process->at_work),
+				   in_words(keeper->options.drain_timeout_ms, time),
+				   stop_signal_name(action->signal));
 	if (action->why == WHY_UNREAD)
-		event_tell_worker(
+		event_tell_process(
 			keeper->log, "unread", runner->worker, runner->pid,
 			text_pack("{s:i}", "bytes", runner->unread_bytes),
 			"did not read %u bytes within %lu ms: %s, and they are lost unless it "
@@ -153,9 +154,9 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 
 void tell_kill(struct keeper *keeper, const struct runner *runner, int told)
 {
-	event_tell_worker(keeper->log, "kill", runner->worker, runner->pid, NULL,
-			  "did not end within %lu ms of %s: SIGKILL",
-			  (unsigned long)keeper->options.kill_timeout_ms, stop_signal_name(told));
+	event_tell_process(keeper->log, "kill", runner->worker, runner->pid, NULL,
+			   "did not end within %lu ms of %s: SIGKILL",
+			   (unsigned long)keeper->options.kill_timeout_ms, stop_signal_name(told));
 }
 
 /* --- its end --- */
@@ -199,7 +200,7 @@ static void tell_exit(struct keeper *keeper, const struct runner *runner,
 	struct loss loss;
 
 	losses_take(keeper->losses, pins_state(keeper->pins), runner->slot, waiting, &loss);
-	if (!unasked)
+	if (!unasked && !keeper->forked)
 		add_toll(keeper, &loss);
 	loss_text(&loss, unasked, cost, sizeof(cost));
 	loss_json(&loss, details);
@@ -209,21 +210,32 @@ static void tell_exit(struct keeper *keeper, const struct runner *runner,
 	json_object_set_new(details, "unasked", json_boolean(unasked));
 	json_object_set_new(details, "restart_ms",
 			    restart ? json_integer(ms(action->in_us)) : json_null());
-	event_tell_worker(keeper->log, "exit", runner->worker, runner->pid, details, "%s%s%s%s",
-			  how, *cost ? ": " : "", cost, next);
+	event_tell_process(keeper->log, "exit", runner->worker, runner->pid, details, "%s%s%s%s",
+			   how, *cost ? ": " : "", cost, next);
+}
+
+/* Who it is that a plan's worker stands for. */
+static const char *who(const struct keeper *keeper, uint32_t worker, char out[24])
+{
+	if (keeper->forked)
+		strcpy(out, "main process");
+	else
+		snprintf(out, 24, "worker %u", worker);
+	return out;
 }
 
 static void tell_no_start(struct keeper *keeper, const struct action *action, int err)
 {
 	const char *is_new = action->next ? "new " : "";
-	char why[512];
+	char why[512], whose[24];
 
 	tell_start_trouble(keeper, err, why, sizeof(why));
 	snprintf(keeper->last_end.how, sizeof(keeper->last_end.how), "can't be started: %s", why);
 	/* what fails from the start is said once, by keeper_run() */
 	if (keeper->plan.ever_ran)
 		event_tell(keeper->log, "no-start", text_pack("{s:i}", "worker", action->worker),
-			   "%sworker %u can't be started: %s", is_new, action->worker, why);
+			   "%s%s can't be started: %s", is_new, who(keeper, action->worker, whose),
+			   why);
 }
 
 void tell_end(struct keeper *keeper, const struct runner *runner, const struct action *action)
@@ -261,7 +273,9 @@ void tell_why(struct keeper *keeper, const struct action *action)
 	const struct runner *runner =
 		runner_find(&keeper->runners, action->worker, action->generation);
 	uint32_t failures = keeper->plan.workers[action->worker].failures;
-	char where[512];
+	char where[512], whose[24];
+
+	who(keeper, action->worker, whose);
 
 	where_to_look(keeper, action->worker, where, sizeof(where));
 	if (action->why == WHY_NOT_READY && runner)
@@ -269,17 +283,16 @@ void tell_why(struct keeper *keeper, const struct action *action)
 	if (action->why == WHY_GAVE_UP)
 		event_tell(keeper->log, "gave-up",
 			   text_pack("{s:i, s:i}", "worker", action->worker, "failures", failures),
-			   "worker %u ended %u time%s in a row: given up; lbctl restart %s %u "
+			   "%s ended %u time%s in a row: given up; lbctl restart %s %u "
 			   "tries again",
-			   action->worker, failures, plural(failures), keeper->options.name,
-			   action->worker);
+			   whose, failures, plural(failures), keeper->options.name, action->worker);
 	if (action->why == WHY_FINISHED)
 		event_tell(keeper->log, "finished",
 			   text_pack("{s:i, s:i}", "worker", action->worker, "status",
 				     action->status),
-			   "worker %u ended with status %d of --stop-exit-codes: it is not started "
+			   "%s ended with status %d of --stop-exit-codes: it is not started "
 			   "again; lbctl restart %s %u starts it",
-			   action->worker, action->status, keeper->options.name, action->worker);
+			   whose, action->status, keeper->options.name, action->worker);
 	if (action->why == WHY_ALL_FINISHED)
 		event_tell(keeper->log, "all-finished", NULL,
 			   "all workers ended as --stop-exit-codes allows: the service ends");
@@ -303,6 +316,8 @@ const char *tell_progress(const struct keeper *keeper, const struct action *acti
 	plan_summarise(&keeper->plan, &now);
 	if (action->operation.verb == PLAN_SCALE) {
 		snprintf(out, len, "%u of %u workers are online", now.online, wanted);
+	} else if (keeper->forked) {
+		snprintf(out, len, "the old main process %s", action->old ? "goes on" : "is gone");
 	} else if (action->operation.verb == PLAN_RESTART) {
 		snprintf(out, len, "worker %u %s", action->operation.worker,
 			 action->old	 ? "goes on with its old process" :
@@ -324,13 +339,17 @@ static void failed_text(const struct keeper *keeper, const struct action *action
 	bool never_ran = action->why == WHY_NO_START;
 	const char *when = keeper->last_end.was_online || never_ran ? "" : " before it was ready";
 	const char *is_new = action->operation.verb == PLAN_SCALE ? "" : "new ";
-	char where[512], left[128];
+	char where[512], left[128], whose[24];
 
+	/* one that makes its workers itself is the same as before */
+	if (keeper->options.reload_signal)
+		is_new = "";
 	where_to_look(keeper, action->worker, where, sizeof(where));
 	if (never_ran)
 		*where = '\0';
-	snprintf(out, len, "%sworker %u %s%s; %s%s", is_new, action->worker, keeper->last_end.how,
-		 when, tell_progress(keeper, action, left, sizeof(left)), where);
+	snprintf(out, len, "%s%s %s%s; %s%s", is_new, who(keeper, action->worker, whose),
+		 keeper->last_end.how, when, tell_progress(keeper, action, left, sizeof(left)),
+		 where);
 }
 
 static void late_text(const struct keeper *keeper, const struct action *action, char *out,
@@ -340,17 +359,28 @@ static void late_text(const struct keeper *keeper, const struct action *action, 
 	const struct runner *runner =
 		runner_find(&keeper->runners, action->worker, action->generation);
 	bool goes_on = current->generation == action->generation;
-	char why[TELL_WHY_BYTES] = "not ready", time[32], left[128];
+	char why[TELL_WHY_BYTES] = "not ready", time[32], left[128], whose[24];
 
 	if (runner)
 		tell_why_not_ready(keeper, runner, why);
 	in_words(keeper->options.ready_timeout_ms, time);
+	who(keeper, action->worker, whose);
 	if (goes_on)
-		snprintf(out, len, "worker %u is %s after %s; it goes on", action->worker, why,
-			 time);
+		snprintf(out, len, "%s is %s after %s; it goes on", whose, why, time);
 	else
-		snprintf(out, len, "new worker %u is %s after %s, and ends; %s", action->worker,
-			 why, time, tell_progress(keeper, action, left, sizeof(left)));
+		snprintf(out, len, "new %s is %s after %s, and ends; %s", whose, why, time,
+			 tell_progress(keeper, action, left, sizeof(left)));
+}
+
+static void not_renewed_text(const struct keeper *keeper, char *out, size_t len)
+{
+	char time[32];
+
+	snprintf(out, len,
+		 "%s has the same workers as before %s after %s: --reload-signal names another, "
+		 "and without it a new main process takes the old one's place",
+		 keeper->options.argv[0], in_words(keeper->options.ready_timeout_ms, time),
+		 stop_signal_name(keeper->options.reload_signal));
 }
 
 /* How many there are, or were replaced, and what that cost. */
@@ -361,6 +391,8 @@ static void done_text(const struct keeper *keeper, const struct operation *opera
 	struct plan_summary now;
 	char cost[64] = "";
 
+	if (keeper->forked)
+		replaced = forks_workers(keeper);
 	plan_summarise(&keeper->plan, &now);
 	if (keeper->toll.ended && keeper->toll.counted)
 		snprintf(cost, sizeof(cost), ", %lu connection%s lost",
@@ -375,7 +407,7 @@ static void done_text(const struct keeper *keeper, const struct operation *opera
 static int finish_text(const struct keeper *keeper, const struct action *action, char *out,
 		       size_t len)
 {
-	char left[128];
+	char left[128], whose[24];
 
 	switch (action->why) {
 	case WHY_DONE:
@@ -384,8 +416,12 @@ static int finish_text(const struct keeper *keeper, const struct action *action,
 	case WHY_NOT_READY:
 		late_text(keeper, action, out, len);
 		break;
+	case WHY_NOT_RENEWED:
+		not_renewed_text(keeper, out, len);
+		break;
 	case WHY_GAVE_UP:
-		snprintf(out, len, "worker %u does not stay up and was given up", action->worker);
+		snprintf(out, len, "%s does not stay up and was given up",
+			 who(keeper, action->worker, whose));
 		break;
 	case WHY_CANCELLED:
 		snprintf(out, len, "cancelled; %s",
@@ -398,7 +434,8 @@ static int finish_text(const struct keeper *keeper, const struct action *action,
 		snprintf(out, len, "the service stops");
 		break;
 	case WHY_TOO_LONG:
-		snprintf(out, len, "a process of worker %u can't be killed", action->worker);
+		snprintf(out, len, "a process of %s can't be killed",
+			 who(keeper, action->worker, whose));
 		break;
 	default:
 		failed_text(keeper, action, out, len);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,11 +36,35 @@ static void set_channel(const struct spawn_spec *spec)
 	}
 }
 
+/* Below lbctl run the package does nothing unless it is told to; who has told it knows better. */
+static void load_package(const struct spawn_spec *spec)
+{
+	const char *before = getenv("NODE_OPTIONS");
+	char *options;
+
+	if (!spec->node_package || strpbrk(spec->node_package, "\"\\") || getenv("LBCTL_CLUSTER") ||
+	    !node_is_run(spec->argv))
+		return;
+	if (asprintf(&options, "%s%s--require \"%s\"", before ? before : "",
+		     before && *before ? " " : "", spec->node_package) < 0)
+		return;
+	setenv("LBCTL_CLUSTER", "on", 1);
+	setenv("NODE_OPTIONS", options, 1);
+	free(options);
+}
+
 static void set_own(const struct spawn_spec *spec)
 {
 	setenv("LBCTL_SERVICE", spec->service, 1);
-	set_number("LBCTL_WORKER", spec->worker);
-	set_number("LBCTL_WORKERS", spec->workers);
+	/* its processes would all say that they are the same one */
+	if (spec->forks) {
+		unsetenv("LBCTL_WORKER");
+		unsetenv("LBCTL_WORKERS");
+		load_package(spec);
+	} else {
+		set_number("LBCTL_WORKER", spec->worker);
+		set_number("LBCTL_WORKERS", spec->workers);
+	}
 	set_number("LBCTL_INSTANCE", spec->instance);
 	if (spec->instance_var)
 		set_number(spec->instance_var, spec->worker);

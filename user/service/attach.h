@@ -52,6 +52,8 @@ struct attach_result {
 	/* processes that are no workers and hold sockets of the groups; filled by who looked */
 	pid_t others[ATTACH_OTHERS];
 	uint32_t nr_others;
+	/* one socket that several processes share, in words; "" = none; filled by who looked */
+	char shared[sizeof(((struct trouble *)0)->text)];
 	const char *untracked; /* why connections are not counted, or NULL */
 };
 

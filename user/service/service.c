@@ -162,15 +162,29 @@ static int find_pair(const struct state *state, uint32_t listener, pid_t pid)
 	return -1;
 }
 
-/* The lowest worker that has no open slot; else the next number. */
-static uint32_t lowest_without_socket(const struct state *state)
+/* Are all sockets of a slot about to close? */
+static bool is_leaving(const struct state *state, uint32_t slot, const struct service_owner *owner)
+{
+	bool leaves = owner && owner->leaves;
+
+	for (uint32_t i = 0; i < state->nr_listeners && leaves; i++) {
+		uint64_t cookie = state_queue(state, i, slot)->cookie;
+
+		leaves = !cookie || owner->leaves(owner->arg, cookie);
+	}
+	return leaves;
+}
+
+/* The lowest worker that has no open slot, but for what leaves; else the next number. */
+static uint32_t lowest_without_socket(const struct state *state, const struct service_owner *owner)
 {
 	uint32_t workers = service_workers(state), slot, worker;
 
 	for (worker = 0; worker < workers; worker++) {
 		for (slot = 0; slot < state_used_slots(state); slot++) {
 			if (state_worker(state, slot)->worker == worker &&
-			    lb_slot_is_open(state_worker(state, slot)->state))
+			    lb_slot_is_open(state_worker(state, slot)->state) &&
+			    !is_leaving(state, slot, owner))
 				break;
 		}
 		if (slot == state_used_slots(state))
@@ -240,7 +254,8 @@ static int choose_slot(struct state *state, uint32_t listener, const struct serv
 		return slot;
 	if (owner)
 		worker = owner->worker(owner->arg, member);
-	return slot_for_worker(state, worker < 0 ? lowest_without_socket(state) : (uint32_t)worker);
+	return slot_for_worker(state,
+			       worker < 0 ? lowest_without_socket(state, owner) : (uint32_t)worker);
 }
 
 /* The mark first: what the socket accepts from now on inherits it. */

@@ -21,6 +21,11 @@ struct service_owner {
 	 * one process the pid tells.
 	 */
 	int (*pair)(void *arg, const struct state *state, const struct member *member);
+	/*
+	 * Is the registered socket with this cookie about to close? Then the next one gets its
+	 * worker's number while it is open still. NULL: none is.
+	 */
+	bool (*leaves)(void *arg, uint64_t cookie);
 	void *arg;
 };
 

@@ -31,13 +31,13 @@ static size_t nr_workers(const struct member *member)
 	return polling ? polling : member->nr_holders - 1;
 }
 
-static int share_one_socket(struct wanted *wanted, const struct reuseport_group *group,
-			    const char *at)
+static int share_one_socket(const struct reuseport_group *group, struct trouble *trouble)
 {
 	const struct member *member = &group->members[0];
-	char server[PROC_NAME_BYTES], in_server[96] = "";
+	char server[PROC_NAME_BYTES], in_server[96] = "", at[ADDR_STRLEN];
 	const char *command = NULL;
 
+	group_address(group, at);
 	if (proc_name(member->holders[0].pid, server, sizeof(server)))
 		strcpy(server, "COMMAND");
 	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]) && !command; i++)
@@ -45,7 +45,7 @@ static int share_one_socket(struct wanted *wanted, const struct reuseport_group 
 	if (!strcmp(server, "nginx"))
 		snprintf(in_server, sizeof(in_server), "\"listen %u reuseport\" in nginx, or ",
 			 group->port);
-	return trouble_set(wanted->trouble, EXIT_FAILED,
+	return trouble_set(trouble, EXIT_FAILED,
 			   "%s is one socket that %zu processes share, so there is nothing to "
 			   "choose from; %slbctl run -n %zu -- %s ...%s gives each worker a socket "
 			   "of its own",
@@ -63,6 +63,11 @@ static bool is_shared(const struct reuseport_group *group)
 	       !(member->holders[0].polls && !member->holders[1].polls);
 }
 
+int wanted_check_shared(const struct reuseport_group *group, struct trouble *trouble)
+{
+	return is_shared(group) ? share_one_socket(group, trouble) : EXIT_DONE;
+}
+
 /* A listener that is there but can't be steered as it is. */
 static int check_group(struct wanted *wanted, const struct reuseport_group *group)
 {
@@ -75,7 +80,7 @@ static int check_group(struct wanted *wanted, const struct reuseport_group *grou
 				   "server listen with plain TCP (Go: GODEBUG=multipathtcp=0)",
 				   at);
 	if (is_shared(group))
-		return share_one_socket(wanted, group, at);
+		return share_one_socket(group, wanted->trouble);
 	if (!group->id && !wanted->found.inspect_error)
 		return trouble_set(wanted->trouble, EXIT_FAILED,
 				   "%s listens without SO_REUSEPORT; switch it on in the server "

@@ -29,4 +29,10 @@ int wanted_find(struct wanted *wanted);
 /* One more, of wanted->found; what is wanted already is so once. Returns as wanted_find(). */
 int wanted_add(struct wanted *wanted, struct reuseport_group *group);
 
+/*
+ * Is the group one socket that several processes share? Then there is nothing to choose from, and
+ * the trouble says so, with what would change it. Returns EXIT_DONE or EXIT_FAILED.
+ */
+int wanted_check_shared(const struct reuseport_group *group, struct trouble *trouble);
+
 #endif
