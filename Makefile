@@ -350,6 +350,7 @@ soak: ## all at once and at random, an hour, and an hour of tests with far more 
 compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes (root; installs them)
 	$(Q)tools/deps.sh build compat
 	$(Q)tests/compat/run.sh
+	$(Q)tests/compat/forks.sh
 
 systemdtest: all $(APPENDED)/lbctl ## units of lbctl unit under a systemd of their own, in a container (root)
 	$(Q)vmtests/systemd.sh
