@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Who is idle is seen whatever way a worker waits for connections: one that was held goes to it as
- * soon as it waits again, by each way there is, also in a thread or a process that came later, or in
- * one that was there before its socket was, as with gunicorn. The test is its own worker: `hold_idle worker WAY`.
+ * soon as it waits again, by each way there is, also in a thread or a process that came later, or
+ * in one that was there before its socket was, as with gunicorn. The test is its own worker:
+ * `hold_idle worker WAY`.
  */
 #include "harness/commands.h"
 #include "harness/counters.h"

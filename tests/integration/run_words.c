@@ -287,8 +287,8 @@ static void test_scale_by(void **state)
 }
 
 /*
- * A worker that says which signals it gets, and has a child that would say it, too. Python looks for
- * a signal before it waits, and not again until then.
+ * A worker that says which signals it gets, and has a child that would say it, too. Python looks
+ * for a signal before it waits, and not again until then.
  */
 static const char signalled[] =
 	"import os, signal, socket, time\n"

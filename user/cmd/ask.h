@@ -19,7 +19,7 @@ int ask_connect(const struct cmd *cmd, const char *name, int *fd);
  */
 int ask_keeper(const struct cmd *cmd, const char *name, json_t *request);
 
-/* Prints why there is no answer: `err` is what talking to the keeper ended with. Returns a status. */
+/* Prints why there is no answer, talking having ended with `err`. Returns the exit status. */
 int ask_no_answer(const struct cmd *cmd, const char *name, int err);
 
 /* Prints that the service is stopped, `text` without --json. Returns EXIT_DONE or EXIT_FAILED. */

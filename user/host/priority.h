@@ -4,9 +4,9 @@
 #define PRIORITY_H
 
 /*
- * From now on this process is scheduled before all ordinary ones (SCHED_FIFO, or a nice value of -10
- * where that is not allowed). Should it ever run for 50 ms without a sleep, it comes down to the
- * others. Takes SIGXCPU and RLIMIT_RTTIME.
+ * From now on this process is scheduled before all ordinary ones (SCHED_FIFO, or a nice value of
+ * -10 where that is not allowed). Should it ever run for 50 ms without a sleep, it comes down to
+ * the others. Takes SIGXCPU and RLIMIT_RTTIME.
  */
 void priority_raise(void);
 

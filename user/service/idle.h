@@ -2,7 +2,8 @@
 /*
  * Which workers are idle: those that sleep where the next connection will wake them. The kernel
  * knows (bpf/idle.bpf.h), and tells through a perf event on each of their threads and of their
- * descendants', when it leaves its CPU, and on those that come later. It takes CAP_PERFMON; the rest of the host pays nothing.
+ * descendants', when it leaves its CPU, and on those that come later. It takes CAP_PERFMON; the
+ * rest of the host pays nothing.
  */
 #ifndef IDLE_H
 #define IDLE_H
