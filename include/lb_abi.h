@@ -215,11 +215,11 @@ struct lb_conn {
 };
 
 /*
- * lb_load: by slot, mmapable. Written by the slot's worker through liblbctl, one cache line
- * each, except `closed`. A worker of the service's group can write any slot's entry: it can
- * spoil load figures, and nothing else. It never gets longer: the library is part of other
- * programs, of any age, and can't always ask the kernel for the size. New fields take the padding's
- * place.
+ * lb_load: by slot, mmapable. Written by the slot's worker, through liblbctl or the keeper that it
+ * reports to, one cache line each, except `closed`. A worker of the service's group can write any
+ * slot's entry: it can spoil load figures, and nothing else. It never gets longer: the library is
+ * part of other programs, of any age, and can't always ask the kernel for the size. New fields take
+ * the padding's place.
  */
 struct lb_load {
 	__u64 load;	    /* what least-load compares; any unit, the same for all workers */

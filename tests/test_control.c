@@ -102,9 +102,9 @@ static int open_as(bool runs_workers)
 {
 	const struct control_config config = {
 		.name = "web",
-		.runs_workers = runs_workers,
-		.worker_uid = getuid(),
-		.group = LB_NO_GROUP,
+		.rule = { .runs_workers = runs_workers,
+			  .worker_uid = getuid(),
+			  .group = LB_NO_GROUP },
 		.verbs = verbs,
 		.events = events = json_array(),
 		.arg = &arg,
@@ -185,6 +185,10 @@ static const struct {
 	{ "\"hello\"", EXIT_USAGE },
 	{ "{\"verb\":\"hello\"", EXIT_USAGE },
 	{ "{\"verb\":\"hello\"} and more", EXIT_USAGE },
+	/* what a worker asks for may be a key, and nothing else */
+	{ "{\"hello\":true}", EXIT_DONE },
+	{ "{\"scale\":4}", EXIT_USAGE },
+	{ "{\"stop\":true}", EXIT_USAGE },
 	{ "\xff\xfe", EXIT_USAGE },
 };
 
@@ -197,6 +201,59 @@ static void test_requests(void **state)
 		check("status", requests[i].text, ask(fd, requests[i].text), requests[i].status);
 	close(fd);
 }
+
+/* --- the socket of lines --- */
+
+static int connect_lines(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un at;
+
+	assert_int_equal(control_address("web", CONTROL_LINES, &at), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	run_all();
+	return fd;
+}
+
+/* What it has answered, up to "closed"; static until the next call. */
+static const char *answers_of(int fd)
+{
+	static char text[4096];
+	size_t len = 0;
+	ssize_t n;
+
+	run_all();
+	do {
+		n = recv(fd, text + len, sizeof(text) - len - 10, MSG_DONTWAIT);
+		len += n > 0 ? n : 0;
+	} while (n > 0);
+	strcpy(text + len, n ? "" : "closed");
+	return text;
+}
+
+#define HELLO "{\"status\":0,\"text\":\"hello\"}\n"
+
+/* Whole lines are requests, in whatever pieces they come; only what a worker may is taken there. */
+static void test_lines(void **state)
+{
+	static char long_line[2 * 4096];
+	int fd = connect_lines();
+
+	(void)state;
+	assert_int_equal(send(fd, "{\"verb\":", 8, 0), 8);
+	assert_string_equal(answers_of(fd), "");
+	assert_int_equal(send(fd, "\"hello\"}\n{\"hello\":1}\n{", 22, 0), 22);
+	assert_string_equal(answers_of(fd), HELLO HELLO);
+	assert_int_equal(send(fd, "\"verb\":\"scale\"}\n", 17, 0), 17);
+	assert_non_null(strstr(answers_of(fd), "{\"status\":2,"));
+	memset(long_line, 'x', sizeof(long_line));
+	assert_int_equal(send(fd, long_line, sizeof(long_line), 0), sizeof(long_line));
+	assert_non_null(strstr(answers_of(fd), "too long"));
+	assert_string_equal(answers_of(fd), "closed");
+	close(fd);
+}
+
+/* --- others --- */
 
 /* Of a watched service lbctl has not started the workers. */
 static void test_requests_to_a_watch(void **state)
@@ -235,7 +292,7 @@ static void test_client_is_found_again(void **state)
 	id = control_client_id(waits);
 	assert_true(id);
 	assert_ptr_equal(control_find(control, id), waits);
-	assert_int_equal(control_client_pid(waits), getpid());
+	assert_int_equal(control_client_peer(waits)->pid, getpid());
 	assert_int_equal(control_keeper("web"), getpid());
 	close(fd);
 	run_all();
@@ -281,6 +338,39 @@ static void test_room(void **state)
 		fds[7] = connect_client();
 		status = ask(fds[7], "{\"verb\":\"hello\"}");
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+/* Is there room for one more? Then it stays. */
+static bool one_more(int *fd)
+{
+	*fd = connect_client();
+	return ask(*fd, "{\"verb\":\"hello\"}") == EXIT_DONE;
+}
+
+/* Workers that have joined stay connected and take nobody's place: one a slot, the last. */
+static void test_who_has_joined_takes_no_place(void **state)
+{
+	struct client *clients[CONTROL_MOST_CLIENTS];
+	int fds[CONTROL_MOST_CLIENTS], more[4];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = connect_client();
+		assert_int_equal(ask(fds[i], "{\"verb\":\"stop\"}"), -1);
+		clients[i] = waits;
+	}
+	assert_false(one_more(&more[0]));
+	control_set_joined(clients[3], 77, 1);
+	assert_true(one_more(&more[1]));
+	assert_false(one_more(&more[2]));
+	control_set_joined(clients[4], 78, 1);
+	assert_int_equal(control_client_joined(clients[3]), 0);
+	assert_int_equal(control_client_joined(clients[4]), 78);
+	assert_false(one_more(&more[3]));
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		close(more[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
 }
@@ -388,7 +478,7 @@ static void test_changes_go_in_packets(void **state)
 	size_t got = 0;
 
 	(void)state;
-	assert_int_equal(control_address("other", &at), 0);
+	assert_int_equal(control_address("other", CONTROL_PACKETS, &at), 0);
 	assert_int_equal(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(server, 1), 0);
 	for (int i = 0; i < 300; i++)
@@ -519,10 +609,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_control(test_requests),
 		with_control(test_requests_to_a_watch),
+		with_control(test_lines),
 		with_control(test_descriptors),
 		with_control(test_client_is_found_again),
 		with_control(test_end_is_told),
 		with_control(test_room),
+		with_control(test_who_has_joined_takes_no_place),
 		with_control(test_slow_follower_gets_all),
 		with_control(test_follower_that_is_too_slow),
 		with_control(test_last_events_come_first),

@@ -48,7 +48,17 @@ static void map_shape(const char *text)
 	free(copy);
 }
 
-static const fuzz_parser parsers[] = { epoll_line, process_stat, descriptor_link, map_shape };
+static void process_ids(const char *text)
+{
+	struct procs_ids ids;
+	int err = procs_parse_ids(text, &ids);
+
+	FUZZ_CHECK(err ==
+		   (strstr(text, "\nUid:") && strstr(text, "\nGid:") && !err ? 0 : -EBADMSG));
+}
+
+static const fuzz_parser parsers[] = { epoll_line, process_stat, descriptor_link, map_shape,
+				       process_ids };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {

@@ -7,7 +7,6 @@
 #include "harness/clients.h"
 #include "harness/counters.h"
 #include "harness/joins.h"
-#include "harness/netns.h"
 #include "harness/servers.h"
 #include "harness/show.h"
 #include "harness/world.h"
@@ -79,18 +78,6 @@ static int connected_socket(void)
 	return fd;
 }
 
-static int foreign_socket(void)
-{
-	int back, fd;
-
-	netns_add("far");
-	back = netns_join("far");
-	fd = joins_listen("0.0.0.0", 8080, NULL);
-	netns_leave(back);
-	netns_delete("far");
-	return fd;
-}
-
 static void test_wrong_sockets(void **state)
 {
 	static struct show after;
@@ -115,7 +102,7 @@ static void test_wrong_sockets(void **state)
 			{ "other port", tcp_socket(0, true, 8081, true), "0.0.0.0:8081" },
 			{ "no reuseport", tcp_socket(0, false, 8082, true), "SO_REUSEPORT" },
 			{ "one address", joins_listen("127.0.0.1", 8080, NULL), "127.0.0.1:8080" },
-			{ "other netns", foreign_socket(), "another network namespace" },
+			{ "other netns", joins_listen_elsewhere(), "another network namespace" },
 		};
 
 		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -17,8 +17,9 @@
 #include "base/parse.h"
 #include "host/proc_file.h"
 
-#define PATH_BYTES 64 /* "/proc/PID/fdinfo/FD" with room to spare */
-#define LINK_BYTES 64 /* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
+#define STATUS_BYTES 1024 /* of /proc/PID/status, which begins with what is asked for */
+#define PATH_BYTES 64	  /* "/proc/PID/fdinfo/FD" with room to spare */
+#define LINK_BYTES 64	  /* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
 
 struct scan {
 	const uint64_t *inodes;
@@ -407,6 +408,32 @@ int procs_uid(pid_t pid, uid_t *uid)
 	if (!err)
 		*uid = st.st_uid;
 	return err;
+}
+
+/* In a name the kernel writes an end of line otherwise, so these lines are its own. */
+static int parse_four(const char *text, const char *title, unsigned int out[PROCS_IDS])
+{
+	const char *line = strstr(text, title);
+
+	return line && sscanf(line + strlen(title), "%u %u %u %u", &out[0], &out[1], &out[2],
+			      &out[3]) == PROCS_IDS ?
+		       0 :
+		       -EBADMSG;
+}
+
+int procs_parse_ids(const char *text, struct procs_ids *ids)
+{
+	return parse_four(text, "\nUid:", ids->uid) || parse_four(text, "\nGid:", ids->gid) ?
+		       -EBADMSG :
+		       0;
+}
+
+int procs_ids(pid_t pid, struct procs_ids *ids)
+{
+	char text[STATUS_BYTES];
+	ssize_t n = proc_file_read(pid, "status", text, sizeof(text));
+
+	return n < 0 ? (int)n : procs_parse_ids(text, ids);
 }
 
 pid_t procs_first_started(const pid_t *pids, int n)

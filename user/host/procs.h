@@ -66,6 +66,16 @@ int procs_netns(pid_t pid, uint64_t *inode);
 /* Its effective user id. Returns 0 or -ESRCH. */
 int procs_uid(pid_t pid, uid_t *uid);
 
+/* Whom it may act as: real, effective, saved, and for files. */
+#define PROCS_IDS 4
+struct procs_ids {
+	uid_t uid[PROCS_IDS];
+	gid_t gid[PROCS_IDS];
+};
+
+/* Returns 0, -ESRCH or -EBADMSG. */
+int procs_ids(pid_t pid, struct procs_ids *ids);
+
 /*
  * Reads one line of /proc/PID/fdinfo/FD of an epoll descriptor: inode and device (numbered as
  * inside the kernel, major << 20 | minor) of one watched file. Returns 0, or -EINVAL for any other
@@ -75,6 +85,9 @@ int procs_parse_tfd(const char *line, uint64_t *inode, uint64_t *device);
 
 /* The inode in "socket:[INODE]", what a link in /proc/PID/fd says; 0 for any other. */
 uint64_t procs_parse_link(const char *link);
+
+/* The lines "Uid:" and "Gid:" of a text like /proc/PID/status. Returns 0 or -EBADMSG. */
+int procs_parse_ids(const char *text, struct procs_ids *ids);
 
 /* Field 22, starttime, of a text like /proc/PID/stat. Returns 0 or -EBADMSG. */
 int procs_parse_stat(const char *text, uint64_t *ticks);

@@ -211,9 +211,11 @@ static int open_parts(struct keeper *keeper)
 	};
 	const struct control_config control = {
 		.name = options->name,
-		.runs_workers = options->argv,
-		.worker_uid = options->user ? keeper->runners.user : getuid(),
-		.group = options->group,
+		.rule = {
+			.runs_workers = options->argv,
+			.worker_uid = options->user ? keeper->runners.user : getuid(),
+			.group = options->group,
+		},
 		.verbs = request_verbs,
 		.events = event_log_recent(keeper->log),
 		.arg = keeper,

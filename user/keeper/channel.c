@@ -11,11 +11,11 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "keeper/budget.h"
 #include "keeper/receive.h"
 #include "keeper/task.h"
 
 #define MOST_LINE_BYTES 65536
-#define BUDGET_US 1000000
 #define PAUSE_US 20000 /* between two looks at what a worker says that says too much */
 
 struct channel {
@@ -25,27 +25,15 @@ struct channel {
 	void *arg;
 	char line[MOST_LINE_BYTES]; /* of a message, not yet complete */
 	size_t len;
-	/* of this second */
-	uint64_t since_us;
-	uint32_t messages;
-	size_t bytes;
+	struct budget budget;
 };
-
-static bool is_over_budget(const struct channel *channel)
-{
-	return channel->messages > CHANNEL_MOST_MESSAGES || channel->bytes > CHANNEL_MOST_BYTES;
-}
 
 static void begin_second(struct channel *channel)
 {
 	uint64_t now_us = 0;
 
 	sd_event_now(sd_event_source_get_event(channel->source), CLOCK_MONOTONIC, &now_us);
-	if (now_us < channel->since_us + BUDGET_US)
-		return;
-	channel->since_us = now_us;
-	channel->messages = 0;
-	channel->bytes = 0;
+	budget_begin(&channel->budget, now_us);
 }
 
 static void take_line(struct channel *channel)
@@ -53,8 +41,8 @@ static void take_line(struct channel *channel)
 	const char *internal;
 	json_t *message;
 
-	channel->messages++;
-	if (is_over_budget(channel)) {
+	channel->budget.messages++;
+	if (budget_is_over(&channel->budget)) {
 		channel->take(channel->arg, channel->line, NULL);
 		return;
 	}
@@ -67,7 +55,7 @@ static void take_line(struct channel *channel)
 
 static void take_bytes(struct channel *channel, const char *bytes, size_t n)
 {
-	channel->bytes += n;
+	channel->budget.bytes += n;
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n') {
 			channel->line[channel->len] = '\0';
@@ -116,7 +104,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *a
 	else if (n != -EAGAIN)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	received_drop(&with);
-	if (n > 0 && is_over_budget(channel))
+	if (n > 0 && budget_is_over(&channel->budget))
 		pause_reading(channel);
 	return 0;
 }

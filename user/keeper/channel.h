@@ -8,13 +8,10 @@
 
 struct channel;
 
-#define CHANNEL_MOST_MESSAGES 100 /* of a worker in a second ... */
-#define CHANNEL_MOST_BYTES 131072 /* ... that are taken */
-
 /*
  * `take` gets each message as it was written, and parsed; internal ones of Node.js are left out.
- * What is over the worker's budget is not parsed: then `message` is NULL, and `line` may be no
- * message.
+ * What is over the worker's budget (budget.h) is not parsed: then `message` is NULL, and `line` may
+ * be no message.
  */
 int channel_open(sd_event *loop, int fd,
 		 void (*take)(void *arg, const char *line, const json_t *message), void *arg,

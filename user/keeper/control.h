@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The keeper's side of its control socket: SOCK_SEQPACKET, one JSON object a packet, so a message
- * is whole or not there. Who is let in, and what each verb does, is told by the caller. Nothing
- * here waits for a client: one that does not read gets the rest when it does, as far as that is
- * there.
+ * is whole or not there; and of the socket beside it, SOCK_STREAM, one JSON object a line, for
+ * workers in languages that know no other. Who is let in, and what each verb does, is told by the
+ * caller. Nothing here waits for a client: one that does not read gets the rest when it does, as
+ * far as that is there. And none keeps us busy: who may be a worker is read no further once its
+ * process has said what is taken of one in a second (budget.h), until the next second.
  */
 #ifndef CONTROL_H
 #define CONTROL_H
@@ -15,17 +17,15 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
-#define CONTROL_MOST_CLIENTS 64
+#include "keeper/admission.h"
+#include "keeper/peer.h"
 
-/*
- * Root and the keeper's own user may all; the group of a run, what changes nothing of what is run
- * and how; the workers' user may join.
- */
-enum admission { ADMIT_NOBODY, ADMIT_WORKER, ADMIT_OPERATOR, ADMIT_OWNER };
+#define CONTROL_MOST_CLIENTS 64 /* and those that have joined, of which each has a slot */
 
 struct control;
 struct client;
 
+/* What a worker may ask for may be said as a key, too: {"load":7} is {"verb":"load","load":7}. */
 struct control_verb {
 	const char *verb;
 	bool for_watch; /* makes sense where lbctl did not start the workers */
@@ -36,9 +36,7 @@ struct control_verb {
 
 struct control_config {
 	const char *name; /* of the service */
-	bool runs_workers;
-	uid_t worker_uid;		  /* may join */
-	gid_t group;			  /* LB_NO_GROUP = none */
+	struct admission_rule rule;
 	const struct control_verb *verbs; /* ends with a NULL verb */
 	const json_t *events;		  /* the last ones, each with its number, "seq" */
 	void *arg;
@@ -60,8 +58,27 @@ void control_reply_with(struct client *client, json_t *value, int passed);
 /* A number by which a client that may be gone meanwhile is found again; never 0. */
 uint64_t control_client_id(const struct client *client);
 struct client *control_find(struct control *control, uint64_t id);
-pid_t control_client_pid(const struct client *client);
 enum admission control_client_admission(const struct client *client);
+
+/* The process that connected. */
+const struct peer *control_client_peer(const struct client *client);
+/* Its connection, which stays ours; -1 where another process has sent something, too. */
+int control_client_connection(const struct client *client);
+
+/* What it has asked for costs as much as so many messages more. */
+void control_spend(struct client *client, uint32_t messages);
+
+/* Nothing more is read of it until it is released. */
+void control_hold(struct client *client);
+void control_release(struct client *client);
+
+/*
+ * It has joined with the socket of this cookie, in this slot, and reports for it: one client a
+ * slot, the last. It takes no place of others that connect; so these are no more than slots.
+ */
+void control_set_joined(struct client *client, uint64_t cookie, uint32_t slot);
+/* The cookie, 0 = it has not joined. */
+uint64_t control_client_joined(const struct client *client);
 
 /* From now on it gets the events, the last ones that there were first. */
 void control_subscribe(struct client *client);

@@ -17,10 +17,10 @@
 
 #define MOST_CHANGES 128 /* a packet */
 
-int control_address(const char *name, struct sockaddr_un *at)
+int control_address(const char *name, const char *ending, struct sockaddr_un *at)
 {
 	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	return snprintf(at->sun_path, sizeof(at->sun_path), RUN_FILES_DIR "/%s.sock", name) >=
+	return snprintf(at->sun_path, sizeof(at->sun_path), RUN_FILES_DIR "/%s.%s", name, ending) >=
 			       (int)sizeof(at->sun_path) ?
 		       -ENAMETOOLONG :
 		       0;
@@ -30,7 +30,7 @@ static int connect_to(const char *name, int flags)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 	struct sockaddr_un at;
-	int err = fd < 0 ? -errno : control_address(name, &at);
+	int err = fd < 0 ? -errno : control_address(name, CONTROL_PACKETS, &at);
 
 	if (!err && connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		err = -errno;
@@ -99,7 +99,7 @@ void control_tell(const char *name, json_t *changes)
 	struct sockaddr_un at;
 	size_t i;
 
-	if (json_array_size(changes) && !control_address(name, &at) &&
+	if (json_array_size(changes) && !control_address(name, CONTROL_PACKETS, &at) &&
 	    !connect(fd, (struct sockaddr *)&at, sizeof(at))) {
 		json_array_foreach(changes, i, change) {
 			json_array_append(some, change);

@@ -9,8 +9,10 @@
 
 #define CONTROL_MOST_BYTES 65536
 
-/* Where the keeper of a service listens. Returns 0 or -ENAMETOOLONG. */
-int control_address(const char *name, struct sockaddr_un *at);
+/* Where the keeper of a service listens: for packets, or for lines. Returns 0 or -ENAMETOOLONG. */
+#define CONTROL_PACKETS "sock"
+#define CONTROL_LINES "stream"
+int control_address(const char *name, const char *ending, struct sockaddr_un *at);
 
 /* Connects to the keeper of a service. Returns a descriptor, or -errno (-ENOENT: it has none). */
 int control_connect(const char *name);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text_json.h"
+#include "keeper/budget.h"
 #include "keeper/parts.h"
 
 /* How many, `lbctl show` says: see tick() of keeper.c. */
@@ -15,7 +16,7 @@ static void note_unheard(struct keeper *keeper, struct runner *runner)
 	event_tell_process(keeper->log, "flood", runner->worker, runner->pid, NULL,
 			   "says more than %u messages or %u KiB a second: what is over is dropped "
 			   "(lbctl show %s --json counts them)",
-			   CHANNEL_MOST_MESSAGES, CHANNEL_MOST_BYTES / 1024, keeper->options.name);
+			   BUDGET_MOST_MESSAGES, BUDGET_MOST_BYTES / 1024, keeper->options.name);
 }
 
 void heard_message(void *arg, struct runner *runner, const char *line, const json_t *message)

@@ -15,13 +15,14 @@
 struct request {
 	struct keeper *keeper;
 	uint64_t client;
-	pid_t pid;    /* who sent it */
+	int connection; /* the client's; -1 = it is not to be asked who is there */
+	struct peer peer;
 	bool trusted; /* it may join for a worker that has not started it */
-	int fd;
-	uint32_t worker; /* for which, or JOIN_ANY_WORKER */
+	struct join_ask ask;
 	/* what the child found */
 	int status;
 	struct join_place place;
+	uint64_t cookie;
 	uint32_t generation; /* of the process that it is for, 0 = none of ours */
 	char text[sizeof(((struct trouble *)0)->text)];
 };
@@ -49,7 +50,8 @@ static int find_process(struct request *request, const struct joiner *joiner, ui
 	const struct process *process = NULL;
 	int owner = own_worker_of(&keeper->own, &joiner->member->socket, &runner);
 
-	if (owner < 0 && !request->trusted && !runner_of_pid(&keeper->runners, name, request->pid))
+	if (owner < 0 && !request->trusted &&
+	    !runner_of_pid(&keeper->runners, name, request->peer.pid))
 		return trouble_set(
 			trouble, EXIT_NOT_ABLE,
 			"no worker of %s has started this process; run --allow-join lets "
@@ -83,8 +85,8 @@ static int find_process(struct request *request, const struct joiner *joiner, ui
 static int attempt(struct request *request, struct joiner *joiner, bool *refresh,
 		   struct trouble *trouble)
 {
-	int status = join_find(joiner, request->fd, request->pid, trouble);
-	uint32_t worker = request->worker;
+	int status = join_find(joiner, request->ask.fd, request->peer.pid, trouble);
+	uint32_t worker = request->ask.worker;
 
 	*refresh = false;
 	if (!status && request->keeper->options.argv)
@@ -117,9 +119,14 @@ static int join(struct request *request, struct trouble *trouble)
 	bool refresh;
 	int status;
 
+	if (request->ask.number >= 0)
+		request->ask.fd = peer_fetch(&request->peer, request->connection,
+					     request->ask.number, trouble);
+	if (request->ask.fd < 0)
+		return trouble->status;
 	/* many workers that start at once are found by one look of ours before all have asked */
 	if (!keeper->options.argv &&
-	    !join_known(keeper->options.name, request->fd, &request->place))
+	    !join_known(keeper->options.name, request->ask.fd, &request->place))
 		return EXIT_DONE;
 	status = attempt(request, &joiner, &refresh, trouble);
 	if (status && refresh) {
@@ -158,6 +165,7 @@ static int run(void *shared)
 	listeners_close_all(request->keeper->listeners);
 	request->place.load_fd = -1;
 	request->status = join(request, &trouble);
+	request->cookie = request->status ? 0 : sockdiag_cookie(request->ask.fd);
 	answer(request, &trouble);
 	return 0;
 }
@@ -186,10 +194,14 @@ static void on_done(void *arg, int status, void *shared)
 	if (status && client)
 		control_reply(client, EXIT_FAILED,
 			      "the keeper could not look at the socket in time; try again");
+	if (client && !status && request->cookie)
+		control_set_joined(client, request->cookie, place->slot);
+	if (client)
+		control_release(client);
 	if (status || request->status)
 		return;
 	if (!place->was_there)
-		event_tell_worker(keeper->log, "listening", place->worker, request->pid,
+		event_tell_worker(keeper->log, "listening", place->worker, request->peer.pid,
 				  text_pack("{s:s}", "addr", place->address),
 				  "joined, listening on %s", place->address);
 	pins_check(keeper->pins);
@@ -200,19 +212,21 @@ static void on_done(void *arg, int status, void *shared)
 
 static const struct task_spec join_socket = { run, on_done, sizeof(struct request), DEADLINE_MS };
 
-void join_request(struct keeper *keeper, struct client *client, int fd, uint32_t worker)
+void join_request(struct keeper *keeper, struct client *client, const struct join_ask *ask)
 {
 	const struct request request = {
 		.keeper = keeper,
 		.client = control_client_id(client),
-		.pid = control_client_pid(client),
+		.connection = control_client_connection(client),
+		.peer = *control_client_peer(client),
 		.trusted = keeper->options.allow_join ||
 			   control_client_admission(client) > ADMIT_WORKER,
-		.fd = fd,
-		.worker = worker,
+		.ask = *ask,
 	};
 	struct task *task;
 
 	if (task_start(keeper->loop, &join_socket, &request, keeper, &task))
 		control_reply(client, EXIT_FAILED, "the keeper can't start a child; try again");
+	else
+		control_hold(client);
 }

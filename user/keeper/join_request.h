@@ -10,7 +10,16 @@
 
 #include "keeper/parts.h"
 
-/* Looks at the socket in a child, which answers the client; the descriptor stays the caller's. */
-void join_request(struct keeper *keeper, struct client *client, int fd, uint32_t worker);
+struct join_ask {
+	int fd;		 /* that came with the request, -1 = none; stays the caller's */
+	int number;	 /* else the number that the socket has in the client's process */
+	uint32_t worker; /* JOIN_ANY_WORKER = any */
+};
+
+/*
+ * Looks at the socket in a child, which answers the client. Nothing more is read of that one until
+ * then. The child fetches what is said by its number, too, and that is closed by its end.
+ */
+void join_request(struct keeper *keeper, struct client *client, const struct join_ask *ask);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * What a keeper consists of. For those files alone that put its parts together: keeper.c (its life
  * and its turn), assemble.c, ending.c, execute.c (actions of the plan), tell.c (what is said of
- * them), signals.c, requests.c and join_request.c (what is asked of it), log_files.c, watch.c
- * (lbctl watch). The parts themselves know one another by their headers, and not this one.
+ * them), signals.c, requests.c, worker_requests.c and join_request.c (what is asked of it),
+ * log_files.c, watch.c (lbctl watch). The parts themselves know one another by their headers, and
+ * not this one.
  */
 #ifndef PARTS_H
 #define PARTS_H

@@ -10,9 +10,9 @@
 #include "base/stop_signal.h"
 #include "base/text_json.h"
 #include "base/trouble.h"
-#include "keeper/join_request.h"
+#include "keeper/parts.h"
 #include "keeper/port_rules.h"
-#include "service/join.h"
+#include "keeper/worker_requests.h"
 
 /* Nothing new is begun while all ends. */
 static bool goes_on(const struct keeper *keeper, struct client *client)
@@ -358,23 +358,6 @@ static void do_hello(void *arg, struct client *client, const json_t *request, in
 	control_reply(client, EXIT_DONE, "lbctl " LBCTL_VERSION);
 }
 
-static void do_join(void *arg, struct client *client, const json_t *request, int *passed)
-{
-	const json_t *which = json_object_get(request, "worker");
-	json_int_t worker = json_is_integer(which) ? json_integer_value(which) : -1;
-	struct keeper *keeper = arg;
-
-	if (*passed < 0)
-		control_reply(client, EXIT_USAGE,
-			      "no socket came with the request; send one (SCM_RIGHTS)");
-	else if (which && (worker < 0 || worker >= LB_MAX_WORKERS))
-		control_reply(client, EXIT_USAGE, "a worker is a number from 0 to 1023");
-	else if (keeper->plan.stop)
-		control_reply(client, EXIT_FAILED, "the service is being stopped");
-	else
-		join_request(keeper, client, *passed, which ? (uint32_t)worker : JOIN_ANY_WORKER);
-}
-
 const struct control_verb request_verbs[] = {
 	{ "scale", false, ADMIT_OPERATOR, do_scale },
 	{ "reload", false, ADMIT_OPERATOR, do_reload },
@@ -386,7 +369,9 @@ const struct control_verb request_verbs[] = {
 	{ "send", false, ADMIT_OPERATOR, do_send },
 	{ "signal", false, ADMIT_OPERATOR, do_signal },
 	{ "hello", true, ADMIT_WORKER, do_hello },
-	{ "join", true, ADMIT_WORKER, do_join },
+	{ "join", true, ADMIT_WORKER, worker_request_join },
+	{ "load", true, ADMIT_WORKER, worker_request_load },
+	{ "heartbeat", true, ADMIT_WORKER, worker_request_heartbeat },
 	{ "changed", true, ADMIT_OPERATOR, do_changed },
 	{ NULL, false, ADMIT_NOBODY, NULL },
 };

@@ -21,7 +21,7 @@ void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PAT
 
 void run_files_remove(const char *name)
 {
-	static const char *const endings[] = { "notify", "sock",       "command",
+	static const char *const endings[] = { "notify", "sock",       "stream", "command",
 					       "cgroup", "cgroup-new", "lock" };
 	char path[RUN_FILES_PATH_BYTES];
 

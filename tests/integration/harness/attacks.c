@@ -77,7 +77,7 @@ int connect_to(const char *path, int type)
 }
 
 /* Unsent data that nobody takes: whoever closes it last waits until the time is over. */
-static int spoiled_socket(void)
+int spoiled_socket(void)
 {
 	const struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };

@@ -19,6 +19,8 @@ void expect(bool works, const char *what);
 /* To a Unix socket. */
 int connect_to(const char *path, int type);
 
+/* Connected, with unsent data that nobody takes: its last close waits for minutes. */
+int spoiled_socket(void);
 /* Sends text with n (at most 2) descriptors whose last close waits for minutes. */
 void send_spoiled(int to, const char *text, size_t n);
 void spoil_request(void);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/netns.h"
 #include "harness/pins.h"
 #include "harness/servers.h"
 #include "harness/world.h"
@@ -54,6 +55,18 @@ int joins_listen(const char *host, uint16_t port, const char *device)
 			setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, strlen(device)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(fd, 64), 0);
+	return fd;
+}
+
+int joins_listen_elsewhere(void)
+{
+	int back, fd;
+
+	netns_add("far");
+	back = netns_join("far");
+	fd = joins_listen("0.0.0.0", 8080, NULL);
+	netns_leave(back);
+	netns_delete("far");
 	return fd;
 }
 

@@ -25,6 +25,8 @@ void joins_end_watch(struct run *run);
 
 /* A listening socket with SO_REUSEPORT, bound to the device unless that is NULL. */
 int joins_listen(const char *host, uint16_t port, const char *device);
+/* One on port 8080 of another network namespace, which has nothing else. */
+int joins_listen_elsewhere(void);
 /* How many sockets listen on port 8080. */
 size_t joins_listening(void);
 
