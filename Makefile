@@ -18,6 +18,7 @@ LIBDIR        ?= $(PREFIX)/lib
 INCLUDEDIR    ?= $(PREFIX)/include
 MANDIR        ?= $(PREFIX)/share/man
 NODEDIR       ?= $(PREFIX)/share/lbctl/node
+PYTHONDIR     ?= $(PREFIX)/share/lbctl/python
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 # What `make info` accepts per BPF program.
@@ -292,7 +293,7 @@ test: ## install what is missing, build, run unit and integration tests side by 
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh $(filter-out $(FULL),$(INTEGRATION))
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh tests/bindings.sh $(filter-out $(FULL),$(INTEGRATION))
 
 test-full: ## the tests that take long, which make test leaves out or cuts short (root)
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
@@ -347,8 +348,9 @@ soak: ## all at once and at random, an hour, and an hour of tests with far more 
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh
 
-compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes (root; installs them)
-	$(Q)tools/deps.sh build compat
+compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes; servers that join, in four languages (root; installs them)
+	$(Q)tools/deps.sh build test compat
+	$(Q)tests/bindings.sh go ruby
 	$(Q)tests/compat/run.sh
 	$(Q)tests/compat/forks.sh
 
@@ -448,7 +450,8 @@ lint: format-check ## format-check, comments, text, structure, headers, cppcheck
 
 # A page goes where its section is; `man lbctl_worker_open` finds the library's.
 MAN_DEST = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
-NODE_FILES := $(addprefix tools/node/,package.json README.md $(notdir $(wildcard tools/node/cluster.*)))
+NODE_FILES := $(addprefix tools/node/,package.json README.md) $(wildcard tools/node/cluster.* tools/node/join.*)
+PYTHON_FILES := README.md pyproject.toml lbctl/__init__.py
 LIB_CALLS = $(shell sed -nE 's/^LBCTL_EXPORT .*(lbctl_[a-z_]+).(const|struct|void).*/\1/p' include/lbctl.h)
 
 # mode:source:destination, used by both directions so that uninstall removes exactly this.
@@ -462,6 +465,7 @@ INSTALLED := 0755:$(B)/lbctl:$(SBINDIR)/lbctl \
 	     $(foreach page,$(MAN_PAGES),0644:$(page):$(call MAN_DEST,$(page))) \
 	     $(foreach call,$(LIB_CALLS),link:liblbctl.3:$(MANDIR)/man3/$(call).3) \
 	     $(foreach file,$(NODE_FILES),0644:$(file):$(NODEDIR)/$(notdir $(file))) \
+	     $(foreach file,$(PYTHON_FILES),0644:tools/python/$(file):$(PYTHONDIR)/$(file)) \
 	     0644:user/completion/lbctl.bash:$(COMPLETIONDIR)/lbctl
 
 install: all ## install below DESTDIR and PREFIX (default /usr/local)

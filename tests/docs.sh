@@ -344,6 +344,16 @@ test_node_package_is_installed() {
 	rm -r "$dir"
 }
 
+test_python_package_is_installed() {
+	local file
+	for file in README.md pyproject.toml lbctl/__init__.py; do
+		grep -qF "'/there/usr/share/lbctl/python/$file'" <(make -s -n uninstall DESTDIR=/there PREFIX=/usr) ||
+			echo "$file: not installed"
+	done
+	grep -qx "version = \"$("$program" version | sed -n '1s/^lbctl \([^ ]*\).*/\1/p')\"" tools/python/pyproject.toml ||
+		echo "tools/python/pyproject.toml: another version"
+}
+
 # --- the READMEs ---
 
 # Their text but for the worked examples, which are of what is not there yet (examples.sh follows them).

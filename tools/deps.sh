@@ -89,6 +89,7 @@ packages_of() {
 		nodejs node
 		npm npm
 		golang-go go
+		ruby ruby
 		rustc rustc
 		default-jdk-headless javac
 		redis-server redis-server
