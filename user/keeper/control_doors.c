@@ -32,7 +32,7 @@ void client_free(struct client *client)
 	if (*at)
 		*at = client->next;
 	sd_event_source_disable_unref(client->source);
-	task_hang_up(&client->fd);
+	receive_hang_up(&client->fd);
 	free(client->lines);
 	free(client);
 }
@@ -190,7 +190,7 @@ static void send_away(const struct door *door, int fd, int status, bool again, c
 	reply = text_pack("{s:i, s:s, s:b}", "status", status, "text", text, "again", again);
 	send_packet(fd, door->takes_lines, reply, -1);
 	json_decref(reply);
-	task_hang_up(&fd);
+	receive_hang_up(&fd);
 }
 
 static void client_add(const struct door *door, int fd, const struct peer *peer,
@@ -203,7 +203,7 @@ static void client_add(const struct door *door, int fd, const struct peer *peer,
 	if (!client || (door->takes_lines && !lines)) {
 		free(client);
 		free(lines);
-		task_hang_up(&fd);
+		receive_hang_up(&fd);
 		return;
 	}
 	*client = (struct client){

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "keeper/task.h"
+
+#define MOST_UNREAD 4096 /* messages: more than a socket holds */
 
 union control {
 	struct cmsghdr align;
@@ -21,6 +24,7 @@ static void take_part(struct received *out, const struct cmsghdr *part)
 		return;
 	if (part->cmsg_type == SCM_CREDENTIALS)
 		out->pid = ((const struct ucred *)CMSG_DATA(part))->pid;
+	out->is_one |= part->cmsg_type == SCM_CREDENTIALS;
 	if (part->cmsg_type == SCM_RIGHTS && bytes <= sizeof(out->fds)) {
 		memcpy(out->fds, CMSG_DATA(part), bytes);
 		out->nr_fds = bytes / sizeof(int);
@@ -40,6 +44,9 @@ ssize_t receive(int fd, void *bytes, size_t size, struct received *out)
 
 	out->nr_fds = 0;
 	out->pid = 0;
+	out->is_one = false;
+	out->cut = false;
+	out->lacking = false;
 	do {
 		n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
@@ -56,6 +63,29 @@ void received_drop(struct received *received)
 {
 	task_drop_fds(received->fds, received->nr_fds);
 	received->nr_fds = 0;
+}
+
+void receive_hang_up(int *fd)
+{
+	static char bytes[4096];
+	struct received with;
+	bool has_fds, goes_on;
+	int reads = 0;
+	ssize_t n;
+
+	/* from here on nothing more comes, so this has an end */
+	shutdown(*fd, SHUT_RDWR);
+	do {
+		n = receive(*fd, bytes, sizeof(bytes), &with);
+		goes_on = n > 0 || n == -ECONNRESET || with.is_one;
+		has_fds = with.nr_fds || with.lacking;
+		received_drop(&with);
+	} while (goes_on && !has_fds && ++reads < MOST_UNREAD);
+	/* the rest may hold more of them, and goes at once */
+	if (n == 0 && !goes_on)
+		close_fd(fd);
+	else
+		task_drop_fd(fd);
 }
 
 void receive_no_fds(int fd)

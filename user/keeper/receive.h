@@ -25,6 +25,7 @@ struct received {
 	bool cut;     /* the message was longer */
 	bool lacking; /* there was no room in this process for all descriptors */
 	pid_t pid;    /* of the sender, 0 = not told (SO_PASSCRED) */
+	bool is_one;  /* there was a message, be it empty, if senders are told */
 };
 
 /*
@@ -35,6 +36,13 @@ ssize_t receive(int fd, void *bytes, size_t size, struct received *out);
 
 /* Lets go of the descriptors that nobody took. */
 void received_drop(struct received *received);
+
+/*
+ * Hangs up on a connection that tells senders (SO_PASSCRED); *fd becomes -1. The other end sees it
+ * after what was sent. What was not read of it is read first: with something unread the other end
+ * would get an error before our last answer, and where that held no descriptor no child is needed.
+ */
+void receive_hang_up(int *fd);
 
 /* From Linux 6.16 on, nobody can send descriptors to this socket. */
 void receive_no_fds(int fd);

@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -164,34 +163,32 @@ void task_cancel(struct task *task)
  * Until the writing end of the gate is closed: the last descriptors are to be those of a process
  * that ends. A signal that is pending ends every wait of a close.
  */
-__attribute__((noreturn)) static void outlive(int gate[2], int unread_fd)
+__attribute__((noreturn)) static void outlive(int gate[2])
 {
-	char bytes[4096];
+	char byte;
 
 	close(gate[1]);
-	if (read(gate[0], bytes, 1) < 0)
+	if (read(gate[0], &byte, 1) < 0)
 		_exit(1);
 	alarm(1);
-	while (unread_fd >= 0 && recv(unread_fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-		continue;
 	_exit(0);
 }
 
-/* Returns whether another process has the descriptors, until the gate is closed and it reads. */
-static bool give_away(int gate[2], int unread_fd)
+/* Returns whether another process has the descriptors, until the gate is closed. */
+static bool give_away(int gate[2])
 {
 	pid_t pid = fork();
 
 	/* twice, so that init waits for the one that may take its time */
 	if (!pid) {
 		if (!fork())
-			outlive(gate, unread_fd);
+			outlive(gate);
 		_exit(0);
 	}
 	return pid > 0 && waitpid(pid, NULL, 0) == pid;
 }
 
-static void drop(int *fds, size_t n, int unread_fd)
+void task_drop_fds(int *fds, size_t n)
 {
 	int gate[2];
 	size_t open = 0;
@@ -200,7 +197,7 @@ static void drop(int *fds, size_t n, int unread_fd)
 		open += fds[i] >= 0;
 	if (!open || pipe2(gate, O_CLOEXEC))
 		return;
-	if (give_away(gate, unread_fd)) {
+	if (give_away(gate)) {
 		for (size_t i = 0; i < n; i++)
 			close_fd(&fds[i]);
 	}
@@ -208,20 +205,7 @@ static void drop(int *fds, size_t n, int unread_fd)
 	close(gate[1]);
 }
 
-void task_drop_fds(int *fds, size_t n)
-{
-	drop(fds, n, -1);
-}
-
 void task_drop_fd(int *fd)
 {
-	drop(fd, 1, -1);
-}
-
-void task_hang_up(int *fd)
-{
-	/* the other end sees it at once, after what was sent */
-	if (*fd >= 0)
-		shutdown(*fd, SHUT_RDWR);
-	drop(fd, 1, *fd);
+	task_drop_fds(fd, 1);
 }

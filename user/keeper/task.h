@@ -49,10 +49,4 @@ void task_drop_fds(int *fds, size_t n);
 void task_drop_fd(int *fd);
 #define _cleanup_drop_ __attribute__((cleanup(task_drop_fd)))
 
-/*
- * The same for our end of a connection that is over. What was not read of it, which may hold
- * descriptors, is read first: else the other end would get an error before our last answer.
- */
-void task_hang_up(int *fd);
-
 #endif
