@@ -64,7 +64,7 @@ static void check_mentions(const char *word, const char *text)
 
 static void test_words(void **state)
 {
-	static const char *const wanted[] = { "start",	"ps",	    "logs",	"monit", "delete",
+	static const char *const wanted[] = { "start",	"ps",	    "tail",	"monit", "delete",
 					      "kill",	"describe", "top",	"save",	 "startup",
 					      "env",	"id",	    "restart",	"stop",	 "ls",
 					      "status", "-v",	    "--version" };
@@ -144,8 +144,8 @@ static void test_unknown_commands(void **state)
 		{ "top", 2, "lbctl stats NAME --interval 1", "stop" },
 		{ "tops", 2, "lbctl stats NAME --interval 1", "stop" },
 		{ "Top", 2, "lbctl stats NAME --interval 1", "stop" },
-		{ "log", 2, "lbctl events NAME", NULL },
-		{ "lgos", 2, "lbctl events NAME", NULL },
+		{ "log", 2, "lbctl logs NAME", NULL },
+		{ "lgos", 2, "did you mean \"logs\"?", NULL },
 		{ "kill web", 2, "lbctl stop NAME", NULL },
 		{ "stopo", 2, "did you mean \"stop\"?", NULL },
 		{ "atttach", 2, "did you mean \"attach\"?", NULL },

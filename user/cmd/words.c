@@ -11,8 +11,10 @@
 #define BY_HTTP                                                                                    \
 	"lbctl export answers http://127.0.0.1:9190/ with a page, and /metrics for Prometheus"
 #define LOGS                                                                                       \
-	"lbctl events NAME tells what happens to the workers; what they print goes where lbctl "   \
-	"run's own output does, or to the files of run --log-dir"
+	"lbctl logs NAME shows what the workers print, lbctl events NAME tells what happens to them"
+#define FLUSH                                                                                      \
+	"with lbctl run --log-dir, truncate -s 0 DIR/NAME-*.log does it: workers write on from "   \
+	"there"
 #define END                                                                                        \
 	"lbctl stop NAME ends a service of lbctl run with its workers, lbctl detach NAME gives "   \
 	"one of lbctl attach back to the kernel"
@@ -53,9 +55,8 @@ static const struct {
 	{ "prometheus", BY_HTTP },
 	{ "dashboard", BY_HTTP },
 	{ "plus", BY_HTTP },
-	{ "logs", LOGS },
 	{ "log", LOGS },
-	{ "flush", LOGS },
+	{ "flush", FLUSH },
 	{ "reloadLogs", "with run --log-dir, lbctl reload NAME opens the files again" },
 	{ "save", BOOT },
 	{ "dump", BOOT },

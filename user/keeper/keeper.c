@@ -16,6 +16,7 @@
 #include "keeper/again.h"
 #include "keeper/alone.h"
 #include "keeper/leftovers.h"
+#include "keeper/log_place.h"
 #include "keeper/orphans.h"
 #include "keeper/parts.h"
 #include "keeper/reconcile.h"
@@ -396,8 +397,10 @@ int keeper_run(const struct keeper_options *options)
 	if (open_all(keeper, &trouble))
 		return close_all(keeper, false, say(keeper, &trouble));
 	again_write(options->name);
-	if (options->argv)
+	if (options->argv) {
+		log_place_note(options->name, options->log_dir);
 		found = take_over(keeper);
+	}
 	if (found || options->nr_addrs)
 		replace_unreadable(keeper);
 	keeper->recount_ticks = found ? 1 : 0;

@@ -21,8 +21,9 @@ void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PAT
 
 void run_files_remove(const char *name)
 {
-	static const char *const endings[] = { "notify", "sock",       "stream", "command",
-					       "cgroup", "cgroup-new", "lock" };
+	static const char *const endings[] = { "notify",     "sock",	 "command",
+					       "logs",	     "logs-new", "cgroup",
+					       "cgroup-new", "stream",	 "lock" };
 	char path[RUN_FILES_PATH_BYTES];
 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
@@ -168,33 +169,44 @@ pid_t run_files_holder(const char *name)
 	return whole.l_pid > 0 ? whole.l_pid : -EBUSY;
 }
 
-int run_files_read_cgroup(const char *name, char parent[PATH_MAX])
+int run_files_read(const char *name, const char *ending, char line[PATH_MAX])
 {
 	_cleanup_fclose_ FILE *file = NULL;
 	char path[RUN_FILES_PATH_BYTES];
+
+	run_files_path(name, ending, path);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, PATH_MAX, file))
+		return -ENOENT;
+	line[strcspn(line, "\n")] = '\0';
+	return 0;
+}
+
+void run_files_write(const char *name, const char *ending, const char *line)
+{
+	char path[RUN_FILES_PATH_BYTES], fresh[RUN_FILES_PATH_BYTES + 8];
+	FILE *file;
+	bool written;
+
+	run_files_path(name, ending, path);
+	snprintf(fresh, sizeof(fresh), "%s-new", path);
+	file = fopen(fresh, "we");
+	if (!file)
+		return;
+	written = fprintf(file, "%s\n", line) > 0;
+	/* the old one stays where there is no room for the new one */
+	if (fclose(file) || !written || rename(fresh, path))
+		unlink(fresh);
+}
+
+int run_files_read_cgroup(const char *name, char parent[PATH_MAX])
+{
 	struct stat st;
 
-	run_files_path(name, "cgroup", path);
-	file = fopen(path, "re");
-	if (!file || !fgets(parent, PATH_MAX, file))
-		return -ENOENT;
-	parent[strcspn(parent, "\n")] = '\0';
-	return stat(parent, &st) ? -ENOENT : 0;
+	return run_files_read(name, "cgroup", parent) || stat(parent, &st) ? -ENOENT : 0;
 }
 
 void run_files_write_cgroup(const char *name, const char *parent)
 {
-	char path[RUN_FILES_PATH_BYTES], fresh[RUN_FILES_PATH_BYTES];
-	FILE *file;
-	bool written;
-
-	run_files_path(name, "cgroup", path);
-	run_files_path(name, "cgroup-new", fresh);
-	file = fopen(fresh, "we");
-	if (!file)
-		return;
-	written = fprintf(file, "%s\n", parent) > 0;
-	/* the old one stays where there is no room for the new one */
-	if (fclose(file) || !written || rename(fresh, path))
-		unlink(fresh);
+	run_files_write(name, "cgroup", parent);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a keeper has below /run/lbctl, one file a purpose: NAME.lock, NAME.sock, NAME.stream,
- * NAME.notify, NAME.cgroup, NAME.command. They stay when it is killed.
+ * NAME.notify,  * NAME.cgroup, NAME.command, NAME.logs. They stay when it is killed.
  */
 #ifndef RUN_FILES_H
 #define RUN_FILES_H
@@ -14,6 +14,15 @@
 
 /* The path of a service's file; `ending` is one of those above, "lock" ... */
 void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PATH_BYTES]);
+
+/*
+ * Writes one line into such a file in place of what was there: who reads it sees the old one or the
+ * new one. Where there is no room the old one stays.
+ */
+void run_files_write(const char *name, const char *ending, const char *line);
+
+/* That line, without its end. Returns 0 or -ENOENT. */
+int run_files_read(const char *name, const char *ending, char line[PATH_MAX]);
 
 /* Removes them all, cgroup and lock last. Only for who holds the lock. */
 void run_files_remove(const char *name);

@@ -7,9 +7,9 @@
 
 #include "base/text_json.h"
 #include "base/trouble.h"
-#include "host/cgroup.h"
 #include "host/probe.h"
 #include "keeper/log_end.h"
+#include "keeper/log_place.h"
 #include "keeper/parts.h"
 
 #define LOG_END_LINES 10 /* that are shown of one that never came up */
@@ -25,25 +25,8 @@ const char *tell_log_path(const struct keeper *keeper, uint32_t worker, char out
 {
 	if (!keeper->options.log_dir)
 		return NULL;
-	snprintf(out, PATH_MAX, "%s/%s-%u.log", keeper->options.log_dir, keeper->options.name,
-		 worker);
+	log_place_path(keeper->options.log_dir, keeper->options.name, worker, out);
 	return out;
-}
-
-/* The unit of systemd whose journal has our output; "" if that is not so. */
-static void find_unit(char *out, size_t len)
-{
-	char path[PATH_MAX], *last;
-
-	*out = '\0';
-	if (!getenv("JOURNAL_STREAM") || cgroup_own(path))
-		return;
-	last = strstr(path, ".service");
-	if (!last)
-		return;
-	last[strlen(".service")] = '\0';
-	last = strrchr(path, '/');
-	snprintf(out, len, "%.*s", (int)len - 1, last ? last + 1 : path);
 }
 
 /* How to see what a worker said before it ended, in brackets. */
@@ -51,7 +34,7 @@ static void where_to_look(const struct keeper *keeper, uint32_t worker, char *ou
 {
 	char path[PATH_MAX], unit[128];
 
-	find_unit(unit, sizeof(unit));
+	log_place_unit(unit, sizeof(unit));
 	if (tell_log_path(keeper, worker, path))
 		snprintf(out, len, " (see %.400s)", path);
 	else if (*unit)
