@@ -51,7 +51,7 @@ CFLAGS         := -O1 -g $(ASAN)
 HARDEN_CFLAGS  := -fPIE
 HARDEN_LDFLAGS :=
 endif
-LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lelf -lz -lm -ldl
+LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lyaml -lelf -lz -lm -ldl
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')
 # clang -target bpf does not look where Debian keeps <asm/types.h>.
 BPF_MULTIARCH := $(wildcard /usr/include/$(shell uname -m)-linux-gnu)

@@ -28,6 +28,7 @@ packages_of() {
 		libjansson-dev jansson.h
 		libsystemd-dev systemd/sd-event.h
 		libmicrohttpd-dev microhttpd.h
+		libyaml-dev yaml.h
 		pkg-config pkg-config
 	END
 	test) cat <<-END ;;

@@ -46,6 +46,7 @@ parsers() {
 		unit user/cmd/unit.c put_|unit_print|unit_check
 		words user/base/parse.c .
 		words user/base/suggest.c .
+		yamlfile user/base/yamlfile.c .
 	END
 }
 
