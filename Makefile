@@ -421,7 +421,7 @@ format-check: ## fail where format would change something
 # Ways round base/text.h: calls that fail on what is not UTF-8, that write beside the guarded streams,
 # or that read what processes are called.
 AROUND_TEXT := \<(json_(v?pack(_ex)?|v?sprintf|stringn?(_nocheck)?)|v?dprintf|v?syslog|perror|freopen|fileno|sd_journal_(print|send|perror)[a-z_]*) *[(]|["/](comm|cmdline)"
-READS_NAMES := user/base/text_json.c user/host/proc_name.c user/host/proc_title.c user/host/usage.c user/keeper/again.c
+READS_NAMES := user/base/text_json.c user/host/proc_name.c user/host/proc_title.c user/host/usage.c user/keeper/again.c user/cmd/kept.c
 
 lint: format-check ## format-check, comments, text, structure, headers, cppcheck, shellcheck, manual pages, codespell
 	$(say) COMMENTS 'of at most 100 columns'

@@ -175,7 +175,7 @@ static void test_options(void **state)
 		{ "run --n=4 cat", 2, "unknown option --n=4", NULL },
 		{ "run --wait-ready=1 cat", 2, "--wait-ready takes no value", NULL },
 		{ "run --name", 2, "--name needs a value: --name NAME", NULL },
-		{ "run -d cat", 2, "systemd-run", NULL },
+		{ "run -d cat", 2, "lbctl apply FILE", NULL },
 		{ "run --daemon cat", 2, "lbctl unit", NULL },
 		{ "run -i 4 cat", 2, "lbctl run -n 4", NULL },
 		{ "run -4 cat", 2, "unknown option -4", NULL },

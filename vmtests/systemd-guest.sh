@@ -260,6 +260,23 @@ test_journal() {
 	stop_web
 }
 
+# A line is that of the worker whose process wrote it, by its cgroup; what follows ends with the service.
+test_logs() {
+	local follower
+	start_web
+	until_true has_logged 0 'worker 3 pid .* line 9'
+	expect 'workers of lines' "$(lbctl logs web -n 1000 | sed -n 's/^\([0-9-]*\) | worker \([0-9]\) pid .*/\1\2/p' | sort -u | tr '\n' ' ')" \
+		'00 11 22 33 '
+	lbctl logs web -n 1000 | grep -q '^- | .*4 workers of' || bad "no line of lbctl's own"
+	expect 'lines of one worker' "$(lbctl logs web 2 -n 3 | grep -c '^worker 2 pid ')" 3
+	lbctl logs web 1 -f -n 0 >/tmp/logs &
+	follower=$!
+	until_true grep -q '^worker 1 pid ' /tmp/logs
+	stop_web
+	wait $follower || bad "logs -f ended with $?"
+	grep -v '^worker 1 pid ' /tmp/logs && bad "lines of others"
+}
+
 # Stopped, so it answers no watchdog: systemd kills it and starts another one.
 test_watchdog() {
 	local before
@@ -370,6 +387,41 @@ test_quoting() {
 	expect directory "$(readlink "/proc/$(pids)/cwd")" '/srv/100% real'
 	stop_web
 	write_app
+}
+
+# lbctl apply, under load: each service is a unit, and what changes loses nothing.
+test_apply() {
+	local file=/srv/services.yaml unit=/run/systemd/system/lbctl-web.service before old
+	write_app
+	printf 'web:\n  command: app\n  n: 2\n  user: nobody\n' >$file
+	lbctl apply $file || bad "apply failed"
+	expect state "$(property lbctl-web ActiveState) $(property lbctl-web StatusText)" 'active 2 of 2 workers online'
+	expect again "$(lbctl apply $file)" "$file: nothing to change; 1 service is as it says"
+	before=$(pids)
+	load_begin
+	sed -i 's/n: 2/n: 3/' $file
+	lbctl apply $file || bad "scale failed"
+	expect 'workers that were there' "$(pids | cut -d ' ' -f 1,2)" "$before"
+	before=$(pids) old=$(property lbctl-web MainPID)
+	echo '  max-memory: 3G' >>$file
+	lbctl apply $file || bad "another keeper failed"
+	[ "$(property lbctl-web MainPID)" != "$old" ] || bad "the same keeper"
+	expect 'the same workers' "$(pids)" "$before"
+	kill -KILL "$(property lbctl-web MainPID)"
+	until_true has lbctl-web NRestarts 1
+	until_true has lbctl-web StatusText '3 of 3 workers online'
+	expect 'the same workers after a crash' "$(pids)" "$before"
+	echo '  instance-var: NUMBER' >>$file
+	lbctl apply $file || bad "reload failed"
+	[ "$(pids | wc -w) $(pids)" != "3 $before" ] || bad "the same workers after a reload"
+	load_end
+	expect again "$(lbctl apply $file)" "$file: nothing to change; 1 service is as it says"
+	systemctl reload lbctl-web || bad "systemctl reload failed"
+	lbctl logs web 1 -n 1 | grep -q '^worker 1 pid ' || bad "no logs"
+	: >$file
+	lbctl apply --prune $file || bad "prune failed"
+	[ ! -e $unit ] || bad "left behind: $unit"
+	expect_nothing_left
 }
 
 # `unit --attach`: steers a server that another unit starts, across all that happens to both.

@@ -15,8 +15,10 @@
 #include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
+#include "cmd/kept.h"
 #include "cmd/node_package.h"
 #include "cmd/program.h"
+#include "cmd/services.h"
 #include "host/cgroup.h"
 #include "host/trusted_path.h"
 #include "keeper/keeper.h"
@@ -403,12 +405,62 @@ int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options)
 	return status ? status : parse_log_dir(cmd, options);
 }
 
+/* By the command line that takes the service up again from anywhere, as the keeper notes it. */
+static int become(const struct service_entry *entry, bool dry_run)
+{
+	struct kept *kept = kept_new(&entry->cmd);
+	_cleanup_free_ const char **argv = NULL;
+	int status, n = 0;
+
+	if (!kept)
+		return cmd_fail(&entry->cmd, EXIT_FAILED, "out of memory");
+	status = kept_find_paths(&entry->cmd, kept);
+	if (!status)
+		status = kept_set_command_line(&entry->cmd, entry->name, kept);
+	argv = calloc(kept->argc + 3, sizeof(*argv));
+	if (!status && argv) {
+		argv[n++] = "lbctl";
+		argv[n++] = kept->argv[0];
+		if (dry_run)
+			argv[n++] = "--dry-run";
+		memcpy(argv + n, kept->argv + 1, kept->argc * sizeof(*argv));
+		execv(kept->program, (char *const *)argv);
+		status = cmd_fail(&entry->cmd, EXIT_FAILED, "%s: %s", kept->program,
+				  strerror(errno));
+	}
+	kept_free(kept);
+	return status ? status : cmd_fail(&entry->cmd, EXIT_FAILED, "out of memory");
+}
+
+static int from_file(const struct cmd *cmd)
+{
+	struct services services;
+	struct service_entry *entry;
+	int status = services_take(cmd, cmd_run_parse, &services, &entry);
+
+	if (!status && entry->nr_settings)
+		fprintf(stderr,
+			"lbctl: run %s: set, set-weight and set-limit of %s are left to lbctl "
+			"apply and to lbctl set\n",
+			entry->name, services.shown);
+	if (!status)
+		status = become(entry, cmd->dry_run);
+	services_free(&services);
+	return status;
+}
+
 static int run(struct cmd *cmd)
 {
 	struct keeper_options options = { .argv = cmd->args, .rescue = true };
-	int status = cmd_run_parse(cmd, &options);
 	char package[PATH_MAX];
+	int status;
 
+	if (cmd_value(cmd, "f"))
+		return from_file(cmd);
+	if (!cmd->nr_args)
+		return cmd_fail(cmd, EXIT_USAGE, "too few arguments; usage: lbctl run %s",
+				cmd->command->args);
+	status = cmd_run_parse(cmd, &options);
 	if (!status)
 		status = program_check_script(cmd);
 	if (status)
@@ -442,7 +494,6 @@ const struct command cmd_run = {
 		   "(udp/53). Stays in the foreground; Ctrl-C or SIGTERM ends the workers. After "
 		   "kill -9 they live on, and the same command finds them again.",
 	.print_more = node_package_print,
-	.min_args = 1,
 	.max_args = 100000,
 	.kind = VERB,
 	.takes_command = true,

@@ -37,7 +37,8 @@
 	{ "env-file", "FILE", "read more variables for them at each start, NAME=VALUE" }, \
 	{ "instance-var", "NAME|none", "one for the worker's number (default NODE_APP_INSTANCE)" }, \
 	{ "log-dir", "DIR", "append the workers' output to DIR/NAME-WORKER.log" }, \
-	{ "with-controller", NULL, "workers end when lbctl dies" }
+	{ "with-controller", NULL, "workers end when lbctl dies" }, \
+	{ "f", "FILE", "take all that from a file of lbctl apply; NAME follows, no CMD" }
 /* clang-format on */
 
 /*

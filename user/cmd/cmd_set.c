@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/suggest.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_set.h"
 #include "keeper/control_client.h"
 #include "service/service.h"
 #include "service/track.h"
@@ -87,6 +88,13 @@ static int parse_assignment(const struct cmd *cmd, const char *text, struct assi
 	return EXIT_DONE;
 }
 
+int cmd_set_check(const struct cmd *cmd, const char *text)
+{
+	struct assignment ignored;
+
+	return parse_assignment(cmd, text, &ignored);
+}
+
 static bool is_limit(const struct assignment *assignment)
 {
 	return assignment->setting->offset == offsetof(struct lb_config, limit);
@@ -126,6 +134,21 @@ static bool is_word(const struct assignment *one)
 	return one->setting->word && one->value == UINT64_MAX;
 }
 
+/* As the field of lb_config has it. */
+static uint64_t value_of(const struct assignment *one)
+{
+	return is_word(one) ? one->value : one->value * one->setting->unit;
+}
+
+bool cmd_set_holds(const struct cmd *cmd, const char *text, const struct state *state)
+{
+	struct assignment one;
+
+	return !parse_assignment(cmd, text, &one) &&
+	       *(const uint64_t *)((const char *)state->config + one.setting->offset) ==
+		       value_of(&one);
+}
+
 static void apply(struct state *state, const struct assignment *one)
 {
 	uint64_t *field = (uint64_t *)((char *)state->config + one->setting->offset);
@@ -133,8 +156,7 @@ static void apply(struct state *state, const struct assignment *one)
 	if (is_limit(one))
 		service_set_limit(state, one->value);
 	else
-		__atomic_store_n(field, is_word(one) ? one->value : one->value * one->setting->unit,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(field, value_of(one), __ATOMIC_RELEASE);
 }
 
 static json_t *value_json(const struct assignment *one)

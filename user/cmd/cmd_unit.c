@@ -13,61 +13,26 @@
 #include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
+#include "cmd/cmd_unit.h"
+#include "cmd/kept.h"
 #include "cmd/program.h"
-#include "cmd/unit.h"
+#include "cmd/services.h"
 
 #define LOW_PORTS 1024
 
-/* What the unit's text refers to. */
-struct plan {
-	char program[PATH_MAX];
-	char directory[PATH_MAX]; /* by the name that is known */
-	char real[PATH_MAX];
-	char cwd[PATH_MAX];
-	char command[PATH_MAX];
-	char log_dir[PATH_MAX];
-	const char **argv;
-	size_t argc;
-	char dashed[CMD_MAX_OPTIONS][32];
-};
-
-static void add(struct plan *plan, const char *word)
+/* Can systemd have these? */
+static int check_paths(const struct cmd *cmd, const struct kept *kept)
 {
-	plan->argv[plan->argc++] = word;
-}
-
-static int find_paths(const struct cmd *cmd, struct plan *plan)
-{
-	ssize_t n = readlink("/proc/self/exe", plan->program, sizeof(plan->program) - 1);
-
-	if (n < 0 || workdir_name(plan->directory) || !getcwd(plan->real, sizeof(plan->real)))
-		return cmd_fail(cmd, EXIT_FAILED, "%s: %s",
-				n < 0 ? "/proc/self/exe" : "the working directory",
-				strerror(errno));
-	plan->program[n] = '\0';
-	if (access(plan->program, X_OK))
-		return cmd_fail(cmd, EXIT_FAILED, "%s: is not there any more", plan->program);
-	if (unit_check_path(plan->program))
+	if (unit_check_path(kept->program))
 		return cmd_fail(cmd, EXIT_FAILED,
 				"%s: systemd takes no program whose path has quotes, backslashes "
 				"or control characters; install lbctl elsewhere",
-				plan->program);
-	if (unit_check_path(plan->directory))
+				kept->program);
+	if (unit_check_path(kept->directory))
 		return cmd_fail(cmd, EXIT_FAILED,
 				"%s: a unit can't have a working directory of this name; "
 				"call lbctl unit in another one",
-				plan->directory);
-	return EXIT_DONE;
-}
-
-static int find_command(const struct cmd *cmd, struct plan *plan)
-{
-	int err = program_find(cmd->args[0], plan->directory, plan->command);
-
-	if (err == -ENOENT)
-		return cmd_fail(cmd, PROGRAM_NOT_FOUND, "%s: command not found", cmd->args[0]);
-	if (err)
-		return cmd_fail(cmd, PROGRAM_NOT_EXECUTABLE, "%s: not executable", plan->command);
+				kept->directory);
 	return EXIT_DONE;
 }
 
@@ -80,27 +45,21 @@ static void doubt(const struct cmd *cmd, const char *path)
 }
 
 /* What the unit needs at boot: lbctl, and the files that the command line names. */
-static void doubt_paths(const struct cmd *cmd, const struct plan *plan)
+static void doubt_paths(const struct cmd *cmd, const struct kept *kept)
 {
 	char path[PATH_MAX];
 	struct stat st;
 
-	doubt(cmd, plan->program);
+	doubt(cmd, kept->program);
 	for (int i = 0; i < cmd->nr_args; i++) {
-		if (!workdir_join(path, plan->directory, i ? cmd->args[i] : plan->command) &&
+		if (!workdir_join(path, kept->directory, i ? cmd->args[i] : kept->command) &&
 		    !stat(path, &st) && S_ISREG(st.st_mode))
 			doubt(cmd, path);
 	}
 }
 
-static int print(const struct cmd *cmd, const struct unit *unit,
-		 void (*write_unit)(FILE *out, const struct unit *unit))
+static int check_words(const struct cmd *cmd, const struct unit *unit)
 {
-	_cleanup_free_ char *text = NULL;
-	char name[LB_NAME_MAX + sizeof(".service")];
-	size_t size;
-	FILE *memory;
-
 	for (size_t i = 0; unit->argv[i]; i++) {
 		if (unit_check_word(unit->argv[i]))
 			return cmd_fail(
@@ -109,6 +68,20 @@ static int print(const struct cmd *cmd, const struct unit *unit,
 				"show; put the command into a script",
 				i, unit->argv[0]);
 	}
+	return EXIT_DONE;
+}
+
+static int print(const struct cmd *cmd, const struct unit *unit,
+		 void (*write_unit)(FILE *out, const struct unit *unit))
+{
+	_cleanup_free_ char *text = NULL;
+	char name[LB_NAME_MAX + sizeof(".service")];
+	int status = check_words(cmd, unit);
+	size_t size;
+	FILE *memory;
+
+	if (status)
+		return status;
 	if (!cmd->json) {
 		write_unit(stdout, unit);
 		return EXIT_DONE;
@@ -124,39 +97,6 @@ static int print(const struct cmd *cmd, const struct unit *unit,
 					text_json_exact(text ? text : ""), "name", name));
 }
 
-/* The options of run as they were given, in the table's order. */
-static int add_options(const struct cmd *cmd, struct plan *plan)
-{
-	const struct cmd_option *options = cmd->command->options;
-
-	for (size_t i = 0; options[i].name; i++) {
-		const char *value = cmd->values[i];
-
-		if (!value || !strcmp(options[i].name, "name"))
-			continue;
-		snprintf(plan->dashed[i], sizeof(plan->dashed[i]), "%s%s",
-			 options[i].name[1] ? "--" : "-", options[i].name);
-		add(plan, plan->dashed[i]);
-		if (!strcmp(options[i].name, "log-dir") || !strcmp(options[i].name, "cwd")) {
-			char *path = *options[i].name == 'l' ? plan->log_dir : plan->cwd;
-
-			if (workdir_join(path, plan->directory, value))
-				return cmd_fail(cmd, EXIT_USAGE, "--%s: too long", options[i].name);
-			value = path;
-		}
-		if (options[i].value)
-			add(plan, value);
-	}
-	if (cmd_value(cmd, "user") && !cmd_value(cmd, "no-new-privileges"))
-		add(plan, "--no-new-privileges");
-	/* systemd enters what the link leads to when lbctl starts, workers what it leads to then */
-	if (!cmd_value(cmd, "cwd") && strcmp(plan->directory, plan->real)) {
-		add(plan, "--cwd");
-		add(plan, plan->directory);
-	}
-	return EXIT_DONE;
-}
-
 static bool binds_low_port(const struct keeper_options *options)
 {
 	for (uint32_t i = 0; i < options->nr_listens; i++) {
@@ -166,40 +106,44 @@ static bool binds_low_port(const struct keeper_options *options)
 	return false;
 }
 
-static int print_run(struct cmd *cmd, struct plan *plan)
+int cmd_unit_of(const struct cmd *cmd, const struct keeper_options *options,
+		const struct kept *kept, struct unit *unit)
+{
+	struct stat st;
+	int status = check_paths(cmd, kept);
+
+	*unit = (struct unit){
+		.name = options->name,
+		.program = kept->program,
+		.argv = kept->argv,
+		.directory = kept->directory,
+		.workers_are_root = !options->user,
+		.binds_low_port = binds_low_port(options),
+		.writes_others_files = options->log_dir && !stat(options->log_dir, &st) &&
+				       st.st_uid,
+		.workers = options->workers,
+		.ready_timeout_ms = options->ready_timeout_ms,
+		.drain_timeout_ms = options->drain_timeout_ms,
+		.kill_timeout_ms = options->kill_timeout_ms,
+	};
+	return status ? status : check_words(cmd, unit);
+}
+
+static int print_run(struct cmd *cmd, struct kept *kept)
 {
 	struct keeper_options options = { 0 };
-	struct unit unit = { .argv = plan->argv };
-	struct stat st;
+	struct unit unit;
 	int status = cmd_run_parse(cmd, &options);
 
 	if (!status)
 		status = program_check_script(cmd);
 	if (!status)
-		status = find_command(cmd, plan);
+		status = kept_set_command_line(cmd, options.name, kept);
+	if (!status)
+		status = cmd_unit_of(cmd, &options, kept, &unit);
 	if (status)
 		return status;
-	add(plan, "run");
-	add(plan, "--name");
-	add(plan, options.name);
-	status = add_options(cmd, plan);
-	if (status)
-		return status;
-	add(plan, "--");
-	add(plan, plan->command);
-	for (int i = 1; i < cmd->nr_args; i++)
-		add(plan, cmd->args[i]);
-	unit.name = options.name;
-	unit.program = plan->program;
-	unit.directory = plan->directory;
-	unit.workers_are_root = !options.user;
-	unit.binds_low_port = binds_low_port(&options);
-	unit.writes_others_files = options.log_dir && !stat(options.log_dir, &st) && st.st_uid;
-	unit.workers = options.workers;
-	unit.ready_timeout_ms = options.ready_timeout_ms;
-	unit.drain_timeout_ms = options.drain_timeout_ms;
-	unit.kill_timeout_ms = options.kill_timeout_ms;
-	doubt_paths(cmd, plan);
+	doubt_paths(cmd, kept);
 	return print(cmd, &unit, unit_print);
 }
 
@@ -239,11 +183,11 @@ static int check_token_file(const struct cmd *cmd)
 	return EXIT_DONE;
 }
 
-static int print_export(struct cmd *cmd, struct plan *plan)
+static int print_export(struct cmd *cmd, struct kept *kept)
 {
 	const struct unit unit = { .name = "lbctl-export",
-				   .program = plan->program,
-				   .argv = plan->argv };
+				   .program = kept->program,
+				   .argv = kept->argv };
 	int status = refuse_options(cmd, "export", "");
 
 	if (!status)
@@ -252,16 +196,16 @@ static int print_export(struct cmd *cmd, struct plan *plan)
 		status = check_token_file(cmd);
 	if (status)
 		return status;
-	add(plan, "export");
+	kept_add(kept, "export");
 	for (int i = 0; i < cmd->nr_args; i++)
-		add(plan, cmd->args[i]);
-	doubt(cmd, plan->program);
+		kept_add(kept, cmd->args[i]);
+	doubt(cmd, kept->program);
 	return print(cmd, &unit, unit_print_export);
 }
 
-static int print_watch(struct cmd *cmd, struct plan *plan)
+static int print_watch(struct cmd *cmd, struct kept *kept)
 {
-	struct unit unit = { .argv = plan->argv, .program = plan->program, .watches = true };
+	struct unit unit = { .argv = kept->argv, .program = kept->program, .watches = true };
 	const char *text = cmd_value(cmd, "attach"), *policy = cmd_value(cmd, "policy"), *why;
 	char name[LB_NAME_MAX + 1];
 	struct addr addr;
@@ -279,41 +223,62 @@ static int print_watch(struct cmd *cmd, struct plan *plan)
 		status = cmd_parse_policy(cmd, policy, &number);
 	if (status)
 		return status;
-	add(plan, "watch");
+	kept_add(kept, "watch");
 	if (policy) {
-		add(plan, "--policy");
-		add(plan, policy);
+		kept_add(kept, "--policy");
+		kept_add(kept, policy);
 	}
-	add(plan, text);
+	kept_add(kept, text);
 	addr_default_name(&addr, name);
 	unit.name = name;
-	doubt_paths(cmd, plan);
+	doubt_paths(cmd, kept);
 	return print(cmd, &unit, unit_print);
+}
+
+/* As if it were called in the file's directory with what stands there. */
+static int print_from_file(const struct cmd *cmd)
+{
+	struct services services;
+	struct service_entry *entry;
+	_cleanup_free_ char **argv = NULL;
+	int status = services_take(cmd, cmd_run_parse, &services, &entry), argc = 0;
+
+	if (!status)
+		argv = services_argv(entry, "unit", cmd->json ? "--json" : NULL);
+	if (!status && !argv)
+		status = cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	while (!status && argv[argc])
+		argc++;
+	if (!status)
+		status = cmd_main(argc, argv);
+	services_free(&services);
+	return status;
 }
 
 static int run(struct cmd *cmd)
 {
-	struct plan *plan = calloc(1, sizeof(*plan));
+	struct kept *kept;
 	int status;
 
-	if (plan)
-		plan->argv = calloc(cmd->nr_args + 2 * CMD_MAX_OPTIONS + 8, sizeof(*plan->argv));
-	if (!plan || !plan->argv)
-		status = cmd_fail(cmd, EXIT_FAILED, "out of memory");
-	else
-		status = find_paths(cmd, plan);
+	if (cmd_value(cmd, "f"))
+		return print_from_file(cmd);
+	kept = kept_new(cmd);
+
+	if (!kept)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	status = kept_find_paths(cmd, kept);
+	if (!status)
+		status = check_paths(cmd, kept);
 	if (!status && cmd_value(cmd, "export"))
-		status = print_export(cmd, plan);
+		status = print_export(cmd, kept);
 	else if (!status && cmd_value(cmd, "attach"))
-		status = print_watch(cmd, plan);
+		status = print_watch(cmd, kept);
 	else if (!status && !cmd->nr_args)
 		status = cmd_fail(cmd, EXIT_USAGE,
 				  "too few arguments: a command to run, or --attach ADDR");
 	else if (!status)
-		status = print_run(cmd, plan);
-	if (plan)
-		free(plan->argv);
-	free(plan);
+		status = print_run(cmd, kept);
+	kept_free(kept);
 	return status;
 }
 
@@ -323,6 +288,8 @@ static const struct cmd_option options[] = {
 	RUN_OPTIONS,
 	{ NULL, NULL, NULL },
 };
+/* the longest of all such tables */
+_Static_assert(sizeof(options) / sizeof(options[0]) <= CMD_MAX_OPTIONS + 1, "CMD_MAX_OPTIONS");
 
 const struct command cmd_unit = {
 	.name = "unit",

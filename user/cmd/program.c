@@ -75,6 +75,11 @@ int program_check_script(const struct cmd *cmd)
 	/* a shell gets what says nothing, which is right for its own scripts */
 	if (!err && (says_how_to_run(path) || !strcmp(interpreter, "sh")))
 		return EXIT_DONE;
+	if (!cmd->command->takes_command)
+		return cmd_fail(cmd, err == -ENOENT ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE,
+				"%s is a script and can't be started by itself; its command is %s "
+				"%s",
+				name, interpreter, name);
 	return cmd_fail(cmd, err == -ENOENT ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE,
 			"%s is a script and can't be started by itself; try: lbctl %s -- %s %s",
 			name, cmd->command->name, interpreter, name);

@@ -20,7 +20,8 @@
 	"one of lbctl attach back to the kernel"
 #define SIGNAL "lbctl signal NAME WORKER SIGNAL sends a worker's process a signal"
 #define BOOT                                                                                       \
-	"lbctl unit -n 4 -- CMD prints a systemd unit that starts the service at boot and keeps it"
+	"lbctl unit -n 4 -- CMD prints a systemd unit that starts the service at boot and keeps "  \
+	"it; lbctl apply FILE starts what a file describes"
 #define RELOAD "lbctl reload NAME gives each worker a new process, one after the other"
 #define OUT                                                                                        \
 	"lbctl drain NAME WORKER gives a worker no new connection, lbctl resume NAME WORKER does " \
@@ -133,8 +134,8 @@ size_t words_list(const char *words[WORDS_MOST])
 }
 
 #define STAYS                                                                                      \
-	"lbctl run stays in the foreground; lbctl unit -- CMD prints a systemd unit for it, and "  \
-	"systemd-run -p Delegate=yes lbctl run -- CMD starts it in the background at once"
+	"lbctl run stays in the foreground; lbctl apply FILE starts in the background what a "     \
+	"file describes, and lbctl unit -- CMD prints a systemd unit"
 #define MANY "how many workers there are is said by -n: lbctl run -n 4 -- CMD"
 
 static const struct {

@@ -349,13 +349,17 @@ static void do_signal(void *arg, struct client *client, const json_t *request, i
 		      text);
 }
 
-/* Is anybody there? */
+/* Is anybody there? And how many workers are there to be? */
 static void do_hello(void *arg, struct client *client, const json_t *request, int *passed)
 {
-	(void)arg;
+	const struct keeper *keeper = arg;
+
 	(void)request;
 	(void)passed;
-	control_reply(client, EXIT_DONE, "lbctl " LBCTL_VERSION);
+	control_reply_with(client,
+			   text_pack("{s:i, s:s, s:i}", "status", EXIT_DONE, "text",
+				     "lbctl " LBCTL_VERSION, "workers", keeper->plan.wanted),
+			   -1);
 }
 
 const struct control_verb request_verbs[] = {

@@ -21,9 +21,9 @@ void run_files_path(const char *name, const char *ending, char out[RUN_FILES_PAT
 
 void run_files_remove(const char *name)
 {
-	static const char *const endings[] = { "notify",     "sock",	 "command",
-					       "logs",	     "logs-new", "cgroup",
-					       "cgroup-new", "stream",	 "lock" };
+	static const char *const endings[] = { "notify", "sock",     "stream",	   "command",
+					       "logs",	 "logs-new", "applied",	   "applied-new",
+					       "ready",	 "cgroup",   "cgroup-new", "lock" };
 	char path[RUN_FILES_PATH_BYTES];
 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {

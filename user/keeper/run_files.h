@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a keeper has below /run/lbctl, one file a purpose: NAME.lock, NAME.sock, NAME.stream,
- * NAME.notify,  * NAME.cgroup, NAME.command, NAME.logs. They stay when it is killed.
+ * NAME.notify, NAME.cgroup, NAME.command, NAME.logs, NAME.applied. They stay when it is killed.
  */
 #ifndef RUN_FILES_H
 #define RUN_FILES_H
