@@ -158,6 +158,7 @@ static void test_each_option_is_a_key(void **state)
 		{ "log-dir", "/var/log" },
 		{ "stop-exit-codes", "0,3" },
 		{ "max-memory", "300M" },
+		{ "reload-signal", "HUP" },
 	};
 	static const struct cmd_option options[] = { RUN_OPTIONS, { NULL, NULL, NULL } };
 	struct cmd cmd = { .command = &cmd_apply };
@@ -174,7 +175,9 @@ static void test_each_option_is_a_key(void **state)
 			if (!strcmp(options[i].name, values[j].option))
 				value = values[j].value;
 		}
-		snprintf(text, sizeof(text), WEB "  %s: %s\n", options[i].name, value);
+		snprintf(text, sizeof(text), WEB "%s  %s: %s\n",
+			 strcmp(options[i].name, "reload-signal") ? "" : "  forks: true\n",
+			 options[i].name, value);
 		write_file(text);
 		if (services_read(&cmd, "file.yaml", cmd_run_parse, &services))
 			fail_msg("%s: %s is not taken", options[i].name, value);

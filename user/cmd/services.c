@@ -236,8 +236,9 @@ static int check_options(const struct services *services, struct service_entry *
 		one = *cmd;
 		memset(one.values, 0, sizeof(one.values));
 		one.values[which] = cmd->values[which];
-		/* whose rights it is looked at with */
-		if (cmd_value(cmd, "user") && !strcmp(at->key, "log-dir"))
+		/* whose rights it is looked at with, and what it is an option of */
+		if ((cmd_value(cmd, "user") && !strcmp(at->key, "log-dir")) ||
+		    !strcmp(at->key, "reload-signal"))
 			memcpy(one.values, cmd->values, sizeof(one.values));
 		at_line(&one, services, at->line);
 		ignored = (struct keeper_options){ 0 };

@@ -38,11 +38,13 @@ static const struct {
 	{ "max-restarts", KEEPER },
 	{ "stop-exit-codes", KEEPER },
 	{ "max-memory", KEEPER },
+	{ "reload-signal", KEEPER },
 	{ "allow-join", KEEPER },
 	/* sockets of old and new processes can't be in one group */
 	{ "port", END },
 	{ "offset-port", END },
 	{ "listen", END },
+	{ "forks", END },
 	{ "user", END },
 	/* whose the maps are */
 	{ "group", END },
