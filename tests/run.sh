@@ -158,7 +158,7 @@ marked() {
 
 # The background process tells through the pipe that it ends: `wait -n` forgets who was killed.
 start() {
-	local n=${#group_of[@]}
+	local n=${#path_of[@]}
 	(
 		timeout --foreground --kill-after=10 "$timeout_sec" "$1" 3>&-
 		echo "$n $?" >&3
@@ -169,11 +169,27 @@ start() {
 	running=$((running + 1))
 }
 
+# Who was killed with its whole process group could not tell; prints its number.
+find_killed() {
+	local n
+	for n in "${!group_of[@]}"; do
+		kill -0 "${group_of[n]}" 2>/dev/null && continue
+		echo "$n 137"
+		return
+	done
+	return 1
+}
+
 finish_one() {
-	local n status
-	read -r n status <&3
+	local n status killed=
+	until read -r -t 5 n status <&3; do
+		# what it told meanwhile comes first
+		[ -z "$killed" ] || { read -r n status <<<"$killed" && break; }
+		killed=$(find_killed)
+	done
 	wait "${group_of[n]}"
 	kill -KILL "-${group_of[n]}" 2>/dev/null # what a binary left behind
+	unset "group_of[n]"
 	running=$((running - 1))
 	report "${path_of[n]}" "$status" $((SECONDS - start_of[n]))
 }

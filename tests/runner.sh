@@ -43,6 +43,12 @@ test_bad_ends() {
 	expect "$(printf '%s\n' "$dir/leaks:(exit 1)" '1 passed, 1 failed, 0 skipped')" leaks
 }
 
+# With all of its process group, and so with who would have told.
+test_killed_with_its_group() {
+	program group 'echo "[ RUN      ] a"; kill -KILL 0'
+	expect "$(printf '%s\n' "$dir/group:a" '0 passed, 1 failed, 0 skipped')" group
+}
+
 test_no_end() {
 	program hangs 'echo "[ RUN      ] a"; sleep 1000'
 	expect "$(printf '%s\n' "$dir/hangs:a" '0 passed, 1 failed, 0 skipped')" hangs

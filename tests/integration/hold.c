@@ -86,6 +86,16 @@ static pid_t holder_pid(void)
 	return 0;
 }
 
+/* Once there is one. Returns which; a signal to 0 is one to the test itself, and who runs it. */
+static pid_t signal_holder(int number)
+{
+	pid_t pid = 0;
+
+	wait_until((pid = holder_pid()) > 0, RUN_MS);
+	assert_int_equal(kill(pid, number), 0);
+	return pid;
+}
+
 /* Open connections of these slots, as the programs count. */
 static int64_t live_in(uint32_t first, uint32_t end)
 {
@@ -348,19 +358,16 @@ static void test_nothing_is_lost(void **state)
 			sleep(2);
 	}
 	for (unsigned int i = 0; i < load_asked("LB_TEST_HOLDER_STOPS", 2); i++) {
-		wait_until(holder_pid(), RUN_MS);
 		sleep(2); /* else it is begun later each time */
-		kill(holder_pid(), SIGKILL);
+		signal_holder(SIGKILL);
 		wait_until(!is_holding(), RUN_MS);
 		wait_until(is_holding(), RUN_MS);
 	}
 	for (unsigned int i = 0; i < load_asked("LB_TEST_HOLDER_STOPS", 2); i++) {
 		pid_t holder;
 
-		wait_until(holder_pid(), RUN_MS);
-		holder = holder_pid();
 		sleep(2);
-		kill(holder, SIGSTOP);
+		holder = signal_holder(SIGSTOP);
 		wait_until(!process_lives(holder), RUN_MS);
 		wait_until(is_holding(), RUN_MS);
 	}
