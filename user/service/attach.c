@@ -16,6 +16,7 @@
 #include "lb_pick.h"
 #include "service/recount.h"
 #include "service/claim.h"
+#include "service/dispatch.h"
 #include "service/rescue.h"
 #include "service/service.h"
 #include "service/steer.h"
@@ -56,6 +57,16 @@ static int open_service(struct attach *attach, const char *name, bool *made)
 	if (attach->request->flows)
 		attach->state.flows = attach->request->flows;
 	return EXIT_DONE;
+}
+
+static void close_service(struct attach *attach)
+{
+	if (!attach->state_open)
+		return;
+	/* it was not made after all */
+	if (attach->state.fresh)
+		dispatch_leave(attach->state.dir);
+	state_close(&attach->state);
 }
 
 static size_t most_members(const struct attach *attach)
@@ -379,8 +390,7 @@ int attach_run(const struct attach_request *request, struct attach_result *resul
 	} else if (!status) {
 		status = bring_up(&attach, result);
 	}
-	if (attach.state_open)
-		state_close(&attach.state);
+	close_service(&attach);
 	groups_free(&attach.wanted.found);
 	return status;
 }
@@ -402,7 +412,6 @@ int attach_groups(const struct attach_request *request, struct groups *found,
 		status = claim_groups(&attach, result->name);
 	if (!status && (attach.wanted.count || service_exists(request->name)))
 		status = bring_up(&attach, result);
-	if (attach.state_open)
-		state_close(&attach.state);
+	close_service(&attach);
 	return status;
 }

@@ -3,12 +3,14 @@
 #include "service/detach.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "host/group.h"
 #include "host/netns.h"
+#include "service/dispatch.h"
 #include "service/hold.h"
 #include "service/worker_pins.h"
 #include "service/state.h"
@@ -112,6 +114,7 @@ static void dismiss_workers(struct state *state)
 int detach_run(const char *name, struct trouble *trouble)
 {
 	struct programs programs;
+	char dir[STATE_DIR_BYTES];
 	struct state state;
 	int err, opened;
 
@@ -134,6 +137,8 @@ int detach_run(const char *name, struct trouble *trouble)
 			wake_listeners(&state, 2);
 		dismiss_workers(&state);
 		worker_pins_remove(name);
+		snprintf(dir, sizeof(dir), "%s/%s", STATE_ROOT, name);
+		dispatch_leave(dir);
 		err = state_remove(name);
 		if (err)
 			state_trouble(trouble, name, err);

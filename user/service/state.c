@@ -126,6 +126,12 @@ static int open_root_locked(int *fd)
 	return err;
 }
 
+int state_lock_all(const struct state *state, int *fd)
+{
+	*fd = -1;
+	return state->root_fd >= 0 ? 0 : open_root_locked(fd);
+}
+
 int state_sweep(void)
 {
 	_cleanup_close_ int root = -1;

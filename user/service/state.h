@@ -6,7 +6,8 @@
  * holds the lock of the root directory may clear away every `_` entry: its maker is dead.
  *
  *	NAME/lb_config ...		the maps that all listeners share
- *	NAME/lb_track, lb_track_link	counts connections; where it is attached
+ *	NAME/lb_track, lb_track_link	counts connections; where that, or lb_dispatch, is attached
+ *	NAME/lb_dispatch ...		what it shares with the services beside it: see dispatch.h
  *	NAME/listenerN/lb_sockets	what listener N has of its own, lb_steer is its program
  */
 #ifndef STATE_H
@@ -226,6 +227,12 @@ void state_close(struct state *state);
 int state_lock(struct state *state);
 /* Lets others change the service from here on; the state can still be read. */
 void state_unlock(struct state *state);
+
+/*
+ * Keeps others from making and removing services, until *fd is closed: -1 where the state has that
+ * lock already, as it is being made. Returns 0, -EBUSY or -errno.
+ */
+int state_lock_all(const struct state *state, int *fd);
 
 /*
  * Begins a service: an empty directory that nobody sees. steer_add_listener() fills it, then

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "host/cgroup.h"
 #include "host/probe.h"
+#include "service/dispatch.h"
 #include "service/stall.h"
 #include "track.skel.h"
 #include "track_v5.skel.h"
@@ -163,7 +164,7 @@ static bool is_registered(const struct state *state, uint32_t listener, const st
 
 /*
  * The cgroup that all listeners are in. While the old one lives, connections that it has may too.
- * *fd stays as it is when there is no new listener.
+ * *fd stays as it is when there is neither it nor a listener.
  */
 static int open_cgroup(const struct state *state, struct reuseport_group *const *groups, int *fd)
 {
@@ -183,27 +184,52 @@ static int open_cgroup(const struct state *state, struct reuseport_group *const 
 				ids[n++] = groups[i]->members[j].socket.cgroup_id;
 		}
 	}
-	if (!n)
+	if (!n) {
+		*fd = fd_steal(&old);
 		return 0;
+	}
 	if (old >= 0)
 		ids[n++] = old_id;
 	*fd = cgroup_open_common(ids, n);
 	return *fd < 0 ? *fd : 0;
 }
 
+/*
+ * By the program that all services there share, or, where that can't be, by the service's own. In a
+ * cgroup that lbctl made for this service there is no other one.
+ */
+static int attach(const struct state *state, int cgroup, bool is_own)
+{
+	bool is_there = cgroup_id(cgroup) == track_cgroup(state);
+	int link = -ENOTSUP;
+
+	if (is_there && (is_own || dispatch_is_on(state)))
+		return -EEXIST;
+	if (!is_own)
+		link = dispatch_join(state, cgroup);
+	if (link >= 0)
+		return link;
+	/* its own does as well */
+	if (is_there)
+		return -EEXIST;
+	link = bpf_link_create(state->track_prog_fd, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
+	return link < 0 ? -errno : link;
+}
+
 static int follow(struct state *state, struct reuseport_group *const *groups, uint64_t known)
 {
 	_cleanup_close_ int cgroup = known ? cgroup_open(known) : -1;
+	const bool is_own = cgroup >= 0;
 	_cleanup_close_ int link = -1;
 	int err = 0;
 
 	if (cgroup < 0)
 		err = open_cgroup(state, groups, &cgroup);
-	if (err || cgroup < 0 || cgroup_id(cgroup) == track_cgroup(state))
+	if (err || cgroup < 0)
 		return err;
-	link = bpf_link_create(state->track_prog_fd, cgroup, BPF_CGROUP_SOCK_OPS, NULL);
+	link = attach(state, cgroup, is_own);
 	if (link < 0)
-		return -errno;
+		return link == -EEXIST ? 0 : link;
 	err = state_pin(state, link, LINK_NAME);
 	if (err)
 		return err;
