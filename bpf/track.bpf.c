@@ -124,28 +124,44 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops)
 }
 
 /*
+ * The average of all workers. The CPUs take its cache line from each other, so it is kept only for
+ * the policy that goes by it; it is of the last few connections, so it is soon there.
+ */
+static __always_inline void note_pace(__u64 sample_ns)
+{
+	struct lb_counters *counters;
+	struct lb_config *config;
+	__u32 zero = 0;
+
+	config = bpf_map_lookup_elem(&lb_config, &zero);
+	if (!config || lb_word_policy(config->word) != LB_POLICY_LEAST_LATENCY)
+		return;
+	counters = bpf_map_lookup_elem(&lb_counters, &zero);
+	if (!counters)
+		return;
+	lb_pace_learn(&counters->pace, sample_ns);
+	counters->inverse_pace = lb_pace_inverse(&counters->pace);
+}
+
+/*
  * Learns from a completion what the worker takes per connection. Two CPUs at once may lose one of
  * two samples: no harm to an average.
  */
 static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 {
 	__u64 now_ns = bpf_ktime_get_ns(), sample_ns;
-	struct lb_counters *counters;
-	__u32 zero = 0;
 
 	sample_ns = lb_pace_sample(now_ns, stats->began_ns, opened_ns);
 	stats->began_ns = now_ns;
-	counters = bpf_map_lookup_elem(&lb_counters, &zero);
 	/* it was open before anybody counted */
-	if (!counters || !opened_ns)
+	if (!opened_ns)
 		return;
 	if (stats->pace.probed)
 		lb_pace_learn_probed(&stats->pace, sample_ns);
 	else
 		lb_pace_learn(&stats->pace, sample_ns);
 	stats->pace.probed = 0;
-	lb_pace_learn(&counters->pace, sample_ns);
-	counters->inverse_pace = lb_pace_inverse(&counters->pace);
+	note_pace(sample_ns);
 }
 
 /* Does a process have the socket's lock, or an interrupt that came from the network? */

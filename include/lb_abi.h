@@ -260,8 +260,12 @@ struct lb_stats {
 	struct lb_pace pace;
 	__u64 ended_ns; /* of the tick clock: when the worker itself last ended a connection */
 	__u64 lost;	/* accepted connections that were open when their process ended */
+	/* to the end of the cache line: the next slot's counters are written by other CPUs */
+	__u64 pad[7];
 	LB_APPENDED
 };
+
+_Static_assert(sizeof(struct lb_stats) % 64 == 0, "slots in cache lines of their own");
 
 /* lb_counters: one entry. Written by the BPF programs only; never set back. */
 struct lb_counters {
@@ -354,7 +358,7 @@ struct lb_idle {
 #define LB_VALUES(X)                                                                               \
 	X(config, 400, 400)                                                                        \
 	X(worker, 40, 40)                                                                          \
-	X(stats, 136, 136)                                                                         \
+	X(stats, 136, 192)                                                                         \
 	X(counters, 248, 248)                                                                      \
 	X(queue, 16, 16)                                                                           \
 	X(stall, 64, 64)                                                                           \

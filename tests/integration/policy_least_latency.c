@@ -62,7 +62,7 @@ static void serve(unsigned int connections, unsigned int slow_ms)
 	}
 }
 
-static bool is_slow(int slot)
+static struct lb_counters counters_now(void)
 {
 	int fd = map_open("web", "lb_counters");
 	struct lb_counters counters;
@@ -70,7 +70,12 @@ static bool is_slow(int slot)
 
 	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &counters), 0);
 	close(fd);
-	return lb_is_slow(lb_slowness(&stats[slot].pace, counters.inverse_pace));
+	return counters;
+}
+
+static bool is_slow(int slot)
+{
+	return lb_is_slow(lb_slowness(&stats[slot].pace, counters_now().inverse_pace));
 }
 
 static void start(const char *policy)
@@ -223,6 +228,23 @@ static void test_idle_connection_is_no_work(void **state)
 	assert_int_equal(shown_pace_us(0), stats[0].pace.average_ns / 1000);
 }
 
+/*
+ * 1. under another policy the average of all workers is left alone: CPUs would fight for its line
+ * 2. from the switch on it is kept, and the slow worker is known after some connections
+ */
+static void test_switched_to(void **state)
+{
+	(void)state;
+	start("rr");
+	serve(40, SLOW_MS);
+	assert_int_equal(counters_now().pace.samples, 0);
+	assert_int_equal(stats[SLOW_WORKER].pace.samples, 10);
+	lbctl_ok("set-policy", "web", "least-latency", NULL);
+	lbctl_ok("set", "web", "stale_ms=3600000", NULL);
+	serve(12, SLOW_MS);
+	assert_true(is_slow(SLOW_WORKER));
+}
+
 /* Weights count as in least-conn. */
 static void test_weight(void **state)
 {
@@ -242,6 +264,7 @@ int main(int argc, char **argv)
 		obey_test(test_few_come),
 		obey_test(test_unknown_is_not_slow),
 		obey_test(test_idle_connection_is_no_work),
+		obey_test(test_switched_to),
 		obey_test(test_weight),
 	};
 
