@@ -10,9 +10,9 @@
  * kernel's own list of what is stored, as a program can't look for a map that it does not know.
  */
 #include "vmlinux.h"
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "cast.bpf.h"
 #include "lb_dispatch.h"
 #include "lb_pick.h"
 
@@ -21,10 +21,6 @@
 
 /* Anything else would overrule what other programs answer to the kernel. */
 #define GO_ON 1
-
-const volatile bool lb_can_cast = false; /* the kernel has bpf_rdonly_cast(): 6.2 */
-
-extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -56,23 +52,6 @@ static __always_inline bool counts(const struct bpf_sock_ops *ops)
 	return false;
 }
 
-#define CAST(at, type) ((type *)bpf_rdonly_cast((void *)(at), bpf_core_type_id_kernel(type)))
-
-/* A field of the struct at an address, 0 where there is none. Before 6.2 it costs a helper call. */
-#define FIELD(at, type, field)                                                                     \
-	(lb_can_cast ? (__u64)CAST(at, type)->field : (__u64)BPF_CORE_READ((type *)(at), field))
-
-static __always_inline __u64 storage_of(struct bpf_sock *sk)
-{
-	__u64 address = 0;
-
-	if (lb_can_cast)
-		return (__u64)CAST(sk, struct sock)->sk_bpf_storage;
-	/* a number, from which the verifier lets us go on to a field */
-	bpf_probe_read_kernel(&address, sizeof(address), &sk);
-	return (__u64)BPF_CORE_READ((struct sock *)address, sk_bpf_storage);
-}
-
 SEC("sockops")
 int lb_dispatch(struct bpf_sock_ops *ops)
 {
@@ -82,17 +61,17 @@ int lb_dispatch(struct bpf_sock_ops *ops)
 
 	if (!sk)
 		return GO_ON;
-	storage = storage_of(sk);
-	node = storage ? FIELD(storage, struct bpf_local_storage, list.first) : 0;
+	storage = (__u64)READ_SOCK(sk, sk_bpf_storage);
+	node = storage ? (__u64)READ(storage, struct bpf_local_storage, list.first) : 0;
 	for (int i = 0; i < MOST_STORED && node; i++) {
 		elem = node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
-		map = FIELD(elem, struct bpf_local_storage_elem, sdata.smap);
-		id = FIELD(map, struct bpf_local_storage_map, map.id);
+		map = (__u64)READ(elem, struct bpf_local_storage_elem, sdata.smap);
+		id = READ(map, struct bpf_local_storage_map, map.id);
 		index = bpf_map_lookup_elem(&lb_indexes, &id);
 		/* returns only if there is no program */
 		if (index)
 			bpf_tail_call(ops, &lb_programs, *index);
-		node = FIELD(node, struct hlist_node, next);
+		node = (__u64)READ(node, struct hlist_node, next);
 	}
 	return GO_ON;
 }

@@ -12,12 +12,9 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "cast.bpf.h"
 #include "lb_abi.h"
 #include "lb_pick.h"
-
-const volatile bool lb_can_cast = false; /* the kernel has bpf_rdonly_cast(): 6.2 */
-
-extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -7,12 +7,12 @@
  * nothing and cost a look-up.
  */
 #include "vmlinux.h"
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #ifndef LB_NO_FETCH
 #include "ask.bpf.h"
 #endif
+#include "cast.bpf.h"
 #include "hold_maps.bpf.h"
 #include "lb_hold.h"
 #include "lb_pace.h"
@@ -24,9 +24,6 @@
 #define PF_EXITING 4
 
 const volatile bool lb_can_see_task = false; /* bpf_get_current_task() may be called */
-const volatile bool lb_can_cast = false;     /* the kernel has bpf_rdonly_cast(): 6.2 */
-
-extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
 /* Anything else would overrule what other programs answer to the kernel. */
 #define GO_ON 1
@@ -167,16 +164,13 @@ static __always_inline void note_served(struct lb_stats *stats, __u64 opened_ns)
 /* Does a process have the socket's lock, or an interrupt that came from the network? */
 static __always_inline bool is_owned(struct bpf_sock *sk)
 {
-	__u64 address = 0;
-	struct sock *cast;
+	return READ_SOCK(sk, sk_lock.owned);
+}
 
-	if (!lb_can_cast) {
-		/* a number, from which the verifier lets us go on to a field */
-		bpf_probe_read_kernel(&address, sizeof(address), &sk);
-		return BPF_CORE_READ((struct sock *)address, sk_lock.owned);
-	}
-	cast = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
-	return cast->sk_lock.owned;
+/* Of the process that the program interrupts, or that has called. */
+static __always_inline bool is_exiting(void)
+{
+	return READ(bpf_get_current_task(), struct task_struct, flags) & PF_EXITING;
 }
 
 /*
@@ -187,16 +181,12 @@ static __always_inline bool is_owned(struct bpf_sock *sk)
 static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_stats *stats)
 {
 	struct bpf_sock *sk = ops->sk;
-	struct task_struct *task;
 
 	if (!sk || !is_owned(sk))
 		return;
-	if (lb_can_see_task) {
-		task = (struct task_struct *)bpf_get_current_task();
-		if (BPF_CORE_READ(task, flags) & PF_EXITING) {
-			count(&stats->lost);
-			return;
-		}
+	if (lb_can_see_task && is_exiting()) {
+		count(&stats->lost);
+		return;
 	}
 	stats->ended_ns = tick_clock_ns();
 }
@@ -204,10 +194,7 @@ static __always_inline void note_who_ends(struct bpf_sock_ops *ops, struct lb_st
 /* Of a connection that no process has accepted there is a socket, and no file. */
 static __always_inline bool is_accepted(struct bpf_sock *sk)
 {
-	__u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof(address), &sk);
-	return BPF_CORE_READ((struct sock *)address, sk_socket) != NULL;
+	return READ_SOCK(sk, sk_socket) != NULL;
 }
 
 /*
@@ -217,17 +204,23 @@ static __always_inline bool is_accepted(struct bpf_sock *sk)
 static __always_inline void note_reset(struct bpf_sock_ops *ops)
 {
 	struct lb_counters *counters;
-	struct task_struct *task;
 	__u32 zero = 0;
 
-	if (!lb_can_see_task || !ops->sk || is_owned(ops->sk) || is_accepted(ops->sk))
-		return;
-	task = (struct task_struct *)bpf_get_current_task();
-	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+	if (!lb_can_see_task || !ops->sk || is_owned(ops->sk) || is_accepted(ops->sk) ||
+	    !is_exiting())
 		return;
 	counters = bpf_map_lookup_elem(&lb_counters, &zero);
 	if (counters && LB_HAS(lb_sizes.counters, struct lb_counters, reset))
 		count(&counters->reset);
+}
+
+/* Where the connection is now, if it has migrated: only of a slot that some have left. */
+static __always_inline struct lb_conn *migrated_of(const struct lb_conn *conn, __u64 cookie)
+{
+	__u32 slot = conn->slot;
+	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
+
+	return stats && stats->migrated_out ? bpf_map_lookup_elem(&lb_migrated, &cookie) : NULL;
 }
 
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
@@ -240,7 +233,7 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 		return;
 	conn->counted = 0;
 	cookie = bpf_get_socket_cookie(ops);
-	migrated = bpf_map_lookup_elem(&lb_migrated, &cookie);
+	migrated = migrated_of(conn, cookie);
 	stats = counters_of(migrated ? migrated : conn);
 	if (stats) {
 		add(&stats->live, -1);
