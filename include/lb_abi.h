@@ -24,6 +24,7 @@
 #include <linux/types.h>
 
 #include "lb_counters.h"
+#include "lb_latency.h"
 #include "lb_policies.h"
 
 #define LB_ABI_VERSION 6
@@ -58,8 +59,9 @@
 #define LB_DEFAULT_STALL_MS 100
 #define LB_DEFAULT_RESCUE_MS 250
 
-#define LB_MOST_VALUE 4096 /* bytes of any value, */
-#define LB_MOST_COPIED 128 /* and of lb_place and lb_conn, which are copied whole */
+#define LB_MOST_VALUE 4096   /* bytes of any value, */
+#define LB_MOST_COPIED 128   /* and of lb_place and lb_conn, which are copied whole */
+#define LB_MOST_LATENCY 8192 /* but of lb_latency it is this */
 
 /* For the test of upgrades: an lbctl that has appended a field to every value. */
 #ifdef LB_ABI_APPENDED
@@ -128,6 +130,7 @@ struct lb_config {
 	__u64 migration_wanted; /* as wake_wanted, for an entry when a connection has migrated */
 	__u64 taken_off;	/* how often its program was off a group, and was put back */
 	__u64 hold_ns; /* longest that a connection waits for an idle worker; 0 = it does not */
+	__u64 latency; /* not 0: it is measured, which whoever makes the service anew is to know */
 	LB_APPENDED
 };
 #define LB_HOLD_AUTO (~0ULL) /* hold_ns: where it pays, see lb_hold.h */
@@ -354,9 +357,30 @@ struct lb_idle {
 	LB_APPENDED
 };
 
+/*
+ * lb_latency: hash, slot -> what is measured of its worker. There, and written by the programs of
+ * bpf/latency.bpf.c, while latency=on; from one switch-on to the next it is never set back.
+ */
+struct lb_histogram {
+	struct lb_bucket {
+		__u64 count;
+		__u64 sum_ns;
+	} buckets[LB_LATENCY_BUCKETS];
+};
+
+struct lb_latency {
+#define X(field, help) struct lb_histogram field;
+	LB_LATENCY_TIMES(X)
+#undef X
+#define X(field, help) __u64 field;
+	LB_LATENCY_SUMS(X)
+#undef X
+	LB_APPENDED
+};
+
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
-	X(config, 400, 400)                                                                        \
+	X(config, 400, 408)                                                                        \
 	X(worker, 40, 40)                                                                          \
 	X(stats, 136, 192)                                                                         \
 	X(counters, 248, 248)                                                                      \
@@ -366,7 +390,8 @@ struct lb_idle {
 	X(conn, 24, 24)                                                                            \
 	X(hold, 320, 320)                                                                          \
 	X(waiting, 32, 32)                                                                         \
-	X(idle, 64, 64)
+	X(idle, 64, 64)                                                                            \
+	X(latency, 6192, 6192)
 
 enum lb_first_bytes {
 #define X(name, first, now) LB_FIRST_##name = (first),

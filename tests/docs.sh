@@ -57,7 +57,7 @@ policies() {
 }
 
 counters() {
-	sed -n 's/.*X(\([a-z_]*\), "\(.*\)").*/\1 \2/p' include/lb_counters.h | grep -v '^field '
+	sed -n 's/.*X(\([a-z_]*\), "\(.*\)").*/\1 \2/p' include/lb_counters.h include/lb_latency.h | grep -v '^field '
 }
 
 # Of workers and services; those of counters are called after them.

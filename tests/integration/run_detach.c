@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "service/detach.h"
+#include "service/latency.h"
 #include "service/state.h"
 
 #define WORKERS 3
@@ -149,6 +150,7 @@ static void make_settings(const char *name)
 	lbctl_ok("set-weight", name, "1", "3", NULL);
 	lbctl_ok("set", name, "limit=50", "stall_ms=77", "rescue_ms=0", "stale_ms=2000",
 		 "hash_prefix4=24", "hash_prefix6=64", NULL);
+	lbctl_ok("set", name, "latency=on", NULL);
 	lbctl_ok("set-limit", name, "0", "7", NULL);
 	lbctl_ok("drain", name, "2", NULL);
 }
@@ -180,6 +182,7 @@ static void expect_settings(const char *name)
 	assert_int_equal(of.config->stale_ns, 2000000000);
 	assert_int_equal(of.config->hash_prefix4, 24);
 	assert_int_equal(of.config->hash_prefix6, 64);
+	assert_true(latency_is_on(&of));
 	state_close(&of);
 }
 

@@ -19,6 +19,7 @@
 #include "host/sockdiag.h"
 #include "host/wake_probe.h"
 #include "service/idle.h"
+#include "service/latency.h"
 #include "service/track.h"
 #include "service/users.h"
 
@@ -157,6 +158,20 @@ static void check_holding(struct doctor *doctor, const struct features *found, b
 		       "perf events are not allowed (%s; CAP_PERFMON, a container's seccomp profile): "
 		       "no connection waits for an idle worker (hold_ms)",
 		       strerror(-err));
+}
+
+static void check_latency(struct doctor *doctor, bool privileged)
+{
+	int err = track_obstacle() ? 0 : latency_try();
+
+	if (track_obstacle() || (err && !privileged))
+		return;
+	if (!err)
+		report(doctor, OK, "latency can be measured (set latency=on)");
+	else
+		report(doctor, NO,
+		       "latency can't be measured (set latency=on): %s; no effect on promises",
+		       latency_error(err));
 }
 
 static void check_sharing(struct doctor *doctor, const struct features *found, bool privileged)
@@ -324,6 +339,7 @@ static int run(struct cmd *cmd)
 	check_wakes(&doctor, found, caps_have(39));
 	check_stalls(&doctor, found);
 	check_holding(&doctor, found, caps_have(38));
+	check_latency(&doctor, caps_have(39));
 	check_sharing(&doctor, found, caps_have(39));
 	check_reports(&doctor);
 	check_bpffs(&doctor);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* lbctl set: a service's live settings. Each is one 64-bit store into lb_config. */
+/* lbctl set: a service's live settings. Most are one 64-bit store into lb_config. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -10,35 +10,43 @@
 #include "cmd/cmd.h"
 #include "cmd/cmd_set.h"
 #include "keeper/control_client.h"
+#include "service/latency.h"
 #include "service/service.h"
 #include "service/track.h"
 
 #define MAX_HOLD_MS 60000 /* clients give up by then */
 
-/* A setting's field in struct lb_config has 64 bits and holds the value times `unit`. */
+static int check_limit(const struct cmd *cmd, const struct state *state, uint64_t limit);
+static int set_limit(const struct cmd *cmd, struct state *state, uint64_t limit);
+static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t on);
+static int set_latency(const struct cmd *cmd, struct state *state, uint64_t on);
+
+#define FIELD(name) .offset = offsetof(struct lb_config, name)
+#define MILLISECONDS(most) .unit = 1000000, .max = (most), .what = "a number of milliseconds"
+
 static const struct setting {
 	const char *key;
-	size_t offset;
-	uint64_t unit, min, max;
-	const char *what; /* a value is, for the error */
-	const char *word; /* that is a value, too: UINT64_MAX; NULL = none is */
+	size_t offset;		 /* of its field in struct lb_config, which has 64 bits */
+	uint64_t unit, min, max; /* the field holds the value times `unit` */
+	const char *what;	 /* a value is, for the error */
+	const char *word;	 /* that is a value, too: UINT64_MAX; NULL = none is */
+	const char *on, *off;	 /* the only values, 1 and 0 */
+	/* Return the exit status, and say why it can't be set; NULL: it can, as the field is. */
+	int (*check)(const struct cmd *cmd, const struct state *state, uint64_t value);
+	int (*set)(const struct cmd *cmd, struct state *state, uint64_t value);
 } settings[] = {
-	{ "stale_ms", offsetof(struct lb_config, stale_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds", NULL },
-	{ "stall_ms", offsetof(struct lb_config, stall_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds", NULL },
-	{ "rescue_ms", offsetof(struct lb_config, rescue_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds", NULL },
-	{ "hash_prefix4", offsetof(struct lb_config, hash_prefix4), 1, 1, 32, "a number of bits",
-	  NULL },
-	{ "hash_prefix6", offsetof(struct lb_config, hash_prefix6), 1, 1, 128, "a number of bits",
-	  NULL },
-	{ "limit", offsetof(struct lb_config, limit), 1, 0, LB_MAX_LIMIT, "a number of connections",
-	  NULL },
-	{ "flow_ms", offsetof(struct lb_config, flow_ns), 1000000, 0, PARSE_MAX_MS,
-	  "a number of milliseconds", NULL },
-	{ "hold_ms", offsetof(struct lb_config, hold_ns), 1000000, 0, MAX_HOLD_MS,
-	  "auto, or a number of milliseconds", "auto" },
+	{ "stale_ms", FIELD(stale_ns), MILLISECONDS(PARSE_MAX_MS) },
+	{ "stall_ms", FIELD(stall_ns), MILLISECONDS(PARSE_MAX_MS) },
+	{ "rescue_ms", FIELD(rescue_ns), MILLISECONDS(PARSE_MAX_MS) },
+	{ "hash_prefix4", FIELD(hash_prefix4), 1, 1, 32, .what = "a number of bits" },
+	{ "hash_prefix6", FIELD(hash_prefix6), 1, 1, 128, .what = "a number of bits" },
+	{ "limit", FIELD(limit), 1, 0, LB_MAX_LIMIT, .what = "a number of connections",
+	  .check = check_limit, .set = set_limit },
+	{ "flow_ms", FIELD(flow_ns), MILLISECONDS(PARSE_MAX_MS) },
+	{ "hold_ms", FIELD(hold_ns), .unit = 1000000, .max = MAX_HOLD_MS,
+	  .what = "auto, or a number of milliseconds", .word = "auto" },
+	{ "latency", FIELD(latency), 1, .on = "on", .off = "off", .check = check_latency,
+	  .set = set_latency },
 };
 _Static_assert(LB_HOLD_AUTO == UINT64_MAX, "auto");
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
@@ -77,13 +85,21 @@ static int parse_assignment(const struct cmd *cmd, const char *text, struct assi
 	to->setting = find_setting(cmd, key);
 	if (!to->setting)
 		return EXIT_USAGE;
-	if (to->setting->word && !strcmp(text + len + 1, to->setting->word)) {
+	text += len + 1;
+	if (to->setting->word && !strcmp(text, to->setting->word)) {
 		to->value = UINT64_MAX;
 		return EXIT_DONE;
 	}
-	if (parse_u64(text + len + 1, to->setting->min, to->setting->max, &to->value))
+	if (to->setting->on) {
+		to->value = !strcmp(text, to->setting->on);
+		if (to->value || !strcmp(text, to->setting->off))
+			return EXIT_DONE;
+		return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is neither %s nor %s", key, text,
+				to->setting->on, to->setting->off);
+	}
+	if (parse_u64(text, to->setting->min, to->setting->max, &to->value))
 		return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is not %s from %lu to %lu", key,
-				text + len + 1, to->setting->what, (unsigned long)to->setting->min,
+				text, to->setting->what, (unsigned long)to->setting->min,
 				(unsigned long)to->setting->max);
 	return EXIT_DONE;
 }
@@ -93,11 +109,6 @@ int cmd_set_check(const struct cmd *cmd, const char *text)
 	struct assignment ignored;
 
 	return parse_assignment(cmd, text, &ignored);
-}
-
-static bool is_limit(const struct assignment *assignment)
-{
-	return assignment->setting->offset == offsetof(struct lb_config, limit);
 }
 
 int cmd_check_limit(const struct cmd *cmd, const struct state *state)
@@ -115,14 +126,51 @@ int cmd_check_limit(const struct cmd *cmd, const struct state *state)
 	return EXIT_DONE;
 }
 
+static int check_limit(const struct cmd *cmd, const struct state *state, uint64_t limit)
+{
+	return limit ? cmd_check_limit(cmd, state) : EXIT_DONE;
+}
+
+static int set_limit(const struct cmd *cmd, struct state *state, uint64_t limit)
+{
+	(void)cmd;
+	service_set_limit(state, limit);
+	return EXIT_DONE;
+}
+
+static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t on)
+{
+	const char *obstacle = on ? latency_obstacle(state) : NULL;
+
+	if (obstacle)
+		return cmd_fail(cmd, EXIT_NOT_ABLE, "latency of %s can't be measured: %s",
+				state->name, obstacle);
+	return EXIT_DONE;
+}
+
+static int set_latency(const struct cmd *cmd, struct state *state, uint64_t on)
+{
+	int err = 0;
+
+	if (on)
+		err = latency_start(state);
+	else
+		latency_stop(state);
+	if (err)
+		return cmd_fail(cmd, err == -ENOMEM ? EXIT_FAILED : EXIT_NOT_ABLE,
+				"latency of %s can't be measured: %s", state->name,
+				latency_error(err));
+	return EXIT_DONE;
+}
+
 /* Checks all before any is changed. */
 static int check(const struct cmd *cmd, const struct state *state, struct assignment *all)
 {
 	for (int i = 0; i < cmd->nr_args; i++) {
 		int status = parse_assignment(cmd, cmd->args[i], &all[i]);
 
-		if (!status && is_limit(&all[i]) && all[i].value)
-			status = cmd_check_limit(cmd, state);
+		if (!status && all[i].setting->check)
+			status = all[i].setting->check(cmd, state, all[i].value);
 		if (status)
 			return status;
 	}
@@ -149,34 +197,43 @@ bool cmd_set_holds(const struct cmd *cmd, const char *text, const struct state *
 		       value_of(&one);
 }
 
-static void apply(struct state *state, const struct assignment *one)
+static int apply(const struct cmd *cmd, struct state *state, const struct assignment *one)
 {
 	uint64_t *field = (uint64_t *)((char *)state->config + one->setting->offset);
 
-	if (is_limit(one))
-		service_set_limit(state, one->value);
-	else
-		__atomic_store_n(field, value_of(one), __ATOMIC_RELEASE);
+	if (one->setting->set)
+		return one->setting->set(cmd, state, one->value);
+	__atomic_store_n(field, value_of(one), __ATOMIC_RELEASE);
+	return EXIT_DONE;
+}
+
+/* NULL for a number. */
+static const char *value_word(const struct assignment *one)
+{
+	if (one->setting->on)
+		return one->value ? one->setting->on : one->setting->off;
+	return is_word(one) ? one->setting->word : NULL;
 }
 
 static json_t *value_json(const struct assignment *one)
 {
-	return is_word(one) ? text_json(one->setting->word) : json_integer(one->value);
+	return value_word(one) ? text_json(value_word(one)) : json_integer(one->value);
 }
 
 /* Of `out`, which has room for a number. */
 static const char *value_text(const struct assignment *one, char out[32])
 {
 	snprintf(out, 32, "%lu", (unsigned long)one->value);
-	return is_word(one) ? one->setting->word : out;
+	return value_word(one) ? value_word(one) : out;
 }
 
-static void tell(const struct cmd *cmd, const struct state *state, const struct assignment *all)
+/* The keeper, of the first n. */
+static void tell(const struct state *state, const struct assignment *all, int n)
 {
 	json_t *changes = json_array();
 	char value[32];
 
-	for (int i = 0; i < cmd->nr_args && !cmd->dry_run; i++)
+	for (int i = 0; i < n; i++)
 		control_add_change(changes, "set",
 				   text_pack("{s:s, s:o}", "key", all[i].setting->key, "value",
 					     value_json(&all[i])),
@@ -188,25 +245,27 @@ static void tell(const struct cmd *cmd, const struct state *state, const struct 
 static int set_all(const struct cmd *cmd, struct state *state, json_t *done)
 {
 	struct assignment all[MAX_ASSIGNMENTS];
-	int status = check(cmd, state, all);
+	int status = check(cmd, state, all), n;
 	json_t *values;
 	char value[32];
 
 	if (status)
 		return status;
 	values = json_object();
-	for (int i = 0; i < cmd->nr_args; i++) {
+	for (n = 0; n < cmd->nr_args && !status; n++) {
 		if (!cmd->dry_run)
-			apply(state, &all[i]);
-		json_object_set_new(values, all[i].setting->key, value_json(&all[i]));
+			status = apply(cmd, state, &all[n]);
+		if (status)
+			break;
+		json_object_set_new(values, all[n].setting->key, value_json(&all[n]));
 		if (!cmd->json)
 			printf("%s%s: %s=%s\n", cmd->dry_run ? "would set " : "", state->name,
-			       all[i].setting->key, value_text(&all[i], value));
+			       all[n].setting->key, value_text(&all[n], value));
 	}
-	tell(cmd, state, all);
+	tell(state, all, cmd->dry_run ? 0 : n);
 	json_array_append_new(done, text_pack("{s:s, s:o, s:b}", "service", state->name, "set",
 					      values, "dry_run", cmd->dry_run));
-	return EXIT_DONE;
+	return status;
 }
 
 /* "limit 10" for limit=10: a setting, and a number after it. */
@@ -322,7 +381,9 @@ const struct command cmd_set = {
 		"(default 0: each is placed anew)\n"
 		"  hold_ms       with a least-* policy, under run or watch: a connection that finds "
 		"no idle worker waits for one, at most so long (default auto: where that pays, at "
-		"most 1000; 0 = off)",
+		"most 1000; 0 = off)\n"
+		"  latency       on: measure in the kernel what connections wait and requests take at "
+		"each worker; show and stats --prometheus have it (default off)",
 	.min_args = 1,
 	/* and a name */
 	.max_args = MAX_ASSIGNMENTS,

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "cmd/latency_out.h"
+
 /* What comes before the samples of a metric; both formats have all of them together. */
 struct head {
 	const char *name, *type, *help;
@@ -53,6 +55,7 @@ static void print_workers(FILE *out, enum metrics_format format, const struct vi
 	LB_SLOT_COUNTERS(X)
 #undef X
 	WORKER_METRICS(EACH_WORKER)
+	latency_print_metrics(out, format == METRICS_OPENMETRICS, views, n);
 }
 
 static void print_services(FILE *out, enum metrics_format format, const struct view *views,

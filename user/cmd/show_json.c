@@ -3,6 +3,7 @@
 #include "cmd/show_json.h"
 
 #include "base/text_json.h"
+#include "cmd/latency_out.h"
 
 static json_t *listeners_json(const struct view *view)
 {
@@ -38,6 +39,8 @@ static json_t *workers_json(const struct view *view)
 		json_object_set_new(row, "memory_bytes", json_integer(w->usage.memory_bytes));
 		json_object_set_new(row, "command", text_json(w->command));
 		json_object_set_new(row, "process", text_json(w->process));
+		if (view->latency)
+			json_object_set_new(row, "latency", latency_json(&view->latency[i]));
 #define X(field, help) json_object_set_new(row, #field, json_integer(w->field));
 		LB_SLOT_COUNTERS(X)
 #undef X

@@ -12,6 +12,7 @@
 #include "cmd/gone.h"
 #include "lb_abi.h"
 #include "lb_policies.h"
+#include "service/latency.h"
 
 #define INDENT 4
 #define CELL_BYTES 512
@@ -74,6 +75,40 @@ CELL(memory, w->usage.uptime_ms ? put_bytes(out, w->usage.memory_bytes) : (void)
 CELL(process, snprintf(out, CELL_BYTES, "%.*s", PROCESS_CHARS, w->process))
 CELL(command, snprintf(out, CELL_BYTES, "%s", w->command))
 
+/* Of what was measured, too: name(out, latency). */
+#define LATENCY_CELL(name, ...)                                                                    \
+	static void cell_##name(char *out, const struct lb_latency *latency)                       \
+	{                                                                                          \
+		__VA_ARGS__;                                                                       \
+	}
+
+/* Half of all, and all but one in a hundred, are not above: in milliseconds. */
+static void put_quantiles(char *out, const struct lb_histogram *histogram)
+{
+	if (!latency_count(histogram))
+		strcpy(out, "-");
+	else
+		snprintf(out, CELL_BYTES, "%.2f/%.2f", latency_quantile(histogram, 0.5) / 1e6,
+			 latency_quantile(histogram, 0.99) / 1e6);
+}
+
+static void put_srtt(char *out, const struct lb_latency *latency)
+{
+	if (!latency->closed)
+		strcpy(out, "-");
+	else
+		snprintf(out, CELL_BYTES, "%.2f", latency->srtt_us / 1e3 / latency->closed);
+}
+
+LATENCY_CELL(wait, put_quantiles(out, &latency->wait))
+LATENCY_CELL(first_byte, put_quantiles(out, &latency->first_byte))
+LATENCY_CELL(lifetime, put_quantiles(out, &latency->lifetime))
+LATENCY_CELL(held, put_quantiles(out, &latency->held))
+LATENCY_CELL(bytes_in, put_bytes(out, latency->bytes_in))
+LATENCY_CELL(bytes_out, put_bytes(out, latency->bytes_out))
+LATENCY_CELL(retransmits, put_number(out, latency->retransmits))
+LATENCY_CELL(srtt, put_srtt(out, latency))
+
 /* --- columns --- */
 
 static bool never(const struct view *view)
@@ -96,6 +131,11 @@ static bool if_datagrams(const struct view *view)
 static bool if_connections(const struct view *view)
 {
 	return !view->datagrams;
+}
+
+static bool if_measured(const struct view *view)
+{
+	return view->latency;
 }
 
 static bool if_least_load(const struct view *view)
@@ -125,26 +165,35 @@ static const struct column {
 	bool (*narrow)(const struct view *view); /* is it there in 80 columns? */
 	bool (*wide)(const struct view *view);
 	void (*cell)(char *out, const struct view_worker *w);
+	void (*latency_cell)(char *out, const struct lb_latency *latency);
 } columns[] = {
-	{ "WORKER", -6, always, always, cell_worker },
-	{ "PID", -7, always, always, cell_pid },
-	{ "STATE", -8, always, always, cell_state },
-	{ "WEIGHT", 6, always, always, cell_weight },
-	{ "LIVE", 5, if_connections, always, cell_live },
-	{ "HALF", 5, never, always, cell_half },
-	{ "QUEUE", 9, if_connections, if_connections, cell_queue },
-	{ "QUEUE BYTES", 15, if_datagrams, if_datagrams, cell_queue },
-	{ "SELECTED", 9, always, always, cell_selected },
-	{ "SKIPPED", 8, never, always, cell_skipped },
-	{ "MIGRATED", 9, if_room_for_migrated, always, cell_migrated },
-	{ "WAITED", 8, never, always, cell_waited },
-	{ "RESTARTS", 8, if_room_for_restarts, always, cell_restarts },
-	{ "LOAD", 8, if_least_load, always, cell_load },
-	{ "PROCESS", 0, if_named, never, cell_process },
-	{ "UPTIME", 8, never, always, cell_uptime },
-	{ "CPU", 8, never, always, cell_cpu },
-	{ "MEMORY", 8, never, always, cell_memory },
-	{ "COMMAND", 0, never, always, cell_command },
+	{ "WORKER", -6, always, always, .cell = cell_worker },
+	{ "PID", -7, always, always, .cell = cell_pid },
+	{ "STATE", -8, always, always, .cell = cell_state },
+	{ "WEIGHT", 6, always, always, .cell = cell_weight },
+	{ "LIVE", 5, if_connections, always, .cell = cell_live },
+	{ "HALF", 5, never, always, .cell = cell_half },
+	{ "QUEUE", 9, if_connections, if_connections, .cell = cell_queue },
+	{ "QUEUE BYTES", 15, if_datagrams, if_datagrams, .cell = cell_queue },
+	{ "SELECTED", 9, always, always, .cell = cell_selected },
+	{ "SKIPPED", 8, never, always, .cell = cell_skipped },
+	{ "MIGRATED", 9, if_room_for_migrated, always, .cell = cell_migrated },
+	{ "WAITED", 8, never, always, .cell = cell_waited },
+	{ "RESTARTS", 8, if_room_for_restarts, always, .cell = cell_restarts },
+	{ "LOAD", 8, if_least_load, always, .cell = cell_load },
+	{ "PROCESS", 0, if_named, never, .cell = cell_process },
+	{ "UPTIME", 8, never, always, .cell = cell_uptime },
+	{ "CPU", 8, never, always, .cell = cell_cpu },
+	{ "MEMORY", 8, never, always, .cell = cell_memory },
+	{ "WAIT MS", 15, never, if_measured, .latency_cell = cell_wait },
+	{ "FIRST BYTE MS", 15, never, if_measured, .latency_cell = cell_first_byte },
+	{ "LIFETIME MS", 17, never, if_measured, .latency_cell = cell_lifetime },
+	{ "HELD MS", 15, never, if_measured, .latency_cell = cell_held },
+	{ "RTT MS", 8, never, if_measured, .latency_cell = cell_srtt },
+	{ "IN", 9, never, if_measured, .latency_cell = cell_bytes_in },
+	{ "OUT", 9, never, if_measured, .latency_cell = cell_bytes_out },
+	{ "RETRANS", 7, never, if_measured, .latency_cell = cell_retransmits },
+	{ "COMMAND", 0, never, always, .cell = cell_command },
 };
 
 /* A line of the table; the titles where there is no worker. */
@@ -158,8 +207,10 @@ static void print_row(FILE *out, const struct view *view, const struct view_work
 
 		if (!(wide ? column->wide : column->narrow)(view))
 			continue;
-		if (w)
+		if (w && column->cell)
 			column->cell(cell, w);
+		else if (w)
+			column->latency_cell(cell, &view->latency[w - view->workers]);
 		fprintf(out, "%s%*s", space, column->width, w ? cell : column->title);
 		space = " ";
 	}
@@ -186,6 +237,8 @@ static void put_head(FILE *line, const struct view *view)
 	fprintf(line, "   policy %s", policy_name(view->policy));
 	if (view->limit)
 		fprintf(line, "   limit %u", view->limit);
+	if (view->latency)
+		fprintf(line, "   latency on");
 	if (view->keeper)
 		fprintf(line, "   keeper pid %d", view->keeper);
 	if (view->gone)

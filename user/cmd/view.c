@@ -16,6 +16,7 @@
 #include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/hold.h"
+#include "service/latency.h"
 #include "service/service.h"
 #include "service/stall.h"
 #include "service/track.h"
@@ -52,6 +53,8 @@ static void add_slot(const struct state *state, uint32_t slot, struct view *view
 #undef X
 	to->opened += stats.opened;
 	to->lost += stats.lost;
+	if (view->latency)
+		latency_add(state, slot, &view->latency[from->worker]);
 	if (view->counted && stats.live > 0)
 		to->live += stats.live;
 	view->selected += stats.selected;
@@ -76,6 +79,8 @@ static int read_slots(const struct state *state, struct view *view)
 	view->workers = calloc(view->nr_workers ? view->nr_workers : 1, sizeof(*view->workers));
 	if (!view->workers)
 		return -ENOMEM;
+	if (latency_is_on(state))
+		view->latency = calloc(view->nr_workers + 1, sizeof(*view->latency));
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		view->workers[i].worker = i;
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
@@ -323,6 +328,7 @@ int view_load_name(const char *name, struct view *view)
 void view_free(struct view *view)
 {
 	free(view->workers);
+	free(view->latency);
 	*view = (struct view){ 0 };
 }
 

@@ -69,6 +69,7 @@ struct view {
 	uint32_t nr_listeners;
 	struct view_worker *workers; /* by number */
 	uint32_t nr_workers;
+	struct lb_latency *latency; /* by worker's number, NULL = it is not measured */
 	struct lb_counters counters;
 	uint64_t selected; /* over all workers */
 	uint64_t retired;  /* selected for workers that were scaled away */

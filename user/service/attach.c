@@ -17,6 +17,7 @@
 #include "service/recount.h"
 #include "service/claim.h"
 #include "service/dispatch.h"
+#include "service/latency.h"
 #include "service/rescue.h"
 #include "service/service.h"
 #include "service/steer.h"
@@ -237,6 +238,7 @@ static int start_tracking(struct attach *attach, struct attach_result *result)
 	err = track_start(&attach->state, attach->by_listener, attach->request->cgroup);
 	if (!track_is_on(&attach->state))
 		result->untracked = track_error(err);
+	latency_follow(&attach->state);
 	if (result->untracked && track_is_needed(attach->request->policy))
 		return trouble_set(attach->trouble, EXIT_NOT_ABLE,
 				   "policy %s needs the kernel to count connections: %s",

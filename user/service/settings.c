@@ -3,6 +3,7 @@
 #include "service/settings.h"
 
 #include "lb_pick.h"
+#include "service/latency.h"
 
 static void read_worker(const struct lb_worker *row, struct settings *settings)
 {
@@ -30,6 +31,7 @@ void settings_read(const struct state *state, struct settings *settings)
 		.hash_prefix4 = config->hash_prefix4,
 		.hash_prefix6 = config->hash_prefix6,
 		.limit = config->limit,
+		.latency = state_field(&state->arrays[MAP_CONFIG], config, latency),
 	};
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
 		const struct lb_worker row = state_worker_copy(state, slot);
@@ -61,6 +63,9 @@ void settings_apply(struct state *state, const struct settings *settings)
 	config->limit = settings->limit;
 	if (config->group == LB_NO_GROUP)
 		config->group = settings->group;
+	/* what it takes may be gone, too; the service is more */
+	if (settings->latency && !latency_obstacle(state))
+		latency_start(state);
 }
 
 bool settings_apply_workers(struct state *state, const struct settings *settings)

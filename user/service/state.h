@@ -8,6 +8,7 @@
  *	NAME/lb_config ...		the maps that all listeners share
  *	NAME/lb_track, lb_track_link	counts connections; where that, or lb_dispatch, is attached
  *	NAME/lb_dispatch ...		what it shares with the services beside it: see dispatch.h
+ *	NAME/latency/			what measures latency, as it is attached
  *	NAME/listenerN/lb_sockets	what listener N has of its own, lb_steer is its program
  */
 #ifndef STATE_H
@@ -42,8 +43,9 @@ enum state_map {
 	MAP_WAITING,
 	MAP_IDLE,
 	MAP_ASK,
-	MAP_CURSOR, /* only where the kernel has no BPF atomics with a result */
-	MAP_CONNS,  /* only where connections are counted; see track.h */
+	MAP_CURSOR,  /* only where the kernel has no BPF atomics with a result */
+	MAP_CONNS,   /* only where connections are counted; see track.h */
+	MAP_LATENCY, /* only while latency is measured; see latency.h */
 	MAP_SHARED_COUNT,
 	MAP_SOCKETS = MAP_SHARED_COUNT,
 	MAP_QUEUES,

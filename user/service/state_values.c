@@ -97,6 +97,7 @@ void state_sizes(const struct state *state, const struct state_listener *listene
 		.hold = OURS(&state->arrays[MAP_HOLD], hold),
 		.waiting = OURS(&state->arrays[MAP_WAITING], waiting),
 		.idle = OURS(&state->arrays[MAP_IDLE], idle),
+		.latency = OURS(&state->arrays[MAP_LATENCY], latency),
 	};
 	/* a service may have got the one later than the other, by another lbctl */
 	if (sizes->conn > OURS(&state->arrays[MAP_CONNS], conn))

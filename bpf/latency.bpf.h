@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the programs that measure latency share: what a connection carries with it, and the
+ * histograms of its worker. The storage is made anew each time that latency is switched on, so
+ * connections from before have none and are left out.
+ */
+#ifndef LB_LATENCY_BPF_H
+#define LB_LATENCY_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "counters.bpf.h"
+#include "lb_abi.h"
+#include "lb_hold.h"
+
+/* How far a connection is in a TLS handshake: see tls.bpf.h. */
+enum tls_state {
+	TLS_UNKNOWN, /* nothing came yet */
+	TLS_NONE,
+	TLS_HELLO,   /* the client has begun */
+	TLS_SHAKES,  /* the server has answered; the client's second part is to come */
+	TLS_TICKETS, /* done, by TLS 1.3: the server may send tickets now, which are no answer */
+	TLS_OPEN,    /* each record is a request's or an answer's */
+};
+
+struct timing {
+	__u64 cookie;
+	__u64 opened_ns;
+	__u64 request_ns; /* when the request began that has no answer; 0 = there is none */
+	__u64 maybe_ns; /* how long its answer took, unless that was tickets; 0 = there was none */
+	__u32 slot;
+	__u32 left; /* in the handshake: bytes of a record that are still to come */
+	__u8 tls;   /* enum tls_state */
+	__u8 old;   /* it is TLS 1.2 */
+	__u8 accepted;
+	__u8 ended;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct timing);
+} lb_timing SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LB_MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, struct lb_latency);
+} lb_latency SEC(".maps");
+
+/* What a new entry begins as; another lbctl may have made the map, with longer values. */
+static const char nothing[LB_MOST_LATENCY];
+
+/* NULL for a waiting listener's slot: what is held there is nobody's yet. */
+static __always_inline struct lb_latency *latency_of(__u32 slot)
+{
+	struct lb_latency *latency = bpf_map_lookup_elem(&lb_latency, &slot);
+
+	if (latency || slot >= LB_MAX_SLOTS)
+		return latency;
+	/* of two CPUs at once the second one finds it made */
+	bpf_map_update_elem(&lb_latency, &slot, nothing, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&lb_latency, &slot);
+}
+
+static __always_inline void note_time(struct lb_histogram *histogram, __u64 ns)
+{
+	__u32 bucket = lb_latency_bucket(ns);
+
+	if (bucket >= LB_LATENCY_BUCKETS)
+		return;
+	__sync_fetch_and_add(&histogram->buckets[bucket].count, 1);
+	__sync_fetch_and_add(&histogram->buckets[bucket].sum_ns, ns);
+}
+
+static __always_inline void note_first_byte(const struct timing *timing, __u64 ns)
+{
+	struct lb_latency *latency = latency_of(timing->slot);
+
+	if (latency)
+		note_time(&latency->first_byte, ns);
+}
+
+/*
+ * The worker has accepted it, at the latest now: so it migrates no more, and lb_migrated, if it is
+ * there, has its worker, and when it came to that. Of one that was held, the time until then is
+ * none of the worker's.
+ */
+static __always_inline void note_accepted(struct timing *timing, bool bounded)
+{
+	__u64 cookie = timing->cookie, from_ns = timing->opened_ns, held_ns = 0;
+	struct lb_latency *latency;
+	struct lb_conn *migrated;
+
+	if (timing->accepted)
+		return;
+	timing->accepted = 1;
+	migrated = bpf_map_lookup_elem(&lb_migrated, &cookie);
+	if (migrated) {
+		if (lb_is_waiting_slot(timing->slot) && migrated->opened_ns > from_ns) {
+			held_ns = migrated->opened_ns - from_ns;
+			from_ns = migrated->opened_ns;
+		}
+		timing->slot = migrated->slot;
+	}
+	latency = latency_of(timing->slot);
+	if (!latency)
+		return;
+	note_time(&latency->wait, bpf_ktime_get_ns() - from_ns);
+	if (held_ns)
+		note_time(&latency->held, held_ns);
+	if (bounded)
+		count(&latency->bounded);
+}
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* See measured.h. */
+#include "harness/measured.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "harness/world.h"
+#include "service/latency.h"
+
+#define END_MS 20000
+
+void needs_latency(void)
+{
+	static int tried = 1;
+
+	if (tried > 0)
+		tried = latency_try();
+	if (tried == -EOPNOTSUPP) {
+		print_message("needs programs that measure latency, which this kernel refuses\n");
+		skip();
+	}
+}
+
+void measured_read(const char *service, struct lb_latency sums[MEASURED_WORKERS])
+{
+	struct state state;
+
+	memset(sums, 0, MEASURED_WORKERS * sizeof(*sums));
+	assert_int_equal(state_open(&state, service, STATE_READ), 0);
+	assert_true(latency_is_on(&state));
+	for (uint32_t slot = 0; slot < state_used_slots(&state); slot++) {
+		uint32_t worker = state_worker(&state, slot)->worker;
+
+		if (worker < MEASURED_WORKERS)
+			latency_add(&state, slot, &sums[worker]);
+	}
+	state_close(&state);
+}
+
+uint64_t measured_total(const char *service, size_t offset)
+{
+	static struct lb_latency sums[MEASURED_WORKERS];
+	uint64_t sum = 0;
+
+	measured_read(service, sums);
+	for (int i = 0; i < MEASURED_WORKERS; i++)
+		sum += latency_count((const void *)((const char *)&sums[i] + offset));
+	return sum;
+}
+
+void measured_expect(const char *service, uint64_t connections, uint64_t answers)
+{
+	wait_until(MEASURED(service, lifetime) >= connections, END_MS);
+	assert_int_equal(MEASURED(service, lifetime), connections);
+	assert_int_equal(MEASURED(service, wait), connections);
+	assert_int_equal(MEASURED(service, first_byte), answers);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a service with latency=on has measured. */
+#ifndef HARNESS_MEASURED_H
+#define HARNESS_MEASURED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lb_abi.h"
+
+#define MEASURED_WORKERS 4
+
+/* Skips the test, so that it is counted, where the kernel refuses the programs. */
+void needs_latency(void);
+
+/* Of each of the first workers, over its slots. */
+void measured_read(const char *service, struct lb_latency sums[MEASURED_WORKERS]);
+
+/* How many values all of them have: MEASURED("web", first_byte). */
+#define MEASURED(service, time) measured_total(service, offsetof(struct lb_latency, time))
+uint64_t measured_total(const char *service, size_t offset);
+
+/*
+ * Fails the test unless there were so many connections, which have ended, and answers; an answer is
+ * on its way before it is counted, and a connection ends later.
+ */
+void measured_expect(const char *service, uint64_t connections, uint64_t answers);
+
+#endif

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What latency=on takes for a request and for an answer, of an nginx that knows nothing of it. */
+#include "harness/commands.h"
+#include "harness/measured.h"
+#include "harness/runs.h"
+#include "harness/servers.h"
+#include "harness/world.h"
+
+#include <stdio.h>
+
+static void make_certificate(void)
+{
+	command_ok("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+		   "-subj", "/CN=test", "-keyout", HARNESS_DIR "/key.pem", "-out",
+		   HARNESS_DIR "/cert.pem", NULL);
+}
+
+static const struct row {
+	const char *name, *listen, *protocol;
+	unsigned int connections, requests;
+	const char *const argv[8];
+} rows[] = {
+	{ "TLS 1.3, a connection each",
+	  "ssl",
+	  "TLSv1.3",
+	  20,
+	  20,
+	  { "curl", "-sk", "-H", "Connection: close", "https://127.0.0.1:8080/[1-20]" } },
+	{ "TLS 1.3, kept",
+	  "ssl",
+	  "TLSv1.3",
+	  1,
+	  20,
+	  { "curl", "-sk", "https://127.0.0.1:8080/[1-20]" } },
+	{ "TLS 1.2, a connection each",
+	  "ssl",
+	  "TLSv1.2",
+	  20,
+	  20,
+	  { "curl", "-sk", "-H", "Connection: close", "https://127.0.0.1:8080/[1-20]" } },
+	{ "TLS 1.2, kept",
+	  "ssl",
+	  "TLSv1.2",
+	  1,
+	  20,
+	  { "curl", "-sk", "https://127.0.0.1:8080/[1-20]" } },
+	{ "no request at all",
+	  "ssl",
+	  "TLSv1.3",
+	  1,
+	  0,
+	  { "openssl", "s_client", "-connect", "127.0.0.1:8080" } },
+	{ "deferred, a connection each",
+	  "deferred",
+	  "TLSv1.3",
+	  20,
+	  20,
+	  { "curl", "-s", "-H", "Connection: close", "http://127.0.0.1:8080/[1-20]" } },
+	{ "deferred, kept",
+	  "deferred",
+	  "TLSv1.3",
+	  1,
+	  20,
+	  { "curl", "-s", "http://127.0.0.1:8080/[1-20]" } },
+	{ "deferred, TLS 1.3, kept",
+	  "ssl deferred",
+	  "TLSv1.3",
+	  1,
+	  20,
+	  { "curl", "-sk", "https://127.0.0.1:8080/[1-20]" } },
+};
+
+static void expect_row(const struct row *row)
+{
+	struct nginx nginx;
+	struct output output;
+	char listens[512];
+
+	snprintf(listens, sizeof(listens),
+		 "listen 8080 reuseport %s; listen 8081 reuseport; "
+		 "ssl_certificate " HARNESS_DIR "/cert.pem; "
+		 "ssl_certificate_key " HARNESS_DIR "/key.pem; ssl_protocols %s;",
+		 row->listen, row->protocol);
+	nginx_start(&nginx, listens, "127.0.0.1", 8081);
+	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
+	lbctl_ok("set", "web", "latency=on", NULL);
+	command_run(&output, row->argv, COMMAND_MS);
+	if (output.status)
+		fail_msg("%s: %s", row->name, output.err);
+	output_free(&output);
+	wait_until(MEASURED("web", lifetime) >= row->connections, RUN_MS);
+	if (MEASURED("web", first_byte) != row->requests)
+		fail_msg("%s: %lu answers, want %u", row->name,
+			 (unsigned long)MEASURED("web", first_byte), row->requests);
+	assert_int_equal(MEASURED("web", wait), row->connections);
+	lbctl_ok("detach", "web", NULL);
+	nginx_stop(&nginx);
+}
+
+/*
+ * nginx by HTTPS: neither the handshake nor the tickets of TLS 1.3 pass for a request or an answer,
+ * on connections for one request and on kept ones. A request, or a TLS hello, that comes with the
+ * end of TCP's handshake (TCP_DEFER_ACCEPT) is found as well.
+ */
+static void test_requests_and_answers(void **state)
+{
+	(void)state;
+	needs_latency();
+	make_certificate();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		expect_row(&rows[i]);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = { runs_test(test_requests_and_answers) };
+
+	(void)argc;
+	return runs_run(argv[0], tests);
+}
