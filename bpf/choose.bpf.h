@@ -132,9 +132,4 @@ static __always_inline __u32 take(const struct decision *d, __u32 slot)
 	return verdict == TAKEN ? slot : lb_take_another(d->ctx, d->word, slot, verdict);
 }
 
-static __always_inline __u32 choose_slot(struct decision *d)
-{
-	return take(d, pick(d));
-}
-
 #endif

@@ -15,6 +15,7 @@
 #include "decision.bpf.h"
 #include "maps.bpf.h"
 #include "take.bpf.h"
+#include "trace.bpf.h"
 #include "wake.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -26,7 +27,7 @@ struct {
 	__type(value, struct lb_flow);
 } lb_flows SEC(".maps");
 
-static __always_inline int count_datagram(const struct decision *d, __u32 slot)
+static __always_inline int count_datagram(const struct decision *d, __u32 picked, __u32 slot)
 {
 	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
 
@@ -35,6 +36,7 @@ static __always_inline int count_datagram(const struct decision *d, __u32 slot)
 	else
 		count_in_order(&d->counters->fallback_none);
 	wake_keeper(d, slot);
+	trace(d, picked, slot, LB_NO_SLOT);
 	return SK_PASS;
 }
 
@@ -56,15 +58,23 @@ static __always_inline __u32 follow_flow(const struct decision *d, __u32 hash, _
 static __always_inline int steer_flow(struct decision *d)
 {
 	struct lb_flow flow = { .seen_ns = bpf_ktime_get_ns() };
-	__u32 hash = d->ctx->hash;
+	__u32 hash = d->ctx->hash, picked;
 
 	flow.slot = follow_flow(d, hash, flow.seen_ns);
 	if (flow.slot != LB_NO_SLOT)
-		return count_datagram(d, flow.slot);
-	flow.slot = choose_slot(d);
+		return count_datagram(d, flow.slot, flow.slot);
+	picked = pick(d);
+	flow.slot = take(d, picked);
 	if (flow.slot != LB_NO_SLOT)
 		bpf_map_update_elem(&lb_flows, &hash, &flow, BPF_ANY);
-	return count_datagram(d, flow.slot);
+	return count_datagram(d, picked, flow.slot);
+}
+
+static __always_inline int steer_datagram(struct decision *d)
+{
+	__u32 picked = pick(d);
+
+	return count_datagram(d, picked, take(d, picked));
 }
 
 SEC("sk_reuseport")
@@ -83,5 +93,5 @@ int lb_steer(struct sk_reuseport_md *ctx)
 	}
 	if (!read_word(&d) || !is_to_be_decided(&d))
 		return SK_PASS;
-	return d.config->flow_ns ? steer_flow(&d) : count_datagram(&d, choose_slot(&d));
+	return d.config->flow_ns ? steer_flow(&d) : steer_datagram(&d);
 }

@@ -85,7 +85,7 @@ static __always_inline __u32 closing_slot(struct sk_reuseport_md *ctx)
 
 /*
  * The slot `from`, of the listener that closes, gives a connection away to `slot`. A global
- * function, so that the verifier walks it once and not once per way through choose_slot().
+ * function, so that the verifier walks it once and not once per way through take().
  */
 __attribute__((noinline)) int lb_leave_closing_slot(struct sk_reuseport_md *ctx, __u32 from,
 						    __u32 slot)

@@ -18,6 +18,7 @@
 #include "migrate.bpf.h"
 #include "schedule.bpf.h"
 #include "sizes.bpf.h"
+#include "trace.bpf.h"
 #include "wake.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -43,6 +44,7 @@ static __always_inline int steer_connection(struct decision *d)
 		count_in_order(&d->counters->held);
 		remember_flow(d, slot);
 		wake_keeper(d, slot);
+		trace(d, picked, slot, LB_NO_SLOT);
 		return SK_PASS;
 	}
 	slot = take(d, picked);
@@ -59,6 +61,7 @@ static __always_inline int steer_connection(struct decision *d)
 		count_in_order(&d->counters->fallback_none);
 	}
 	wake_keeper(d, slot);
+	trace(d, picked, slot, LB_NO_SLOT);
 	return SK_PASS;
 }
 
@@ -98,6 +101,7 @@ static __always_inline int steer_migration(struct decision *d)
 	/* who empties a waiting listener sees to it that the worker hears of it */
 	if (!lb_is_waiting_slot(from) || !(d->word & LB_WORD_HOLDS))
 		tell_migration(d, slot);
+	trace(d, picked, slot, from);
 	return SK_PASS;
 }
 

@@ -131,6 +131,7 @@ struct lb_config {
 	__u64 taken_off;	/* how often its program was off a group, and was put back */
 	__u64 hold_ns; /* longest that a connection waits for an idle worker; 0 = it does not */
 	__u64 latency; /* not 0: it is measured, which whoever makes the service anew is to know */
+	__u64 trace_until_ns; /* CLOCK_MONOTONIC: decisions are told to lb_trace; 0 = they are not */
 	LB_APPENDED
 };
 #define LB_HOLD_AUTO (~0ULL) /* hold_ns: where it pays, see lb_hold.h */
@@ -378,12 +379,54 @@ struct lb_latency {
 	LB_APPENDED
 };
 
+/*
+ * lb_trace: array of maps, of which the only one is the ring buffer of who reads it, while somebody
+ * does. The entries, one for each decision. Written by the steering programs.
+ */
+#define LB_TRACE_CANDIDATES LB_SCAN_WINDOW
+
+/* Why a slot gets nothing. */
+enum lb_out {
+	LB_OUT_NOT, /* it may get it */
+	LB_OUT_LIMITED,
+	LB_OUT_STALLED,
+	LB_OUT_FULL,
+	LB_OUT_DRAINING,
+	LB_OUT_DOWN,
+};
+
+/* A slot as the decision found it. */
+struct lb_candidate {
+	__u64 key; /* what a scan compares, see lb_key(); 0 = the policy does not scan */
+	__u32 live;
+	__u32 half_open;
+	__u32 queued; /* of UDP in bytes */
+	__u8 out;     /* enum lb_out */
+	__u8 pad[3];
+};
+
+struct lb_trace {
+	__u64 time_ns;	  /* CLOCK_MONOTONIC */
+	__u64 word;	  /* lb_config.word, with LB_WORD_HOLDS where connections may wait */
+	__be32 client[4]; /* its address; IPv4 as ::ffff:a.b.c.d */
+	__u32 port;	  /* the client's, in host order */
+	__u32 listener;	  /* index in lb_config.listeners */
+	__u32 picked;	  /* the slot that the policy named first */
+	__u32 slot; /* that got it, maybe a waiting listener's; LB_NO_SLOT = left to the kernel */
+	__u32 from; /* the slot that it migrates from, if that is known; else LB_NO_SLOT */
+	__u32 migrates;	     /* 1: it is not new */
+	__u32 nr_candidates; /* the first so many slots */
+	__u32 pad;
+	struct lb_candidate candidates[LB_TRACE_CANDIDATES];
+};
+_Static_assert(sizeof(struct lb_trace) == 64 + 24 * LB_TRACE_CANDIDATES, "lb_trace");
+
 /* X(name, first, now): bytes of struct lb_NAME in the first lbctl of this version, and in ours. */
 #define LB_VALUES(X)                                                                               \
-	X(config, 400, 408)                                                                        \
+	X(config, 400, 416)                                                                        \
 	X(worker, 40, 40)                                                                          \
 	X(stats, 136, 192)                                                                         \
-	X(counters, 248, 248)                                                                      \
+	X(counters, 248, 256)                                                                      \
 	X(queue, 16, 16)                                                                           \
 	X(stall, 64, 64)                                                                           \
 	X(place, 8, 8)                                                                             \

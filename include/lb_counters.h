@@ -34,7 +34,8 @@
 	X(reset, "connections that waited at a process that ended, with nobody left to go to")     \
 	X(held_late, "held connections that were given to a busy worker after hold_ms")            \
 	X(held_behind, "held connections that wait in line with another, as no place was free")    \
-	X(unanswered, "connections that were not held because nobody answered for 20 ms")
+	X(unanswered, "connections that were not held because nobody answered for 20 ms")          \
+	X(untraced, "decisions that lbctl trace did not get, as it was too slow to take them")
 
 #define LB_COUNTERS(X) LB_EXITS(X) LB_NOTES(X)
 

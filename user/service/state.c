@@ -180,8 +180,8 @@ int state_names(char (**names)[LB_NAME_MAX + 1], size_t *count)
 	return 0;
 }
 
-/* Was the directory renamed or removed while we waited for its lock? */
-static bool still_there(const struct state *state)
+/* Not where the directory was renamed or removed, say while we waited for its lock. */
+bool state_is_there(const struct state *state)
 {
 	struct stat ours, there;
 
@@ -203,7 +203,7 @@ int state_open(struct state *state, const char *name, enum state_mode mode)
 	err = open_directory(state->dir, &state->dir_fd);
 	if (!err && mode == STATE_LOCK)
 		err = state_lock(state);
-	else if (!err && !still_there(state))
+	else if (!err && !state_is_there(state))
 		err = -ENOENT;
 	if (!err)
 		err = state_maps_open(state);
@@ -226,7 +226,7 @@ int state_lock(struct state *state)
 {
 	int err = lock_directory(state->dir_fd);
 
-	if (!err && !still_there(state)) {
+	if (!err && !state_is_there(state)) {
 		state_unlock(state);
 		err = -ENOENT;
 	}

@@ -45,6 +45,7 @@ enum state_map {
 	MAP_ASK,
 	MAP_CURSOR,  /* only where the kernel has no BPF atomics with a result */
 	MAP_CONNS,   /* only where connections are counted; see track.h */
+	MAP_TRACE,   /* not of a service that an earlier lbctl made */
 	MAP_LATENCY, /* only while latency is measured; see latency.h */
 	MAP_SHARED_COUNT,
 	MAP_SOCKETS = MAP_SHARED_COUNT,
@@ -227,6 +228,8 @@ void state_close(struct state *state);
  * Returns 0, -ENOENT (the service is gone, or another one has its name), -EBUSY or -errno.
  */
 int state_lock(struct state *state);
+/* Is the service there still, and is it this one? */
+bool state_is_there(const struct state *state);
 /* Lets others change the service from here on; the state can still be read. */
 void state_unlock(struct state *state);
 

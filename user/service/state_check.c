@@ -40,6 +40,7 @@ static const struct shape shapes[MAP_COUNT] = {
 	[MAP_ASK] = { BPF_MAP_TYPE_RINGBUF, 0, 0, 0, 1, false },
 	[MAP_CURSOR] = { ARRAY, JUST(16), 1, false },
 	[MAP_CONNS] = { BPF_MAP_TYPE_SK_STORAGE, sizeof(int), COPIED(conn), 0, false },
+	[MAP_TRACE] = { BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), JUST(4), 1, false },
 	[MAP_LATENCY] = { BPF_MAP_TYPE_HASH, sizeof(uint32_t), LB_FIRST_latency, LB_MOST_LATENCY, 1,
 			  false },
 	[MAP_SOCKETS] = { BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, sizeof(uint32_t), JUST(8), LB_ALL_SLOTS,

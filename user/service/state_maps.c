@@ -25,7 +25,7 @@ static const char *const map_names[MAP_COUNT] = {
 	[MAP_STALLS] = "lb_stalls",	[MAP_FLOWS] = "lb_flows",
 	[MAP_HOLD] = "lb_hold",		[MAP_WAITING] = "lb_waiting",
 	[MAP_IDLE] = "lb_idle",		[MAP_ASK] = "lb_ask",
-	[MAP_LATENCY] = "lb_latency",
+	[MAP_LATENCY] = "lb_latency",	[MAP_TRACE] = "lb_trace",
 };
 
 const char *state_map_name(enum state_map map)
@@ -167,7 +167,7 @@ static int open_listener(struct state *state, uint32_t listener)
 
 static bool is_optional(enum state_map map)
 {
-	return map == MAP_CURSOR || map == MAP_CONNS || map == MAP_LATENCY;
+	return map == MAP_CURSOR || map == MAP_CONNS || map == MAP_LATENCY || map == MAP_TRACE;
 }
 
 static void open_tracking(struct state *state)

@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,13 +63,16 @@ DEFINE_OPEN(datagram)
 DEFINE_OPEN(datagram_v5)
 
 static int object_open(struct object *object, const struct state *state, uint32_t index,
-		       const struct lb_listener *listener)
+		       const struct lb_listener *listener, bool traces)
 {
 	bool udp = listener->proto == LB_PROTO_UDP;
 	struct lb_sizes sizes;
 
 	*object = (struct object){ 0 };
 	state_sizes(state, &state->listeners[index], &sizes);
+	/* without the field that switches it on, tracing is dead code */
+	if (!traces)
+		sizes.config = offsetof(struct lb_config, trace_until_ns);
 	if (probe_features()->fetch)
 		return (udp ? open_datagram : open_steer)(object, index, listener, &sizes);
 	return (udp ? open_datagram_v5 : open_steer_v5)(object, index, listener, &sizes);
@@ -82,13 +86,36 @@ static void object_close(struct object *object)
 }
 
 /* Puts the service's maps in place of those that the object would make, and sizes the others. */
-static int object_set_maps(struct object *object, const struct state *state)
+static int object_set_maps(struct object *object, const struct state *state, bool traces)
 {
 	struct bpf_map *flows =
 		bpf_object__find_map_by_name(object->bpf, state_map_name(MAP_FLOWS));
+	struct bpf_map *trace =
+		bpf_object__find_map_by_name(object->bpf, state_map_name(MAP_TRACE));
 	int err = state_reuse_maps(state, object->bpf);
 
+	if (!err && !traces)
+		err = bpf_map__set_autocreate(trace, false);
 	return err || !flows ? err : bpf_map__set_max_entries(flows, state->flows);
+}
+
+static int object_load(struct object *object, const struct state *state, uint32_t index,
+		       const struct lb_listener *listener, bool traces)
+{
+	int err = object_open(object, state, index, listener, traces);
+
+	if (!err)
+		err = object_set_maps(object, state, traces);
+	if (!err) {
+		err = bpf_object__load(object->bpf);
+		if (err && err != -EPERM && err != -ENOMEM)
+			err = -EOPNOTSUPP;
+	}
+	if (err) {
+		object_close(object);
+		*object = (struct object){ 0 };
+	}
+	return err;
 }
 
 static int pin_map(struct object *object, struct state *state, enum state_map map, uint32_t index,
@@ -97,7 +124,7 @@ static int pin_map(struct object *object, struct state *state, enum state_map ma
 	struct bpf_map *from = bpf_object__find_map_by_name(object->bpf, state_map_name(map));
 	char path[STATE_PATH_BYTES];
 
-	if (!from)
+	if (!from || bpf_map__fd(from) < 0)
 		return 0;
 	state_pin_path(state, map, index, path);
 	*fd = dup(bpf_map__fd(from));
@@ -181,14 +208,10 @@ int steer_add_listener(struct state *state, const struct lb_listener *listener)
 
 	if (index >= LB_MAX_LISTENERS)
 		return -E2BIG;
-	err = object_open(&object, state, index, listener);
-	if (!err)
-		err = object_set_maps(&object, state);
-	if (!err) {
-		err = bpf_object__load(object.bpf);
-		if (err && err != -EPERM && err != -ENOMEM)
-			err = -EOPNOTSUPP;
-	}
+	err = object_load(&object, state, index, listener, true);
+	/* what an old kernel refuses to trace it steers all the same */
+	if (err == -EOPNOTSUPP)
+		err = object_load(&object, state, index, listener, false);
 	if (!err)
 		err = pin_shared_maps(&object, state);
 	if (!err)
