@@ -170,19 +170,6 @@ static void test_an_interrupt_leaves_nothing(void **state)
 	cgroup_leave(&stay);
 }
 
-static size_t entries_of(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	size_t n = 0;
-
-	assert_non_null(dir);
-	while ((entry = readdir(dir)))
-		n += entry->d_name[0] != '.';
-	closedir(dir);
-	return n;
-}
-
 static bool has_program(const char *name)
 {
 	char line[128];
@@ -245,7 +232,7 @@ static void test_sweep_finds_service_and_knee(void **state)
 	assert_true(bench_number(knee, "limit") >= 1 && bench_number(knee, "limit") <= 4);
 	assert_in_range(bench_number(knee, "hold_ms"), 100, 60000);
 	json_decref(result);
-	assert_int_equal(entries_of(SWEEP_DIR), has_program("gnuplot") ? 4 : 2);
+	assert_int_equal(count_entries(SWEEP_DIR, false), has_program("gnuplot") ? 4 : 2);
 }
 
 static void test_wrong_input_is_one_sentence(void **state)
@@ -449,7 +436,7 @@ static void test_an_interrupt_ends_a_sweep(void **state)
 	assert_int_equal(output.status, 128 + SIGINT);
 	assert_non_null(strstr(output.err, "lb-bench: stopped\n"));
 	assert_string_equal(output.out, "");
-	assert_int_equal(entries_of(SWEEP_DIR "-2"), 0);
+	assert_int_equal(count_entries(SWEEP_DIR "-2", false), 0);
 	assert_true(now_ns() - begin_ns < scaled_ms(10000) * 1000000); /* it takes some 45 s */
 }
 

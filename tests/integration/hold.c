@@ -67,23 +67,7 @@ static void start(const char *workers, const char *sleep_us, const char *setting
 /* The keeper's child that has the waiting listeners; 0 = there is none. */
 static pid_t holder_pid(void)
 {
-	pid_t pids[64];
-	size_t n = processes_children(run.pid, pids, ARRAY_SIZE(pids));
-
-	for (size_t i = 0; i < n && i < ARRAY_SIZE(pids); i++) {
-		char path[64], *name;
-		bool found;
-
-		snprintf(path, sizeof(path), "/proc/%d/comm", pids[i]);
-		if (access(path, R_OK))
-			continue;
-		name = file_read(path);
-		found = !strcmp(name, "lbctl-hold\n");
-		free(name);
-		if (found)
-			return pids[i];
-	}
-	return 0;
+	return processes_child_named(run.pid, "lbctl-hold");
 }
 
 /* Once there is one. Returns which; a signal to 0 is one to the test itself, and who runs it. */

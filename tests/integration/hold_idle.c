@@ -9,6 +9,7 @@
 #include "harness/counters.h"
 #include "harness/events.h"
 #include "harness/maps.h"
+#include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/world.h"
 
@@ -85,7 +86,7 @@ static void wait_by_accept(void)
 static const struct way {
 	const char *name;
 	void (*wait)(void);
-	enum { FOR_GOOD, THREAD_LATER, CHILD_LATER, CHILD_BEFORE } who;
+	enum { FOR_GOOD, THREAD_LATER, CHILD_LATER, CHILD_BEFORE, IN_A_CROWD } who;
 } ways[] = {
 	{ "epoll", wait_by_level, FOR_GOOD },
 	{ "edge", wait_by_edge, FOR_GOOD },
@@ -97,7 +98,10 @@ static const struct way {
 	{ "polling-thread", wait_by_poll, THREAD_LATER },
 	{ "accepting-child", wait_by_accept, CHILD_LATER },
 	{ "earlier-child", wait_by_select, CHILD_BEFORE },
+	{ "crowd", wait_by_level, IN_A_CROWD },
 };
+
+#define CROWD 1000 /* threads that do nothing */
 
 static void serve_one(int fd)
 {
@@ -145,6 +149,26 @@ static void serve_in_grandchild(const struct way *way)
 		pause();
 }
 
+static void *do_nothing(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static void make_crowd(void)
+{
+	pthread_attr_t small;
+	pthread_t thread;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 65536);
+	for (int i = 0; i < CROWD; i++) {
+		if (pthread_create(&thread, &small, do_nothing, NULL))
+			exit(4);
+	}
+}
+
 static void *serve_on(void *way)
 {
 	serve(way, 0);
@@ -163,6 +187,8 @@ __attribute__((noreturn)) static void work(const char *name)
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (way->who == CHILD_BEFORE)
 		serve_in_grandchild(way);
+	if (way->who == IN_A_CROWD)
+		make_crowd();
 	if (setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
 	    bind(listener, (const struct sockaddr *)&at, sizeof(at)) || listen(listener, 64))
 		exit(2);
@@ -170,7 +196,7 @@ __attribute__((noreturn)) static void work(const char *name)
 		fcntl(listener, F_SETFL, O_NONBLOCK);
 	while (way->who == CHILD_BEFORE)
 		pause();
-	serve(way, way->who == FOR_GOOD ? 0 : LATER);
+	serve(way, way->who == FOR_GOOD || way->who == IN_A_CROWD ? 0 : LATER);
 	if (way->who == THREAD_LATER)
 		pthread_create(&thread, NULL, serve_on, (void *)way);
 	else if (!fork())
@@ -263,8 +289,8 @@ static void test_each_way(void **state)
 {
 	(void)state;
 	needs(hold);
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-		expect_seen(&ways[i]);
+	for (const struct way *way = ways; way->who != IN_A_CROWD; way++) {
+		expect_seen(way);
 		runs_reset(NULL);
 	}
 }
@@ -293,6 +319,36 @@ static pid_t occupy_cpu(int cpu)
 	while (now_ns() < end_ns)
 		continue;
 	_exit(0);
+}
+
+/*
+ * 1. a worker has a thousand threads, which would take as many descriptors of who follows them
+ * 2. it is looked at now and then instead: what is held comes to it all the same
+ */
+static void test_crowd(void **state)
+{
+	char path[64];
+	int busy, held;
+	pid_t holder;
+
+	(void)state;
+	needs(hold);
+	run_start(&run, "web", "-n", "1", "--policy", "least-conn", "--", self, "worker", "crowd",
+		  NULL);
+	run_expect_up(&run, 1);
+	lbctl_ok("set", "web", "hold_ms=60000", "stall_ms=0", NULL);
+	run_expect_events(&run, 1, "holding", NULL);
+	holder = processes_child_named(run.pid, "lbctl-hold");
+	assert_true(holder > 0);
+	snprintf(path, sizeof(path), "/proc/%d/fd", holder);
+	assert_in_range(count_entries(path, false), 1, CROWD / 2);
+	busy = ask("/busy");
+	usleep(BUSY_MS * 1000 / 4);
+	held = ask("/");
+	expect_answer(busy);
+	expect_answer(held);
+	expect_held(1);
+	run_stop(&run);
 }
 
 #define AT_ONCE 5
@@ -338,6 +394,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_each_way),
+		runs_test(test_crowd),
 		runs_test(test_woken_and_not_running),
 	};
 

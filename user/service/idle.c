@@ -17,6 +17,12 @@
 #include "hold.skel.h"
 
 /*
+ * For one worker and listener. Each takes two descriptors, of which other workers need some, and
+ * some 20 us to make, in which nobody is let go.
+ */
+#define MOST_EVENTS 256
+
+/*
  * The threads of a slot's worker, and of its descendants, that there were when it was first seen;
  * they tell of the rest.
  */
@@ -121,6 +127,7 @@ struct follow {
 	struct followed *followed;
 	const struct bpf_program *program;
 	uint32_t slot;
+	size_t most; /* events of all listeners so far and of this one */
 };
 
 /* One that has ended meanwhile needs no event. */
@@ -132,11 +139,12 @@ static int follow_thread(void *arg, pid_t tid)
 		.sz = sizeof(options),
 		.bpf_cookie = follow->slot,
 	};
-	struct bpf_link **grown =
-		reallocarray(followed->links, followed->count + 1, sizeof(*grown));
-	struct bpf_link *link;
+	struct bpf_link **grown, *link;
 	int fd;
 
+	if (followed->count == follow->most)
+		return -E2BIG;
+	grown = reallocarray(followed->links, followed->count + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	followed->links = grown;
@@ -166,6 +174,7 @@ int idle_follow(struct idle *idle, uint32_t slot, pid_t pid)
 	for (uint32_t i = 0; pid && !err && i < idle->state->nr_listeners; i++) {
 		struct follow follow = { .followed = followed, .slot = slot };
 
+		follow.most = followed->count + MOST_EVENTS;
 		if (!idle->objects[i])
 			continue;
 		follow.program = idle->objects[i]->progs.lb_left_cpu;
@@ -173,6 +182,9 @@ int idle_follow(struct idle *idle, uint32_t slot, pid_t pid)
 	}
 	if (err)
 		forget(followed);
+	/* the next time it would be too many, too */
+	if (err == -E2BIG)
+		followed->pid = pid;
 	return err;
 }
 

@@ -25,9 +25,9 @@ void idle_close(struct idle *idle);
 
 /*
  * Has the program run when a thread of this process, the slot's worker, or of one that descends
- * from it leaves its CPU. Once it
- * does, a further call with the same process does nothing, and one with another process begins
- * anew; 0 = no process. Returns 0 or -errno: -EPERM or -EACCES where perf events are not allowed.
+ * from it leaves its CPU. Once it does, a further call with the same process does nothing, and one
+ * with another process begins anew; 0 = no process. Returns 0 or -errno: -EPERM or -EACCES where
+ * perf events are not allowed, -E2BIG of a worker with too many threads, which is told of by none.
  */
 int idle_follow(struct idle *idle, uint32_t slot, pid_t pid);
 

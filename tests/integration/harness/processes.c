@@ -50,6 +50,33 @@ size_t processes_children(pid_t parent, pid_t *pids, size_t max)
 	return n;
 }
 
+static bool is_named(pid_t pid, const char *name)
+{
+	char path[64], line[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fgets(line, sizeof(line), file))
+		line[strcspn(line, "\n")] = '\0';
+	fclose(file);
+	return !strcmp(line, name);
+}
+
+pid_t processes_child_named(pid_t parent, const char *name)
+{
+	pid_t pids[64];
+	size_t n = processes_children(parent, pids, ARRAY_SIZE(pids));
+
+	for (size_t i = 0; i < n && i < ARRAY_SIZE(pids); i++) {
+		if (is_named(pids[i], name))
+			return pids[i];
+	}
+	return 0;
+}
+
 char process_state(pid_t pid)
 {
 	char path[64], state = 'X';

@@ -9,6 +9,8 @@
 
 /* Descendants of this process that live. */
 size_t processes_children(pid_t parent, pid_t *pids, size_t max);
+/* The first of them that goes by this name (comm); 0 = none does. */
+pid_t processes_child_named(pid_t parent, const char *name);
 bool process_lives(pid_t pid);
 /* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
 char process_state(pid_t pid);
