@@ -33,6 +33,7 @@ soak hostile_maps 'test_*' LB_TEST_GARBAGE 1000
 soak flood test_syns LB_TEST_FLOOD 100000
 soak flood test_flows LB_TEST_FLOOD 200000
 soak connections test_storm LB_TEST_STORM 280000
+soak hold_storm test_storm LB_TEST_STORM 280000
 soak rescue test_answered_meanwhile LB_TEST_STOPS 40
 soak run_reload test_killed_workers LB_TEST_KILLS 100
 for test in test_under_load test_under_load_with_listen test_stop_and_start; do

@@ -9,6 +9,7 @@
 #include "harness/kernel.h"
 #include "harness/obey.h"
 #include "harness/show.h"
+#include "harness/storm.h"
 #include "harness/world.h"
 
 #include <arpa/inet.h>
@@ -18,50 +19,6 @@
 #include "host/sockdiag.h"
 
 #define STORM 6000
-
-static uint32_t next_random(void)
-{
-	static uint64_t seed = 42;
-
-	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-	return seed >> 33;
-}
-
-static void storm_step(void)
-{
-	uint32_t what = next_random() % 16;
-	size_t which;
-
-	if (!nr_open || (what < 8 && nr_open < 400)) {
-		open_one(next_random() % 2 ? "127.0.0.1" : "::1");
-		return;
-	}
-	which = next_random() % nr_open;
-	switch (what) {
-	case 8:
-		shutdown(open_fds[which], SHUT_WR);
-		break;
-	case 9:
-		tell(open_fds[which], HALF_CLOSE);
-		break;
-	case 10:
-		tell(open_fds[which], CLOSE);
-		forget(which);
-		break;
-	case 11:
-		tell(open_fds[which], RESET);
-		break;
-	case 12:
-		tell(open_fds[which], CLOSE);
-		break;
-	case 13:
-		reset_one(which);
-		break;
-	default:
-		tell(open_fds[which], HOLD);
-		forget(which);
-	}
-}
 
 /*
  * One worker dies with all it has, or closes its listeners and lives on for a while; another one
@@ -100,10 +57,10 @@ static void test_storm(void **state)
 		pids[i] = worker_start_as(NULL, true);
 	attach("least-conn");
 	for (int i = 1; i <= steps; i++) {
-		storm_step();
+		storm_step(&(const struct storm){ .ipv6 = true });
 		live_sum();
 		if (i % 500 == 250)
-			old = replace_worker(&pids[next_random() % WORKERS], next_random() % 2);
+			old = replace_worker(&pids[storm_random() % WORKERS], storm_random() % 2);
 		if (i % 500 == 450 && old)
 			worker_kill(old);
 		if (i % 500 == 450)

@@ -120,7 +120,9 @@ static void obey(int fd)
 
 	do {
 		n = recv(fd, &order, 1, MSG_DONTWAIT);
-	} while (n == 1 && order == HOLD);
+		if (n == 1 && order == BUSY)
+			usleep(OBEY_BUSY_MS * 1000);
+	} while (n == 1 && (order == HOLD || order == BUSY));
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n == 1 && order == HALF_CLOSE) {
@@ -163,7 +165,7 @@ static void note_signal(int number)
  * SIGUSR1: close the listeners, keep the connections, as a graceful stop does. SIGUSR2: room for
  * two connections in the queue.
  */
-static void serve(int both_families)
+void obey_serve(bool both_families)
 {
 	int listeners[2] = { listen_on(AF_INET), both_families ? listen_on(AF_INET6) : -1 };
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -225,7 +227,7 @@ pid_t worker_start_as(const char *cgroup, bool both_families)
 		unmap_stats();
 		if (cgroup)
 			cgroup_join(cgroup);
-		serve(both_families);
+		obey_serve(both_families);
 	}
 	wait_until(listeners() == want, 5000);
 	return pid;

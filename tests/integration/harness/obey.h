@@ -42,18 +42,22 @@ unsigned int links_on(uint64_t cgroup);
 
 /* --- workers --- */
 
+#define OBEY_BUSY_MS 4
+
 enum order {
 	HOLD = 'h',
 	CLOSE = 'c',
 	RESET = 'r',
 	HALF_CLOSE = 's',
+	BUSY = 'b', /* for OBEY_BUSY_MS the worker does nothing else */
 };
 
 /*
- * A worker of port PORT in `cgroup` (NULL: where the test is); it listens when this returns.
- * SIGUSR1: it closes its listeners and keeps the connections, as a graceful stop does. SIGUSR2: its
- * queue has room for two.
+ * What such a worker does; and one of port PORT in `cgroup` (NULL: where the test is), which
+ * listens when this returns. SIGUSR1: it closes its listeners and keeps the connections, as a
+ * graceful stop does. SIGUSR2: its queue has room for two.
  */
+__attribute__((noreturn)) void obey_serve(bool both_families);
 pid_t worker_start_as(const char *cgroup, bool both_families);
 pid_t worker_start(void);
 void workers_start(pid_t pids[WORKERS]);
