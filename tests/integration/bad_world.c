@@ -448,6 +448,37 @@ static void test_locks(void **state)
 	assert_int_equal(chmod("/sys/fs/bpf", 0700), 0);
 }
 
+/* Has the lock of web so long, once it can have it. */
+static pid_t hold_lock(unsigned int seconds)
+{
+	pid_t pid = fork();
+	int fd;
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	fd = open(WEB, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	flock(fd, LOCK_EX);
+	sleep(seconds);
+	_exit(0);
+}
+
+/* Many that have it one after the other are no reason to give up. */
+static void test_lock_goes_round(void **state)
+{
+	pid_t pids[2];
+
+	(void)state;
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	for (int i = 0; i < 2; i++)
+		pids[i] = hold_lock(7);
+	usleep(500000);
+	lbctl_ok("set-weight", "web", "0", "2", NULL);
+	for (int i = 0; i < 2; i++)
+		waitpid(pids[i], NULL, 0);
+	lbctl_ok("detach", "web", NULL);
+}
+
 /* Numbers in lb_config that would lead out of our arrays. */
 static void test_wrong_numbers(void **state)
 {
@@ -556,6 +587,7 @@ int main(int argc, char **argv)
 		world_test(test_longest_values),
 		world_test(test_directory_of_another_user),
 		world_test(test_locks),
+		world_test(test_lock_goes_round),
 		world_test(test_wrong_numbers),
 		world_test(test_empty_directory),
 		world_test(test_leftovers),

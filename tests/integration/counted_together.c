@@ -170,7 +170,7 @@ static unsigned int known_by(int service)
 static void test_many(void **state)
 {
 	const int most = scaled_load(MOST_SERVICES);
-	struct job jobs[8];
+	struct job jobs[8]; /* that run at the same time */
 
 	(void)state;
 	needs(track);

@@ -23,16 +23,20 @@ pid_t locks_parse(const char *line, const struct stat *file)
 	return pid;
 }
 
-pid_t locks_holder(const char *path)
+pid_t locks_holder_of(const struct stat *file)
 {
 	_cleanup_fclose_ FILE *locks = fopen("/proc/locks", "re");
 	char line[256];
-	struct stat file;
 	pid_t pid = 0;
 
-	if (stat(path, &file))
-		return 0;
 	while (locks && !pid && fgets(line, sizeof(line), locks))
-		pid = locks_parse(line, &file);
+		pid = locks_parse(line, file);
 	return pid;
+}
+
+pid_t locks_holder(const char *path)
+{
+	struct stat file;
+
+	return stat(path, &file) ? 0 : locks_holder_of(&file);
 }

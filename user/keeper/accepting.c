@@ -10,7 +10,7 @@
 #include "host/waits.h"
 #include "keeper/task.h"
 
-#define SOONEST_US 50000
+#define SOONEST_US 10000
 #define LATEST_US 250000
 #define DEADLINE_MS 2000
 #define MOST_ASKED 64 /* in one look; the others in the next */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "host/locks.h"
 
 static void state_clear(struct state *state)
 {
@@ -72,14 +73,26 @@ static int open_root(bool make, int *fd)
 	return open_directory(STATE_ROOT, fd);
 }
 
+/* Does one have it that has not had it before? Many that change services take turns. */
+static bool has_changed_hands(int fd, pid_t *holder)
+{
+	struct stat file;
+	pid_t now = fstat(fd, &file) ? 0 : locks_holder_of(&file);
+	bool changed = now != *holder;
+
+	*holder = now;
+	return changed;
+}
+
 static int lock_directory(int fd)
 {
 	const struct timespec nap = { .tv_nsec = 10 * 1000 * 1000 };
+	pid_t holder = 0;
 
 	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB); waited_ms += 10) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (waited_ms >= STATE_LOCK_MS)
+		if (waited_ms % STATE_LOCK_MS == 0 && !has_changed_hands(fd, &holder) && waited_ms)
 			return -EBUSY;
 		nanosleep(&nap, NULL);
 	}

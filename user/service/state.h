@@ -26,7 +26,7 @@
 #define STATE_ROOT STATE_BPFFS "/lbctl"
 #define STATE_DIR_BYTES 96
 #define STATE_PATH_BYTES (STATE_DIR_BYTES + 40)
-#define STATE_LOCK_MS 10000
+#define STATE_LOCK_MS 10000 /* that one may have it, while others wait */
 
 enum state_map {
 	MAP_CONFIG,
