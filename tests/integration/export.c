@@ -218,20 +218,6 @@ static void test_what_is_refused(void **state)
 	run_stop(&run);
 }
 
-static unsigned int resident_kb(pid_t pid)
-{
-	char path[64], *text, *at;
-	unsigned int kb = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	text = file_read(path);
-	at = strstr(text, "VmRSS:");
-	assert_non_null(at);
-	sscanf(at, "VmRSS: %u", &kb);
-	free(text);
-	return kb;
-}
-
 static void count_descriptors(pid_t pid, size_t most)
 {
 	char path[64];
@@ -267,9 +253,10 @@ static void test_idle_connections(void **state)
 	/* before those that are idle would have been hung up on for that alone */
 	assert_true(now_ns() - begin_ns < scaled_ms(8000) * 1000000);
 	count_descriptors(export.web, 100);
-	print_message("%d idle connections: %u KiB resident\n", IDLE, resident_kb(export.web));
+	print_message("%d idle connections: %lu KiB resident\n", IDLE,
+		      process_resident_kib(export.web));
 	if (!getenv("SANITIZE"))
-		assert_true(resident_kb(export.web) < IDLE_MOST_KB);
+		assert_true(process_resident_kib(export.web) < IDLE_MOST_KB);
 	for (size_t i = 0; i < IDLE; i++)
 		close(fds[i]);
 	export_stop(&export);

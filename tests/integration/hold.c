@@ -190,13 +190,15 @@ static void test_not_for_ever(void **state)
 static void test_cheap_work_is_not_held(void **state)
 {
 	struct counters after;
+	struct lb_hold hold;
 
 	(void)state;
 	start("4", "0", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 400, .at_once = 40 });
 	counters_read("web", &after);
-	/* on a machine that takes 3 ms for nothing it pays */
-	if (hold_now().work_ns < LB_HOLD_LEAST_WORK_NS) {
+	hold = hold_now();
+	/* on a machine that takes 3 ms for nothing it pays, and may have at the beginning only */
+	if ((scaled_load(4) < 4 ? hold.longest_ns : hold.work_ns) < LB_HOLD_LEAST_WORK_NS) {
 		assert_int_equal(after.held, 0);
 		assert_false(is_holding());
 	}

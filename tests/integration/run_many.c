@@ -6,6 +6,7 @@
 #include "harness/commands.h"
 #include "harness/events.h"
 #include "harness/load.h"
+#include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/show.h"
 #include "harness/world.h"
@@ -75,10 +76,16 @@ static void test_stop_of_many(void **state)
 	struct output output;
 	struct job stop;
 	unsigned int answers = 0;
+	unsigned long before_kib, after_kib;
 
 	(void)state;
 	run_start_shared(&run, 4);
+	before_kib = process_resident_kib(run.pid);
 	scale(workers);
+	/* each start of a process copies it, so 64 KiB for each made starts dear */
+	after_kib = process_resident_kib(run.pid);
+	if (after_kib > before_kib + 16 * workers)
+		fail_msg("lbctl has %lu KiB, and had %lu with 4 workers", after_kib, before_kib);
 	lbctl_start(&stop, "stop", "web", NULL);
 	run_expect_events(&run, 1, "stop", NULL);
 	while (job_is_running(&stop)) {

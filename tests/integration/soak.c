@@ -12,6 +12,7 @@
 #include "harness/load.h"
 #include "harness/maps.h"
 #include "harness/pins.h"
+#include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/show.h"
 #include "harness/world.h"
@@ -232,19 +233,6 @@ struct sizes {
 	unsigned long rss_kib, descriptors, pins, cgroups;
 };
 
-static unsigned long field_of(const char *file, const char *name)
-{
-	char path[64], *text, *at;
-	unsigned long value;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", run.pid, file);
-	text = file_read(path);
-	at = strstr(text, name);
-	value = strtoul(at ? at + strlen(name) : "0", NULL, 10);
-	free(text);
-	return value;
-}
-
 static unsigned long lines_of(const char *text)
 {
 	unsigned long n = 0;
@@ -273,7 +261,7 @@ static struct sizes sizes_now(void)
 
 	snprintf(fds, sizeof(fds), "/proc/%d/fd", run.pid);
 	sizes = (struct sizes){
-		.rss_kib = field_of("status", "VmRSS:"),
+		.rss_kib = process_resident_kib(run.pid),
 		.descriptors = count_entries(fds, false),
 		.pins = lines_of(pins),
 		.cgroups = cgroups_below(CGROUPS),
@@ -307,7 +295,14 @@ static struct sizes settle(const struct sizes *want)
 /* Nanoseconds of CPU time, by the scheduler. */
 static unsigned long cpu_ns(void)
 {
-	return field_of("schedstat", "");
+	unsigned long ns;
+	char path[64], *text;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", run.pid);
+	text = file_read(path);
+	ns = strtoul(text, NULL, 10);
+	free(text);
+	return ns;
 }
 
 static unsigned long log_lines(void)

@@ -23,7 +23,7 @@ struct channel {
 	sd_event_source *source, *pause;
 	void (*take)(void *arg, const char *line, const json_t *message);
 	void *arg;
-	char line[MOST_LINE_BYTES]; /* of a message, not yet complete */
+	char *begun; /* of a message, not yet complete: `len` bytes; each fork copies our memory */
 	size_t len;
 	struct budget budget;
 };
@@ -36,36 +36,62 @@ static void begin_second(struct channel *channel)
 	budget_begin(&channel->budget, now_us);
 }
 
-static void take_line(struct channel *channel)
+static void take_line(struct channel *channel, const char *line)
 {
 	const char *internal;
 	json_t *message;
 
 	channel->budget.messages++;
 	if (budget_is_over(&channel->budget)) {
-		channel->take(channel->arg, channel->line, NULL);
+		channel->take(channel->arg, line, NULL);
 		return;
 	}
-	message = json_loads(channel->line, JSON_DECODE_ANY, NULL);
+	message = json_loads(line, JSON_DECODE_ANY, NULL);
 	internal = json_string_value(json_object_get(message, "cmd"));
 	if (message && !(internal && !strncmp(internal, "NODE_", 5)))
-		channel->take(channel->arg, channel->line, message);
+		channel->take(channel->arg, line, message);
 	json_decref(message);
+}
+
+static size_t take_begun(struct channel *channel, char *line)
+{
+	size_t len = channel->len;
+
+	if (len)
+		memcpy(line, channel->begun, len);
+	free(channel->begun);
+	channel->begun = NULL;
+	channel->len = 0;
+	return len;
+}
+
+/* Without memory for it, it is lost. */
+static void keep_begun(struct channel *channel, const char *line, size_t len)
+{
+	channel->begun = len ? malloc(len) : NULL;
+	if (!channel->begun)
+		return;
+	memcpy(channel->begun, line, len);
+	channel->len = len;
 }
 
 static void take_bytes(struct channel *channel, const char *bytes, size_t n)
 {
+	static char line[MOST_LINE_BYTES];
+	size_t len = take_begun(channel, line);
+
 	channel->budget.bytes += n;
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n') {
-			channel->line[channel->len] = '\0';
-			if (channel->len)
-				take_line(channel);
-			channel->len = 0;
-		} else if (channel->len < MOST_LINE_BYTES - 1) {
-			channel->line[channel->len++] = bytes[i];
+			line[len] = '\0';
+			if (len)
+				take_line(channel, line);
+			len = 0;
+		} else if (len < MOST_LINE_BYTES - 1) {
+			line[len++] = bytes[i];
 		}
 	}
+	keep_begun(channel, line, len);
 }
 
 static int on_pause_end(sd_event_source *source, uint64_t usec, void *arg)
@@ -138,6 +164,7 @@ void channel_close(struct channel *channel)
 	sd_event_source_disable_unref(channel->pause);
 	/* what the worker sent and nobody read may hold descriptors */
 	task_drop_fd(&channel->fd);
+	free(channel->begun);
 	free(channel);
 }
 

@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 
-#define RING_BYTES (8 << 20)
+#define RING_BYTES (2 << 20)
 /* So long the programs go on should reader and child be killed at once. */
 #define LEASE_NS 2000000000ULL
 #define RENEW_MS 500

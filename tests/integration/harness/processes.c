@@ -100,6 +100,22 @@ bool process_lives(pid_t pid)
 	return state != 'Z' && state != 'X';
 }
 
+unsigned long process_resident_kib(pid_t pid)
+{
+	static const char name[] = "VmRSS:";
+	unsigned long kib;
+	char path[64], *text, *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	text = file_read(path);
+	at = strstr(text, name);
+	if (!at)
+		fail_msg("%s has no %s", path, name);
+	kib = strtoul(at + strlen(name), NULL, 10);
+	free(text);
+	return kib;
+}
+
 static bool listens(int fd)
 {
 	int is_listening = 0;

@@ -12,6 +12,7 @@ size_t processes_children(pid_t parent, pid_t *pids, size_t max);
 /* The first of them that goes by this name (comm); 0 = none does. */
 pid_t processes_child_named(pid_t parent, const char *name);
 bool process_lives(pid_t pid);
+unsigned long process_resident_kib(pid_t pid);
 /* As in /proc/PID/stat: 'S', 'T' (stopped) ...; 'X' = there is none. */
 char process_state(pid_t pid);
 /*
