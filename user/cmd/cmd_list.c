@@ -29,11 +29,12 @@ static void print_view(const struct view *view)
 }
 
 /* A service that can't be read still has a line: it must not hide. */
-static void add_service(const struct cmd *cmd, const char *name, json_t *rows)
+static void add_service(const struct cmd *cmd, const char *name, struct census *census,
+			json_t *rows)
 {
 	struct trouble trouble;
 	struct view view;
-	int err = view_load_name(name, &view);
+	int err = view_load_name(name, census, &view);
 
 	if (err == -ENOENT)
 		return;
@@ -56,6 +57,7 @@ static int run(struct cmd *cmd)
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
 	json_t *rows = cmd->json ? json_array() : NULL;
+	struct census census = { .of_all = true };
 	struct trouble trouble;
 	size_t n = 0;
 	int err;
@@ -72,7 +74,8 @@ static int run(struct cmd *cmd)
 	else if (!cmd->json)
 		printf("no services; lbctl scan lists what can be attached\n");
 	for (size_t i = 0; i < n; i++)
-		add_service(cmd, names[i], rows);
+		add_service(cmd, names[i], &census, rows);
+	census_free(&census);
 	return cmd->json ? cmd_print_json(rows) : EXIT_DONE;
 }
 

@@ -17,7 +17,8 @@
 #define RATES_INDENT 29
 #define COUNTER_INDENT 31 /* where the meaning of a counter begins */
 
-static int load_view(const struct cmd *cmd, const char *name, struct view *view)
+static int load_view_by(const struct cmd *cmd, const char *name, struct census *census,
+			struct view *view)
 {
 	struct trouble trouble;
 	struct state state;
@@ -27,10 +28,19 @@ static int load_view(const struct cmd *cmd, const char *name, struct view *view)
 		state_trouble(&trouble, name, err);
 		return cmd_trouble(cmd, &trouble);
 	}
-	err = view_load(&state, view);
+	err = view_load_by(&state, census, view);
 	state_close(&state);
 	return err ? cmd_fail(cmd, EXIT_FAILED, "can't read its maps: %s", strerror(-err)) :
 		     EXIT_DONE;
+}
+
+static int load_view(const struct cmd *cmd, const char *name, struct view *view)
+{
+	struct census census = { 0 };
+	int status = load_view_by(cmd, name, &census, view);
+
+	census_free(&census);
+	return status;
 }
 
 static json_t *stats_json(const struct view *view)
@@ -84,6 +94,7 @@ static int run_prometheus(struct cmd *cmd)
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
 	_cleanup_free_ struct view *views = NULL;
+	struct census census = { .of_all = true };
 	size_t n = 0, loaded = 0;
 	int status = EXIT_DONE, err = 0;
 
@@ -99,9 +110,10 @@ static int run_prometheus(struct cmd *cmd)
 	if (cmd->nr_args)
 		status = load_view(cmd, cmd->args[0], &views[loaded++]);
 	for (size_t i = 0; i < n; i++) {
-		if (!load_view(cmd, names[i], &views[loaded]))
+		if (!load_view_by(cmd, names[i], &census, &views[loaded]))
 			loaded++;
 	}
+	census_free(&census);
 	for (size_t i = 0; i < loaded && !status; i++)
 		view_load_usage(&views[i]);
 	if (!status)

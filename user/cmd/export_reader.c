@@ -63,11 +63,11 @@ static void services_free(struct services *services)
 	json_decref(services->unreadable);
 }
 
-static void add_service(struct services *services, const char *name)
+static void add_service(struct services *services, const char *name, struct census *census)
 {
 	struct view *view = &services->views[services->count];
 	struct trouble trouble;
-	int err = view_load_name(name, view);
+	int err = view_load_name(name, census, view);
 
 	if (!err) {
 		view_load_usage(view);
@@ -82,6 +82,7 @@ static void add_service(struct services *services, const char *name)
 static int services_load(struct services *services)
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
+	struct census census = { .of_all = true };
 	size_t n = 0;
 	int err = state_names(&names, &n);
 
@@ -92,7 +93,8 @@ static int services_load(struct services *services)
 	if (!services->views)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		add_service(services, names[i]);
+		add_service(services, names[i], &census);
+	census_free(&census);
 	return 0;
 }
 

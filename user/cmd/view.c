@@ -12,7 +12,6 @@
 #include "base/text_json.h"
 #include "cmd/gone.h"
 #include "host/group.h"
-#include "host/netns.h"
 #include "keeper/control_client.h"
 #include "lb_pick.h"
 #include "service/hold.h"
@@ -207,46 +206,39 @@ static bool is_beside(const struct view *view, uint32_t index, const struct lb_l
 	       group->prog_id != listener->prog_id;
 }
 
-static int join_listener(const struct state *state, struct view *view, uint32_t index, bool *open)
+static int join_listener(const struct state *state, struct census *census, struct view *view,
+			 uint32_t index, bool *open)
 {
 	const struct lb_listener *listener = &state->config->listeners[index];
-	_cleanup_close_ int netns = -1;
-	struct groups groups;
-	int err;
+	bool udp = listener->proto == LB_PROTO_UDP;
+	const struct groups *groups;
+	int err = census_find(census, listener, udp || view->counted ? 0 : GROUP_LIVE, &groups);
 
-	err = netns_find(listener->netns, &netns);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	err = groups_find(netns, listener->port, 0,
-			  listener->proto == LB_PROTO_UDP ? GROUP_UDP :
-			  view->counted			  ? 0 :
-							    GROUP_LIVE,
-			  &groups);
-	if (err)
-		return err;
-	hold_strip(&groups);
-	err = groups.inspect_error;
-	view->listeners[index].steering = !err && is_steered(state, &groups, index);
-	for (size_t i = 0; i < groups.count && !err; i++) {
-		if (service_listener(state, &groups.items[i]) != (int)index)
+	err = groups->inspect_error;
+	view->listeners[index].steering = !err && is_steered(state, groups, index);
+	for (size_t i = 0; i < groups->count && !err; i++) {
+		const struct reuseport_group *group = &groups->items[i];
+
+		if (service_listener(state, group) != (int)index)
 			continue;
-		if (groups.holders.unreadable && !all_held(&groups.items[i]))
+		if (groups->holders.unreadable && !all_held(group))
 			err = -EPERM;
 		else
-			join_group(state, view, &groups.items[i],
-				   is_beside(view, index, listener, &groups.items[i]), open);
+			join_group(state, view, group, is_beside(view, index, listener, group),
+				   open);
 	}
-	groups_free(&groups);
 	return err;
 }
 
-static int join_sockets(const struct state *state, struct view *view)
+static int join_sockets(const struct state *state, struct census *census, struct view *view)
 {
 	_cleanup_free_ bool *open = calloc(view->nr_workers + 1, sizeof(*open));
 	int err = open ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; i < view->nr_listeners && !err; i++)
-		err = join_listener(state, view, i, open);
+		err = join_listener(state, census, view, i, open);
 	for (uint32_t i = 0; i < view->nr_workers && !err; i++) {
 		if (open[i])
 			continue;
@@ -274,7 +266,7 @@ static void name_processes(struct view *view)
 	}
 }
 
-int view_load(const struct state *state, struct view *view)
+int view_load_by(const struct state *state, struct census *census, struct view *view)
 {
 	const struct lb_listener *listener;
 	int err;
@@ -308,19 +300,28 @@ int view_load(const struct state *state, struct view *view)
 		view_free(view);
 		return err;
 	}
-	view->sockets_error = join_sockets(state, view);
+	view->sockets_error = join_sockets(state, census, view);
 	name_processes(view);
 	return 0;
 }
 
-int view_load_name(const char *name, struct view *view)
+int view_load(const struct state *state, struct view *view)
+{
+	struct census census = { 0 };
+	int err = view_load_by(state, &census, view);
+
+	census_free(&census);
+	return err;
+}
+
+int view_load_name(const char *name, struct census *census, struct view *view)
 {
 	struct state state;
 	int err = state_open(&state, name, STATE_READ);
 
 	if (err)
 		return err;
-	err = view_load(&state, view);
+	err = view_load_by(&state, census, view);
 	state_close(&state);
 	return err;
 }

@@ -16,6 +16,7 @@
 #include "host/proc_title.h"
 #include "host/usage.h"
 #include "keeper/again.h"
+#include "service/census.h"
 #include "service/state.h"
 
 #define VIEW_COMMAND_BYTES 256
@@ -99,8 +100,12 @@ struct view {
 int view_load(const struct state *state, struct view *view);
 void view_free(struct view *view);
 
-/* The same of the service with this name; also the errors of state_open(). */
-int view_load_name(const char *name, struct view *view);
+/*
+ * The same, of who looks at several services: what the census has already is not looked up anew. Of
+ * the service with this name; also the errors of state_open().
+ */
+int view_load_by(const struct state *state, struct census *census, struct view *view);
+int view_load_name(const char *name, struct census *census, struct view *view);
 
 /* What the workers' processes use, as far as it can be seen. */
 void view_load_usage(struct view *view);
