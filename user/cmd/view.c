@@ -155,6 +155,8 @@ static void join_group(const struct state *state, struct view *view,
 		const struct member *member = &group->members[i];
 
 		worker = worker_of_socket(state, view, member->socket.cookie, &place);
+		if (!worker && hold_is_waiting(state, member->socket.cookie))
+			continue;
 		if (!worker) {
 			add_stranger(view, group, member, beside);
 			continue;
@@ -176,10 +178,11 @@ static void join_group(const struct state *state, struct view *view,
 }
 
 /* Sockets that nobody seems to hold: their processes are hidden from us. */
-static bool all_held(const struct reuseport_group *group)
+static bool all_held(const struct state *state, const struct reuseport_group *group)
 {
 	for (size_t i = 0; i < group->nr_members; i++) {
-		if (!group->members[i].nr_holders)
+		if (!group->members[i].nr_holders &&
+		    !hold_is_waiting(state, group->members[i].socket.cookie))
 			return false;
 	}
 	return true;
@@ -223,7 +226,7 @@ static int join_listener(const struct state *state, struct census *census, struc
 
 		if (service_listener(state, group) != (int)index)
 			continue;
-		if (groups->holders.unreadable && !all_held(group))
+		if (groups->holders.unreadable && !all_held(state, group))
 			err = -EPERM;
 		else
 			join_group(state, view, group, is_beside(view, index, listener, group),

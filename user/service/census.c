@@ -7,7 +7,6 @@
 
 #include "base/cleanup.h"
 #include "host/netns.h"
-#include "service/hold.h"
 
 /* What was asked for, and what came of it. */
 struct census_part {
@@ -26,8 +25,6 @@ static void look(struct census_part *part)
 	part->err = netns_find(part->netns, &netns);
 	if (!part->err)
 		part->err = groups_find(netns, part->port, 0, part->detail, &part->groups);
-	if (!part->err)
-		hold_strip(&part->groups);
 }
 
 /* NULL without memory. */

@@ -21,10 +21,10 @@ struct census {
 };
 
 /*
- * The groups that are on a listener's port, and maybe others, without the waiting listeners of
- * services; `detail` is 0, or GROUP_LIVE for its connections. They are as they were when the census
- * was asked first, and its own. Returns 0; -ENOENT where nobody is in the listener's namespace any
- * more; -EPERM, -ENOMEM or what groups_find() returns.
+ * The groups that are on a listener's port, and maybe others, with the waiting listeners among
+ * their members; `detail` is 0, or GROUP_LIVE for its connections. They are as they were when the
+ * census was asked first, and its own. Returns 0; -ENOENT where nobody is in the listener's
+ * namespace any more; -EPERM, -ENOMEM or what groups_find() returns.
  */
 int census_find(struct census *census, const struct lb_listener *listener, enum group_detail detail,
 		const struct groups **groups);

@@ -15,6 +15,7 @@
 #include "host/probe.h"
 #include "lb_hold.h"
 #include "lb_pick.h"
+#include "service/service.h"
 #include "service/track.h"
 
 #define AWAIT_LOOKS 500 /* 2 ms apart */
@@ -134,7 +135,7 @@ void hold_wake(const struct state *state, uint32_t slot)
 
 /* --- where their sockets don't belong --- */
 
-static bool is_waiting(const struct state *state, uint64_t cookie)
+bool hold_is_waiting(const struct state *state, uint64_t cookie)
 {
 	struct lb_place place;
 
@@ -147,7 +148,7 @@ static void strip_group(const struct state *state, struct reuseport_group *group
 	size_t kept = 0;
 
 	for (size_t i = 0; i < group->nr_members; i++) {
-		if (!is_waiting(state, group->members[i].socket.cookie))
+		if (!hold_is_waiting(state, group->members[i].socket.cookie))
 			group->members[kept++] = group->members[i];
 	}
 	group->nr_members = kept;
@@ -160,7 +161,9 @@ static void strip(const struct state *state, struct groups *groups)
 	for (size_t g = 0; g < groups->count; g++) {
 		struct reuseport_group *group = &groups->items[g];
 
-		strip_group(state, group);
+		/* its own are nowhere else */
+		if (service_listener(state, group) >= 0)
+			strip_group(state, group);
 		if (group->nr_members)
 			groups->items[kept++] = *group;
 		else
@@ -200,7 +203,7 @@ static int look_for_waiting(void *arg)
 	int err = sockdiag_listeners(IPPROTO_TCP, left->port, &list);
 
 	for (size_t i = 0; !err && i < list.count; i++)
-		left->some |= is_waiting(left->state, list.items[i].cookie);
+		left->some |= hold_is_waiting(left->state, list.items[i].cookie);
 	sockdiag_free(&list);
 	return err;
 }
@@ -237,7 +240,7 @@ void hold_sweep(const struct state *state)
 	while (more) {
 		cookie = next;
 		more = !bpf_map_get_next_key(fd, &cookie, &next);
-		if (is_waiting(state, cookie))
+		if (hold_is_waiting(state, cookie))
 			state_delete(state, MAP_COOKIES, &cookie);
 	}
 }

@@ -32,6 +32,9 @@ bool hold_is_wanted(const struct state *state);
  */
 void hold_reset(const struct state *state);
 
+/* Is the socket with this cookie a waiting listener of the service? */
+bool hold_is_waiting(const struct state *state, uint64_t cookie);
+
 /*
  * Takes the waiting listeners of all services out of the groups: they are members for the kernel,
  * and for nobody else.
