@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All services as they are now, by one look at the host. */
+#ifndef VIEWS_H
+#define VIEWS_H
+
+#include "base/trouble.h"
+#include "cmd/view.h"
+
+struct views {
+	struct view *at; /* by name */
+	size_t count;
+	struct views_trouble {
+		char name[LB_NAME_MAX + 1];
+		struct trouble trouble;
+	} * unreadable;
+	size_t nr_unreadable;
+};
+
+/*
+ * Looks at all services, or with `only`, not NULL, at the one of this name, and at what their
+ * processes use. One that can't be read is among `unreadable`, one that there is not nowhere; no
+ * bpffs, no service. Returns 0 or -errno; views_free() is to follow in any case.
+ */
+int views_load(struct views *views, const char *only);
+void views_free(struct views *views);
+
+#endif
