@@ -28,6 +28,7 @@ packages_of() {
 		libjansson-dev jansson.h
 		libsystemd-dev systemd/sd-event.h
 		libmicrohttpd-dev microhttpd.h
+		libncurses-dev curses.h
 		libyaml-dev yaml.h
 		pkg-config pkg-config
 	END
@@ -51,6 +52,7 @@ packages_of() {
 		gawk gawk
 		util-linux unshare
 		patch patch
+		tmux tmux
 	END
 	vm) cat <<-END ;;
 		qemu-system-x86 qemu-system-x86_64
