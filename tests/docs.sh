@@ -447,6 +447,14 @@ test_readme_has_each_file() {
 	done
 }
 
+# Without the comments on top of both.
+test_readme_has_the_difference_of_two_examples() {
+	diff <(awk '/^```/ { in_it = $0 == "```diff"; next } in_it' tools/examples/README.md) \
+		<(diff -U1 --label master-accepts.js --label workers-listen.js \
+			<(grep -v '^//' tools/examples/master-accepts.js) <(grep -v '^//' tools/examples/workers-listen.js) |
+			sed 's/^ $//')
+}
+
 # By its name, or by that of its two files: `turn`, `tell.c`
 test_readme_has_each_file_of_the_keeper() {
 	local file name

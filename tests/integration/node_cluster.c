@@ -48,12 +48,6 @@ static const char *source(const char *name)
 	return path;
 }
 
-static bool sets_reuseport(void)
-{
-	return !system("node -e 'const [a, b] = process.versions.node.split(\".\");"
-		       "process.exit(a > 23 || a == 23 && b >= 1 || a == 22 && b >= 12 ? 0 : 1)'");
-}
-
 /* A cgroup in which whoever binds one of these ports shares it. */
 static void hook_ports(void)
 {
@@ -126,7 +120,7 @@ static pid_t program_start(const char *how, bool in_cgroup)
 /* With a socket for each worker. */
 static pid_t program_start_own(void)
 {
-	bool hook = !sets_reuseport();
+	bool hook = !node_sets_reuseport();
 
 	if (hook)
 		hook_ports();
@@ -230,7 +224,7 @@ static void test_the_primary_serves(void **state)
 	lbctl_expect(1, "lbctl run --help", "attach", ":8080", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = WORKERS * EACH });
 	program_end(primary);
-	if (sets_reuseport())
+	if (node_sets_reuseport())
 		return;
 	primary = program_start("on", false);
 	assert_int_equal(listening_sockets(), 1);
@@ -259,7 +253,7 @@ static void test_alike(void **state)
 
 	(void)state;
 	needs_node();
-	if (!sets_reuseport()) {
+	if (!node_sets_reuseport()) {
 		needs(bind_setsockopt); /* else the hook shares all ports, which some are not to be */
 		hook_ports();
 		setenv("HOOKED", HOOKED, 1);

@@ -237,3 +237,9 @@ void needs_node(void)
 	if (!has_node())
 		skip();
 }
+
+bool node_sets_reuseport(void)
+{
+	return !system("node -e 'const [a, b] = process.versions.node.split(\".\");"
+		       "process.exit(a > 23 || a == 23 && b >= 1 || a == 22 && b >= 12 ? 0 : 1)'");
+}

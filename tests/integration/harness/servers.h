@@ -45,5 +45,7 @@ void demo_kill(struct demo *demo, int signal);
 /* needs_node() skips the test, so that it is counted, where there is no Node.js. */
 bool has_node(void);
 void needs_node(void);
+/* By reusePort: from 22.12 and 23.1 on. */
+bool node_sets_reuseport(void);
 
 #endif
