@@ -391,36 +391,57 @@ test_quoting() {
 
 # lbctl apply, under load: each service is a unit, and what changes loses nothing.
 test_apply() {
-	local file=/srv/services.yaml unit=/run/systemd/system/lbctl-web.service before old
+	local file=/srv/services.yaml unit=/run/systemd/system/lbctl@web.service before old
 	write_app
 	printf 'web:\n  command: app\n  n: 2\n  user: nobody\n' >$file
 	lbctl apply $file || bad "apply failed"
-	expect state "$(property lbctl-web ActiveState) $(property lbctl-web StatusText)" 'active 2 of 2 workers online'
+	expect state "$(property lbctl@web ActiveState) $(property lbctl@web StatusText)" 'active 2 of 2 workers online'
 	expect again "$(lbctl apply $file)" "$file: nothing to change; 1 service is as it says"
 	before=$(pids)
 	load_begin
 	sed -i 's/n: 2/n: 3/' $file
 	lbctl apply $file || bad "scale failed"
 	expect 'workers that were there' "$(pids | cut -d ' ' -f 1,2)" "$before"
-	before=$(pids) old=$(property lbctl-web MainPID)
+	before=$(pids) old=$(property lbctl@web MainPID)
 	echo '  max-memory: 3G' >>$file
 	lbctl apply $file || bad "another keeper failed"
-	[ "$(property lbctl-web MainPID)" != "$old" ] || bad "the same keeper"
+	[ "$(property lbctl@web MainPID)" != "$old" ] || bad "the same keeper"
 	expect 'the same workers' "$(pids)" "$before"
-	kill -KILL "$(property lbctl-web MainPID)"
-	until_true has lbctl-web NRestarts 1
-	until_true has lbctl-web StatusText '3 of 3 workers online'
+	kill -KILL "$(property lbctl@web MainPID)"
+	until_true has lbctl@web NRestarts 1
+	until_true has lbctl@web StatusText '3 of 3 workers online'
 	expect 'the same workers after a crash' "$(pids)" "$before"
 	echo '  instance-var: NUMBER' >>$file
 	lbctl apply $file || bad "reload failed"
 	[ "$(pids | wc -w) $(pids)" != "3 $before" ] || bad "the same workers after a reload"
 	load_end
 	expect again "$(lbctl apply $file)" "$file: nothing to change; 1 service is as it says"
-	systemctl reload lbctl-web || bad "systemctl reload failed"
+	systemctl reload lbctl@web || bad "systemctl reload failed"
 	lbctl logs web 1 -n 1 | grep -q '^worker 1 pid ' || bad "no logs"
 	: >$file
 	lbctl apply --prune $file || bad "prune failed"
 	[ ! -e $unit ] || bad "left behind: $unit"
+	expect_nothing_left
+}
+
+# Whatever a service is called, its unit is nobody else's.
+test_apply_beside_a_unit_of_that_name() {
+	local file=/srv/services.yaml exporter
+	write_app
+	(cd / && lbctl unit --export) >$units/lbctl-export.service || bad 'no unit'
+	systemctl daemon-reload
+	systemctl start lbctl-export || bad "start failed"
+	exporter=$(property lbctl-export MainPID)
+	printf 'export:\n  command: app\n  n: 2\n  user: nobody\n' >$file
+	lbctl apply $file || bad "apply failed"
+	expect workers "$(lbctl show export --json | jq '.workers | length')" 2
+	expect exporter "$(property lbctl-export MainPID)" "$exporter"
+	: >$file
+	lbctl apply --prune $file || bad "prune failed"
+	expect 'exporter after the end' "$(property lbctl-export MainPID)" "$exporter"
+	systemctl stop lbctl-export
+	rm $units/lbctl-export.service
+	systemctl daemon-reload
 	expect_nothing_left
 }
 

@@ -30,9 +30,10 @@
 
 /* --- systemd --- */
 
+/* An instance of a template that there is not: lbctl-export.service and the like are others. */
 static void unit_name(const char *name, char out[LB_NAME_MAX + 32])
 {
-	snprintf(out, LB_NAME_MAX + 32, "lbctl-%s.service", name);
+	snprintf(out, LB_NAME_MAX + 32, "lbctl@%s.service", name);
 }
 
 static void unit_path(const char *name, char out[PATH_MAX])
