@@ -79,14 +79,25 @@ static void write_app(const char *first)
 	assert_return_code(chmod(APP, 0755), errno);
 }
 
-static void start_managed(const char *watchdog_us)
+/* In the next process that is started. */
+static void expect_manager(const char *watchdog_us)
 {
 	manager_open();
 	setenv("NOTIFY_SOCKET", MANAGER, 1);
 	setenv("WATCHDOG_USEC", watchdog_us, 1);
-	run_start(&run, "web", "-n", "2", "--ready-timeout", "1000", "--", APP, NULL);
+}
+
+static void forget_manager(void)
+{
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
+}
+
+static void start_managed(const char *watchdog_us)
+{
+	expect_manager(watchdog_us);
+	run_start(&run, "web", "-n", "2", "--ready-timeout", "1000", "--", APP, NULL);
+	forget_manager();
 }
 
 /*
@@ -123,6 +134,28 @@ static void test_says_what_it_does(void **state)
 	run_stop(&run);
 	assert_int_equal(count_heard("READY=1"), 2);
 	assert_int_equal(count_heard("STOPPING=1"), 1);
+	manager_close();
+}
+
+/* Those that its one main process makes count, and not that. */
+static void test_counts_the_workers_that_a_program_makes(void **state)
+{
+	char program[PATH_MAX];
+
+	(void)state;
+	needs(bind_setsockopt);
+	assert_non_null(realpath(harness_build_path("../tests/integration/prefork.py"), program));
+	expect_manager("0");
+	run_start(&run, "web", "--forks", "--", "python3", program, "3", NULL);
+	forget_manager();
+	run_expect_events(&run, 3, "joined", NULL);
+	wait_until(listen_for("STATUS=3 workers online\n"), RUN_MS);
+	assert_int_equal(count_heard("READY=1"), 1);
+	lbctl_ok("reload", "web", NULL);
+	wait_until(count_heard("READY=1") == 2, RUN_MS);
+	assert_non_null(listen_for(" workers online, reloading\n"));
+	assert_null(listen_for(" of "));
+	run_stop(&run);
 	manager_close();
 }
 
@@ -253,6 +286,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_says_what_it_does),
+		runs_test(test_counts_the_workers_that_a_program_makes),
 		runs_test(test_feeds_the_watchdog),
 		runs_test(test_leaves),
 		runs_test(test_replaces_workers_that_never_listened),

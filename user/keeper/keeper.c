@@ -33,6 +33,19 @@
 
 /* --- the turn --- */
 
+static void tell_manager(struct keeper *keeper)
+{
+	struct plan_summary summary;
+
+	plan_summarise(&keeper->plan, &summary);
+	if (keeper->plan.stop)
+		manager_status(&keeper->manager, "stopping");
+	else if (keeper->forked)
+		manager_tell_forks(&keeper->manager, &summary, forks_workers(keeper));
+	else
+		manager_tell(&keeper->manager, &summary, keeper->plan.wanted);
+}
+
 /* Returns whether there may be more to do now. */
 static bool decide(struct keeper *keeper)
 {
@@ -43,17 +56,12 @@ static bool decide(struct keeper *keeper)
 	uint64_t look_us =
 		at_work_look(&keeper->at_work, &keeper->plan, &keeper->own, state, now_us);
 	size_t n;
-	struct plan_summary summary;
 
 	keeper->plan.changing = changes_pending(keeper->changes);
 	n = reconcile(&keeper->plan, now_us, actions, MOST_ACTIONS);
 	for (size_t i = 0; i < n; i++)
 		execute(keeper, &actions[i]);
-	plan_summarise(&keeper->plan, &summary);
-	if (!keeper->plan.stop)
-		manager_tell(&keeper->manager, &summary, keeper->plan.wanted);
-	else
-		manager_status(&keeper->manager, "stopping");
+	tell_manager(keeper);
 	if (reads && look_us > now_us + UNREAD_LOOK_US)
 		look_us = now_us + UNREAD_LOOK_US;
 	if (keeper->plan.next_us > look_us)

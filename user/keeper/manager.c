@@ -53,17 +53,35 @@ void manager_stopping(struct manager *manager)
 	sd_notify(0, "STOPPING=1");
 }
 
+/* What `wanted` of its processes are, in the words of sd_notify(3). */
+static void say_state(struct manager *manager, const struct plan_summary *processes,
+		      uint32_t wanted)
+{
+	if (processes->renewing)
+		say_reloading(manager);
+	else if (processes->online + processes->finished == wanted ||
+		 manager->said == MANAGER_RELOADING)
+		manager_ready(manager);
+}
+
 void manager_tell(struct manager *manager, const struct plan_summary *workers, uint32_t wanted)
 {
 	if (manager->said == MANAGER_STOPPING)
 		return;
-	if (workers->renewing)
-		say_reloading(manager);
-	else if (workers->online + workers->finished == wanted ||
-		 manager->said == MANAGER_RELOADING)
-		manager_ready(manager);
+	say_state(manager, workers, wanted);
 	manager_status(manager, "%u of %u workers online%s%s%s", workers->online, wanted,
 		       workers->failed ? ", others given up" : "",
 		       workers->finished ? ", others ended for good" : "",
 		       workers->renewing ? ", reloading" : "");
+}
+
+void manager_tell_forks(struct manager *manager, const struct plan_summary *mains, uint32_t workers)
+{
+	if (manager->said == MANAGER_STOPPING)
+		return;
+	say_state(manager, mains, 1);
+	manager_status(manager, "%u workers online%s%s%s", workers,
+		       mains->failed ? ", their main process given up" : "",
+		       mains->finished ? ", their main process ended for good" : "",
+		       mains->renewing ? ", reloading" : "");
 }

@@ -23,5 +23,8 @@ void manager_stopping(struct manager *manager);
 
 /* Of the workers of a run, which are so many. */
 void manager_tell(struct manager *manager, const struct plan_summary *workers, uint32_t wanted);
+/* Of a run with --forks: its main process, and so many workers that this has made. */
+void manager_tell_forks(struct manager *manager, const struct plan_summary *mains,
+			uint32_t workers);
 
 #endif
