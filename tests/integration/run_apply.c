@@ -189,6 +189,30 @@ static void test_takes_another_keeper(void **state)
  * A version that does not work: 1. the old one goes on  2. the next apply knows that it was not
  * done  3. one that works is what the file says
  */
+/* Its workers are sockets; how many there are is its own affair. */
+static void test_program_that_forks(void **state)
+{
+	char text[PATH_MAX + 256], program[PATH_MAX];
+	pid_t pids[3];
+
+	(void)state;
+	needs(bind_setsockopt);
+	assert_non_null(realpath(harness_build_path("../tests/integration/prefork.py"), program));
+	snprintf(text, sizeof(text), "web:\n  command: [python3, %s, 3]\n  forks: true\n", program);
+	file_write(FILE_PATH, text);
+	lbctl_expect(0, "web: would start python3, which makes its workers itself", "apply",
+		     "--dry-run", FILE_PATH, NULL);
+	lbctl_expect(0, "web: started, python3 makes its workers itself", "apply", FILE_PATH, NULL);
+	run_pids(&web, pids, 3);
+	lbctl_expect(0, NOTHING, "apply", FILE_PATH, NULL);
+	strcat(text, "  max-memory: 3G\n");
+	file_write(FILE_PATH, text);
+	lbctl_expect(0, "web: has another keeper, and the same workers", "apply", FILE_PATH, NULL);
+	run_expect_same(&web, pids, 3);
+	lbctl_expect(0, NOTHING, "apply", FILE_PATH, NULL);
+	stop("web");
+}
+
 static void test_reload_that_fails(void **state)
 {
 	pid_t pids[2];
@@ -380,6 +404,7 @@ int main(int argc, char **argv)
 		apply_test(test_starts_and_does_nothing_then),
 		apply_test(test_changes_live),
 		apply_test(test_takes_another_keeper),
+		apply_test(test_program_that_forks),
 		apply_test(test_reload_that_fails),
 		apply_test(test_keeper_is_dead),
 		apply_test(test_refuses_what_ends_connections),

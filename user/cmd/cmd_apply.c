@@ -62,18 +62,28 @@ static int keep(const struct service_entry *entry,
 	return status;
 }
 
+static void tell_started(const struct step *step)
+{
+	const struct keeper_options *options = &step->entry->options;
+	const char *command = step->entry->cmd.args[0];
+
+	if (step->kind != STEP_START)
+		printf("%s: has another keeper, and the same workers\n", step->service);
+	else if (options->forks)
+		printf("%s: started, %s makes its workers itself\n", step->service, command);
+	else
+		printf("%s: started, %u worker%s of %s\n", step->service, options->workers,
+		       plural(options->workers), command);
+}
+
 static int start(const struct work *work, const struct step *step)
 {
 	int status;
 
 	running_note(step->service, work->services->file, false);
 	status = keep(step->entry, detached_start);
-	if (!status && !work->cmd->json && step->kind == STEP_START)
-		printf("%s: started, %u worker%s of %s\n", step->service,
-		       step->entry->options.workers, plural(step->entry->options.workers),
-		       step->entry->cmd.args[0]);
-	else if (!status && !work->cmd->json)
-		printf("%s: has another keeper, and the same workers\n", step->service);
+	if (!status && !work->cmd->json)
+		tell_started(step);
 	return status;
 }
 

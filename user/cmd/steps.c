@@ -288,9 +288,17 @@ static const char *obstacle(const struct running *running)
 static int add_start(struct steps *steps, struct service_entry *entry,
 		     const struct running *running)
 {
-	if (!add(steps, STEP_START, entry->name, entry, "start %u worker%s of %s%s",
-		 entry->options.workers, plural(entry->options.workers), entry->cmd.args[0],
-		 running->left ? ", or take up those that live" : ""))
+	const char *live = running->left ? ", or take up those that live" : "";
+	const struct step *step = entry->options.forks ?
+					  add(steps, STEP_START, entry->name, entry,
+					      "start %s, which makes its workers itself%s",
+					      entry->cmd.args[0], live) :
+					  add(steps, STEP_START, entry->name, entry,
+					      "start %u worker%s of %s%s", entry->options.workers,
+					      plural(entry->options.workers), entry->cmd.args[0],
+					      live);
+
+	if (!step)
 		return -ENOMEM;
 	/* what they were started with is not known */
 	if (running->left &&
@@ -318,7 +326,8 @@ static int add_entry(struct steps *steps, struct service_entry *entry, const str
 	    (steps->count == before || steps->at[steps->count - 1].kind != STEP_REFUSED))
 		err = add_live(steps, entry);
 	/* it is to have as many afterwards as it has now */
-	if (running.keeper && running.workers && !cmd_value(&entry->cmd, "n"))
+	if (running.keeper && running.workers && !cmd_value(&entry->cmd, "n") &&
+	    !entry->options.forks)
 		services_set_workers(entry, running.workers);
 	running_free(&running);
 	return err;
