@@ -65,7 +65,7 @@ static void check_mentions(const char *word, const char *text)
 static void test_words(void **state)
 {
 	static const char *const wanted[] = { "start",	"ps",	    "tail",	"monit", "delete",
-					      "kill",	"describe", "top",	"save",	 "startup",
+					      "kill",	"describe", "dash",	"save",	 "startup",
 					      "env",	"id",	    "restart",	"stop",	 "ls",
 					      "status", "-v",	    "--version" };
 	const char *words[WORDS_MOST];
@@ -141,15 +141,15 @@ static void test_unknown_commands(void **state)
 		{ "start app.js", 2, "lbctl run -- node app.js starts it", NULL },
 		{ "start server.py -i 4", 2, "lbctl run -- python3 server.py", NULL },
 		{ "start app", 2, "lbctl run -n 4 -- CMD", "app starts" },
-		{ "top", 2, "lbctl stats NAME --interval 1", "stop" },
-		{ "tops", 2, "lbctl stats NAME --interval 1", "stop" },
-		{ "Top", 2, "lbctl stats NAME --interval 1", "stop" },
+		{ "monit", 2, "lbctl top shows services", "did you mean" },
+		{ "Monit", 2, "lbctl top shows services", "did you mean" },
+		{ "tops", 2, "did you mean \"top\"?", "stop" },
 		{ "log", 2, "lbctl logs NAME", NULL },
 		{ "lgos", 2, "did you mean \"logs\"?", NULL },
 		{ "kill web", 2, "lbctl stop NAME", NULL },
 		{ "stopo", 2, "did you mean \"stop\"?", NULL },
 		{ "atttach", 2, "did you mean \"attach\"?", NULL },
-		{ "help top", 2, "lbctl stats NAME --interval 1", "stop" },
+		{ "help monit", 2, "lbctl top shows services", "did you mean" },
 		{ "help frobnicate", 2, "lbctl help lists all", NULL },
 		{ "-v", 0, "lbctl ", NULL },
 		{ "--version", 0, "lbctl ", NULL },

@@ -7,7 +7,7 @@
 #define RUN "lbctl run -n 4 -- CMD starts 4 workers of a command as a service"
 #define LOOK "lbctl list has the services, lbctl show NAME the workers of one"
 #define FOLLOW                                                                                     \
-	"lbctl stats NAME --interval 1 prints rates as they change, lbctl show NAME the workers"
+	"lbctl top shows services and workers as they change, lbctl stats NAME --interval 1 rates"
 #define BY_HTTP                                                                                    \
 	"lbctl export answers http://127.0.0.1:9190/ with a page, and /metrics for Prometheus"
 #define LOGS                                                                                       \
@@ -89,7 +89,6 @@ static const struct {
 	{ "inspect", LOOK },
 	{ "services", LOOK },
 	{ "workers", LOOK },
-	{ "top", FOLLOW },
 	{ "watchdog",
 	  "lbctl run --watchdog-ms MS -- CMD ends a worker that is silent for so long" },
 	{ "tail", LOGS },
