@@ -232,7 +232,7 @@ static const struct check {
 	{ "--output, --error, --log", STARTS, .logged = "worker 3 begins\n" },
 	{ "pm2 ls", ENDS, .printed = "app" },
 	{ "pm2 describe app", ENDS, .printed = "app  tcp" },
-	{ "pm2 monit", FOLLOWS, .printed = "connections/s of each worker" },
+	{ "pm2 monit", FOLLOWS, .printed = "CONN/S" },
 	{ "pm2 logs app", FOLLOWS, .printed = "3 | worker 3 begins\n" },
 	{ "pm2 logs app --nostream --lines 20", ENDS, .printed = "3 | worker 3 begins\n" },
 	{ "pm2 flush app", ENDS, .also = is_emptied },
