@@ -345,6 +345,11 @@ test_node_package_is_installed() {
 	rm -r "$dir"
 }
 
+test_node_types_are_of_the_code() {
+	command -v node >/dev/null || { echo "SKIP: no Node.js" && return; }
+	node tests/integration/node/types.js
+}
+
 test_python_package_is_installed() {
 	local file
 	for file in README.md pyproject.toml lbctl/__init__.py; do

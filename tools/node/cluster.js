@@ -37,7 +37,7 @@ const ports = new Map();
 /* Sockets on their way: handle -> worker. What waits to be sent to one that ends is never sent. */
 const unsent = new Map();
 let keys = 0;
-let lastRelease = 0;
+let lastRelease = -Infinity; // by performance.now()
 
 /* As Node.js tells them apart; each port 0 of one worker is another port. */
 function nameOf({ address, port, addressType, index }) {

@@ -28,7 +28,8 @@ export interface Worker {
 /**
  * Puts the server's listening socket into the service, once it listens (with SO_REUSEPORT). Stays
  * connected to report, and joins again when the service's keeper was started anew. Rejects with the
- * keeper's reason.
+ * keeper's reason, and then `status` is what a command of lbctl would exit with; or with why there is
+ * no keeper to ask (`code`).
  */
 export function join(server: Server, options?: Options): Promise<Worker>;
 

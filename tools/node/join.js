@@ -7,8 +7,8 @@
  */
 'use strict';
 const net = require('net');
-const { performance } = require('perf_hooks');
-const { setTimeout: setTimeoutPromise } = require('timers/promises');
+const { once } = require('events');
+const { setTimeout: sleep } = require('timers/promises');
 
 const PATIENCE_MS = 5000; // of the keeper's answer
 const AGAIN_MS = 1000; // until the next keeper is asked, where one has gone
@@ -25,7 +25,7 @@ function explain(error, service, path) {
 			'the user of run --user and --group',
 	};
 	const { code } = error;
-	return code in causes ? Object.assign(new Error(causes[code]), { code }) : error;
+	return causes[code] ? Object.assign(new Error(causes[code]), { code }) : error;
 }
 
 /* A connection to a keeper. Calls back with each answer, and once with why it has ended. */
@@ -81,13 +81,34 @@ class Worker {
 		server.once('close', () => this.close());
 	}
 
+	/* Once it has joined. Asks again where the keeper has sent it away for a moment only. */
+	static async join(...args) {
+		const worker = new Worker(...args);
+		const end = performance.now() + PATIENCE_MS;
+
+		workers.add(worker);
+		for (;;) {
+			try {
+				await worker.#connect();
+				return worker;
+			} catch (error) {
+				// EPIPE: it was sent away before the question was sent
+				if (!(error.again || error.code === 'EPIPE') || performance.now() > end) {
+					worker.close();
+					throw error;
+				}
+			}
+			await sleep(RETRY_MS);
+		}
+	}
+
 	/* Its number, as `lbctl show` counts them; -1 while it is in no service. */
 	get number() {
 		return this.#place?.worker ?? -1;
 	}
 
 	/* Joins, and stays connected to report. Rejects with the keeper's reason. */
-	connect() {
+	#connect() {
 		const join = { fd: descriptorOf(this.#server), ...this.#asks };
 
 		return new Promise((resolve, reject) => {
@@ -99,7 +120,7 @@ class Worker {
 				if (!this.#place && answer.status === 0) {
 					this.#place = answer;
 					this.#socket.unref();
-					resolve(this);
+					resolve();
 				} else if (answer.status !== 0) {
 					// what it refuses later is a report: the service is not what it was
 					this.#socket.destroy(Object.assign(new Error(answer.text),
@@ -120,7 +141,7 @@ class Worker {
 	#later() {
 		this.#again = setTimeout(() => {
 			if (this.#server?.listening)
-				this.connect().catch(() => this.#later());
+				this.#connect().catch(() => this.#later());
 			else
 				this.close();
 		}, AGAIN_MS).unref();
@@ -166,33 +187,13 @@ function numberOf(service) {
 	return service === process.env.LBCTL_SERVICE && /^\d{1,4}$/.test(text) ? Number(text) : undefined;
 }
 
-function listening(server) {
-	return server.listening ? Promise.resolve() : new Promise((resolve, reject) => {
-		server.once('listening', resolve);
-		server.once('error', reject);
-	});
-}
-
 async function join(server, { service = process.env.LBCTL_SERVICE, worker = numberOf(service),
 			      reportMs = 250 } = {}) {
 	if (!/^[A-Za-z][\w-]{0,62}$/.test(service ?? ''))
 		throw new TypeError('no name of a service was given, by LBCTL_SERVICE neither, or it is none');
-	await listening(server);
-	const joined = new Worker(server, service, worker, reportMs);
-	const end = performance.now() + PATIENCE_MS;
-	workers.add(joined);
-	for (;;) {
-		try {
-			return await joined.connect();
-		} catch (error) {
-			// sent away for a moment only, perhaps before the question was sent
-			if (!(error.again || error.code === 'EPIPE') || performance.now() > end) {
-				joined.close();
-				throw error;
-			}
-		}
-		await setTimeoutPromise(RETRY_MS);
-	}
+	if (!server.listening)
+		await once(server, 'listening');
+	return Worker.join(server, service, worker, reportMs);
 }
 
 function report(load) {
