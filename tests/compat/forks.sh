@@ -11,24 +11,15 @@
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-repo=$PWD
-tests=$repo/tests/compat
-lbctl=${LBCTL_BUILD:-$repo/build}/lbctl
+service=compat
+# shellcheck source=tests/compat/lib.sh
+. tests/compat/lib.sh
 port=8080
 url=http://127.0.0.1:$port/
 workers=4
 connections=40
 
 # --- the programs: set `version`, `command` and, of lbctl run, `options`; `shared`: one socket for all -----
-
-needs() {
-	missing=$1
-	command -v "$1" >/dev/null
-}
-
-version_of() {
-	"$@" 2>&1 | grep -oE '[0-9]+\.[0-9]+[0-9.a-z-]*' | head -n 1
-}
 
 program_nginx() {
 	needs nginx || return 1
@@ -80,6 +71,12 @@ program_node_cluster() {
 # Without a signal of its own: a second main process takes the first one's place.
 program_node_replaced() {
 	program_node_cluster && options=()
+}
+
+# By child_process.fork, without cluster.
+program_node_forked() {
+	program_node_cluster && options=() environment=("PORT=$port")
+	command=(env "PORT=$port" node "$repo/tools/examples/workers-listen.js" "$workers")
 }
 
 program_gunicorn() {
@@ -143,54 +140,10 @@ ask() {
 
 # --- what is looked at ------------------------------------------------------------------------------------
 
-problems=()
-
-bad() {
-	problems+=("$*")
-}
-
-until_true() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
-}
-
-show() {
-	"$lbctl" show compat --json 2>/dev/null
-}
-
-are_up() { # N
-	[ "$(show | jq '[.workers[] | select(.state == "up")] | length')" = "$1" ]
-}
-
-selected() {
-	show | jq -c '[.workers[].selected]'
-}
-
-check_spread() {
-	local before i
-	before=$(selected)
-	for ((i = 0; i < connections; i++)); do
-		ask || bad "no answer to connection $i"
-	done
-	spread=$(selected | jq -rc --argjson b "$before" '[., $b] | transpose | map(.[0] - (.[1] // 0)) | join("/")')
-	[ "$spread" = 10/10/10/10 ] || bad "spread $spread"
-}
-
 check_reload() {
-	local load
-	wrk -t 1 -c 8 -d 60 -H 'Connection: close' "$url" >load 2>&1 &
-	load=$!
-	sleep 0.5
+	load_begin "$url"
 	timeout 60 "$lbctl" reload compat >reload.log 2>&1 || bad "$(tail -n 1 reload.log)"
-	sleep 0.5
-	kill -INT $load
-	wait $load
-	requests=$(awk '/requests in/ { print $1 }' load)
-	failed=$(awk '/Socket errors/ { gsub(",", ""); n += $4 + $6 + $8 + $10 } /Non-2xx/ { n += $NF } END { print n + 0 }' load)
+	load_end
 	[ "$failed" = 0 ] || bad "$failed of $requests requests failed over a reload"
 	until_true 10 are_up $workers || bad "not $workers workers after a reload"
 }
@@ -217,26 +170,22 @@ check_shared() {
 	spread='1 socket'
 }
 
-nothing_left() { # PROCESSES
-	[ "$(ps -e -o pid= | wc -l)" -le "$1" ]
-}
-
 check_run() {
 	local before run
-	before=$(($(ps -e -o pid= | wc -l)))
+	before=$(processes)
 	"$lbctl" run --forks --name compat --policy rr --kill-timeout 10000 "${options[@]}" -- "${command[@]}" >run.log 2>&1 &
 	run=$!
 	until_true 30 are_up "$([ -n "$shared" ] && echo 1 || echo $workers)" || bad "not up: $(tail -n 2 run.log | tr '\n' ' ')"
 	if [ -n "$shared" ]; then
 		check_shared
 	else
-		check_spread
+		check_spread 10/10/10/10 $connections ask
 		check_reload
 		check_kill
 	fi
 	timeout 60 "$lbctl" stop compat >stop.log 2>&1 || bad "$(tail -n 1 stop.log)"
 	wait $run || bad "lbctl run ended with $?"
-	until_true 3 nothing_left "$before" || bad "left: $(ps -e -o args= | tail -n +"$((before + 1))" | head -n 3 | tr '\n' ';')"
+	check_nothing_left "$before"
 }
 
 # The same program, started by somebody else, under a watch.
@@ -266,39 +215,20 @@ check_watch() {
 run_one() {
 	local name=$1
 	spread=- failed=- requests=- watched=- version='' shared='' one_process='' unwatched='' options=() environment=()
-	ip link set lo up
-	mount -t bpf bpf /sys/fs/bpf
-	mount -t tmpfs tmpfs /run
-	work=$(mktemp -d)
-	chmod 755 "$work"
-	trap 'rm -rf "$work"' EXIT
-	cd "$work" || exit 1
+	enter
 	"program_$name" || { echo "$name: missing: ${missing:-it can not be built here}" && exit 77; }
 	check_run
 	[ -n "$unwatched" ] || check_watch
 	printf '%-13s %-10s %-12s %5s/%-6s %-5s  %s\n' "$name" "$version" "$spread" "$failed" "$requests" "$watched" "${problems[0]:-ok}"
-	for problem in "${problems[@]:1}"; do
-		echo "    $problem"
-	done
-	[ ${#problems[@]} = 0 ]
+	tell_problems
 }
 
 main() {
-	local names=("$@") name passed=0 failed=0 missing=()
-	[ "$(id -u)" = 0 ] || { echo 'forks.sh: needs root (namespaces, BPF)' >&2 && exit 1; }
-	[ $# -gt 0 ] || mapfile -t names < <(declare -F | sed -n 's/^declare -f program_//p')
+	local names=("$@")
+	need_root
+	[ $# -gt 0 ] || mapfile -t names < <(all_programs)
 	printf '%-13s %-10s %-12s %-12s %-5s\n' program version spread failed/of watch
-	for name in "${names[@]}"; do
-		timeout 240 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --one "$name"
-		case $? in
-		0) passed=$((passed + 1)) ;;
-		77) missing+=("$name") ;;
-		*) failed=$((failed + 1)) ;;
-		esac
-	done
-	[ ${#missing[@]} = 0 ] || echo "can't be had here: ${missing[*]}"
-	echo "$passed passed, $failed failed"
-	[ $failed = 0 ]
+	each_in_namespaces 240 "${names[@]}"
 }
 
 if [ "${1-}" = --one ]; then

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# node_cluster.sh [PROGRAM...]: cluster itself, throng, PM2, pm2-runtime and egg, unchanged, with tools/node and
+# node_cluster.sh [PROGRAM...]: cluster itself, throng, PM2, pm2-runtime, egg and Nest, unchanged, with tools/node and
 # `lbctl watch`, and beside it the same as Node.js has it, in namespaces of their own. Of each: how many
 # sockets listen, what events `listening` the primary had, 200 connections by worker, failed requests
-# while all workers are replaced (cluster, PM2) under load, are there four again after a kill -9; then
+# while all workers are replaced (cluster, PM2, Nest) under load, are there four again after a kill -9; then
 # requests/s in pairs, 9 (PAIRS) of 3 s: a connection for each request, and keep-alive. Figures are medians
 # and, in brackets, what is left without the lowest and the highest: of nine a 96 % interval of the median.
 # Programs and Node.js 24 are from npm, in ~/.cache/lbctl-node (LB_NODE_CACHE). Needs root, wrk, npm, jq.
 # Exit status: 0 all is as it should be (figures are not judged).
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
-repo=$PWD
-lbctl=${LBCTL_BUILD:-$repo/build}/lbctl
+service=node
+# shellcheck source=tests/compat/lib.sh
+. tests/compat/lib.sh
 cache=${LB_NODE_CACHE:-$HOME/.cache/lbctl-node}
 modules=$cache/programs/node_modules
 pairs=${PAIRS:-9}
@@ -60,13 +61,13 @@ replace_pm2() {
 # More, fewer, none, and again.
 more_pm2() {
 	pm2 scale app 6
-	until_true 20 listen 6 || bad "no 6 after scale"
+	until_true 20 listen 6 || bad "$variant: no 6 after scale"
 	pm2 scale app 4
-	until_true 20 listen 4 || bad "no 4 after scale"
+	until_true 20 listen 4 || bad "$variant: no 4 after scale"
 	pm2 stop app
-	until_true 20 listen 0 || bad "they listen after stop"
+	until_true 20 listen 0 || bad "$variant: they listen after stop"
 	pm2 restart app
-	until_true 20 listen 4 || bad "no 4 after restart"
+	until_true 20 listen 4 || bad "$variant: no 4 after restart"
 }
 
 end_pm2() {
@@ -97,22 +98,24 @@ end_egg() {
 	kill "$primary"
 }
 
+# By cluster, as any program; there is no compiler here, so its decorators are called as functions.
+start_nest() {
+	ln -sfn "$modules" node_modules
+	cp "$tests/apps/nest.js" .
+	node nest.js &
+	primary=$!
+}
+
+replace_nest() {
+	kill -USR2 "$primary"
+	until_true 60 grep -q replaced "$dir/log"
+}
+
+end_nest() {
+	kill "$primary"
+}
+
 # --- what is looked at ------------------------------------------------------------------------------
-
-problems=()
-
-bad() {
-	problems+=("$variant: $*")
-}
-
-until_true() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
-}
 
 sockets() {
 	ss -Hltn "sport = :$PORT" | wc -l
@@ -129,43 +132,17 @@ heard() {
 	[ "$(grep -c listening "$dir/events")" -ge "$1" ]
 }
 
-up() {
-	[ "$("$lbctl" show node --json 2>/dev/null | jq '[.workers[] | select(.state == "up")] | length')" = "$1" ]
+ask() {
+	curl -fsS -o "$dir/answer" "http://127.0.0.1:$PORT/"
 }
 
-load() { # ARG...: of wrk
-	exec wrk -t 1 -c 16 "$@" "http://127.0.0.1:$PORT/"
-}
-
-# What wrk printed: requests/s, failed requests, requests
-of_load() {
-	awk '
-		/requests in/ { n = $1 }
-		/Socket errors/ { gsub(",", ""); bad += $4 + $6 + $8 + $10 }
-		/Non-2xx/ { bad += $NF }
-		/Requests.sec/ { print $2, bad + 0, n }' "$1"
-}
-
-spread() {
-	local before after i
-	before=$("$lbctl" show node --json | jq -c '[.workers[].selected]')
-	for ((i = 0; i < 200; i++)); do
-		curl -fsS -o "$dir/answer" "http://127.0.0.1:$PORT/" || bad "no answer to connection $i"
-	done
-	after=$("$lbctl" show node --json | jq -c '[.workers[].selected]')
-	jq -nrc --argjson a "$after" --argjson b "$before" '[$a, $b] | transpose | map(.[0] - .[1]) | map(select(. > 0)) | join("/")'
-}
-
-replace() { # prints failed/of
-	local wrk
-	load -d 100 -H 'Connection: close' >"$dir/load" &
-	wrk=$!
-	sleep 1
+# While all workers are replaced.
+replace() {
+	load_begin "http://127.0.0.1:$PORT/"
 	"replace_$name" >>"$dir/log" 2>&1
 	sleep 2
-	kill -INT $wrk
-	wait $wrk
-	of_load "$dir/load" | awk '{ print $2 "/" $3 }'
+	load_end
+	[ "$failed" = 0 ] || bad "$variant: $failed of $requests requests failed while replaced"
 }
 
 # The last of the primary's children, a worker, is killed: does it make another one?
@@ -174,13 +151,13 @@ crash() {
 	before=$(grep -c listening "$dir/events")
 	pid=$(pgrep -P "$primary" | tail -n 1)
 	kill -KILL "$pid"
-	until_true 30 heard $((before + 1)) || bad "no other worker after a kill"
-	until_true 10 listen 4 || bad "not four sockets after a kill"
+	until_true 30 heard $((before + 1)) || bad "$variant: no other worker after a kill"
+	until_true 10 listen 4 || bad "$variant: not four sockets after a kill"
 }
 
 # A program in one variant: started, and all but its speed looked at. Prints a row.
 look() {
-	local dir=$work/$variant failed=- by=-
+	local dir=$work/$variant failed=- requests=- spread=- row
 	mkdir -p "$dir" && cd "$dir" || exit 1
 	export PORT=${port[$variant]} EVENTS=$dir/events NODE_ENV=production
 	export NODE_OPTIONS="--require $work/events.cjs"
@@ -188,23 +165,21 @@ look() {
 	: >events
 	"start_$name" >"$dir/log" 2>&1
 	primaries[$variant]=$primary
-	until_true 60 heard 4 || bad "no four events"
-	until_true 10 listen 4 || bad "$(sockets) sockets"
+	until_true 60 heard 4 || bad "$variant: no four events"
+	until_true 10 listen 4 || bad "$variant: $(sockets) sockets"
 	row=$(printf '%-8s %-8s %d sockets, %d listening' "$name" "$variant" "$(sockets)" "$(grep -c listening events)")
 	if [ "$variant" = package ]; then
 		"$lbctl" attach --name node --policy rr ":$PORT" >"$dir/attach" 2>&1 || bad "$(cat "$dir/attach")"
 		"$lbctl" watch node >"$dir/watch" 2>&1 &
 		watch=$!
-		until_true 20 up 4 || bad 'not four are up'
-		by=$(spread)
-		[ "$by" = 50/50/50/50 ] || bad "spread $by"
+		until_true 20 are_up 4 || bad 'not four are up'
+		check_spread 50/50/50/50 200 ask
 	fi
-	! declare -F "replace_$name" >/dev/null || failed=$(replace)
-	[[ $failed =~ ^(-|0/.*)$ ]] || bad "$failed failed"
-	until_true 20 listen 4 || bad "not four sockets after the change"
+	! declare -F "replace_$name" >/dev/null || replace
+	until_true 20 listen 4 || bad "$variant: not four sockets after the change"
 	crash
 	! declare -F "more_$name" >/dev/null || "more_$name" >>"$dir/log" 2>&1
-	echo "$row, spread $by, failed while replaced $failed, after a kill and more $(sockets) sockets"
+	echo "$row, spread $spread, failed while replaced $failed/$requests, after a kill and more $(sockets) sockets"
 }
 
 median() {
@@ -213,7 +188,7 @@ median() {
 
 # speed TITLE ARG...: pairs, one variant after the other, the first one in turn.
 speed() {
-	local title=$1 i order bad_ones
+	local title=$1 i order rate failed requests
 	shift
 	: >"$work/ratio"
 	rm -f "$work"/rate-*
@@ -221,12 +196,10 @@ speed() {
 		order='stock package'
 		((i % 2)) || order='package stock'
 		for variant in $order; do
-			PORT=${port[$variant]}
-			 (load -d "$seconds" "$@") >"$work/now"
-			of_load "$work/now" >"$work/figures"
-			awk '{ printf "%d\n", $1 }' "$work/figures" | tee -a "$work/rate-$variant" >"$work/last-$variant"
-			bad_ones=$(cut -d' ' -f2 "$work/figures")
-			[ "$bad_ones" = 0 ] || bad "$title: $bad_ones failed"
+			wrk -t 1 -c 16 -d "$seconds" "$@" "http://127.0.0.1:${port[$variant]}/" >"$work/now"
+			read_load "$work/now"
+			echo "${rate%.*}" | tee -a "$work/rate-$variant" >"$work/last-$variant"
+			[ "$failed" = 0 ] || bad "$variant: $title: $failed failed"
 		done
 		paste "$work/last-package" "$work/last-stock" | awk '{ printf "%.2f\n", $1 / $2 }' >>"$work/ratio"
 	done
@@ -237,10 +210,7 @@ speed() {
 run_one() {
 	name=$1
 	declare -gA primaries=()
-	ip link set lo up
-	mount -t bpf bpf /sys/fs/bpf && mount -t tmpfs tmpfs /run || exit 1
-	work=$(mktemp -d)
-	trap 'rm -rf "$work"' EXIT
+	enter
 	PATH=$(dirname "$modules"/node-linux-*/bin/node):$PATH
 	cat >"$work/events.cjs" <<-END
 		require('cluster').on('listening', (worker, { port }) =>
@@ -249,29 +219,26 @@ run_one() {
 	for variant in stock package; do
 		look
 	done
-	speed 'a connection a request' -H 'Connection: close'
-	speed 'keep-alive'
+	if [ "$pairs" -gt 0 ]; then
+		speed 'a connection a request' -H 'Connection: close'
+		speed 'keep-alive'
+	fi
 	for variant in stock package; do
 		dir=$work/$variant primary=${primaries[$variant]} PORT=${port[$variant]}
 		"end_$name" >>"$dir/log" 2>&1
-		until_true 30 listen 0 || bad "it listens after its end"
+		until_true 30 listen 0 || bad "$variant: it listens after its end"
 	done
 	kill -INT "$watch"
-	printf '  %s\n' "${problems[@]}" | grep -v '^  $'
-	[ ${#problems[@]} = 0 ]
+	echo "$name: ${problems[0]:-ok}"
+	tell_problems
 }
 
 main() {
-	local failed=0 name
-	[ "$(id -u)" = 0 ] || { echo 'node_cluster.sh: needs root (namespaces, BPF)' >&2 && exit 1; }
-	[ $# -gt 0 ] || set -- cluster throng pm2 runtime egg
-	mkdir -p "$cache/programs"
-	[ -d "$modules/egg" ] || npm install --prefix "$cache/programs" --no-audit --no-fund --ignore-scripts \
-		--loglevel=error "node-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@24" pm2@7 throng@5 egg@3 || exit 1
-	for name in "$@"; do
-		timeout 600 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --one "$name" || failed=1
-	done
-	exit $failed
+	need_root
+	[ $# -gt 0 ] || set -- cluster throng pm2 runtime egg nest
+	npm_into "$cache/programs" "$(node_for_linux 24)" pm2@7 throng@5 egg@3 @nestjs/core@12 @nestjs/common@12 \
+		@nestjs/platform-express@12 || exit 1
+	each_in_namespaces 600 "$@"
 }
 
 if [ "${1-}" = --one ]; then

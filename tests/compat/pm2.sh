@@ -6,8 +6,9 @@
 # wrk, npm, jq. Exit status: 0 lbctl does what is wanted in each row (what PM2 does is not judged).
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
-repo=$PWD
-lbctl=${LBCTL_BUILD:-$repo/build}/lbctl
+service=app
+# shellcheck source=tests/compat/lib.sh
+. tests/compat/lib.sh
 cache=${LB_NODE_CACHE:-$HOME/.cache/lbctl-node}
 modules=$cache/programs/node_modules
 declare -A port=([pm2]=8081 [lbctl]=8080)
@@ -33,7 +34,7 @@ pids() {
 	if [ "$variant" = pm2 ]; then
 		pm2 jlist 2>/dev/null | tail -n 1 | jq -r '.[] | select(.pm2_env.status == "online") | .pid'
 	else
-		"$lbctl" show app --json 2>/dev/null | jq -r '.workers[] | select(.state == "up") | .pid'
+		show | jq -r '.workers[] | select(.state == "up") | .pid'
 	fi
 }
 
@@ -57,11 +58,8 @@ replaced() {
 	echo "$(comm -13 <(sort <<<"$before") <(sort <<<"$now") | wc -l) of $(wc -l <<<"$now") replaced"
 }
 
-failed() {
-	kill -INT "$load"
-	wait "$load"
-	awk '/Socket errors/ { gsub(",", ""); bad += $4 + $6 + $8 + $10 } /Non-2xx/ { bad += $NF }
-		END { printf "%s, %s failed\n", replaced, bad ? "some" : "none" }' replaced="$(replaced)" "$work/load"
+none_failed() {
+	echo "$(replaced), $([ "$failed" = 0 ] && echo none || echo some) failed"
 }
 
 has_value() {
@@ -86,7 +84,6 @@ log_bytes() {
 	echo "$(logs | wc -c) bytes"
 }
 
-
 # --- the rows ---
 
 # row WANT OUTCOME PM2-COMMAND LBCTL-COMMAND
@@ -95,15 +92,12 @@ row() {
 	local -A command=([pm2]=$3 [lbctl]=$4)
 	for variant in pm2 lbctl; do
 		before=$(pids)
-		if [ "$outcome" = failed ]; then
-			wrk -t 1 -c 16 -d 60 -H 'Connection: close' "http://127.0.0.1:${port[$variant]}/" >"$work/load" &
-			load=$!
-			sleep 1
-		fi
+		[ "$outcome" != none_failed ] || load_begin "http://127.0.0.1:${port[$variant]}/"
 		begin=$(date +%s.%N)
 		PORT=${port[$variant]} eval "${command[$variant]}" >"$work/output" 2>&1 </dev/null ||
 			cat "$work/output"
 		took=$(awk -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
+		[ "$outcome" != none_failed ] || load_end # waits, which no other shell can
 		got=$($outcome)
 		printf '%-38s %-28s %5s s\n' "${command[$variant]}" "$got" "$took"
 		[ "$variant" = pm2 ] || [ "$got" = "$want" ] || { echo "  not $want"; status=1; }
@@ -118,7 +112,7 @@ rows() {
 	row '6 online' count 'pm2 scale app 6' 'lbctl scale app 6'
 	row '7 online' count 'pm2 scale app +1' 'lbctl scale app +1'
 	row '4 online' count 'pm2 scale app 4' 'lbctl scale app 4'
-	row '4 of 4 replaced, none failed' failed 'pm2 reload app' 'lbctl reload app'
+	row '4 of 4 replaced, none failed' none_failed 'pm2 reload app' 'lbctl reload app'
 	row '4 have it' has_value 'VALUE=2 pm2 restart app --update-env' 'VALUE=2 lbctl reload app --update-env'
 	row '4 have it' signalled 'pm2 sendSignal SIGUSR2 app' 'lbctl signal app all USR2'
 	row '0 bytes' log_bytes 'pm2 flush app' 'truncate -s 0 logs/app-*.log'
@@ -126,14 +120,13 @@ rows() {
 }
 
 run() {
-	ip link set lo up
-	mount -t bpf bpf /sys/fs/bpf && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log || exit 1
-	work=$(mktemp -d)
+	enter
+	mount -t tmpfs tmpfs /var/log || exit 1
 	trap 'pm2 kill >/dev/null 2>&1; rm -rf "$work"' EXIT
-	mkdir "$work/bin" "$work/app"
-	ln -s "$lbctl" "$work/bin/lbctl"
+	mkdir bin app
+	ln -s "$lbctl" bin/lbctl
 	PATH=$work/bin:$(dirname "$modules"/node-linux-*/bin/node):$PATH
-	cd "$work/app" || exit 1
+	cd app || exit 1
 	write_files
 	rows
 	exit $status
@@ -142,8 +135,6 @@ run() {
 if [ "${1-}" = --run ]; then
 	run
 fi
-[ "$(id -u)" = 0 ] || { echo 'pm2.sh: needs root (namespaces, BPF)' >&2 && exit 1; }
-mkdir -p "$cache/programs"
-[ -d "$modules/pm2" ] || npm install --prefix "$cache/programs" --no-audit --no-fund --ignore-scripts --loglevel=error \
-	"node-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@24" pm2@7 || exit 1
-exec timeout 600 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --run
+need_root
+npm_into "$cache/programs" "$(node_for_linux 24)" pm2@7 || exit 1
+in_namespaces 600 --run

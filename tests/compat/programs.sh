@@ -11,16 +11,6 @@ ask() {
 	curl -fsS --max-time 20 "http://127.0.0.1:$port/$path"
 }
 
-# first_line COMMAND...: the first thing in its output that looks like a version
-version_of() {
-	"$@" 2>&1 | grep -oE '[0-9]+\.[0-9]+[0-9.a-z-]*' | head -n 1
-}
-
-needs() {
-	missing=$1
-	command -v "$1" >/dev/null
-}
-
 # --- servers of static files, and proxies ---
 
 program_nginx() {
@@ -206,13 +196,7 @@ program_npm_start() {
 	command=(npm start --silent)
 }
 
-# from_npm PACKAGE: into the cache, before the namespaces, which have no network
-from_npm() {
-	[ -d "$cache/node_modules/$1" ] ||
-		npm install --prefix "$cache" --no-audit --no-fund --ignore-scripts --loglevel=error "$1"
-}
-
-fetch_bun() { from_npm @oven/bun-linux-x64; }
+fetch_bun() { npm_into "$cache" @oven/bun-linux-x64; }
 program_bun() {
 	local bun=$cache/node_modules/@oven/bun-linux-x64/bin/bun
 	needs "$bun" || return 1
@@ -221,7 +205,7 @@ program_bun() {
 	command=("$bun" app.js)
 }
 
-fetch_deno() { from_npm @deno/linux-x64-glibc; }
+fetch_deno() { npm_into "$cache" @deno/linux-x64-glibc; }
 program_deno() {
 	local deno=$cache/node_modules/@deno/linux-x64-glibc/deno
 	needs "$deno" || return 1

@@ -8,13 +8,13 @@
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-tests=$PWD/tests/compat
-build=${LBCTL_BUILD:-$PWD/build}
-lbctl=$build/lbctl
+service=compat
+# shellcheck source=tests/compat/lib.sh
+. tests/compat/lib.sh
 cache=${LB_COMPAT_CACHE:-$HOME/.cache/lbctl-compat}
 port=8080
 backend=8099 # of proxies
-slots=(0 1 2 3)
+workers=4
 turns=10 # of each worker
 clients=8
 
@@ -22,44 +22,6 @@ clients=8
 . "$tests/programs.sh"
 
 # --- one program, in its namespaces ----------------------------------------------------------------
-
-problems=()
-
-bad() {
-	problems+=("$*")
-}
-
-show() {
-	"$lbctl" show compat --json
-}
-
-is_up() {
-	[ "$(show 2>/dev/null | jq '[.workers[] | select(.state == "up")] | length')" = "$1" ]
-}
-
-until_true() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
-}
-
-selected() {
-	show | jq -c '[.workers[].selected]'
-}
-
-check_spread() {
-	local before after i
-	before=$(selected)
-	for ((i = 0; i < turns * ${#slots[@]}; i++)); do
-		ask fast >>"$work/answers" 2>&1 || bad "no answer to connection $i"
-	done
-	after=$(selected)
-	spread=$(jq -nrc --argjson a "$after" --argjson b "$before" '[$a, $b] | transpose | map(.[0] - .[1]) | join("/")')
-	[ "$spread" = "$turns/$turns/$turns/$turns" ] || bad "spread $spread"
-}
 
 # Requests one after the other until there is a file `enough`; a line for each.
 client() {
@@ -110,12 +72,8 @@ check_stop() {
 	done
 	[ $answered = $clients ] || bad "$answered of $clients answered at the stop"
 	wait "$run" || bad "lbctl run ended with $?"
-	until_true 3 nothing_left "$before" || bad "left: $(ps -e -o args= | tail -n +"$((before + 1))" | head -n 3 | tr '\n' ';')"
+	check_nothing_left "$before"
 	[ -z "$("$lbctl" list --json | jq -r '.[]?.name')" ] || bad 'a service is left'
-}
-
-nothing_left() {
-	[ "$(ps -e -o pid= | wc -l)" -le "$1" ]
 }
 
 row() {
@@ -125,24 +83,18 @@ row() {
 run_one() {
 	local name=$1 before
 	spread=- failed=- requests=- answered=- version=
-	ip link set lo up
-	mount -t bpf bpf /sys/fs/bpf
-	mount -t tmpfs tmpfs /run
-	work=$(mktemp -d)
-	chmod 755 "$work"
-	trap 'rm -rf "$work"' EXIT
-	cd "$work" || exit 1
+	enter
 	options=() command=()
 	"program_$name" || { echo "$name: missing: ${missing:-it can not be built here}" && exit 77; }
 	python3 "$tests/apps/backend.py" $backend >"$work/backend" 2>&1 &
 	until_true 10 curl -fs -o "$work/first" "http://127.0.0.1:$backend/"
 	mkdir -m 1777 "$work/log"
-	before=$(($(ps -e -o pid= | wc -l)))
-	"$lbctl" run -n ${#slots[@]} --name compat --policy rr --kill-timeout 10000 --log-dir "$work/log" \
+	before=$(processes)
+	"$lbctl" run -n $workers --name compat --policy rr --kill-timeout 10000 --log-dir "$work/log" \
 		"${options[@]}" -- "${command[@]}" >"$work/run" 2>&1 &
 	run=$!
-	if until_true 30 is_up ${#slots[@]}; then
-		check_spread
+	if until_true 30 are_up $workers; then
+		check_spread $turns/$turns/$turns/$turns $((turns * workers)) ask fast
 		check_changes
 		check_stop "$before"
 	else
@@ -150,32 +102,20 @@ run_one() {
 		timeout 20 "$lbctl" stop compat >/dev/null 2>&1
 	fi
 	row "$name" "${problems[0]:-ok}"
-	for problem in "${problems[@]:1}"; do
-		echo "    $problem"
-	done
-	[ ${#problems[@]} = 0 ]
+	tell_problems
 }
 
 # --- all of them -----------------------------------------------------------------------------------
 
 main() {
-	local names=("$@") name passed=0 failed=0 missing=()
-	[ "$(id -u)" = 0 ] || { echo 'run.sh: needs root (namespaces, BPF)' >&2 && exit 1; }
-	[ $# -gt 0 ] || mapfile -t names < <(declare -F | sed -n 's/^declare -f program_//p')
-	mkdir -p "$cache"
-	printf '%-13s %-16s %-12s %-11s %-6s\n' program version spread failed/of stop
+	local names=("$@") name
+	need_root
+	[ $# -gt 0 ] || mapfile -t names < <(all_programs)
 	for name in "${names[@]}"; do
 		! declare -F "fetch_$name" >/dev/null || "fetch_$name"
-		timeout 240 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --one "$name"
-		case $? in
-		0) passed=$((passed + 1)) ;;
-		77) missing+=("$name") ;;
-		*) failed=$((failed + 1)) ;;
-		esac
 	done
-	[ ${#missing[@]} = 0 ] || echo "can't be had here: ${missing[*]}"
-	echo "$passed passed, $failed failed"
-	[ $failed = 0 ]
+	printf '%-13s %-16s %-12s %-11s %-6s\n' program version spread failed/of stop
+	each_in_namespaces 240 "${names[@]}"
 }
 
 if [ "${1-}" = --one ]; then
