@@ -26,7 +26,8 @@
 #define DIR_PATH HARNESS_DIR "/services"
 #define FILE_PATH DIR_PATH "/services.yaml"
 #define APP DIR_PATH "/app"
-#define LOG_PATH "/var/log/lbctl/web.log"
+#define LOGS "/var/log/lbctl"
+#define LOG_PATH LOGS "/web.keeper.log"
 #define URL "http://127.0.0.1:8080/"
 #define NOTHING "nothing to change; 1 service is as it says"
 
@@ -308,6 +309,24 @@ static void test_prune(void **state)
 }
 
 /* Services that it did not start are not its to change. */
+/* What the keeper of web-0 prints is nothing that worker 0 of web does. */
+static void test_logs_in_one_directory(void **state)
+{
+	char *log;
+
+	(void)state;
+	assert_true(!mkdir(LOGS, 0755) || errno == EEXIST);
+	write_app("echo this is $LBCTL_SERVICE");
+	file_write(FILE_PATH, WEB "  n: 1\n  log-dir: " LOGS "\n"
+				  "web-0:\n  command: ./app --listen :9090\n  n: 1\n");
+	lbctl_ok("apply", FILE_PATH, NULL);
+	log = file_read(LOGS "/web-0.log");
+	assert_string_equal(log, "this is web\n");
+	free(log);
+	lbctl_ok("stop", "web-0", NULL);
+	stop("web");
+}
+
 static void test_others_services(void **state)
 {
 	struct demo demos[2];
@@ -410,6 +429,7 @@ int main(int argc, char **argv)
 		apply_test(test_refuses_what_ends_connections),
 		apply_test(test_refuses_another_keeper_of_with_controller),
 		apply_test(test_prune),
+		apply_test(test_logs_in_one_directory),
 		apply_test(test_others_services),
 		apply_test(test_mistake_changes_nothing),
 		apply_test(test_start_that_fails),

@@ -174,7 +174,8 @@ static int open_log(const char *name, char path[PATH_MAX])
 
 	if (mkdir(LOG_DIR, 0755) && errno != EEXIST)
 		return -errno;
-	snprintf(path, PATH_MAX, LOG_DIR "/%s.log", name);
+	/* no name has a dot, so no --log-dir has a worker's file of this name */
+	snprintf(path, PATH_MAX, LOG_DIR "/%s.keeper.log", name);
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
 	return fd < 0 ? -errno : fd;
 }

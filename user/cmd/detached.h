@@ -2,9 +2,9 @@
 /*
  * Keepers that go on when the command that started them has ended: as units of systemd, below
  * /run/systemd/system and so gone with the next boot, where that runs; else as processes that leave
- * the terminal and print to /var/log/lbctl/NAME.log. Why not systemd-run: the unit of lbctl unit
- * says in some thirty lines how a keeper is stopped, restarted and watched over, and that is the
- * one that is tested.
+ * the terminal and print to /var/log/lbctl/NAME.keeper.log. Why not systemd-run: the unit of
+ * lbctl unit says in some thirty lines how a keeper is stopped, restarted and watched over, and
+ * that is the one that is tested.
  */
 #ifndef DETACHED_H
 #define DETACHED_H
