@@ -194,12 +194,39 @@ static void test_streams(void **state)
 	}
 }
 
+static void test_columns(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t width;
+		const char *want;
+	} cuts[] = {
+		{ "plain", 5, "plain" },
+		{ "plain", 4, "plai" },
+		{ "b\xc3\xa4r", 4, "b\xc3\xa4r" },
+		{ "b\xc3\xa4r", 3, "b\xc3\xa4" },
+		{ "b\xc3\xa4r", 2, "b" },
+		{ "\xe6\xbc\xa2", 1, "" },
+		{ "", 0, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++) {
+		char text[32];
+
+		strcpy(text, cuts[i].text);
+		text_cut(text, cuts[i].width);
+		assert_string_equal(text, cuts[i].want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_clean),  cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_format), cmocka_unit_test(test_json),
-		cmocka_unit_test(test_pack),   cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_clean),	cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_format),	cmocka_unit_test(test_json),
+		cmocka_unit_test(test_pack),	cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_columns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,32 +140,6 @@ static void test_pictures(void **state)
 	top_free(&top);
 }
 
-static void test_cut(void **state)
-{
-	static const struct {
-		const char *text;
-		size_t width;
-		const char *want;
-	} rows[] = {
-		{ "plain", 5, "plain" },
-		{ "plain", 4, "plai" },
-		{ "b\xc3\xa4r", 4, "b\xc3\xa4r" },
-		{ "b\xc3\xa4r", 3, "b\xc3\xa4" },
-		{ "b\xc3\xa4r", 2, "b" },
-		{ "\xe6\xbc\xa2", 1, "" },
-		{ "", 0, "" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		char text[32];
-
-		strcpy(text, rows[i].text);
-		top_cut(text, rows[i].width);
-		assert_string_equal(text, rows[i].want);
-	}
-}
-
 /* --- the screen --- */
 
 struct drawn {
@@ -341,15 +315,10 @@ static void test_unreadable_and_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines_fit),
-		cmocka_unit_test(test_columns),
-		cmocka_unit_test(test_pictures),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_many_workers_scroll),
-		cmocka_unit_test(test_all_sizes),
-		cmocka_unit_test(test_states_stand_out),
-		cmocka_unit_test(test_help_fits),
-		cmocka_unit_test(test_unreadable_and_none),
+		cmocka_unit_test(test_lines_fit), cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_pictures),  cmocka_unit_test(test_many_workers_scroll),
+		cmocka_unit_test(test_all_sizes), cmocka_unit_test(test_states_stand_out),
+		cmocka_unit_test(test_help_fits), cmocka_unit_test(test_unreadable_and_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

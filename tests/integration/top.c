@@ -147,6 +147,31 @@ static void test_reload(void **state)
 	run_stop(&run);
 }
 
+/* What takes long: how far it is, as its keeper tells; the screen goes on meanwhile. */
+static void test_long_reload(void **state)
+{
+	char command[512];
+
+	(void)state;
+	snprintf(command, sizeof(command),
+		 "sleep 1.2; exec %s -q --no-reuseport --listen :8080 --grace-ms 100", run_demo());
+	run_start(&run, "web", "-n", "2", "--", "sh", "-c", command, NULL);
+	run_expect_up(&run, 2);
+	top_start(120, 24, "web");
+	screen_expect("\n> web ");
+	screen_press("R y Right Down");
+	screen_expect("1 of 2 workers replaced; worker ");
+	screen_expect("\n> 1      up ");
+	screen_press("d");
+	screen_expect("drain worker 1 of web? y/n");
+	screen_press("y");
+	screen_expect("the last change is still under way");
+	screen_expect("web: 2 workers replaced");
+	screen_press("q");
+	top_expect_end(0);
+	run_stop(&run);
+}
+
 static size_t widest(const char *text)
 {
 	size_t most = 0, n = 0;
@@ -366,10 +391,15 @@ static void test_measured(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_keys),	      runs_test(test_reload),
-		runs_test(test_sizes),	      runs_test(test_ends),
-		runs_test(test_many_workers), runs_test(test_services_come_and_go),
-		runs_test(test_no_terminal),  runs_test(test_measured),
+		runs_test(test_keys),
+		runs_test(test_reload),
+		runs_test(test_long_reload),
+		runs_test(test_sizes),
+		runs_test(test_ends),
+		runs_test(test_many_workers),
+		runs_test(test_services_come_and_go),
+		runs_test(test_no_terminal),
+		runs_test(test_measured),
 	};
 
 	(void)argc;

@@ -138,3 +138,23 @@ void text_tell(int fd, const char *format, ...)
 	if (write(fd, line, len + 1) < 0)
 		return;
 }
+
+size_t text_columns(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0x80) == 0 ? 1 : (*text & 0xc0) == 0xc0 ? 2 : 0;
+	return n;
+}
+
+void text_cut(char *text, size_t columns)
+{
+	size_t end = strlen(text);
+
+	while (end && text_columns(text) > columns) {
+		while (end && (text[--end] & 0xc0) == 0x80)
+			;
+		text[end] = '\0';
+	}
+}

@@ -43,6 +43,13 @@ void text_format(char *out, size_t size, const char *format, ...)
 void text_vformat(char *out, size_t size, const char *format, va_list args)
 	__attribute__((format(printf, 3, 0)));
 
+/*
+ * How many columns of a terminal such text takes at most: what is not ASCII may take two. And cuts
+ * it to so many, after a whole character.
+ */
+size_t text_columns(const char *text);
+void text_cut(char *text, size_t columns);
+
 /* A line of it, which may be written where stdio may not be used: after a fork. */
 void text_tell(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/gone.h"
+#include "cmd/progress.h"
 #include "keeper/control_client.h"
 #include "keeper/leftovers.h"
 #include "keeper/log_end.h"
@@ -144,7 +145,7 @@ int ask_keeper(const struct cmd *cmd, const char *name, json_t *request)
 			printf("would %s %s\n", cmd->command->name, name);
 		return status;
 	}
-	err = control_request(fd, request);
+	err = progress_request(cmd, name, fd, request);
 	json_decref(request);
 	if (!err)
 		err = control_receive(fd, &reply);

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/progress.h"
 #include "cmd/view.h"
 #include "keeper/control_client.h"
 #include "lb_pick.h"
@@ -285,26 +286,32 @@ static int wait_until_idle(const struct cmd *cmd, const struct state *state, uin
 {
 	const struct timespec nap = { .tv_nsec = 100 * 1000 * 1000 };
 	uint64_t start_ms = clock_ms();
+	struct progress progress;
 	char text[64];
+	char what[sizeof(text) + LB_NAME_MAX + 8];
 	int64_t busy;
 
+	worker_text(worker, text);
+	snprintf(what, sizeof(what), "%s of %s", text, state->name);
+	progress_begin(&progress, cmd, what);
 	for (;;) {
 		busy = busy_connections(state, worker);
 		*waited_ms = clock_ms() - start_ms;
-		if (!busy)
-			return EXIT_DONE;
-		if (busy < 0)
-			return cmd_fail(cmd, EXIT_NOT_ABLE,
-					"drained, but its connections can't be counted; run as "
-					"root");
 		busy_text(state, busy, text);
-		if (*waited_ms >= seconds * 1000)
-			return cmd_fail(cmd, EXIT_FAILED,
-					"drained, but after %lu s %s; wait on, or end them in "
-					"the server",
-					(unsigned long)seconds, text);
+		if (busy <= 0 || *waited_ms >= seconds * 1000)
+			break;
+		progress_say(&progress, text);
 		nanosleep(&nap, NULL);
 	}
+	progress_end(&progress);
+	if (!busy)
+		return EXIT_DONE;
+	if (busy < 0)
+		return cmd_fail(cmd, EXIT_NOT_ABLE,
+				"drained, but its connections can't be counted; run as root");
+	return cmd_fail(cmd, EXIT_FAILED,
+			"drained, but after %lu s %s; wait on, or end them in the server",
+			(unsigned long)seconds, text);
 }
 
 /* Policy kernel, or nobody left to draw: then a drained worker is as good as any other. */

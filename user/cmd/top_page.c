@@ -70,7 +70,7 @@ static void put_workers(struct out *out, struct top_page *page, const struct top
 	char text[TOP_LINE_BYTES];
 
 	top_service_head(service, text);
-	top_cut(text, out->style->width);
+	text_cut(text, out->style->width);
 	put(out, TOP_PLAIN, "", text);
 	top_worker_line(style, service, TOP_TITLES, text);
 	put(out, TOP_TITLE, "  ", text);
@@ -93,7 +93,7 @@ static void put_unreadable(struct out *out, const struct top *top, size_t lines)
 	for (size_t i = 0; i < lines; i++) {
 		text_format(text, sizeof(text), "%s: %s", top->unreadable[i].name,
 			    top->unreadable[i].trouble.text);
-		top_cut(text, out->style->width - MARK_WIDTH);
+		text_cut(text, out->style->width - MARK_WIDTH);
 		put(out, TOP_BAD, "  ", text);
 	}
 }
@@ -129,17 +129,17 @@ void top_page(struct top_page *page, const struct top *top, const struct top_key
 
 	if (style->width < TOP_LEAST_WIDTH || height < TOP_LEAST_HEIGHT) {
 		snprintf(text, sizeof(text), "too small");
-		top_cut(text, style->width);
+		text_cut(text, style->width);
 		put(&out, TOP_PLAIN, "", text);
 		return;
 	}
 	top_summary(top, text);
-	top_cut(text, style->width);
+	text_cut(text, style->width);
 	put(&out, TOP_PLAIN, "", text);
 	if (keys->mode == TOP_HELPS) {
 		for (size_t i = 0; top_help[i] && out.row < height - 1; i++) {
 			snprintf(text, sizeof(text), "%s", top_help[i]);
-			top_cut(text, style->width);
+			text_cut(text, style->width);
 			put(&out, TOP_PLAIN, "", text);
 		}
 	} else {
@@ -147,6 +147,6 @@ void top_page(struct top_page *page, const struct top *top, const struct top_key
 	}
 	out.row = height - 1;
 	top_bottom(keys, text, sizeof(text));
-	top_cut(text, style->width - 1);
+	text_cut(text, style->width - 1);
 	put(&out, keys->mode == TOP_LOOKS && !*keys->message ? TOP_PLAIN : TOP_SELECTED, "", text);
 }

@@ -22,6 +22,7 @@
 #include "cmd/change_job.h"
 #include "cmd/curses.h"
 #include "cmd/follow.h"
+#include "cmd/progress.h"
 #include "cmd/top_page.h"
 
 #define ESCAPE_MS 50 /* what comes after escape in that time is one key with it */
@@ -39,10 +40,10 @@ struct screen {
 	struct top_keys keys;
 	struct top_page page;
 	struct change_job job;
-	char doing[160]; /* what the job does */
-	uint64_t job_ns; /* when it began */
-	time_t job_time;
+	char doing[160];      /* what the job does */
+	uint64_t job_ns;      /* when it began */
 	struct follow follow; /* of what a job's service tells meanwhile */
+	struct progress_facts facts;
 };
 
 static uint64_t now_ns(void)
@@ -165,7 +166,7 @@ static void begin_change(struct screen *screen)
 	}
 	top_describe(&screen->keys.change, screen->doing, sizeof(screen->doing));
 	screen->job_ns = now_ns();
-	screen->job_time = time(NULL);
+	screen->facts = (struct progress_facts){ .verb = words.argv[1] };
 	follow_add(&screen->follow, screen->keys.change.service);
 	text_format(screen->keys.message, sizeof(screen->keys.message), "%s ...", screen->doing);
 }
@@ -182,25 +183,25 @@ static void end_change(struct screen *screen)
 			    screen->doing, status ? "failed" : "done");
 }
 
-/* What takes long: how long it has taken, and what its keeper has told last. */
+/* What takes long: how long it has taken, and how far it is as its keeper tells. */
 static void tell_change(struct screen *screen)
 {
 	unsigned long seconds = (now_ns() - screen->job_ns) / 1000000000;
 	json_t *events, *event;
-	const char *last = "";
+	char text[400];
 	size_t i;
 
-	if (screen->job.fd < 0 || !seconds || screen->keys.mode != TOP_LOOKS)
+	if (screen->job.fd < 0)
 		return;
 	events = follow_take(&screen->follow);
 	json_array_foreach(events, i, event) {
-		/* those from before are told, too */
-		if (json_integer_value(json_object_get(event, "time")) >= screen->job_time)
-			last = json_string_value(json_object_get(event, "text"));
+		progress_take(&screen->facts, event);
 	}
-	text_format(screen->keys.message, sizeof(screen->keys.message), "%s ... %lu s%s%s",
-		    screen->doing, seconds, *last ? ": " : "", last);
 	json_decref(events);
+	progress_text(&screen->facts, text, sizeof(text));
+	if (screen->keys.mode == TOP_LOOKS)
+		text_format(screen->keys.message, sizeof(screen->keys.message), "%s ... %lu s%s%s",
+			    screen->doing, seconds, *text ? ": " : "", text);
 }
 
 /* --- what happens --- */

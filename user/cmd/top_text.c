@@ -284,34 +284,13 @@ static void choose(const struct column *columns, size_t n, const struct top_styl
 	}
 }
 
-/* How many columns it takes at most. */
-static size_t columns_of(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += (*text & 0x80) == 0 ? 1 : (*text & 0xc0) == 0xc0 ? 2 : 0;
-	return n;
-}
-
-void top_cut(char *text, size_t width)
-{
-	size_t end = strlen(text);
-
-	while (end && columns_of(text) > width) {
-		while (end && (text[--end] & 0xc0) == 0x80)
-			;
-		text[end] = '\0';
-	}
-}
-
 static void add_cell(char out[TOP_LINE_BYTES], const struct column *column, struct cell *cell)
 {
 	size_t at = strlen(out), pad = 0;
 
 	if (!column->picture || !cell->service) {
-		top_cut(cell->text, cell->width);
-		pad = cell->width - columns_of(cell->text);
+		text_cut(cell->text, cell->width);
+		pad = cell->width - text_columns(cell->text);
 	}
 	snprintf(out + at, TOP_LINE_BYTES - at, "%s%*s%s%*s", at ? " " : "",
 		 column->left ? 0 : (int)pad, "", cell->text, column->left ? (int)pad : 0, "");

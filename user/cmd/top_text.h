@@ -36,7 +36,4 @@ void top_service_head(const struct top_service *service, char out[TOP_LINE_BYTES
 
 enum top_look top_worker_look(const struct top_service *service, uint32_t worker);
 
-/* Cuts a text to so many columns; what is not ASCII counts two, as it may take them. */
-void top_cut(char *text, size_t width);
-
 #endif

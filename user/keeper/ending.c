@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/text_json.h"
 #include "base/trouble.h"
 #include "keeper/parts.h"
 #include "service/detach.h"
@@ -72,7 +73,8 @@ void keeper_stop(struct keeper *keeper, int status)
 	bool first = !keeper->plan.stop;
 
 	if (first)
-		event_tell(keeper->log, "stop", NULL,
+		event_tell(keeper->log, "stop",
+			   text_pack("{s:i}", "workers", keeper->forked ? 0 : keeper->plan.wanted),
 			   keeper->options.argv ?
 				   "stopping workers; signal again to kill them now" :
 				   "no longer watched; the service goes on");

@@ -264,16 +264,27 @@ static void finish_replaced(struct keeper *keeper, const struct operation *opera
 		tell_finish(keeper, &action);
 }
 
+/* Whom it is about; 0 = a program that makes its workers itself does as it likes. */
+static uint32_t operation_workers(const struct keeper *keeper)
+{
+	if (keeper->forked)
+		return 0;
+	return keeper->plan.operation.verb == PLAN_RESTART ? 1 : keeper->plan.wanted;
+}
+
 void execute_begun(struct keeper *keeper, const struct operation *before)
 {
 	uint32_t parallel = keeper->plan.operation.parallel;
 	const char *verb = plan_verb_name(keeper->plan.operation.verb);
+	struct plan_summary now;
 
 	finish_replaced(keeper, before);
+	plan_summarise(&keeper->plan, &now);
 	memset(&keeper->toll, 0, sizeof(keeper->toll));
 	keeper->toll.counted = true;
 	event_tell(keeper->log, "begin",
-		   text_pack("{s:s, s:o*}", "verb", verb, "parallel",
+		   text_pack("{s:s, s:i, s:i, s:o*}", "verb", verb, "workers",
+			     operation_workers(keeper), "online", now.online, "parallel",
 			     parallel ? json_integer(parallel) : NULL),
 		   "%s begins", verb);
 	turn_mark(keeper->turn, TURN_DECIDE);
