@@ -56,7 +56,7 @@ struct cmd {
 #define COMMANDS(X) \
 	X(scan) X(attach) X(detach) \
 	X(set_policy) X(set_weight) X(set_limit) X(drain) X(resume) X(rescue) X(set) \
-	X(list) X(show) X(top) X(stats) X(export) X(policies) X(doctor) X(trace) \
+	X(list) X(show) X(top) X(stats) X(explain) X(export) X(policies) X(doctor) X(trace) \
 	X(run) X(watch) X(scale) X(reload) X(restart) X(cancel) X(stop) X(send) X(signal) \
 	X(events) X(logs) X(apply) X(unit) \
 	X(version) X(help)

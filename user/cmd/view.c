@@ -19,6 +19,7 @@
 #include "service/service.h"
 #include "service/stall.h"
 #include "service/track.h"
+#include "service/wanted.h"
 
 static const char *const state_names_by_slot[] = {
 	[LB_SLOT_FREE] = "down",
@@ -209,6 +210,14 @@ static bool is_beside(const struct view *view, uint32_t index, const struct lb_l
 	       group->prog_id != listener->prog_id;
 }
 
+static void note_shared(struct view *view, const struct reuseport_group *group)
+{
+	struct trouble trouble;
+
+	if (!*view->shared && wanted_check_shared(group, &trouble))
+		snprintf(view->shared, sizeof(view->shared), "%s", trouble.text);
+}
+
 static int join_listener(const struct state *state, struct census *census, struct view *view,
 			 uint32_t index, bool *open)
 {
@@ -229,6 +238,8 @@ static int join_listener(const struct state *state, struct census *census, struc
 		if (groups->holders.unreadable && !all_held(state, group))
 			err = -EPERM;
 		else
+			note_shared(view, group);
+		if (!err)
 			join_group(state, view, group, is_beside(view, index, listener, group),
 				   open);
 	}

@@ -85,10 +85,11 @@ struct view {
 		bool takes; /* datagrams: of UDP, beside the group by SO_REUSEADDR */
 		char address[ADDR_STRLEN];
 	} strangers[VIEW_STRANGERS]; /* the first of them */
-	bool datagrams;		     /* UDP only: there are no connections */
-	bool named;		     /* processes say more of themselves than a common name */
-	bool counted;		     /* live and opened are counted in the kernel */
-	int sockets_error;	     /* why the kernel's side of it is missing, or 0 */
+	char shared[512]; /* one socket that several processes share, in words, and what helps; or "" */
+	bool datagrams;	   /* UDP only: there are no connections */
+	bool named;	   /* processes say more of themselves than a common name */
+	bool counted;	   /* live and opened are counted in the kernel */
+	int sockets_error; /* why the kernel's side of it is missing, or 0 */
 };
 
 /*
