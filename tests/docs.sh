@@ -101,6 +101,11 @@ event_types() {
 	} | tr -d '"' | sort -u
 }
 
+# What explain finds.
+findings() {
+	sed -n 's/^\tX([A-Z_]*, "\([a-z-]*\)").*/\1/p' user/cmd/explain_facts.h
+}
+
 capabilities() {
 	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/host/caps.h
 }
@@ -230,6 +235,12 @@ test_man_has_each_event() {
 	diff <(event_types) <(man_source user/man/lbctl-json.5 |
 		awk '/^\.SH / { in_it = $2 == "EVENTS" } in_it && tag { print $2 } { tag = $1 == ".TP" }' | sort) |
 		sed -n 's/^</a keeper tells: /p; s/^>/the page has: /p'
+}
+
+test_man_has_each_finding() {
+	diff <(findings | sort) <(man_source user/man/lbctl-json.5 | awk '/^\.B / { in_it = $2 == "explain" || in_it && $2 ~ /-/ } in_it' |
+		sed -n 's/^\.IP "\([a-z-]*\)[ *]*" 4$/\1/p; s/^\.BR* \([a-z-]*\) [,.]$/\1/p' | sort) |
+		sed -n 's/^</explain finds: /p; s/^>/the page has: /p'
 }
 
 test_man_has_each_metric() {

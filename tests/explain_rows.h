@@ -19,6 +19,8 @@
 	  "lbctl attach --replace --name web 127.0.0.1:8080", f->unsteered = true) \
 	X(unsteered_off, EXPLAIN_NOT_STEERED, ALL, "attach", f->unsteered = true; \
 	  f->taken_off = 3) \
+	X(unsteered_restarted, EXPLAIN_NOT_STEERED, ALL, "attach", f->unsteered = true; \
+	  f->left_out = 4; for (int i = 0; i < WORKERS; i++) make_down(&w[i])) \
 	X(taken_off, EXPLAIN_TAKEN_OFF, ALL, "lbctl events web", f->taken_off = 1) \
 	X(takers, EXPLAIN_TAKERS, ALL, "is to end", f->takers = 1) \
 	X(left_out, EXPLAIN_LEFT_OUT, ALL, "lbctl attach --name web 127.0.0.1:8080", \
@@ -115,9 +117,14 @@
 	  LEAST_VALUES - 1; w[2].opened = 9) \
 	X(slow_enough, EXPLAIN_SLOW, 2, "least-latency", slow_by_request(f, 20, 20); \
 	  w[2].first_byte.count = LEAST_VALUES) \
-	X(slow_a_little, NOTHING, 0, "", measure(f); for (int i = 0; i < WORKERS; i++) \
-	  w[i].first_byte = (struct explain_time){ 500, i == 2 ? 9e5 : 4.1e5, i == 2 ? 9e5 \
-	  : 4.1e5 }) \
+	X(slow_a_little, NOTHING, 0, "", all_wait_for(w, 0.1, 0.41); f->latency = true; \
+	  w[2].first_byte = (struct explain_time){ 500, 9e5, 9e5, 12e5 }) \
+	X(slow_at_times, EXPLAIN_SLOW, 2, "lbctl set-policy web least-latency", \
+	  slow_by_request(f, 2.4, 1); w[2].first_byte.ninth_ns = 4 * MS) \
+	X(slow_at_times_not, NOTHING, 0, "", slow_by_request(f, 2.4, 1); \
+	  w[2].first_byte.ninth_ns = 3.9 * MS) \
+	X(slow_at_few_times, NOTHING, 0, "", slow_by_request(f, 2.4, 1); \
+	  w[2].first_byte.ninth_ns = 4 * MS; w[2].first_byte.count = LEAST_PACED - 1) \
 	X(slow_knows, EXPLAIN_SLOW, 2, "no setting helps", slow_by_request(f, 20, 20); \
 	  f->policy = LB_POLICY_LEAST_LATENCY) \
 	X(slow_spared, NOTHING, 0, "", slow_by_request(f, 20, 20); f->policy = \
@@ -179,11 +186,11 @@
 	  false; f->policy = LB_POLICY_RR; w[1].queued_least = 128; w[1].queued = 200) \
 	X(queue_udp_not, NOTHING, 0, "", f->datagrams = true; f->counted = false; \
 	  w[1].queued_least = 127; w[1].queued = 200) \
-	X(hot, EXPLAIN_HOT, 1, "lbctl set-policy web least-conn", f->policy = \
-	  LB_POLICY_RR; w[1].cpu = 0.8) \
-	X(hot_least, EXPLAIN_HOT, 1, "least-load", w[1].cpu = 0.8) \
-	X(hot_not, NOTHING, 0, "", w[1].cpu = 0.79) \
-	X(hot_others_too, NOTHING, 0, "", all_use(w, 0.41); w[1].cpu = 0.8) \
+	X(hot, EXPLAIN_HOT, 1, "lbctl set-policy web least-conn", f->policy = LB_POLICY_RR; \
+	  all_use(w, 0.125); w[1].cpu = 0.5) \
+	X(hot_least, EXPLAIN_HOT, 1, "least-load", all_use(w, 0.125); w[1].cpu = 0.5) \
+	X(hot_not, NOTHING, 0, "", all_use(w, 0.1); w[1].cpu = 0.49) \
+	X(hot_others_too, NOTHING, 0, "", all_use(w, 0.126); w[1].cpu = 0.5) \
 	X(hot_unknown, NOTHING, 0, "", all_use(w, -1); w[1].cpu = 0.8) \
 	X(busy, EXPLAIN_BUSY, ALL, "lbctl scale web +1", all_use(w, 0.9); f->keeper = \
 	  EXPLAIN_RUN) \

@@ -55,8 +55,8 @@ static void measure(struct explain_facts *f)
 {
 	f->latency = true;
 	for (uint32_t i = 0; i < f->nr_workers; i++) {
-		f->workers[i].first_byte = (struct explain_time){ 500, 1.2 * MS, 1 * MS };
-		f->workers[i].wait = (struct explain_time){ 500, 0.1 * MS, 0.1 * MS };
+		f->workers[i].first_byte = (struct explain_time){ 500, 1.2 * MS, 1 * MS, 2 * MS };
+		f->workers[i].wait = (struct explain_time){ 500, 0.1 * MS, 0.1 * MS, 0.2 * MS };
 	}
 }
 
@@ -101,15 +101,17 @@ static void all_opened(struct explain_worker *w, uint64_t a, uint64_t b)
 static void all_wait_for(struct explain_worker *w, double wait_ms, double answer_ms)
 {
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		w[i].wait = (struct explain_time){ 500, wait_ms * MS, wait_ms * MS };
-		w[i].first_byte = (struct explain_time){ 500, answer_ms * MS, answer_ms * MS };
+		w[i].wait =
+			(struct explain_time){ 500, wait_ms * MS, wait_ms * MS, 2 * wait_ms * MS };
+		w[i].first_byte = (struct explain_time){ 500, answer_ms * MS, answer_ms * MS,
+							 2 * answer_ms * MS };
 	}
 }
 
 static void slow_by_request(struct explain_facts *f, double mean_ms, double half_ms)
 {
 	measure(f);
-	f->workers[2].first_byte = (struct explain_time){ 500, mean_ms * MS, half_ms * MS };
+	f->workers[2].first_byte = (struct explain_time){ 500, mean_ms * MS, half_ms * MS, 3 * MS };
 }
 
 static void slow_by_pace(struct explain_worker *w, uint64_t us)
@@ -276,7 +278,8 @@ static struct explain_time sampled(uint64_t count, double mean_ns)
 	double root = sqrt(count ? count : 1);
 
 	return (struct explain_time){ count, normal(mean_ns, 2 * mean_ns / root),
-				      normal(mean_ns / 2, mean_ns / root / 2) };
+				      normal(mean_ns / 2, mean_ns / root / 2),
+				      normal(2 * mean_ns, 4 * mean_ns / root) };
 }
 
 static void make_by_chance(struct explain_facts *f, struct explain_worker *w)
@@ -359,7 +362,7 @@ static double garbage_real(void)
 
 static struct explain_time garbage_time(void)
 {
-	return (struct explain_time){ garbage(), garbage_real(), garbage_real() };
+	return (struct explain_time){ garbage(), garbage_real(), garbage_real(), garbage_real() };
 }
 
 static void fill_garbage(struct explain_facts *f, struct explain_worker *w)

@@ -135,8 +135,8 @@ static json_t *findings_json(const struct explain_facts *facts,
 						"numbers", numbers_json(finding), "text",
 						finding->text, "remedy", finding->remedy));
 	}
-	return text_pack("{s:i, s:s, s:f, s:b, s:I, s:o}", "schema", 1, "service", facts->name,
-			 "seconds", facts->seconds, "idle", facts->idle, "decisions",
+	return text_pack("{s:i, s:s, s:o, s:b, s:I, s:o}", "schema", 1, "service", facts->name,
+			 "seconds", json_real(facts->seconds), "idle", facts->idle, "decisions",
 			 (json_int_t)facts->decisions, "findings", rows);
 }
 

@@ -66,7 +66,7 @@ static void add_worker(struct sums *sums, const struct view_worker *w)
 	sums->queued += w->queued;
 	keep_least(&sums->live_least, w->live + w->half_open, first);
 	keep_least(&sums->queued_least, w->queued, first);
-	if (first || w->pace_us < sums->pace_us)
+	if (w->pace_us && (!sums->pace_us || w->pace_us < sums->pace_us))
 		sums->pace_us = w->pace_us;
 	if (w->pace_us > sums->pace_most_us)
 		sums->pace_most_us = w->pace_us;
@@ -148,6 +148,7 @@ static struct explain_time time_of(const struct lb_histogram *now,
 	time.count = latency_count(&histogram);
 	time.mean_ns = time.count ? latency_sum_ns(&histogram) / (double)time.count : 0;
 	time.half_ns = latency_quantile(&histogram, 0.5);
+	time.ninth_ns = latency_quantile(&histogram, 0.9);
 	return time;
 }
 

@@ -39,9 +39,10 @@
 /* In each look; one that is emptied at once is seen with one or two. */
 #define LEAST_QUEUED 8
 #define BEHIND_QUEUED 4.0
-/* Of one CPU. */
+/* Of one CPU; on a host that is busy, who could use a whole one gets half of it. */
 #define BUSY_CPU 0.9
-#define HOT_CPU 0.8
+#define HOT_CPU 0.5
+#define HOT_TIMES 4.0
 /* As long as holding needs to pay; see lb_hold.h. */
 #define LEAST_WORK_NS 3000000.0
 

@@ -170,8 +170,8 @@ bool explain_limited(const struct explain_facts *facts, uint32_t worker,
 	finding_number(finding, "live", sum_of(facts, live_of));
 	finding_number(finding, "all_limited", over);
 	finding_say(finding,
-		    "all %u workers are at their limit of %u connections: %" PRIu64 " more were "
-		    "given to them all the same; it takes more workers, or a higher limit",
+		    "all %u workers are at their limit of %u connections, and so many have come on "
+		    "top: %" PRIu64 "; it takes more workers, or a higher limit",
 		    up, least, over);
 	if (facts->keeper == EXPLAIN_RUN)
 		finding_try(finding, "lbctl scale %s +1", facts->name);

@@ -2,6 +2,7 @@
 /* Rules about single workers: see explain_parts.h. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd/explain_parts.h"
 
@@ -29,16 +30,18 @@ bool explain_hangs(const struct explain_facts *facts, uint32_t worker,
 		   struct explain_finding *finding)
 {
 	const struct explain_worker *w = &facts->workers[worker];
-	char pid[TIME_BYTES];
+	char pid[TIME_BYTES], waiting[40] = "nothing waits";
 
 	if (w->stalled_ns < HANGS_NS || !w->up)
 		return false;
 	finding_number(finding, "stalled_ms", w->stalled_ns / 1000000);
 	finding_number(finding, "queued", w->queued_least);
-	finding_say(finding, "worker %u%s hangs: it has %s nothing for %.1f s, and %u %s there",
+	if (w->queued_least)
+		snprintf(waiting, sizeof(waiting), "%u %s", w->queued_least,
+			 facts->datagrams ? "bytes wait" : "connections wait");
+	finding_say(finding, "worker %u%s hangs: it has %s nothing for %.1f s, and %s there",
 		    worker, put_pid(pid, w), facts->datagrams ? "read" : "accepted",
-		    w->stalled_ns / 1e9, w->queued_least,
-		    facts->datagrams ? "bytes wait" : "connections wait");
+		    w->stalled_ns / 1e9, waiting);
 	if (w->queued_least && !facts->datagrams && workers_up(facts) > 1)
 		finding_try(finding, "lbctl rescue %s %u", facts->name, worker);
 	else if (facts->keeper == EXPLAIN_RUN)
@@ -119,7 +122,7 @@ bool explain_limit(const struct explain_facts *facts, uint32_t worker,
 struct slowness {
 	double ns, others_ns; /* below 0 = not known */
 	uint64_t values;
-	bool by_request; /* or by connection */
+	const char *what; /* a request, or a connection */
 };
 
 static double mean_of(const struct explain_worker *w)
@@ -132,9 +135,21 @@ static double half_of(const struct explain_worker *w)
 	return w->first_byte.count >= LEAST_VALUES ? w->first_byte.half_ns : -1;
 }
 
+static double ninth_of(const struct explain_worker *w)
+{
+	return w->first_byte.count >= LEAST_PACED ? w->first_byte.ninth_ns : -1;
+}
+
+static bool is_much_more(double ns, double others_ns)
+{
+	return ns >= 0 && others_ns >= 0 && ns >= TIMES * others_ns &&
+	       ns - others_ns >= LEAST_DIFFERENCE_NS;
+}
+
 /*
  * Means of few but long times differ by chance, and so do medians where times are of two kinds: so
- * both are to be much longer.
+ * both are to be much longer. One that hangs for moments, as by a limit of its CPU, is slow for a
+ * part of the requests.
  */
 static bool is_slow_by_request(const struct explain_facts *facts, uint32_t worker,
 			       struct slowness *slow)
@@ -143,9 +158,15 @@ static bool is_slow_by_request(const struct explain_facts *facts, uint32_t worke
 	double mean = others_median(facts, worker, mean_of);
 
 	*slow = (struct slowness){ half_of(w), others_median(facts, worker, half_of),
-				   w->first_byte.count, true };
-	return slow->ns >= 0 && slow->others_ns >= 0 && slow->ns >= TIMES * slow->others_ns &&
-	       mean_of(w) >= TIMES * mean && slow->ns - slow->others_ns >= LEAST_DIFFERENCE_NS;
+				   w->first_byte.count, "request" };
+	if (mean_of(w) < TIMES * mean)
+		return false;
+	if (is_much_more(slow->ns, slow->others_ns))
+		return true;
+	slow->ns = ninth_of(w);
+	slow->others_ns = others_median(facts, worker, ninth_of);
+	slow->what = "tenth request";
+	return is_much_more(slow->ns, slow->others_ns);
 }
 
 static double pace_of(const struct explain_worker *w)
@@ -176,9 +197,8 @@ static bool is_slow_by_pace(const struct explain_facts *facts, uint32_t worker,
 	double open = others_median(facts, worker, open_of);
 
 	*slow = (struct slowness){ w->pace_us * 1e3, others_median(facts, worker, pace_of),
-				   w->opened, false };
-	if (!facts->counted || w->opened < LEAST_PACED || slow->others_ns < 0 ||
-	    slow->ns < TIMES * slow->others_ns || slow->ns - slow->others_ns < LEAST_DIFFERENCE_NS)
+				   w->opened, "connection" };
+	if (!facts->counted || w->opened < LEAST_PACED || !is_much_more(slow->ns, slow->others_ns))
 		return false;
 	return w->opened >= others_median(facts, worker, opened_of) / STAYED_TIMES ||
 	       (w->live >= 1 && open >= 0 && open_of(w) >= TIMES * open);
@@ -195,17 +215,31 @@ static bool is_slow(const struct explain_facts *facts, uint32_t worker, struct s
 	return is_slow_by_pace(facts, worker, slow);
 }
 
+static bool is_by_request(const struct slowness *slow)
+{
+	return strcmp(slow->what, "connection") != 0;
+}
+
 static void say_slow(const struct slowness *slow, uint32_t worker, const char *why,
 		     struct explain_finding *finding)
 {
+	bool tenth = !strcmp(slow->what, "tenth request");
 	char ns[TIME_BYTES], others_ns[TIME_BYTES];
 
 	finding_number(finding, "us", slow->ns / 1e3);
 	finding_number(finding, "others_us", slow->others_ns / 1e3);
-	finding_number(finding, slow->by_request ? "requests" : "connections", slow->values);
-	finding_say(finding, "worker %u takes %s for a %s, the others %s: %s", worker,
-		    put_time(ns, slow->ns), slow->by_request ? "request" : "connection",
-		    put_time(others_ns, slow->others_ns), why);
+	finding_number(finding, "percent", tenth ? 90 : 50);
+	finding_number(finding, is_by_request(slow) ? "requests" : "connections", slow->values);
+	put_time(ns, slow->ns);
+	put_time(others_ns, slow->others_ns);
+	if (tenth)
+		finding_say(finding,
+			    "one request in ten takes %s or longer at worker %u, %s at the "
+			    "others: %s",
+			    ns, worker, others_ns, why);
+	else
+		finding_say(finding, "worker %u takes %s for a %s, the others %s: %s", worker, ns,
+			    slow->what, others_ns, why);
 }
 
 static double weight_of(const struct explain_worker *w)
@@ -270,7 +304,7 @@ bool explain_slow(const struct explain_facts *facts, uint32_t worker,
 
 	if (!is_slow(facts, worker, &slow))
 		return false;
-	if (slow.by_request && requests >= TIMES * 2 * opened) {
+	if (is_by_request(&slow) && requests >= TIMES * 2 * opened) {
 		say_slow(&slow, worker, "its requests come on connections that are kept", finding);
 		finding_try(finding,
 			    "no setting helps: a kept connection stays where it is; what is "
@@ -334,7 +368,7 @@ bool explain_hot(const struct explain_facts *facts, uint32_t worker,
 	const struct explain_worker *w = &facts->workers[worker];
 	double others = others_median(facts, worker, cpu_of);
 
-	if (!w->up || w->cpu < HOT_CPU || others < 0 || w->cpu < TIMES * others)
+	if (!w->up || w->cpu < HOT_CPU || others < 0 || w->cpu < HOT_TIMES * others)
 		return false;
 	finding_number(finding, "cpu_percent", 100 * w->cpu);
 	finding_number(finding, "others_cpu_percent", 100 * others);
