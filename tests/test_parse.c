@@ -173,6 +173,36 @@ static void test_ms(void **state)
 	}
 }
 
+static void test_seconds(void **state)
+{
+	static const struct {
+		const char *name, *input;
+		int want_err;
+		uint64_t want;
+	} rows[] = {
+		{ "least", "1", 0, 1 },
+		{ "none", "0", -ERANGE, UNTOUCHED },
+		{ "with its unit", "60s", 0, 60 },
+		{ "a day", "86400", 0, 86400 },
+		{ "a day with its unit", "86400s", 0, 86400 },
+		{ "more", "86401", -ERANGE, UNTOUCHED },
+		{ "much more", "99999999999999999999", -ERANGE, UNTOUCHED },
+		{ "a unit alone", "s", -EINVAL, UNTOUCHED },
+		{ "two of them", "6ss", -EINVAL, UNTOUCHED },
+		{ "another unit", "6m", -EINVAL, UNTOUCHED },
+		{ "nothing", "", -EINVAL, UNTOUCHED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t got = UNTOUCHED;
+		int err = parse_seconds(rows[i].input, &got);
+
+		check_parse("parse_seconds", rows[i].name, err, rows[i].want_err, got,
+			    rows[i].want);
+	}
+}
+
 struct u32_row {
 	const char *name, *input;
 	int want_err;
@@ -346,11 +376,12 @@ static void test_signal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_u64),    cmocka_unit_test(test_ms),
-		cmocka_unit_test(test_weight), cmocka_unit_test(test_worker),
-		cmocka_unit_test(test_policy), cmocka_unit_test(test_policy_names),
-		cmocka_unit_test(test_name),   cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_share),  cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_u64),	     cmocka_unit_test(test_ms),
+		cmocka_unit_test(test_seconds),	     cmocka_unit_test(test_weight),
+		cmocka_unit_test(test_worker),	     cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_policy_names), cmocka_unit_test(test_name),
+		cmocka_unit_test(test_signal),	     cmocka_unit_test(test_share),
+		cmocka_unit_test(test_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

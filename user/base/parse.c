@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lb_abi.h"
@@ -71,6 +72,19 @@ static int parse_u32(const char *text, uint32_t min, uint32_t max, uint32_t *val
 int parse_ms(const char *text, uint64_t *ms)
 {
 	return parse_u64(text, 0, PARSE_MAX_MS, ms);
+}
+
+int parse_seconds(const char *text, uint64_t *seconds)
+{
+	size_t len = text ? strlen(text) : 0;
+	char digits[16];
+
+	if (len && text[len - 1] == 's')
+		len--;
+	if (len >= sizeof(digits))
+		return parse_u64(text, 1, PARSE_MAX_SECONDS, seconds);
+	snprintf(digits, sizeof(digits), "%.*s", (int)len, text ? text : "");
+	return parse_u64(digits, 1, PARSE_MAX_SECONDS, seconds);
 }
 
 int parse_weight(const char *text, uint32_t *weight)

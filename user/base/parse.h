@@ -14,6 +14,7 @@
 #define LB_NAME_MAX 63		   /* letters of a service name, without the final NUL */
 #define LB_ALL_WORKERS 0xffffffffU /* what parse_worker() makes of "all" */
 #define PARSE_MAX_MS 3600000	   /* one hour */
+#define PARSE_MAX_SECONDS 86400	   /* one day */
 
 /*
  * Decimal digits only: no sign, no space, no "0x"; leading zeros do not make it octal.
@@ -23,6 +24,9 @@ int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
 /* A time in whole milliseconds, 0 .. PARSE_MAX_MS, without a unit. Returns as parse_u64(). */
 int parse_ms(const char *text, uint64_t *ms);
+
+/* A time in whole seconds, 1 .. PARSE_MAX_SECONDS; "60s" is as "60". Returns as parse_u64(). */
+int parse_seconds(const char *text, uint64_t *seconds);
 
 /* 1 .. LB_MAX_WEIGHT. Returns as parse_u64(). */
 int parse_weight(const char *text, uint32_t *weight);

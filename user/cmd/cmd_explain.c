@@ -196,7 +196,7 @@ static int run(struct cmd *cmd)
 	bool can_measure;
 	int status;
 
-	if (text && parse_u64(text, 1, 86400, &seconds))
+	if (text && parse_seconds(text, &seconds))
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--for %.20s: not a number of seconds from 1 to 86400", text);
 	status = look_first(cmd, &looks, name, &can_measure);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* lbctl stats: every counter by name, once or at an interval, or for Prometheus. */
+/* lbctl stats: every counter by name, once or at an interval, for Prometheus, or as a picture. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "cmd/fold.h"
 #include "cmd/metrics.h"
+#include "cmd/stats_plot.h"
 #include "cmd/view.h"
 
 /* Of stats --interval: a figure, and where those of the workers begin. */
@@ -188,6 +189,25 @@ static int run_interval(struct cmd *cmd, const char *name, uint64_t seconds)
 	return status;
 }
 
+static int run_plot(struct cmd *cmd, const char *file)
+{
+	const char *text = cmd_value(cmd, "for");
+	char name[LB_NAME_MAX + 1];
+	uint64_t seconds = 60;
+	int status;
+
+	if (!file)
+		return cmd_fail(cmd, EXIT_USAGE, "--for goes with --plot FILE");
+	if (cmd_value(cmd, "interval") || cmd_value(cmd, "prometheus"))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--plot goes with neither --interval nor --prometheus");
+	if (text && parse_seconds(text, &seconds))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--for %.20s: not a number of seconds from 1 to 86400", text);
+	status = cmd_take_name(cmd, 0, name);
+	return status ? status : stats_plot(cmd, name, file, seconds);
+}
+
 static int run(struct cmd *cmd)
 {
 	const char *interval = cmd_value(cmd, "interval");
@@ -196,6 +216,8 @@ static int run(struct cmd *cmd)
 	struct view view;
 	int status;
 
+	if (cmd_value(cmd, "plot") || cmd_value(cmd, "for"))
+		return run_plot(cmd, cmd_value(cmd, "plot"));
 	if (interval && parse_u64(interval, 1, 86400, &seconds))
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--interval %.20s: not a number of seconds from 1 to 86400",
@@ -224,12 +246,14 @@ static int run(struct cmd *cmd)
 static const struct cmd_option options[] = {
 	{ "interval", "SEC", "print rates every SEC seconds until interrupted" },
 	{ "prometheus", NULL, "Prometheus text format; without NAME all services" },
+	{ "plot", "FILE", "look for --for SEC, then draw spread and latency, as SVG" },
+	{ "for", "SEC", "so long, with --plot (default 60)" },
 	{ NULL, NULL, NULL },
 };
 
 const struct command cmd_stats = {
 	.name = "stats",
-	.args = "[NAME] [--interval SEC] [--prometheus]",
+	.args = "[NAME] [--interval SEC | --prometheus | --plot FILE]",
 	.summary = "every counter by name",
 	.max_args = 1,
 	.kind = NOUN,
