@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* lbctl stats --plot: a picture of a real service, whole however it ends. */
+/* Pictures of a real service: by stats --plot, whole however it ends, and by the exporter. */
 #include "harness/commands.h"
 #include "harness/explains.h"
+#include "harness/http.h"
 #include "harness/measured.h"
 #include "harness/runs.h"
 #include "harness/world.h"
@@ -105,6 +106,33 @@ static void test_refused(void **state)
 	run_stop(&run);
 }
 
+/* The exporter draws what it has seen: here four looks, a second apart. */
+static void test_picture_of_the_exporter(void **state)
+{
+	_cleanup_http_ struct http picture, none;
+	struct export export;
+
+	(void)state;
+	explain_run(&run, "3", "rr", NULL, NULL);
+	traffic_start(1, "/");
+	export_start(&export, NULL);
+	for (int i = 0; i < 4; i++) {
+		_cleanup_http_ struct http look;
+
+		http_get(&look, "/api/services/web");
+		usleep(1100000);
+	}
+	http_get(&picture, "/api/services/web/plot.svg");
+	assert_non_null(strstr(picture.head, "Content-Type: image/svg+xml"));
+	file_write(PICTURE, picture.body);
+	expect_picture("9 0 connections / s connections connections\n");
+	http_ask(&none, "GET", "/api/services/wab/plot.svg", "", NULL);
+	assert_int_equal(none.status, 404);
+	export_stop(&export);
+	traffic_stop();
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +140,7 @@ int main(int argc, char **argv)
 		runs_test(test_picture_of_latency),
 		runs_test(test_interrupted),
 		runs_test(test_refused),
+		runs_test(test_picture_of_the_exporter),
 	};
 
 	(void)argc;

@@ -18,6 +18,7 @@
 #include "base/text_json.h"
 #include "base/trouble.h"
 #include "cmd/change_job.h"
+#include "cmd/export_pictures.h"
 #include "cmd/follow.h"
 #include "cmd/metrics.h"
 #include "cmd/show_json.h"
@@ -38,6 +39,7 @@ struct reader {
 	sd_event *loop;
 	struct frame in;
 	struct follow follow;
+	struct pictures pictures;
 	size_t changing;
 };
 
@@ -71,6 +73,7 @@ static json_t *state_json(struct reader *reader, const struct views *views, bool
 	if (!follows)
 		follow_end(&reader->follow);
 	events = follow_take(&reader->follow);
+	pictures_events(&reader->pictures, events);
 	return text_pack("{s:I, s:o, s:o, s:o, s:o, s:b}", "time_ms", (json_int_t)time_ms(), "list",
 			 list, "services", shown, "unreadable", unreadable, "events", events,
 			 "following", follows);
@@ -107,13 +110,33 @@ static int answer_state(struct reader *reader, const struct views *views)
 			   strlen(text));
 }
 
+/* The question has the service's name; an empty answer says that there is none. */
+static int answer_picture(struct reader *reader)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	int err = out ? pictures_write(&reader->pictures, reader->in.body, out) : -ENOMEM;
+
+	if (out && fclose(out))
+		err = -ENOMEM;
+	if (err && err != -ENOENT)
+		return err;
+	return frame_write(reader->config.web_fd, FRAME_PICTURE, reader->in.head.id, text,
+			   err ? 0 : bytes);
+}
+
 static int answer_look(struct reader *reader)
 {
 	struct views views;
 	int err = views_load(&views, NULL);
 
+	if (!err)
+		pictures_look(&reader->pictures, views.at, views.count, time_ms() / 1e3);
 	if (!err && reader->in.head.kind == FRAME_STATE)
 		err = answer_state(reader, &views);
+	else if (!err && reader->in.head.kind == FRAME_PICTURE)
+		err = answer_picture(reader);
 	else if (!err)
 		err = answer_metrics(reader, &views);
 	views_free(&views);
@@ -264,6 +287,7 @@ int reader_run(const struct reader_config *config)
 		sd_notify(0, "STOPPING=1");
 	}
 	follow_end(&reader.follow);
+	pictures_free(&reader.pictures);
 	frame_drop(&reader.in);
 	sd_event_unref(reader.loop);
 	return err;

@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "base/text_json.h"
 #include "base/trouble.h"
 #include "web/conns.h"
@@ -27,8 +26,8 @@ struct request {
 	char body[ANSWERS_BODY_BYTES];
 	size_t body_bytes;
 	bool too_long, waits, asked;
-	uint32_t id; /* of the change that it asked for */
-	struct change_answer *answer;
+	uint32_t id; /* of what it has asked for itself, and what came of that */
+	char *answer;
 	size_t answer_bytes;
 };
 
@@ -44,7 +43,7 @@ struct question {
 struct answers {
 	struct answers_config config;
 	struct frame in;
-	struct question questions[FRAME_KINDS]; /* but FRAME_CHANGE, which keeps its `waiting` only */
+	struct question questions[FRAME_KINDS]; /* from FRAME_PICTURE on `waiting` only */
 	json_t *state;				/* as last answered, NULL = not yet */
 	json_t *events;				/* the last ones, their text */
 	size_t events_bytes;
@@ -105,11 +104,6 @@ static void go_on(struct request *request)
 	request->waits = false;
 	request->next = NULL;
 	mhd.resume_connection(request->connection);
-}
-
-static bool is_fresh(const struct question *question)
-{
-	return question->answered_ms && clock_ms() - question->answered_ms < ANSWERS_FRESH_MS;
 }
 
 /* --- what comes back --- */
@@ -190,12 +184,12 @@ static void take_answer(struct answers *answers, struct question *question)
 	}
 }
 
-/* What was read before the change is not what is asked for from now on. */
-static void take_change(struct answers *answers)
+/* What was read before a change is not what is asked for from now on. */
+static void take_own(struct answers *answers)
 {
-	struct request **at = &answers->questions[FRAME_CHANGE].waiting, *request;
+	struct request **at = &answers->questions[answers->in.head.kind].waiting, *request;
 
-	for (size_t i = 0; i < FRAME_KINDS; i++)
+	for (size_t i = 0; i < FRAME_KINDS && answers->in.head.kind == FRAME_CHANGE; i++)
 		answers->questions[i].answered_ms = 0;
 	while (*at && (*at)->id != answers->in.head.id)
 		at = &(*at)->next;
@@ -203,7 +197,7 @@ static void take_change(struct answers *answers)
 	if (!request)
 		return;
 	*at = request->next;
-	request->answer = (struct change_answer *)answers->in.body;
+	request->answer = answers->in.body;
 	request->answer_bytes = answers->in.head.bytes;
 	answers->in.body = NULL;
 	go_on(request);
@@ -215,8 +209,8 @@ int answers_take(struct answers *answers)
 
 	while ((got = frame_read(answers->config.reader_fd, &answers->in, ANSWERS_FRAME_BYTES)) >
 	       0) {
-		if (answers->in.head.kind == FRAME_CHANGE)
-			take_change(answers);
+		if (answers->in.head.kind >= FRAME_PICTURE)
+			take_own(answers);
 		else
 			take_answer(answers, &answers->questions[answers->in.head.kind]);
 		frame_drop(&answers->in);
@@ -303,20 +297,6 @@ static void add_body(struct request *request, const char *data, size_t bytes)
 	request->body_bytes += bytes;
 }
 
-static enum MHD_Result about(const struct answers *answers, struct MHD_Connection *connection)
-{
-	json_t *policies = json_array();
-	const char *const *names;
-	size_t n;
-
-	names = policy_names(&n);
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(policies, text_json(names[i]));
-	return reply_json(connection, MHD_HTTP_OK,
-			  text_pack("{s:i, s:s, s:b, s:o}", "schema", 1, "version", LBCTL_VERSION,
-				    "changes", answers->config.changes, "policies", policies));
-}
-
 /* What those who come are sent first: the services, and what has happened. */
 static char *make_hello(const struct answers *answers)
 {
@@ -348,6 +328,12 @@ static enum MHD_Result follow(struct answers *answers, struct request *request)
 	return reply_stream(request->connection, response);
 }
 
+static enum MHD_Result no_service(const struct request *request)
+{
+	return reply_error(request->connection, MHD_HTTP_NOT_FOUND, EXIT_NOT_FOUND,
+			   "no such service; /api/services has all", NULL);
+}
+
 static enum MHD_Result reply_service(const struct answers *answers, const struct request *request)
 {
 	const char *lists[] = { "services", "unreadable" };
@@ -365,8 +351,7 @@ static enum MHD_Result reply_service(const struct answers *answers, const struct
 						  json_incref(service));
 		}
 	}
-	return reply_error(request->connection, MHD_HTTP_NOT_FOUND, EXIT_NOT_FOUND,
-			   "no such service; /api/services has all", NULL);
+	return no_service(request);
 }
 
 /* An answer that is fresh, or is waited for. */
@@ -378,8 +363,9 @@ static enum MHD_Result answer_from(struct answers *answers, enum frame_kind kind
 		[FRAME_OPENMETRICS] = REPLY_OPENMETRICS,
 	};
 	struct question *question = &answers->questions[kind];
+	bool fresh = clock_ms() - question->answered_ms < ANSWERS_FRESH_MS;
 
-	if (!is_fresh(question) && !request->asked) {
+	if (!(question->answered_ms && fresh) && !request->asked) {
 		request->asked = true;
 		ask(answers, kind);
 		wait_for(question, request);
@@ -396,9 +382,32 @@ static enum MHD_Result answer_from(struct answers *answers, enum frame_kind kind
 			  json_incref(json_object_get(answers->state, "list")));
 }
 
+static enum MHD_Result ask_own(struct answers *answers, struct request *request,
+			       enum frame_kind kind, const void *body, size_t bytes)
+{
+	request->asked = true;
+	request->id = ++answers->last_id;
+	if (frame_write(answers->config.reader_fd, kind, request->id, body, bytes))
+		return MHD_NO;
+	wait_for(&answers->questions[kind], request);
+	return MHD_YES;
+}
+
+static enum MHD_Result picture(struct answers *answers, struct request *request)
+{
+	if (!request->asked)
+		return ask_own(answers, request, FRAME_PICTURE, request->route.change.service,
+			       strlen(request->route.change.service));
+	if (!request->answer_bytes)
+		return no_service(request);
+	return reply_text(request->connection, MHD_HTTP_OK, REPLY_SVG, request->answer,
+			  request->answer_bytes);
+}
+
 static enum MHD_Result ask_change(struct answers *answers, struct request *request)
 {
 	struct change *change = &request->route.change;
+	enum MHD_Result asks;
 	const char *why;
 
 	if (request->too_long)
@@ -408,19 +417,14 @@ static enum MHD_Result ask_change(struct answers *answers, struct request *reque
 		return reply_error(request->connection, MHD_HTTP_BAD_REQUEST, EXIT_USAGE, why,
 				   NULL);
 	route_token(header(request->connection, MHD_HTTP_HEADER_AUTHORIZATION), change->token);
-	request->asked = true;
-	request->id = ++answers->last_id;
-	if (frame_write(answers->config.reader_fd, FRAME_CHANGE, request->id, change,
-			sizeof(*change)))
-		return MHD_NO;
+	asks = ask_own(answers, request, FRAME_CHANGE, change, sizeof(*change));
 	memset(change->token, 0, sizeof(change->token));
-	wait_for(&answers->questions[FRAME_CHANGE], request);
-	return MHD_YES;
+	return asks;
 }
 
 static enum MHD_Result reply_change(struct request *request)
 {
-	const struct change_answer *answer = request->answer;
+	const struct change_answer *answer = (const struct change_answer *)request->answer;
 
 	/* the frame has a NUL behind it */
 	if (!answer || request->answer_bytes < sizeof(*answer))
@@ -434,7 +438,7 @@ static enum MHD_Result answer(struct answers *answers, struct request *request)
 	case ROUTE_PAGE:
 		return reply_page(request->connection);
 	case ROUTE_ABOUT:
-		return about(answers, request->connection);
+		return reply_about(request->connection, answers->config.changes);
 	case ROUTE_EVENTS:
 		return follow(answers, request);
 	case ROUTE_METRICS:
@@ -444,6 +448,8 @@ static enum MHD_Result answer(struct answers *answers, struct request *request)
 					   FRAME_OPENMETRICS :
 					   FRAME_PROMETHEUS,
 				   request);
+	case ROUTE_PICTURE:
+		return picture(answers, request);
 	case ROUTE_CHANGE:
 		return request->asked ? reply_change(request) : ask_change(answers, request);
 	default:

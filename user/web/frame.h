@@ -13,7 +13,9 @@ enum frame_kind {
 	FRAME_STATE, /* of all services; the body "1" if events are wanted, too */
 	FRAME_PROMETHEUS,
 	FRAME_OPENMETRICS,
-	FRAME_CHANGE, /* a struct change, and what became of it: an exit status and a line */
+	/* those that are one request's own, and have its id */
+	FRAME_PICTURE, /* of the service that the body names: SVG, or nothing where there is none */
+	FRAME_CHANGE,  /* a struct change, and what became of it: an exit status and a line */
 	FRAME_KINDS,
 };
 

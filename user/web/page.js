@@ -153,7 +153,7 @@ function Service(name) {
 		["Restarts", "wide"], ["", "act"]];
 	const row = make("tr", {}, ...columns.map(([text, className]) =>
 		text ? make("th", { scope: "col", className }, text) : make("td", { className, hidden: !about.changes })));
-	head.append(title, where, acts);
+	head.append(title, where, make("a", { href: `api/services/${name}/plot.svg`, target: "_blank", title: "Picture of the last while" }, "SVG"), acts);
 	heat.element.hidden = true;
 	which.append(make("option", { value: "" }, "all workers"));
 	which.onchange = () => drawLatency(this);

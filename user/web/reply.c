@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/text_json.h"
 #include "base/trouble.h"
 #include "web/page.h"
@@ -116,4 +117,18 @@ enum MHD_Result reply_stream(struct MHD_Connection *connection, struct MHD_Respo
 {
 	add_headers(response, "text/event-stream", NOTHING);
 	return queue(connection, MHD_HTTP_OK, response);
+}
+
+enum MHD_Result reply_about(struct MHD_Connection *connection, bool changes)
+{
+	json_t *policies = json_array();
+	const char *const *names;
+	size_t n;
+
+	names = policy_names(&n);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(policies, text_json(names[i]));
+	return reply_json(connection, MHD_HTTP_OK,
+			  text_pack("{s:i, s:s, s:b, s:o}", "schema", 1, "version", LBCTL_VERSION,
+				    "changes", changes, "policies", policies));
 }

@@ -22,6 +22,7 @@ static const struct {
 	{ GET, "/api/about", ROUTE_ABOUT, 0 },
 	{ GET, "/api/services", ROUTE_SERVICES, 0 },
 	{ GET, "/api/services/*", ROUTE_SERVICE, 0 },
+	{ GET, "/api/services/*/plot.svg", ROUTE_PICTURE, 0 },
 	{ "GET", "/api/events", ROUTE_EVENTS, 0 },
 	{ "POST", "/api/services/*/policy", ROUTE_CHANGE, CHANGE_POLICY },
 	{ "POST", "/api/services/*/reload", ROUTE_CHANGE, CHANGE_RELOAD },

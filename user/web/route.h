@@ -18,13 +18,15 @@ enum route_page {
 	ROUTE_ABOUT,
 	ROUTE_SERVICES,
 	ROUTE_SERVICE,
+	ROUTE_PICTURE,
 	ROUTE_EVENTS,
 	ROUTE_CHANGE,
 };
 
 struct route {
 	enum route_page page;
-	struct change change; /* of ROUTE_SERVICE its service, of ROUTE_CHANGE all but the value */
+	struct change
+		change; /* of ROUTE_SERVICE and _PICTURE the service, of ROUTE_CHANGE all but the value */
 };
 
 /* The longest path that means something. */
