@@ -5,6 +5,8 @@
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
+#include "harness/counters.h"
+#include "harness/datagrams.h"
 #include "harness/explains.h"
 #include "harness/maps.h"
 #include "harness/measured.h"
@@ -19,8 +21,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define WORKERS 4
 
 static struct run run;
 static struct demo demos[WORKERS];
@@ -156,6 +156,33 @@ static void test_short_queues(void **state)
 	explain_nothing("2");
 }
 
+/* A slow worker that is to have four times what the others have; then it is slow for its share. */
+static void test_weight_that_does_not_fit(void **state)
+{
+	(void)state;
+	needs_latency();
+	explain_run(&run, "3", "rr", "--slow", "1:5000");
+	lbctl_ok("set-weight", "web", "1", "4", NULL);
+	lbctl_ok("set", "web", "latency=on", NULL);
+	traffic_start(1, "/");
+	sleep(1);
+	explain_carry_out(explain_expect("3", "weight", 1, "lbctl set-weight web 1 1"));
+	json_decref(explain_expect("3", "slow", 1, "lbctl set-policy web least-latency"));
+	traffic_stop();
+	run_stop(&run);
+}
+
+static void test_nobody_reports(void **state)
+{
+	(void)state;
+	explain_run(&run, "4", "least-load", NULL, NULL);
+	traffic_start(1, "/");
+	explain_carry_out(explain_expect("2", "silent", -1, "lbctl set-policy web least-conn"));
+	explain_nothing("2");
+	traffic_stop();
+	run_stop(&run);
+}
+
 /* --- a service that is well --- */
 
 static void test_healthy_service_under_load(void **state)
@@ -168,7 +195,6 @@ static void test_healthy_service_under_load(void **state)
 	traffic_start(200, "/");
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
 		lbctl_ok("set-policy", "web", policies[i], NULL);
-		sleep(1);
 		explain_nothing("3");
 	}
 	traffic_stop();
@@ -187,6 +213,43 @@ static void test_healthy_service_that_reports(void **state)
 	explain_nothing("3");
 	traffic_stop();
 	run_stop(&run);
+}
+
+/* From many addresses, as fast as the answers come. */
+static pid_t datagrams_start(void)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (uint32_t n = 0;; n++) {
+		int fd = udp_client(INADDR_LOOPBACK + n % 200, 0);
+
+		udp_say(fd, false, 1);
+		udp_hear(fd);
+		close(fd);
+	}
+}
+
+static void test_healthy_datagrams(void **state)
+{
+	static const char *const policies[] = { "rr", "hash", "least-conn", "kernel" };
+	pid_t child;
+
+	(void)state;
+	udp_start(ONLY4, "rr");
+	child = datagrams_start();
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		lbctl_ok("set-policy", "dns", policies[i], NULL);
+		explain_nothing("2");
+	}
+	assert_true(counters_decisions("dns") > 1000);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	for (int i = 0; i < WORKERS; i++)
+		udp_worker_end(i, SIGTERM);
 }
 
 /* One line, and 0, also where nobody comes and where a signal ends it. */
@@ -222,8 +285,11 @@ int main(int argc, char **argv)
 		runs_test(test_socket_that_came_later),
 		runs_test(test_one_heavy_connection),
 		runs_test(test_short_queues),
+		runs_test(test_weight_that_does_not_fit),
+		runs_test(test_nobody_reports),
 		runs_test(test_healthy_service_under_load),
 		runs_test(test_healthy_service_that_reports),
+		runs_test(test_healthy_datagrams),
 		runs_test(test_one_line),
 	};
 

@@ -124,7 +124,7 @@ static void fail_with(const json_t *found, const char *why)
 
 static json_t *look(const char *seconds)
 {
-	return lbctl_json("explain", "web", "--json", "--for", seconds, NULL);
+	return lbctl_json("explain", "--json", "--for", seconds, NULL);
 }
 
 static const char *text_of(const json_t *finding, const char *key)

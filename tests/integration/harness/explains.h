@@ -25,8 +25,8 @@ void keep_none(void);
 unsigned int live_of_all(void);
 
 /*
- * Looks for so many seconds. This alone is found, of this worker (-1: of all, -2: of any), and what
- * helps has these words; latency-off may follow. To be json_decref()ed.
+ * Looks for so many seconds at the only service. This alone is found, of this worker (-1: of all,
+ * -2: of any), and what helps has these words; latency-off may follow. To be json_decref()ed.
  */
 json_t *explain_expect(const char *seconds, const char *kind, int worker, const char *remedy);
 /* Nothing stands out. */
