@@ -448,7 +448,7 @@ static void test_forgotten_choice(void **state)
 	start("2", "0", "hold_ms=20000");
 	wait_until(is_holding(), RUN_MS);
 	forgetting = forget_handshakes();
-	for (int i = 0; i < 2000 && after.ack_stray < 10; i++) {
+	for (int i = 0; i < 2000 && after.ack_stray < 3; i++) {
 		clients_run(&clients, (struct client_plan){ .connections = 100 });
 		assert_int_equal(clients.answered, 100);
 		counters_read("web", &after);
@@ -456,7 +456,7 @@ static void test_forgotten_choice(void **state)
 	kill(forgetting, SIGKILL);
 	waitpid(forgetting, NULL, 0);
 	counters_read("web", &after);
-	assert_true(after.ack_stray >= 10);
+	assert_true(after.ack_stray > 0);
 	assert_true(after.waited[0] + after.waited[1] <= after.held);
 	run_stop(&run);
 }
