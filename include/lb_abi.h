@@ -130,7 +130,7 @@ struct lb_config {
 	__u64 migration_wanted; /* as wake_wanted, for an entry when a connection has migrated */
 	__u64 taken_off;	/* how often its program was off a group, and was put back */
 	__u64 hold_ns; /* longest that a connection waits for an idle worker; 0 = it does not */
-	__u64 latency; /* not 0: it is measured, which whoever makes the service anew is to know */
+	__u64 latency; /* of one connection in so many it is measured: for who makes it anew */
 	__u64 trace_until_ns; /* CLOCK_MONOTONIC: decisions are told to lb_trace; 0 = they are not */
 	LB_APPENDED
 };

@@ -324,6 +324,48 @@ static void test_on_and_off(void **state)
 	run_stop(&run);
 }
 
+#define ONE_IN 4
+#define MANY 400
+
+static void expect_one_in(uint64_t want)
+{
+	json_t *view = lbctl_json("show", "web", "--json", NULL);
+
+	assert_int_equal(json_integer_value(json_object_get(view, "latency_one_in")), want);
+	json_decref(view);
+}
+
+/*
+ * 1. one connection in four is measured, within six standard deviations of chance, and whole
+ * 2. that is shown; another number begins from zero
+ */
+static void test_one_in(void **state)
+{
+	uint64_t measured;
+
+	(void)state;
+	needs_latency();
+	run_start_shared(&run, WORKERS);
+	expect_one_in(0);
+	lbctl_ok("set", "web", "latency=1/4", NULL);
+	expect_one_in(ONE_IN);
+	lbctl_expect(0, "latency 1/4", "show", "web", NULL);
+	clients_run(&clients, (struct client_plan){ .connections = MANY, .at_once = 4 });
+	wait_until(MEASURED("web", lifetime) == MEASURED("web", first_byte), RUN_MS);
+	measured = MEASURED("web", wait);
+	assert_in_range(measured, MANY / ONE_IN - 52, MANY / ONE_IN + 52);
+	assert_int_equal(MEASURED("web", first_byte), measured);
+	lbctl_ok("set", "web", "latency=1/1", NULL);
+	expect_one_in(1);
+	clients_run(&clients, (struct client_plan){ .connections = 8 });
+	measured_expect("web", 8, 8);
+	lbctl_expect(2, "nor 1/N", "set", "web", "latency=1/0", NULL);
+	lbctl_expect(2, "nor 1/N", "set", "web", "latency=1/1001", NULL);
+	lbctl_expect(2, "nor 1/N", "set", "web", "latency=1/x", NULL);
+	expect_one_in(1);
+	run_stop(&run);
+}
+
 /* Connections from before it was on are left out, whatever they do then. */
 static void test_connections_from_before(void **state)
 {
@@ -460,6 +502,7 @@ int main(int argc, char **argv)
 		runs_test(test_node),
 		runs_test(test_held),
 		runs_test(test_on_and_off),
+		runs_test(test_one_in),
 		runs_test(test_connections_from_before),
 		runs_test(test_survives),
 		runs_test(test_two_services),

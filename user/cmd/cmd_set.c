@@ -14,12 +14,13 @@
 #include "service/service.h"
 #include "service/track.h"
 
-#define MAX_HOLD_MS 60000 /* clients give up by then */
+#define MAX_HOLD_MS 60000      /* clients give up by then */
+#define MAX_LATENCY_PARTS 1000 /* one connection in so many is measured */
 
 static int check_limit(const struct cmd *cmd, const struct state *state, uint64_t limit);
 static int set_limit(const struct cmd *cmd, struct state *state, uint64_t limit);
-static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t on);
-static int set_latency(const struct cmd *cmd, struct state *state, uint64_t on);
+static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t one_in);
+static int set_latency(const struct cmd *cmd, struct state *state, uint64_t one_in);
 
 #define FIELD(name) .offset = offsetof(struct lb_config, name)
 #define MILLISECONDS(most) .unit = 1000000, .max = (most), .what = "a number of milliseconds"
@@ -30,7 +31,7 @@ static const struct setting {
 	uint64_t unit, min, max; /* the field holds the value times `unit` */
 	const char *what;	 /* a value is, for the error */
 	const char *word;	 /* that is a value, too: UINT64_MAX; NULL = none is */
-	const char *on, *off;	 /* the only values, 1 and 0 */
+	const char *on, *off;	 /* the only values, 1 and 0, and 1/N up to `max`, which is N */
 	/* Return the exit status, and say why it can't be set; NULL: it can, as the field is. */
 	int (*check)(const struct cmd *cmd, const struct state *state, uint64_t value);
 	int (*set)(const struct cmd *cmd, struct state *state, uint64_t value);
@@ -45,8 +46,8 @@ static const struct setting {
 	{ "flow_ms", FIELD(flow_ns), MILLISECONDS(PARSE_MAX_MS) },
 	{ "hold_ms", FIELD(hold_ns), .unit = 1000000, .max = MAX_HOLD_MS,
 	  .what = "auto, or a number of milliseconds", .word = "auto" },
-	{ "latency", FIELD(latency), 1, .on = "on", .off = "off", .check = check_latency,
-	  .set = set_latency },
+	{ "latency", FIELD(latency), 1, .max = MAX_LATENCY_PARTS, .on = "on", .off = "off",
+	  .check = check_latency, .set = set_latency },
 };
 _Static_assert(LB_HOLD_AUTO == UINT64_MAX, "auto");
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
@@ -73,6 +74,19 @@ static const struct setting *find_setting(const struct cmd *cmd, const char *key
 	return NULL;
 }
 
+/* on, off, 1/N */
+static int parse_switch(const struct cmd *cmd, const char *text, struct assignment *to)
+{
+	const struct setting *setting = to->setting;
+
+	to->value = !strcmp(text, setting->on);
+	if (to->value || !strcmp(text, setting->off) ||
+	    (!strncmp(text, "1/", 2) && !parse_u64(text + 2, 1, setting->max, &to->value)))
+		return EXIT_DONE;
+	return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is neither %s nor %s, nor 1/N up to 1/%lu",
+			setting->key, text, setting->on, setting->off, (unsigned long)setting->max);
+}
+
 static int parse_assignment(const struct cmd *cmd, const char *text, struct assignment *to)
 {
 	size_t len = strcspn(text, "=");
@@ -90,13 +104,8 @@ static int parse_assignment(const struct cmd *cmd, const char *text, struct assi
 		to->value = UINT64_MAX;
 		return EXIT_DONE;
 	}
-	if (to->setting->on) {
-		to->value = !strcmp(text, to->setting->on);
-		if (to->value || !strcmp(text, to->setting->off))
-			return EXIT_DONE;
-		return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is neither %s nor %s", key, text,
-				to->setting->on, to->setting->off);
-	}
+	if (to->setting->on)
+		return parse_switch(cmd, text, to);
 	if (parse_u64(text, to->setting->min, to->setting->max, &to->value))
 		return cmd_fail(cmd, EXIT_USAGE, "%s: \"%.40s\" is not %s from %lu to %lu", key,
 				text, to->setting->what, (unsigned long)to->setting->min,
@@ -138,9 +147,9 @@ static int set_limit(const struct cmd *cmd, struct state *state, uint64_t limit)
 	return EXIT_DONE;
 }
 
-static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t on)
+static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t one_in)
 {
-	const char *obstacle = on ? latency_obstacle(state) : NULL;
+	const char *obstacle = one_in ? latency_obstacle(state) : NULL;
 
 	if (obstacle)
 		return cmd_fail(cmd, EXIT_NOT_ABLE, "latency of %s can't be measured: %s",
@@ -148,12 +157,12 @@ static int check_latency(const struct cmd *cmd, const struct state *state, uint6
 	return EXIT_DONE;
 }
 
-static int set_latency(const struct cmd *cmd, struct state *state, uint64_t on)
+static int set_latency(const struct cmd *cmd, struct state *state, uint64_t one_in)
 {
 	int err = 0;
 
-	if (on)
-		err = latency_start(state);
+	if (one_in)
+		err = latency_start(state, one_in);
 	else
 		latency_stop(state);
 	if (err)
@@ -207,24 +216,26 @@ static int apply(const struct cmd *cmd, struct state *state, const struct assign
 	return EXIT_DONE;
 }
 
-/* NULL for a number. */
-static const char *value_word(const struct assignment *one)
+/* May be written to `out`. */
+static const char *value_text(const struct assignment *one, char out[32])
 {
-	if (one->setting->on)
-		return one->value ? one->setting->on : one->setting->off;
-	return is_word(one) ? one->setting->word : NULL;
+	const struct setting *setting = one->setting;
+
+	if (is_word(one))
+		return setting->word;
+	if (setting->on && one->value <= 1)
+		return one->value ? setting->on : setting->off;
+	snprintf(out, 32, "%s%lu", setting->on ? "1/" : "", (unsigned long)one->value);
+	return out;
 }
 
 static json_t *value_json(const struct assignment *one)
 {
-	return value_word(one) ? text_json(value_word(one)) : json_integer(one->value);
-}
+	char text[32];
 
-/* Of `out`, which has room for a number. */
-static const char *value_text(const struct assignment *one, char out[32])
-{
-	snprintf(out, 32, "%lu", (unsigned long)one->value);
-	return value_word(one) ? value_word(one) : out;
+	if (!is_word(one) && !one->setting->on)
+		return json_integer(one->value);
+	return text_json(value_text(one, text));
 }
 
 /* The keeper, of the first n. */
@@ -383,7 +394,8 @@ const struct command cmd_set = {
 		"no idle worker waits for one, at most so long (default auto: where that pays, at "
 		"most 1000; 0 = off)\n"
 		"  latency       on: measure in the kernel what connections wait and requests take at "
-		"each worker; show and stats --prometheus have it (default off)",
+		"each worker, 1/N: of one connection in N; show and stats --prometheus have it "
+		"(default off)",
 	.min_args = 1,
 	/* and a name */
 	.max_args = MAX_ASSIGNMENTS,

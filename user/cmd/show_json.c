@@ -91,13 +91,14 @@ json_t *show_json(const struct view *view)
 				   "retired", (json_int_t)view->retired, "taken_off",
 				   (json_int_t)view->taken_off);
 
-	return text_pack("{s:i, s:s, s:s, s:i, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o}",
-			 "schema", 1, "service", view->name, "policy", policy_name(view->policy),
-			 "limit", view->limit, "hold_ms", hold_json(view), "holding", view->holding,
-			 "hold_obstacle", view->obstacle, "listeners", listeners_json(view),
-			 "keeper", view_keeper_json(view), "workers", workers_json(view), "totals",
-			 totals, "counters", counters_json(view), "unregistered",
-			 view->unregistered, "strangers", strangers_json(view));
+	return text_pack(
+		"{s:i, s:s, s:s, s:i, s:o, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:o}",
+		"schema", 1, "service", view->name, "policy", policy_name(view->policy), "limit",
+		view->limit, "hold_ms", hold_json(view), "holding", view->holding, "hold_obstacle",
+		view->obstacle, "latency_one_in", (json_int_t)view->latency_one_in, "listeners",
+		listeners_json(view), "keeper", view_keeper_json(view), "workers",
+		workers_json(view), "totals", totals, "counters", counters_json(view),
+		"unregistered", view->unregistered, "strangers", strangers_json(view));
 }
 
 json_t *show_list_json(const struct view *view)

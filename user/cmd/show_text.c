@@ -237,7 +237,9 @@ static void put_head(FILE *line, const struct view *view)
 	fprintf(line, "   policy %s", policy_name(view->policy));
 	if (view->limit)
 		fprintf(line, "   limit %u", view->limit);
-	if (view->latency)
+	if (view->latency_one_in > 1)
+		fprintf(line, "   latency 1/%lu", (unsigned long)view->latency_one_in);
+	else if (view->latency)
 		fprintf(line, "   latency on");
 	if (view->keeper)
 		fprintf(line, "   keeper pid %d", view->keeper);

@@ -79,7 +79,8 @@ static int read_slots(const struct state *state, struct view *view)
 	view->workers = calloc(view->nr_workers ? view->nr_workers : 1, sizeof(*view->workers));
 	if (!view->workers)
 		return -ENOMEM;
-	if (latency_is_on(state))
+	view->latency_one_in = latency_one_in(state);
+	if (view->latency_one_in)
 		view->latency = calloc(view->nr_workers + 1, sizeof(*view->latency));
 	for (uint32_t i = 0; i < view->nr_workers; i++)
 		view->workers[i].worker = i;

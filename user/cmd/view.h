@@ -71,6 +71,7 @@ struct view {
 	struct view_worker *workers; /* by number */
 	uint32_t nr_workers;
 	struct lb_latency *latency; /* by worker's number, NULL = it is not measured */
+	uint64_t latency_one_in;    /* of one connection in so many */
 	struct lb_counters counters;
 	uint64_t selected; /* over all workers */
 	uint64_t retired;  /* selected for workers that were scaled away */

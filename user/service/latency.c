@@ -91,6 +91,27 @@ bool latency_is_on(const struct state *state)
 	return state->maps[MAP_LATENCY] >= 0;
 }
 
+/* A service that an earlier lbctl made has no place for it. */
+static bool can_remember(const struct state *state)
+{
+	return LB_HAS(state->arrays[MAP_CONFIG].value_bytes, struct lb_config, latency);
+}
+
+static void remember(const struct state *state, uint64_t one_in)
+{
+	if (can_remember(state))
+		__atomic_store_n(&state->config->latency, one_in, __ATOMIC_RELEASE);
+}
+
+uint64_t latency_one_in(const struct state *state)
+{
+	uint64_t one_in = can_remember(state) ? state->config->latency : 0;
+
+	if (!latency_is_on(state))
+		return 0;
+	return one_in ? one_in : 1;
+}
+
 /* --- on and off --- */
 
 static void hook_path(const struct state *state, const char *name, char out[STATE_PATH_BYTES])
@@ -143,13 +164,6 @@ static int attach_hooks(const struct state *state, const struct bpf_object *obje
 	return err;
 }
 
-/* A service that an earlier lbctl made has no place for it. */
-static void remember(const struct state *state, bool on)
-{
-	if (LB_HAS(state->arrays[MAP_CONFIG].value_bytes, struct lb_config, latency))
-		__atomic_store_n(&state->config->latency, on, __ATOMIC_RELEASE);
-}
-
 static int pin_map(struct state *state, const struct bpf_map *map)
 {
 	_cleanup_close_ int copy = -1;
@@ -181,17 +195,20 @@ static uint64_t hooked_cgroup(const struct state *state)
 	return info.cgroup.cgroup_id;
 }
 
-int latency_start(struct state *state)
+int latency_start(struct state *state, uint64_t one_in)
 {
-	bool was_on = latency_is_on(state);
+	bool was_on = latency_is_on(state) && latency_one_in(state) == one_in;
 	struct latency *skel;
 	int err;
 
 	if (was_on && hooked_cgroup(state) == track_cgroup(state))
 		return 0;
+	if (!was_on)
+		latency_stop(state);
 	skel = latency__open();
 	if (!skel)
 		return -errno;
+	skel->rodata->lb_one_in = one_in;
 	err = state_reuse_maps(state, skel->obj);
 	if (!err)
 		err = load(skel);
@@ -201,7 +218,7 @@ int latency_start(struct state *state)
 		err = pin_map(state, skel->maps.lb_latency);
 	latency__destroy(skel);
 	if (!err)
-		remember(state, true);
+		remember(state, one_in);
 	/* one that could not follow is tried again when its sockets are looked at next */
 	if (err && !was_on)
 		latency_stop(state);
@@ -212,7 +229,7 @@ void latency_stop(struct state *state)
 {
 	char path[STATE_PATH_BYTES];
 
-	remember(state, false);
+	remember(state, 0);
 	state_pin_path(state, MAP_LATENCY, 0, path);
 	unlink(path);
 	close_fd(&state->maps[MAP_LATENCY]);
@@ -226,7 +243,7 @@ void latency_follow(struct state *state)
 	/* who opened the service a while ago may not know that it was switched off */
 	state_pin_path(state, MAP_LATENCY, 0, path);
 	if (latency_is_on(state) && !access(path, F_OK) && !latency_obstacle(state))
-		latency_start(state);
+		latency_start(state, latency_one_in(state));
 }
 
 /* --- what was measured --- */

@@ -17,12 +17,16 @@ int latency_try(void);
 
 bool latency_is_on(const struct state *state);
 
+/* One connection in so many is measured; 0 = it is off. */
+uint64_t latency_one_in(const struct state *state);
+
 /*
- * Switches it on, from zero, or off; safe to repeat. The state must be locked, or nobody else's
- * yet. latency_start() returns 0, -EPERM, -EOPNOTSUPP (the kernel refused a program), -E2BIG (64
- * programs are attached there already) or -errno; after an error it is as it was, or not attached.
+ * Switches it on, from zero, for one connection in so many, or off; safe to repeat. The state must
+ * be locked, or nobody else's yet. latency_start() returns 0, -EPERM, -EOPNOTSUPP (the kernel
+ * refused a program), -E2BIG (64 programs are attached there already) or -errno; after an error it
+ * is as it was, or not attached.
  */
-int latency_start(struct state *state);
+int latency_start(struct state *state, uint64_t one_in);
 void latency_stop(struct state *state);
 
 /* What latency_start() has returned, as a phrase. */

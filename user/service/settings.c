@@ -65,7 +65,7 @@ void settings_apply(struct state *state, const struct settings *settings)
 		config->group = settings->group;
 	/* what it takes may be gone, too; the service is more */
 	if (settings->latency && !latency_obstacle(state))
-		latency_start(state);
+		latency_start(state, settings->latency);
 }
 
 bool settings_apply_workers(struct state *state, const struct settings *settings)

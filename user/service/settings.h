@@ -17,7 +17,7 @@ struct settings {
 	uint64_t stale_ns, stall_ns, rescue_ns, flow_ns, hold_ns;
 	uint64_t hash_prefix4, hash_prefix6;
 	uint64_t limit;
-	bool latency; /* it is measured */
+	uint64_t latency; /* one connection in so many is measured; 0 = none */
 	struct {
 		uint32_t weight; /* 0 = there is no such worker */
 		uint32_t limit;
