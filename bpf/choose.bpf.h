@@ -124,6 +124,17 @@ __attribute__((noinline)) __u32 lb_take_another(struct sk_reuseport_md *ctx, __u
 	return lb_take_anyway(ctx, word, best);
 }
 
+/* As the kernel's hash would place it, over the workers in the table alone. */
+static __always_inline void hash_over_table(const struct decision *d)
+{
+	__u32 slot;
+
+	if (!lb_word_length(d->word))
+		return;
+	slot = schedule_slot(d, d->ctx->hash);
+	bpf_sk_select_reuseport(d->ctx, &lb_sockets, &slot, 0);
+}
+
 /* The slot that has it now, of what was picked; LB_NO_SLOT = none could take it. */
 static __always_inline __u32 take(const struct decision *d, __u32 slot)
 {

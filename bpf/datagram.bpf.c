@@ -91,7 +91,12 @@ int lb_steer(struct sk_reuseport_md *ctx)
 		count(&d.counters->not_header);
 		return SK_PASS;
 	}
-	if (!read_word(&d) || !is_to_be_decided(&d))
+	if (!read_word(&d))
 		return SK_PASS;
+	if (!is_to_be_decided(&d)) {
+		if (d.word & LB_WORD_LEAVES_OUT)
+			hash_over_table(&d);
+		return SK_PASS;
+	}
 	return d.config->flow_ns ? steer_flow(&d) : steer_datagram(&d);
 }

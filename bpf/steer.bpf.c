@@ -106,20 +106,14 @@ static __always_inline int steer_migration(struct decision *d)
 }
 
 /*
- * What is the kernel's to place: its hash goes over all of the group, and most of that may be
- * waiting listeners. Then it is the same by the table of workers.
+ * What is the kernel's to place: its hash goes over all of the group, of which some may be drained
+ * workers, and most waiting listeners. Then it is the same by the table of workers.
  */
 static __always_inline int leave_to_hash(struct decision *d)
 {
-	__u32 slot;
-
-	if (!has_waiting_listeners())
-		return SK_PASS;
 	d->word = *(volatile __u64 *)&d->config->word;
-	if (!lb_word_length(d->word))
-		return SK_PASS;
-	slot = schedule_slot(d, d->ctx->hash);
-	bpf_sk_select_reuseport(d->ctx, &lb_sockets, &slot, 0);
+	if (d->word & LB_WORD_LEAVES_OUT || has_waiting_listeners())
+		hash_over_table(d);
 	return SK_PASS;
 }
 

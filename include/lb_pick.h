@@ -13,7 +13,8 @@
 #endif
 
 /*
- * lb_config.word: bits 0-7 policy, bit 8 schedule half, bits 32-63 length of that half.
+ * lb_config.word: bits 0-7 policy, bit 8 schedule half, LB_WORD_LEAVES_OUT, bits 32-63 length of
+ * that half.
  * One aligned 64-bit store switches all three at once.
  */
 static __always_inline __u64 lb_word_pack(__u32 policy, __u32 half, __u32 length)
@@ -35,6 +36,9 @@ static __always_inline __u32 lb_word_length(__u64 word)
 {
 	return word >> 32;
 }
+
+/* A worker has a listening socket and is in no table: the kernel's hash knows nothing of that. */
+#define LB_WORD_LEAVES_OUT (1ULL << 10)
 
 /* In a decision's own copy of the word: idle workers come first, and whom none takes may wait. */
 #define LB_WORD_HOLDS (1ULL << 9)

@@ -314,11 +314,10 @@ static int wait_until_idle(const struct cmd *cmd, const struct state *state, uin
 			(unsigned long)seconds, text);
 }
 
-/* Policy kernel, or nobody left to draw: then a drained worker is as good as any other. */
+/* Nobody is left to draw: then a drained worker is as good as any other. */
 static bool hash_decides(const struct state *state)
 {
-	return lb_word_policy(state->config->word) == LB_POLICY_KERNEL ||
-	       !lb_word_length(state->config->word);
+	return !lb_word_length(state->config->word);
 }
 
 /* The change, and with drain what it still has: `waited_ms` -1 where nobody waited. */

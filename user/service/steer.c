@@ -286,6 +286,15 @@ static int compare_workers(const void *a, const void *b)
 	return x->worker < y->worker ? -1 : x->worker > y->worker;
 }
 
+static bool drains(const struct state *state)
+{
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
+		if (state_worker(state, slot)->state == LB_SLOT_DRAINING)
+			return true;
+	}
+	return false;
+}
+
 /* The slots that take connections, in the order of their workers' numbers. */
 static size_t collect_up(const struct state *state, struct schedule_item *items, uint32_t *workers)
 {
@@ -316,6 +325,7 @@ int steer_publish(struct state *state, uint32_t policy)
 	struct schedule_item items[LB_MAX_SLOTS];
 	uint32_t workers[LB_MAX_SLOTS];
 	_cleanup_free_ uint64_t *table = NULL;
+	uint64_t word;
 	size_t n, length;
 	int err;
 
@@ -323,6 +333,8 @@ int steer_publish(struct state *state, uint32_t policy)
 	if (!table)
 		return -ENOMEM;
 	n = collect_up(state, items, workers);
+	for (size_t i = 0; policy == LB_POLICY_KERNEL && i < n; i++)
+		items[i].weight = 1;
 	if (policy == LB_POLICY_HASH)
 		err = schedule_build_hash(items, workers, n, table, LB_MAX_SCHEDULE, &length);
 	else
@@ -332,7 +344,8 @@ int steer_publish(struct state *state, uint32_t policy)
 	/* Programs that still walk the half which the last change left must be done with it. */
 	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	memcpy(state->schedule + half * LB_MAX_SCHEDULE, table, length * sizeof(*table));
-	__atomic_store_n(&config->word, lb_word_pack(policy, half, length), __ATOMIC_RELEASE);
+	word = lb_word_pack(policy, half, length) | (drains(state) ? LB_WORD_LEAVES_OUT : 0);
+	__atomic_store_n(&config->word, word, __ATOMIC_RELEASE);
 	return 0;
 }
 
