@@ -13,9 +13,8 @@
 #endif
 
 /*
- * lb_config.word: bits 0-7 policy, bit 8 schedule half, LB_WORD_LEAVES_OUT, bits 32-63 length of
- * that half.
- * One aligned 64-bit store switches all three at once.
+ * lb_config.word: bits 0-7 policy, bit 8 schedule half, bit 10 LB_WORD_LEAVES_OUT, bits 32-63
+ * length of that half. One aligned 64-bit store switches all at once.
  */
 static __always_inline __u64 lb_word_pack(__u32 policy, __u32 half, __u32 length)
 {

@@ -16,6 +16,7 @@
 #include "keeper/task.h"
 
 #define MOST_LINE_BYTES 65536
+#define LEAST_ROOM_BYTES 256
 #define PAUSE_US 20000 /* between two looks at what a worker says that says too much */
 
 struct channel {
@@ -23,8 +24,9 @@ struct channel {
 	sd_event_source *source, *pause;
 	void (*take)(void *arg, const char *line, const json_t *message);
 	void *arg;
-	char *begun; /* of a message, not yet complete: `len` bytes; each fork copies our memory */
-	size_t len;
+	/* Of a message that is not complete; NULL without one, as each fork copies our memory. */
+	char *line;
+	size_t len, room;
 	struct budget budget;
 };
 
@@ -36,62 +38,71 @@ static void begin_second(struct channel *channel)
 	budget_begin(&channel->budget, now_us);
 }
 
-static void take_line(struct channel *channel, const char *line)
+static void take_line(struct channel *channel)
 {
 	const char *internal;
 	json_t *message;
 
 	channel->budget.messages++;
 	if (budget_is_over(&channel->budget)) {
-		channel->take(channel->arg, line, NULL);
+		channel->take(channel->arg, channel->line, NULL);
 		return;
 	}
-	message = json_loads(line, JSON_DECODE_ANY, NULL);
+	message = json_loads(channel->line, JSON_DECODE_ANY, NULL);
 	internal = json_string_value(json_object_get(message, "cmd"));
 	if (message && !(internal && !strncmp(internal, "NODE_", 5)))
-		channel->take(channel->arg, line, message);
+		channel->take(channel->arg, channel->line, message);
 	json_decref(message);
 }
 
-static size_t take_begun(struct channel *channel, char *line)
+/* Twice as much each time; 0 or -ENOMEM. */
+static int make_room(struct channel *channel, size_t wanted)
 {
-	size_t len = channel->len;
+	size_t room = channel->room ? channel->room : LEAST_ROOM_BYTES;
+	char *grown;
 
-	if (len)
-		memcpy(line, channel->begun, len);
-	free(channel->begun);
-	channel->begun = NULL;
-	channel->len = 0;
-	return len;
+	while (room < wanted)
+		room *= 2;
+	if (room == channel->room)
+		return 0;
+	grown = realloc(channel->line, room);
+	if (!grown)
+		return -ENOMEM;
+	channel->line = grown;
+	channel->room = room;
+	return 0;
 }
 
-/* Without memory for it, it is lost. */
-static void keep_begun(struct channel *channel, const char *line, size_t len)
+/* What is longer than a line may be is cut, and what there is no memory for is lost. */
+static void append(struct channel *channel, const char *bytes, size_t n)
 {
-	channel->begun = len ? malloc(len) : NULL;
-	if (!channel->begun)
+	if (n > MOST_LINE_BYTES - 1 - channel->len)
+		n = MOST_LINE_BYTES - 1 - channel->len;
+	if (!n || make_room(channel, channel->len + n + 1))
 		return;
-	memcpy(channel->begun, line, len);
-	channel->len = len;
+	memcpy(channel->line + channel->len, bytes, n);
+	channel->len += n;
+	channel->line[channel->len] = '\0';
 }
 
 static void take_bytes(struct channel *channel, const char *bytes, size_t n)
 {
-	static char line[MOST_LINE_BYTES];
-	size_t len = take_begun(channel, line);
+	const char *end = bytes + n, *newline;
 
 	channel->budget.bytes += n;
-	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] == '\n') {
-			line[len] = '\0';
-			if (len)
-				take_line(channel, line);
-			len = 0;
-		} else if (len < MOST_LINE_BYTES - 1) {
-			line[len++] = bytes[i];
-		}
+	while ((newline = memchr(bytes, '\n', end - bytes))) {
+		append(channel, bytes, newline - bytes);
+		if (channel->len)
+			take_line(channel);
+		channel->len = 0;
+		bytes = newline + 1;
 	}
-	keep_begun(channel, line, len);
+	append(channel, bytes, end - bytes);
+	if (channel->len)
+		return;
+	free(channel->line);
+	channel->line = NULL;
+	channel->room = 0;
 }
 
 static int on_pause_end(sd_event_source *source, uint64_t usec, void *arg)
@@ -164,7 +175,7 @@ void channel_close(struct channel *channel)
 	sd_event_source_disable_unref(channel->pause);
 	/* what the worker sent and nobody read may hold descriptors */
 	task_drop_fd(&channel->fd);
-	free(channel->begun);
+	free(channel->line);
 	free(channel);
 }
 
