@@ -2,7 +2,6 @@
 /* lbctl explain: what stands out of a service right now, and which command would help. */
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "cmd/explain.h"
 #include "cmd/explain_looks.h"
 #include "cmd/fold.h"
+#include "cmd/interrupt.h"
 #include "cmd/kept.h"
 #include "service/latency.h"
 
@@ -22,14 +22,6 @@
 #define LINE_BYTES 1024
 
 /* --- looks --- */
-
-static volatile sig_atomic_t interrupted;
-
-static void note_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
 
 static double now_seconds(void)
 {
@@ -64,16 +56,14 @@ static int look_first(struct cmd *cmd, struct explain_looks **looks, char name[L
 static int look_on(const struct cmd *cmd, const char *name, struct explain_looks *looks,
 		   uint64_t seconds)
 {
-	const struct sigaction action = { .sa_handler = note_interrupt };
 	const struct timespec nap = { .tv_sec = 1 };
 	double began = now_seconds();
 	struct trouble trouble;
 	struct view view;
 	int err;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	for (uint64_t i = 0; i < seconds && !interrupted; i++) {
+	interrupt_catch();
+	for (uint64_t i = 0; i < seconds && !interrupt_came(); i++) {
 		struct census census = { 0 };
 
 		nanosleep(&nap, NULL);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* lbctl stats: every counter by name, once or at an interval, for Prometheus, or as a picture. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
 #include "cmd/fold.h"
+#include "cmd/interrupt.h"
 #include "cmd/metrics.h"
 #include "cmd/stats_plot.h"
 #include "cmd/view.h"
@@ -148,17 +148,8 @@ static void print_rates(const struct view *now, const struct view *before, doubl
 	fflush(stdout);
 }
 
-static volatile sig_atomic_t interrupted;
-
-static void note_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
-
 static int run_interval(struct cmd *cmd, const char *name, uint64_t seconds)
 {
-	const struct sigaction action = { .sa_handler = note_interrupt };
 	const struct timespec nap = { .tv_sec = seconds };
 	struct view before, now;
 	int status;
@@ -166,12 +157,11 @@ static int run_interval(struct cmd *cmd, const char *name, uint64_t seconds)
 	status = load_view(cmd, name, &before);
 	if (status)
 		return status;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	interrupt_catch();
 	if (!cmd->json)
 		printf("%*s %9s %9s  %s/s of each worker\n", RATE_WIDTH, "total/s", "fallback",
 		       "migrated", before.datagrams ? "datagrams" : "connections");
-	while (!interrupted && !ferror(stdout)) {
+	while (!interrupt_came() && !ferror(stdout)) {
 		if (nanosleep(&nap, NULL))
 			break;
 		status = load_view(cmd, name, &now);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* lbctl top: services and workers as they change, on a terminal or as plain lines. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/interrupt.h"
 #include "cmd/top_json.h"
 #include "cmd/top_screen.h"
 #include "cmd/top_text.h"
@@ -18,14 +18,6 @@ struct plan {
 	const char *only; /* the service that was named, or NULL */
 	uint64_t interval_s, count;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void note_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
 
 static int trouble(const struct cmd *cmd, int err)
 {
@@ -84,14 +76,12 @@ static int take_look(const struct plan *plan, struct top *top)
 /* The first look is to compare with: what is printed is of the time between two. */
 static int print_lines(const struct cmd *cmd, const struct plan *plan)
 {
-	const struct sigaction action = { .sa_handler = note_interrupt };
 	const struct timespec interval = { .tv_sec = plan->interval_s };
 	struct top top = { 0 };
 	int err = take_look(plan, &top);
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	for (uint64_t n = 0; !err && !interrupted && (!plan->count || n < plan->count); n++) {
+	interrupt_catch();
+	for (uint64_t n = 0; !err && !interrupt_came() && (!plan->count || n < plan->count); n++) {
 		if (nanosleep(&interval, NULL))
 			break;
 		err = take_look(plan, &top);

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +10,7 @@
 #include "base/addr.h"
 #include "base/parse.h"
 #include "cmd/cmd.h"
+#include "cmd/interrupt.h"
 #include "lb_hold.h"
 #include "lb_pace.h"
 #include "lb_pick.h"
@@ -192,14 +192,6 @@ static void print_json(const struct tracing *tracing, const struct lb_trace *dec
 
 /* --- the command --- */
 
-static volatile sig_atomic_t interrupted;
-
-static void note_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
-
 /* Returns 1 once that was all. */
 static int take(void *arg, const struct lb_trace *decision)
 {
@@ -212,7 +204,7 @@ static int take(void *arg, const struct lb_trace *decision)
 	else
 		print_text(tracing, decision);
 	tracing->printed++;
-	return tracing->printed == tracing->left || interrupted || ferror(stdout);
+	return tracing->printed == tracing->left || interrupt_came() || ferror(stdout);
 }
 
 static int parse_options(const struct cmd *cmd, const struct state *state, struct tracing *tracing)
@@ -278,7 +270,7 @@ static int trace_service(const struct cmd *cmd, struct tracing *tracing)
 		printf("%-15s %-21s %-13s %-6s %5s  %s\n", "TIME", "CLIENT", "POLICY", "WORKER",
 		       "QUEUE", "WORKERS: COST, OR WHY OUT");
 	fflush(stdout);
-	while (!interrupted && !ferror(stdout) && state_is_there(tracing->state)) {
+	while (!interrupt_came() && !ferror(stdout) && state_is_there(tracing->state)) {
 		err = trace_poll(trace, POLL_MS, take, tracing);
 		fflush(stdout);
 		if (err && err != -EINTR)
@@ -296,7 +288,6 @@ static int trace_service(const struct cmd *cmd, struct tracing *tracing)
 
 static int run(struct cmd *cmd)
 {
-	const struct sigaction action = { .sa_handler = note_interrupt };
 	struct tracing tracing = { .cmd = cmd, .worker = NO_WORKER };
 	struct state state;
 	int status = cmd_open_service(cmd, 0, STATE_READ, &state);
@@ -305,8 +296,7 @@ static int run(struct cmd *cmd)
 		return status;
 	tracing.state = &state;
 	tracing.real_ns = clock_offset_ns();
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	interrupt_catch();
 	status = parse_options(cmd, &state, &tracing);
 	if (!status)
 		status = trace_service(cmd, &tracing);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,16 +11,9 @@
 
 #include "base/cleanup.h"
 #include "cmd/follow.h"
+#include "cmd/interrupt.h"
 #include "cmd/plot_record.h"
 #include "cmd/view.h"
-
-static volatile sig_atomic_t interrupted;
-
-static void note_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
 
 static double now_seconds(void)
 {
@@ -61,15 +53,13 @@ static int look(const struct cmd *cmd, const char *name, struct plot_record *rec
 static int record_all(const struct cmd *cmd, const char *name, struct plot_record *record,
 		      uint64_t seconds)
 {
-	const struct sigaction action = { .sa_handler = note_interrupt };
 	const struct timespec nap = { .tv_sec = 1 };
 	struct follow follow = { 0 };
 	int status;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	interrupt_catch();
 	status = look(cmd, name, record, &follow);
-	for (uint64_t i = 0; i < seconds && !interrupted && !status; i++) {
+	for (uint64_t i = 0; i < seconds && !interrupt_came() && !status; i++) {
 		nanosleep(&nap, NULL);
 		status = look(cmd, name, record, &follow);
 	}
