@@ -227,6 +227,27 @@ static void test_events(void **state)
 	plot_record_free(record);
 }
 
+/* A keeper's times are whole seconds: 1 is 1.9, too, where the curves begin at 1.2. */
+static void test_event_in_a_second(void **state)
+{
+	struct plot_record *record = plot_record_new(10);
+	json_t *event = json_pack("{s:s, s:I}", "event", "reload", "time", (json_int_t)BEGIN + 1);
+	_cleanup_free_ char *text = NULL;
+	struct view_worker workers[1];
+	struct view view;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fill(&view, workers, 1, i);
+		plot_record_add(record, &view, BEGIN + i + 0.2);
+	}
+	plot_record_event(record, event);
+	json_decref(event);
+	text = text_of_record(record);
+	check("marks", "all", count(text, "class=\"mark\""), 1);
+	plot_record_free(record);
+}
+
 static void test_no_look(void **state)
 {
 	struct plot_record *record = plot_record_new(2);
@@ -240,10 +261,15 @@ static void test_no_look(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_path),	       cmocka_unit_test(test_any_names),
-		cmocka_unit_test(test_marks),	       cmocka_unit_test(test_curve_for_each_worker),
-		cmocka_unit_test(test_keeps_the_last), cmocka_unit_test(test_first_byte),
-		cmocka_unit_test(test_events),	       cmocka_unit_test(test_no_look),
+		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_any_names),
+		cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_curve_for_each_worker),
+		cmocka_unit_test(test_keeps_the_last),
+		cmocka_unit_test(test_first_byte),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_no_look),
+		cmocka_unit_test(test_event_in_a_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,8 @@ int plot_record_add(struct plot_record *record, const struct view *view, double 
 
 /* --- marks --- */
 
+#define WHOLE_SECOND 1.0 /* of an event's time: it was, on average, half of it later */
+
 /* Of what a keeper tells, that which changes what is seen; the rest would hide the curves. */
 static const char *const marked[] = {
 	"begin",     "reload",	"scale",  "restart", "drain",	 "resume",	"stalled",
@@ -174,7 +176,8 @@ void plot_record_event(struct plot_record *record, const json_t *event)
 {
 	const char *type = json_string_value(json_object_get(event, "event"));
 	const json_t *worker = json_object_get(event, "worker");
-	struct plot_mark mark = { json_number_value(json_object_get(event, "time")), "" };
+	double second = json_number_value(json_object_get(event, "time"));
+	struct plot_mark mark = { second + WHOLE_SECOND / 2, "" };
 
 	if (!type || !is_marked(event, type))
 		return;
