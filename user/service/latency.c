@@ -47,9 +47,10 @@ const char *latency_obstacle(const struct state *state)
 		return "the kernel does not count its connections; lbctl attach again, lbctl "
 		       "doctor shows what that takes";
 	if (cgroup == ROOT_CGROUP)
-		return "its workers have no cgroup in common but the root, where each packet of "
-		       "the host would pay for it; start the server as a systemd unit, or by "
-		       "lbctl run, which puts it into a cgroup of its own";
+		return "its sockets have no cgroup in common but the root, where each packet of "
+		       "the host would pay for it; start the server, or lbctl run --listen, as a "
+		       "systemd unit, or the server by lbctl run without --listen, which puts it "
+		       "into a cgroup of its own";
 	return NULL;
 }
 
