@@ -216,7 +216,15 @@ CELL(weight, put_number(cell, cell->w->weight))
 CELL(pid, put_number(cell, cell->w->pid ? cell->w->pid : -1))
 CELL(selected, put_number(cell, cell->w->selected))
 CELL(uptime, put_uptime(cell, cell->w->usage.uptime_ms))
-CELL(command, text_format(cell->text, CELL_BYTES, "%s", cell->w->command))
+
+/* Without the program's folder: many a path is wider than the column. */
+static void cell_command(struct cell *cell)
+{
+	const char *command = cell->w->command, *slash;
+
+	slash = memrchr(command, '/', strcspn(command, " "));
+	text_format(cell->text, CELL_BYTES, "%s", slash ? slash + 1 : command);
+}
 
 static bool if_measured(const struct view *view)
 {
