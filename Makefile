@@ -67,6 +67,11 @@ say  := @printf '  %-8s %s\n'
 MAKEFLAGS += --no-print-directory
 endif
 
+# As many jobs as there are CPUs, unless -j says otherwise; goals named together are made in turn.
+ifeq ($(MAKELEVEL)$(word 2,$(MAKECMDGOALS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 # --- what there is to build ---------------------------------------------------------------------
 
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
