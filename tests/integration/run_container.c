@@ -3,6 +3,7 @@
  * lbctl run as a container has it: it is pid 1, and so the parent of whoever loses his; and its
  * output is a pipe, whose reader may go.
  */
+#include "harness/commands.h"
 #include "harness/events.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
@@ -70,6 +71,28 @@ static unsigned int signal_named(const char *name, int number)
 	return n;
 }
 
+/* How many processes of this name nobody has taken note of the end of. */
+static unsigned int zombies(const char *name)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	char path[300], *text, *end;
+	unsigned int n = 0;
+
+	while (proc && (entry = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		if (!isdigit(entry->d_name[0]) || access(path, R_OK))
+			continue;
+		text = file_read(path);
+		end = text ? strrchr(text, ')') : NULL;
+		n += end && strstr(text, name) && !strncmp(end, ") Z", 3);
+		free(text);
+	}
+	if (proc)
+		closedir(proc);
+	return n;
+}
+
 /* Each worker leaves ten behind, which have another parent then. */
 static const char orphaning[] = "import os, socket, subprocess\n"
 				"s = socket.socket()\n"
@@ -93,6 +116,26 @@ static void test_orphans_are_reaped(void **state)
 	run_expect_events(&run, 0, "exit", NULL);
 	run_stop(&run);
 	run_expect_events(&run, WORKERS, "exit", "{s:s}", "signal", "SIGTERM");
+}
+
+/* What closes the descriptors of workers that end, too: here, and where pid 1 reaps nobody. */
+static void leaves_no_zombies(void (*prepare)(void))
+{
+	run_prepare = prepare;
+	run_start_shared(&run, WORKERS);
+	run_expect_up(&run, WORKERS);
+	for (int i = 0; i < 3; i++)
+		lbctl_ok("reload", NULL);
+	wait_until(zombies("(lbctl)") == 0, RUN_MS);
+	run_stop(&run);
+	wait_until(zombies("(lbctl)") == 0, RUN_MS);
+}
+
+static void test_leaves_no_zombies(void **state)
+{
+	(void)state;
+	leaves_no_zombies(become_init);
+	leaves_no_zombies(NULL);
 }
 
 /* --- the output --- */
@@ -158,6 +201,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_orphans_are_reaped),
+		runs_test(test_leaves_no_zombies),
 		runs_test(test_reader_goes),
 	};
 

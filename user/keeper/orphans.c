@@ -3,27 +3,20 @@
 #include "keeper/orphans.h"
 
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
-static bool gets_orphans(void)
-{
-	int subreaper = 0;
-
-	return getpid() == 1 || (!prctl(PR_GET_CHILD_SUBREAPER, &subreaper) && subreaper);
-}
-
-static bool has_ended(pid_t pid)
+/* P_PID: this child; P_ALL: any. */
+static bool has_ended(idtype_t type, pid_t pid)
 {
 	siginfo_t info = { 0 };
 
-	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+	return !waitid(type, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
 }
 
-/* Children that the keeper made for itself are in its own process group. */
+/* Children that the keeper waits for are in its own process group. */
 static bool is_ours(const struct runners *all, pid_t pid)
 {
 	if (getpgid(pid) == getpgrp())
@@ -42,11 +35,11 @@ void orphans_reap(const struct runners *all)
 	_cleanup_fclose_ FILE *file = NULL;
 	int pid;
 
-	if (!gets_orphans())
+	if (!has_ended(P_ALL, 0))
 		return;
 	file = fopen("/proc/thread-self/children", "re");
 	while (file && fscanf(file, "%d", &pid) == 1) {
-		if (has_ended(pid) && !is_ours(all, pid))
+		if (has_ended(P_PID, pid) && !is_ours(all, pid))
 			waitpid(pid, NULL, WNOHANG);
 	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * As pid 1 of a container the keeper becomes the parent of whoever loses his, and has to take note
- * of the end of each, or it stays as a zombie.
+ * Children that nobody waits for: those that close descriptors (task.h), and, as pid 1 of a
+ * container, whoever has lost his parent. Somebody has to take note of the end of each, or it stays
+ * as a zombie.
  */
 #ifndef ORPHANS_H
 #define ORPHANS_H

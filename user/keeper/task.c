@@ -174,18 +174,19 @@ __attribute__((noreturn)) static void outlive(int gate[2])
 	_exit(0);
 }
 
-/* Returns whether another process has the descriptors, until the gate is closed. */
+/*
+ * Returns whether another process has the descriptors, until the gate is closed. Nobody waits for
+ * it: out of the keeper's process group, it is reaped as an orphan is.
+ */
 static bool give_away(int gate[2])
 {
 	pid_t pid = fork();
 
-	/* twice, so that init waits for the one that may take its time */
 	if (!pid) {
-		if (!fork())
-			outlive(gate);
-		_exit(0);
+		setpgid(0, 0);
+		outlive(gate);
 	}
-	return pid > 0 && waitpid(pid, NULL, 0) == pid;
+	return pid > 0;
 }
 
 void task_drop_fds(int *fds, size_t n)
