@@ -294,6 +294,37 @@ static void test_reload_that_is_never_ready(void **state)
 }
 
 /*
+ * 1. a new version is too late, and does not heed that it is to end: once it listens, nobody comes
+ * 2. so nobody is lost when it is killed; a scale's new worker is no different
+ */
+static void test_late_ones_get_nothing(void **state)
+{
+	char script[PATH_MAX + 128];
+	struct wrk wrk;
+	struct job job;
+
+	(void)state;
+	snprintf(script, sizeof(script),
+		 "[ ! -e " NO_MORE " ] || { trap '' TERM; sleep 2; };"
+		 " exec %s -q --no-reuseport --listen :8080 --sleep-us 2000",
+		 run_demo());
+	run_start(&run, "web", "-n", "4", "--policy", "rr", "--ready-timeout", "1000",
+		  "--kill-timeout", "3000", "--", "sh", "-c", script, NULL);
+	run_expect_up(&run, WORKERS);
+	file_write(NO_MORE, "");
+	wrk_start(&job, URL, "16", WRK_UNTIL_STOPPED);
+	lbctl_expect(1, "4 of 4 workers still run the old version", "reload", "web", NULL);
+	run_expect_events(&run, 1, "exit", "{s:s}", "signal", "SIGKILL");
+	lbctl_expect(1, "is not listening", "scale", "web", "5", NULL);
+	lbctl_ok("scale", "web", "4", NULL);
+	run_expect_events(&run, 2, "exit", "{s:s}", "signal", "SIGKILL");
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
+}
+
+/*
  * 1. a new version dies 150 ms after it listens: nobody has given his place up for it, no request
  *    failed, and that is said
  * 2. one that dies later stops what is going on, and is the only one of its kind
@@ -438,6 +469,7 @@ int main(int argc, char **argv)
 		runs_test(test_reload_that_fails),
 		runs_test(test_reload_that_fails_with_listen),
 		runs_test(test_reload_that_is_never_ready),
+		runs_test(test_late_ones_get_nothing),
 		runs_test(test_reload_to_one_that_dies),
 		runs_test(test_scale_that_fails),
 		runs_test(test_killed_workers),

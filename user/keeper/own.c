@@ -57,20 +57,23 @@ int own_worker_of(const struct own *own, const struct sockdiag_socket *socket,
 	return worker;
 }
 
-/* One with sockets of --listen is when the plan says so: they take connections before it does. */
-static bool is_ready(const struct own *own, const struct process *process)
+/*
+ * One with sockets of --listen is when the plan says so: they take connections before it does. What
+ * one opens while it leaves gets nothing: nobody drains that, and it may be killed.
+ */
+static bool is_ready(const struct own *own, const struct process *process, bool registered)
 {
 	if (!lifecycle_runs(process->state) || process->exited)
 		return false;
 	if (own->nr_listens && process->state == LIFE_STARTING)
 		return false;
-	/* what it opens while it leaves would be open when it has ended */
-	if (own->forks && (process->state == LIFE_DRAINING || process->state == LIFE_TERMINATING))
+	if (!registered && (process->state == LIFE_DRAINING || process->state == LIFE_TERMINATING))
 		return false;
 	return process->said_ready || !own->wait_ready;
 }
 
-bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner)
+bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner,
+		   bool registered)
 {
 	const struct process *at = own->plan->workers[worker].at;
 
@@ -78,7 +81,7 @@ bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *
 		return true;
 	for (int role = 0; role < ROLES; role++) {
 		if ((!runner || at[role].generation == runner->generation) &&
-		    is_ready(own, &at[role]))
+		    is_ready(own, &at[role], registered))
 			return true;
 	}
 	return false;
@@ -121,7 +124,7 @@ static void keep_own(const struct own *own, const struct state *state,
 	for (size_t i = 0; i < group->nr_members; i++) {
 		worker = own_worker_of(own, &group->members[i].socket, &runner);
 		if (!group->id || worker < 0 || group->mptcp ||
-		    !own_may_serve(own, worker, runner) ||
+		    !own_may_serve(own, worker, runner, is_registered(state, &group->members[i])) ||
 		    is_one_more(own, group, kept, i, state, runner))
 			continue;
 		group->members[kept++] = group->members[i];

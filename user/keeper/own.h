@@ -55,8 +55,12 @@ uint32_t own_ports(const struct own *own, struct own_port ports[OWN_MOST_PORTS])
 int own_worker_of(const struct own *own, const struct sockdiag_socket *socket,
 		  struct runner **runner);
 
-/* May this worker's sockets serve? Not while it has to say first that it is ready. */
-bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner);
+/*
+ * May this worker's sockets serve? Not while it has to say first that it is ready; and while it
+ * leaves only those that are registered already.
+ */
+bool own_may_serve(const struct own *own, uint32_t worker, const struct runner *runner,
+		   bool registered);
 
 /*
  * The groups on those ports, with the sockets of workers that may serve; all other groups are

@@ -182,7 +182,7 @@ static void see_socket(struct sync *sync, const struct state *state,
 	if (entry && runner)
 		note_slot(sync, runner, entry->slot, proto, socket);
 	/* of UDP, one socket on an address is all that a process serves with */
-	else if (!entry && own_may_serve(sync->config.own, worker, runner) &&
+	else if (!entry && own_may_serve(sync->config.own, worker, runner, false) &&
 		 !(proto == OWN_UDP && bound && (runner->had & OWN_UDP)))
 		note_wrong(sync, socket->cookie);
 }
