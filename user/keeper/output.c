@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * See output.h. To write without waiting takes a file description of our own: that of standard
- * output is the workers' as well, and they do not expect it to refuse.
+ * output is the workers' as well, and they do not expect it to refuse. A file never makes anybody
+ * wait, and there all are to write at one position, or they write over each other's lines.
  */
 #include "keeper/output.h"
 
@@ -35,15 +36,19 @@ struct output {
 
 static void open_own(struct output *output)
 {
+	bool is_file;
 	char path[32];
 	struct stat st;
 
-	output->is_socket = !fstat(output->given, &st) && S_ISSOCK(st.st_mode);
+	if (fstat(output->given, &st))
+		st.st_mode = 0;
+	is_file = S_ISREG(st.st_mode);
+	output->is_socket = S_ISSOCK(st.st_mode);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", output->given);
-	output->fd = output->is_socket ?
+	output->fd = output->is_socket || is_file ?
 			     -1 :
-			     open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_APPEND | O_CLOEXEC);
-	output->may_wait = output->fd < 0 && !output->is_socket;
+			     open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	output->may_wait = output->fd < 0 && !output->is_socket && !is_file;
 	if (output->fd < 0)
 		output->fd = fcntl(output->given, F_DUPFD_CLOEXEC, 0);
 }
