@@ -409,6 +409,34 @@ test_readme_options_exist() {
 	done
 }
 
+# Lines that hold "lbctl COMMAND ... --option": those that name an option which the command does not
+# have. Options stand within a clause, before another command.
+with_wrong_options() {
+	local line command option
+	grep -oE 'lbctl [a-z-]+ [^;,:)|]*' | sed 's/ -- .*//; s/ and .*//; s/\(.\)lbctl .*/\1/' | sort -u | while read -r line; do
+		command=$(cut -d ' ' -f 2 <<<"$line")
+		commands | grep -qxF -e "$command" || continue
+		grep -oE -e ' --?[a-zA-Z][a-z-]*' <<<"$line" | tr -d ' ' | while read -r option; do
+			all_options_of "$command" | tr -d = | grep -qxF -e "$option" || echo "$line: no option $option"
+		done
+	done
+}
+
+# "lbctl logs %s %u has what it said", and all else that lbctl says
+test_sentences_name_options_that_there_are() {
+	[ "$(strings -n 8 "$program" | grep -cE 'lbctl [a-z-]+ .*--?[a-z]')" -ge 20 ] || echo "hardly any sentence found"
+	strings -n 8 "$program" | with_wrong_options
+	with_wrong_options <<<"lbctl logs %s --worker %u has it" | grep -q . || echo "a wrong option is not found"
+}
+
+test_man_examples_have_run() {
+	local page
+	for page in user/man/lbctl.8 user/man/lbctl-run.8; do
+		man_programs "$page" | grep -qE '^lbctl run .*-- ' || echo "$page: no example of run"
+		man_programs "$page" | with_wrong_options
+	done
+}
+
 test_readme_commands_exist() {
 	local command
 	readme_text | grep -oE '(\$ sudo|sudo|`|\$) (build/)?lbctl [a-z][a-z-]*' | awk '{ print $NF }' | sort -u |

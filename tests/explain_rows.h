@@ -47,7 +47,7 @@
 	  w[0].queued_least = 9; f->nr_workers = 1) \
 	X(hangs_udp, EXPLAIN_HANGS, 1, "pid 101", w[1].stalled_ns = HANGS_NS; \
 	  w[1].queued_least = 1; f->datagrams = true; f->counted = false) \
-	X(restarts, EXPLAIN_RESTARTS, 3, "lbctl logs web --worker 3", w[3].restarts = \
+	X(restarts, EXPLAIN_RESTARTS, 3, "lbctl logs web 3", w[3].restarts = \
 	  LEAST_RESTARTS; w[3].restarted = 1; w[3].up = false) \
 	X(restarts_few, NOTHING, 0, "", w[3].restarts = LEAST_RESTARTS - 1; w[3].restarted \
 	  = 1; w[3].up = false) \

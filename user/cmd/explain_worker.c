@@ -65,10 +65,11 @@ bool explain_restarts(const struct explain_facts *facts, uint32_t worker,
 		    ", %" PRIu64 " of them in the last %.0f s%s",
 		    worker, w->restarts, w->restarted, facts->seconds,
 		    w->down ? "; it has no socket now" : "");
-	finding_try(finding,
-		    "no setting helps: the program ends by itself; lbctl logs %s --worker %u "
-		    "has what it said, lbctl events %s how it ended",
-		    facts->name, worker, facts->name);
+	finding_try(
+		finding,
+		"no setting helps: the program ends by itself; lbctl logs %s %u has what it said, "
+		"lbctl events %s how it ended",
+		facts->name, worker, facts->name);
 	return true;
 }
 
