@@ -360,12 +360,12 @@ static void test_requests_that_are_refused(void **state)
 	struct demo stranger;
 
 	(void)state;
-	lbctl_expect(3, "no lbctl run keeps a service web", "scale", "web", "2", NULL);
-	lbctl_expect(3, "no lbctl run keeps a service web", "reload", "web", NULL);
-	lbctl_expect(3, "no lbctl run keeps a service web", "restart", "web", "0", NULL);
-	lbctl_expect(3, "no lbctl run keeps a service web", "stop", "web", NULL);
-	lbctl_expect(3, "no lbctl run keeps a service web", "send", "web", "0", "1", NULL);
-	lbctl_expect(3, "no lbctl run keeps a service web", "events", "web", NULL);
+	lbctl_expect(3, "no such service; there is none", "scale", "web", "2", NULL);
+	lbctl_expect(3, "no such service; there is none", "reload", "web", NULL);
+	lbctl_expect(3, "no such service; there is none", "restart", "web", "0", NULL);
+	lbctl_expect(3, "no such service; there is none", "stop", "web", NULL);
+	lbctl_expect(3, "no such service; there is none", "send", "web", "0", "1", NULL);
+	lbctl_expect(3, "no such service; there is none", "events", "web", NULL);
 	run_start(&run, "web", "-n", "2", "--", run_demo(), "--no-reuseport", "--listen", ":8080",
 		  NULL);
 	run_expect_events(&run, 2, "online", NULL);

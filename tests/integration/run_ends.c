@@ -118,7 +118,7 @@ static void test_stop_after_a_kill(void **state)
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 8);
 	run_expect_nothing_left();
-	lbctl_expect(3, "no lbctl run keeps a service web", "stop", "web", NULL);
+	lbctl_expect(3, "no such service", "stop", "web", NULL);
 }
 
 /* Nobody lives on, but pins, files and cgroups do. */

@@ -201,9 +201,61 @@ static void test_watch_is_gone(void **state)
 	       (const char *[]){ "events", "web", NULL });
 	take_up_again();
 	run_expect_keeper(&run);
-	kill(run.pid, SIGTERM);
-	assert_int_equal(run_wait(&run), 0);
+	run_kill(&run);
+	expect("no longer watched; it goes on", 0, (const char *[]){ "stop", "web", NULL });
+	expect_keeper_json(false, "");
 	lbctl_ok("detach", "web", NULL);
+}
+
+/* --- a name that is in use, and one that is near --- */
+
+/*
+ * 1. of a service of lbctl run: run and watch say who has it, and the command they name ends it
+ * 2. of one that is watched: the same
+ */
+static void test_name_in_use(void **state)
+{
+	const char *run_again[] = { "run", "--name=web", "--", "true", NULL };
+	struct demo demos[2];
+	char words[128];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--", run_demo(), "-q", "--no-reuseport", "--listen",
+		  "0.0.0.0:8080", NULL);
+	run_expect_up(&run, 2);
+	snprintf(words, sizeof(words), "lbctl run (pid %d) keeps it already", run.pid);
+	expect(words, 1, (const char *[]){ "watch", "web", NULL });
+	expect("take another --name, or lbctl stop web", 1, run_again);
+	expect("first lbctl detach web, or lbctl stop web if lbctl run started it", 1,
+	       (const char *[]){ "attach", "--name=api", ":8080", NULL });
+	lbctl_ok("stop", "web", NULL);
+	assert_int_equal(run_wait(&run), 0);
+	demo_start_many(demos, 2, "0.0.0.0:8080");
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	run_start_verb(&run, "web", "watch", "web", NULL);
+	run_expect_keeper(&run);
+	snprintf(words, sizeof(words), "lbctl watch (pid %d) keeps it already", run.pid);
+	expect(words, 1, (const char *[]){ "watch", "web", NULL });
+	expect("take another --name, or lbctl detach --force web", 1, run_again);
+	lbctl_ok("detach", "--force", "web", NULL);
+	assert_int_equal(run_wait(&run), 0);
+}
+
+/* What asks the keeper knows the services as well as what looks at them. */
+static void test_name_that_is_near(void **state)
+{
+	static const char *const verbs[][5] = {
+		{ "reload", "wbe" }, { "scale", "wbe", "3" }, { "restart", "wbe", "0" },
+		{ "events", "wbe" }, { "stop", "wbe" },	      { "cancel", "wbe" },
+		{ "show", "wbe" },   { "drain", "wbe", "0" }, { "logs", "wbe" },
+	};
+
+	(void)state;
+	expect("no such service; there is none: lbctl run -- CMD starts one", 3, verbs[0]);
+	run_start_shared(&run, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		expect("no such service (did you mean \"web\"? lbctl list shows all)", 3, verbs[i]);
+	run_stop(&run);
 }
 
 /* --- another user --- */
@@ -356,6 +408,8 @@ int main(int argc, char **argv)
 		runs_test(test_command_file),
 		runs_test(test_nobody_is_left),
 		runs_test(test_watch_is_gone),
+		runs_test(test_name_in_use),
+		runs_test(test_name_that_is_near),
 		runs_test(test_not_root),
 		runs_test(test_show_tells_what_workers_use),
 		runs_test(test_scale_by),

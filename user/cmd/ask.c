@@ -18,20 +18,13 @@
 #define GONE_LOOKS 10
 #define GONE_NAP_NS 30000000
 
-static bool service_exists(const char *name)
-{
-	struct state state;
-	int err = state_open(&state, name, STATE_READ);
-
-	if (!err)
-		state_close(&state);
-	return !err;
-}
-
 /* Nobody answers for this service. */
 static int no_keeper(const struct cmd *cmd, const char *name)
 {
 	char remedy[GONE_BYTES];
+	struct trouble trouble;
+	struct state state;
+	int err;
 
 	if (gone_is(name)) {
 		gone_remedy(name, remedy);
@@ -40,13 +33,16 @@ static int no_keeper(const struct cmd *cmd, const char *name)
 							"none of its workers lives",
 				remedy);
 	}
-	if (service_exists(name))
-		return cmd_fail(cmd, EXIT_NOT_FOUND,
-				"no lbctl run keeps a service %s: it was attached, so ask the "
-				"server itself for that",
-				name);
+	err = state_open(&state, name, STATE_READ);
+	if (err) {
+		state_trouble(&trouble, name, err);
+		return cmd_trouble(cmd, &trouble);
+	}
+	state_close(&state);
 	return cmd_fail(cmd, EXIT_NOT_FOUND,
-			"no lbctl run keeps a service %s (lbctl list shows all services)", name);
+			"no lbctl run keeps a service %s: it was attached, so ask the server "
+			"itself for that",
+			name);
 }
 
 int ask_connect(const struct cmd *cmd, const char *name, int *fd)

@@ -154,6 +154,7 @@ static int run_cancel(struct cmd *cmd)
 /* Its keeper was killed, so we do what it would have done. */
 static int stop_leftovers(const struct cmd *cmd, const char *name, uint64_t timeout_ms)
 {
+	bool runs = leftovers_are_of_run(name);
 	struct trouble trouble = { 0 };
 	unsigned int workers;
 	char text[96];
@@ -164,6 +165,8 @@ static int stop_leftovers(const struct cmd *cmd, const char *name, uint64_t time
 	}
 	if (leftovers_stop(name, timeout_ms, &workers, &trouble))
 		return cmd_trouble(cmd, &trouble);
+	if (!runs)
+		return ask_say_stopped(cmd, name, "no longer watched; it goes on");
 	snprintf(text, sizeof(text),
 		 "stopped; its keeper had been killed, and %u process%s of it lived on", workers,
 		 workers == 1 ? "" : "es");

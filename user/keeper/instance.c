@@ -9,39 +9,57 @@
 #include <unistd.h>
 
 #include "host/cgroup.h"
+#include "keeper/leftovers.h"
 #include "keeper/run_files.h"
 #include "service/state.h"
 
 /* Its files are root's. */
-static int can_not_lock(int err, struct trouble *trouble)
+static int can_not_lock(bool runs, int err, struct trouble *trouble)
 {
 	const struct passwd *user = geteuid() ? getpwuid(geteuid()) : NULL;
+	char workers[128] = "";
 
+	if (runs && user)
+		snprintf(workers, sizeof(workers),
+			 ", and with run --user %.32s the workers are %.32s's all the same",
+			 user->pw_name, user->pw_name);
 	if (user && (err == -EACCES || err == -EPERM))
 		return trouble_set(trouble, EXIT_NOT_ABLE,
 				   "user %s can't use " RUN_FILES_DIR
-				   " (%s); start it as root (sudo), and "
-				   "with run --user %s the workers are %s's all the same",
-				   user->pw_name, strerror(-err), user->pw_name, user->pw_name);
+				   " (%s); start it as root (sudo)%s",
+				   user->pw_name, strerror(-err), workers);
 	return trouble_set(trouble, EXIT_NOT_ABLE,
 			   "can't make its files in " RUN_FILES_DIR ": %s; start it as root, where "
 			   "/run can be written to and has room",
 			   strerror(-err));
 }
 
-int instance_lock(struct instance *instance, const char *name, struct trouble *trouble)
+/* Who runs wants workers of its own, who watches what the other one does already. */
+static int is_kept(const char *name, bool runs, pid_t holder, struct trouble *trouble)
+{
+	bool by_run = leftovers_are_of_run(name);
+
+	if (!runs)
+		return trouble_set(trouble, EXIT_FAILED,
+				   "lbctl %s (pid %d) keeps it already; lbctl events %s shows what "
+				   "happens",
+				   by_run ? "run" : "watch", holder, name);
+	return trouble_set(trouble, EXIT_FAILED,
+			   "the name is in use: lbctl %s (pid %d) keeps that service; take another "
+			   "--name, or lbctl %s %s",
+			   by_run ? "run" : "watch", holder, by_run ? "stop" : "detach --force",
+			   name);
+}
+
+int instance_lock(struct instance *instance, const char *name, bool runs, struct trouble *trouble)
 {
 	pid_t holder;
 
 	instance->lock_fd = run_files_lock(name, &holder);
 	if (instance->lock_fd == -EWOULDBLOCK)
-		return trouble_set(
-			trouble, EXIT_FAILED,
-			"the name is in use: lbctl run (pid %d) keeps that service; take another "
-			"--name, or lbctl stop %s",
-			holder, name);
+		return is_kept(name, runs, holder, trouble);
 	if (instance->lock_fd < 0)
-		return can_not_lock(instance->lock_fd, trouble);
+		return can_not_lock(runs, instance->lock_fd, trouble);
 	return EXIT_DONE;
 }
 

@@ -17,9 +17,9 @@ struct instance {
 
 /*
  * These return EXIT_DONE, or the status of *trouble. The descriptors are the caller's to close,
- * also after a failure; they are -1 where there is none.
+ * also after a failure; they are -1 where there is none. `runs` is for lbctl run, else it is watch.
  */
-int instance_lock(struct instance *instance, const char *name, struct trouble *trouble);
+int instance_lock(struct instance *instance, const char *name, bool runs, struct trouble *trouble);
 /* For lbctl run, once it has the lock. */
 int instance_open_workers(struct instance *instance, const char *name, struct trouble *trouble);
 

@@ -172,10 +172,11 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 static int open_all(struct keeper *keeper, struct trouble *trouble)
 {
 	const char *name = keeper->options.name;
-	int status = instance_lock(&keeper->instance, name, trouble);
+	bool runs = keeper->options.argv;
+	int status = instance_lock(&keeper->instance, name, runs, trouble);
 	int err;
 
-	if (!status && keeper->options.argv)
+	if (!status && runs)
 		status = instance_open_workers(&keeper->instance, name, trouble);
 	if (!status)
 		status = assemble(keeper, on_turn, trouble);

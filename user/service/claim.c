@@ -71,9 +71,11 @@ int claim_name(const struct claim *claim, struct reuseport_group *const *groups,
 					   "%s already steers %s; --replace takes it over for good",
 					   steerer, at);
 		if (owner && *name && strcmp(owner, name))
-			return trouble_set(trouble, EXIT_FAILED,
-					   "service %s steers %s already; lbctl detach %s first",
-					   owner, at, owner);
+			return trouble_set(
+				trouble, EXIT_FAILED,
+				"service %s steers %s already; first lbctl detach %s, or "
+				"lbctl stop %s if lbctl run started it",
+				owner, at, owner, owner);
 		if (owner)
 			strcpy(name, owner);
 	}

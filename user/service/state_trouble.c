@@ -29,7 +29,8 @@ static int no_such_service(struct trouble *trouble, const char *service)
 				   nearest);
 	return trouble_set(trouble, EXIT_NOT_FOUND,
 			   n ? "no such service; lbctl list shows all" :
-			       "no such service; there is none yet: lbctl attach ADDR makes one");
+			       "no such service; there is none: lbctl run -- CMD starts one, "
+			       "lbctl attach ADDR takes a running server over");
 }
 
 /* Whoever it is, it is not told by waiting longer. */
