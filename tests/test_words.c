@@ -180,6 +180,12 @@ static void test_options(void **state)
 		{ "run -i 4 cat", 2, "lbctl run -n 4", NULL },
 		{ "run -4 cat", 2, "unknown option -4", NULL },
 		{ "drain web -1", 2, "-1: not a worker", NULL },
+		{ "drain web", 2, "which worker? usage: lbctl drain [NAME] WORKER", NULL },
+		{ "restart web", 2, "which worker? usage: lbctl restart [NAME] WORKER", NULL },
+		{ "rescue web", 2, "which worker? usage: lbctl rescue [NAME] WORKER", NULL },
+		{ "signal web HUP", 2, "which worker? usage: lbctl signal [NAME] WORKER", NULL },
+		{ "send web {}", 2, "which worker? usage: lbctl send [NAME] WORKER", NULL },
+		{ "restart x! 0", 2, "x!: not a service name", NULL },
 	};
 
 	(void)state;

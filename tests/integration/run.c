@@ -377,10 +377,10 @@ static void test_requests_that_are_refused(void **state)
 	demo_kill(&stranger, SIGTERM);
 	lbctl_expect(2, "1 to 1024", "scale", "web", "0", NULL);
 	lbctl_expect(2, "1 to 1024", "scale", "web", "100000", NULL);
-	lbctl_expect(3, "no such worker", "restart", "web", "2", NULL);
+	lbctl_expect(3, "no worker 2; web has 0 to 1", "restart", "web", "2", NULL);
 	lbctl_expect(2, "not a worker", "restart", "web", "x", NULL);
 	lbctl_expect(2, "not JSON", "send", "web", "0", "{", NULL);
-	lbctl_expect(3, "no such worker", "send", "web", "2", "1", NULL);
+	lbctl_expect(3, "no worker 2; web has 0 to 1", "send", "web", "2", "1", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 	run_stop(&run);
 }

@@ -376,7 +376,7 @@ static void test_signal(void **state)
 	run_expect_events(&run, 3, "online", NULL);
 	run_pids(&run, after, WORKERS);
 	assert_int_equal(after[1], pids[1]);
-	expect("no such worker", 3, (const char *[]){ "signal", "web", "2", "HUP" });
+	expect("no worker 2; web has 0 to 1", 3, (const char *[]){ "signal", "web", "2", "HUP" });
 	expect("HUB: not a signal", 2, (const char *[]){ "signal", "web", "0", "HUB" });
 	expect("x: not a worker", 2, (const char *[]){ "signal", "web", "x", "HUP" });
 	run_stop(&run);

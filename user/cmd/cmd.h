@@ -102,6 +102,12 @@ int cmd_take_name(struct cmd *cmd, int needed, char name[LB_NAME_MAX + 1]);
 /* cmd_take_name(), then state_open(). The caller closes the state. */
 int cmd_open_service(struct cmd *cmd, int needed, enum state_mode mode, struct state *state);
 
+/*
+ * A worker's number, or LB_ALL_WORKERS for "all", of a command whose arguments begin with [NAME].
+ * As cmd_parse_policy().
+ */
+int cmd_parse_worker(const struct cmd *cmd, const char *text, uint32_t *worker);
+
 /* Parses the name of a policy. Returns EXIT_DONE, or EXIT_USAGE after a message was printed. */
 int cmd_parse_policy(const struct cmd *cmd, const char *text, uint32_t *policy);
 

@@ -121,10 +121,9 @@ static int run_restart(struct cmd *cmd)
 	uint32_t worker;
 	int status;
 
-	if (parse_worker(text, &worker))
-		return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all",
-				text);
-	status = cmd_take_name(cmd, 1, name);
+	status = cmd_parse_worker(cmd, text, &worker);
+	if (!status)
+		status = cmd_take_name(cmd, 1, name);
 	if (status)
 		return status;
 	if (worker == LB_ALL_WORKERS)
@@ -234,10 +233,8 @@ static int run_send(struct cmd *cmd)
 	if (!message)
 		return cmd_fail(cmd, EXIT_USAGE, "the message is not JSON; a text is '\"text\"'");
 	request = text_pack("{s:s, s:o}", "verb", "send", "message", message);
-	if (parse_worker(which, &worker))
-		status = cmd_fail(cmd, EXIT_USAGE,
-				  "%.40s: not a worker; a worker is a number or all", which);
-	else
+	status = cmd_parse_worker(cmd, which, &worker);
+	if (!status)
 		status = cmd_take_name(cmd, 2, name);
 	if (status) {
 		json_decref(request);
@@ -254,11 +251,10 @@ static int run_signal(struct cmd *cmd)
 	char name[LB_NAME_MAX + 1];
 	uint32_t worker;
 	json_t *request;
-	int number, status;
+	int number, status = cmd_parse_worker(cmd, which, &worker);
 
-	if (parse_worker(which, &worker))
-		return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all",
-				which);
+	if (status)
+		return status;
 	if (parse_signal(text, &number))
 		return cmd_fail(cmd, EXIT_USAGE,
 				"%.20s: not a signal; a signal is a name, as HUP or SIGUSR1, or a "

@@ -226,9 +226,8 @@ static int parse_args(struct cmd *cmd, struct logs *logs)
 	bool has_worker = cmd->nr_args == 2 || (last && !parse_worker(last, &logs->worker));
 	const char *lines = cmd_value(cmd, "n");
 
-	if (has_worker && parse_worker(last, &logs->worker))
-		return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all",
-				last);
+	if (has_worker && cmd_parse_worker(cmd, last, &logs->worker))
+		return EXIT_USAGE;
 	if (lines && parse_u64(lines, 0, MOST_LINES, &logs->lines))
 		return cmd_fail(cmd, EXIT_USAGE, "-n %.20s: not a number from 0 to %d", lines,
 				MOST_LINES);

@@ -13,11 +13,11 @@
 
 static int parse_which(const struct cmd *cmd, uint32_t *worker)
 {
-	const char *text = cmd->args[cmd->nr_args - 1];
+	int status = cmd_parse_worker(cmd, cmd->args[cmd->nr_args - 1], worker);
 
-	if (!parse_worker(text, worker) && *worker != LB_ALL_WORKERS)
-		return EXIT_DONE;
-	return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number here", text);
+	if (!status && *worker == LB_ALL_WORKERS)
+		return cmd_fail(cmd, EXIT_USAGE, "all: not a worker; a worker is a number here");
+	return status;
 }
 
 static int status_of(enum rescue_result result)

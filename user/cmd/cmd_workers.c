@@ -18,7 +18,7 @@
 #include "service/service.h"
 #include "service/wake_listeners.h"
 
-static int parse_which(const struct cmd *cmd, const char *text, uint32_t *worker)
+int cmd_parse_worker(const struct cmd *cmd, const char *text, uint32_t *worker)
 {
 	if (!parse_worker(text, worker))
 		return EXIT_DONE;
@@ -210,7 +210,7 @@ static int run_set_weight(struct cmd *cmd)
 {
 	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
 	uint32_t worker, weight;
-	int status = parse_which(cmd, which, &worker);
+	int status = cmd_parse_worker(cmd, which, &worker);
 
 	if (status)
 		return status;
@@ -227,7 +227,7 @@ static int run_set_limit(struct cmd *cmd)
 	const char *which = cmd->args[cmd->nr_args - 2], *text = cmd->args[cmd->nr_args - 1];
 	uint64_t limit;
 	uint32_t worker;
-	int status = parse_which(cmd, which, &worker);
+	int status = cmd_parse_worker(cmd, which, &worker);
 
 	if (status)
 		return status;
@@ -359,7 +359,7 @@ static int run_state(struct cmd *cmd, change_fn change, const char *done, const 
 	uint32_t worker;
 	int status;
 
-	status = parse_which(cmd, cmd->args[cmd->nr_args - 1], &worker);
+	status = cmd_parse_worker(cmd, cmd->args[cmd->nr_args - 1], &worker);
 	if (status)
 		return status;
 	if (wait && parse_u64(wait, 0, 86400, &seconds))

@@ -138,6 +138,16 @@ static void do_reload_env(void *arg, struct client *client, const json_t *reques
 			   "no memory for another environment: the new processes have the old one");
 }
 
+static void reply_no_worker(const struct keeper *keeper, struct client *client, const json_t *which)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "no worker %lld; %s has 0 to %u",
+		 (long long)json_integer_value(which), keeper->options.name,
+		 keeper->plan.wanted - 1);
+	control_reply(client, EXIT_NOT_FOUND, text);
+}
+
 static void do_restart(void *arg, struct client *client, const json_t *request, int *passed)
 {
 	const json_t *which = json_object_get(request, "worker");
@@ -152,7 +162,7 @@ static void do_restart(void *arg, struct client *client, const json_t *request, 
 		return;
 	}
 	if (!json_is_integer(which) || worker < 0 || worker >= keeper->plan.wanted) {
-		control_reply(client, EXIT_NOT_FOUND, "no such worker");
+		reply_no_worker(keeper, client, which);
 		return;
 	}
 	renew(keeper, client, request, worker);
@@ -275,7 +285,7 @@ static void do_send(void *arg, struct client *client, const json_t *request, int
 	if (sent || failed)
 		control_reply(client, failed ? EXIT_FAILED : EXIT_DONE, text);
 	else
-		control_reply(client, EXIT_NOT_FOUND, "no such worker");
+		reply_no_worker(keeper, client, which);
 }
 
 /* Sends a signal to the process of one worker that has one. Returns 0 or -errno. */
@@ -334,14 +344,17 @@ static void do_signal(void *arg, struct client *client, const json_t *request, i
 		sent += !one;
 		err = one ? one : err == -ENOENT ? 0 : err;
 	}
+	if (err == -ENOENT) {
+		reply_no_worker(keeper, client, which);
+		return;
+	}
 	if (sent)
 		snprintf(text, sizeof(text), "sent to %u worker%s%s", sent, plural(sent),
 			 err ? "; others have no process now" : "");
 	else if (err == -EPERM)
 		snprintf(text, sizeof(text), "its keeper may not: CAP_KILL is missing");
 	else
-		snprintf(text, sizeof(text), "%s",
-			 err == -ENOENT ? "no such worker" : "it has no process now");
+		snprintf(text, sizeof(text), "it has no process now");
 	control_reply(client,
 		      sent	    ? EXIT_DONE :
 		      err == -EPERM ? EXIT_NOT_ABLE :
