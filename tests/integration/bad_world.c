@@ -79,6 +79,45 @@ static void test_missing_capability(void **state)
 	clients_run(&clients, (struct client_plan){ .connections = 20 });
 }
 
+/*
+ * Whatever is missing, doctor says that attach can't work where it can't, and not where it can; and
+ * of the kernel it says the same with and without rights, or nothing.
+ */
+static void test_doctor_agrees_with_attach(void **state)
+{
+	static const char *const rows[] = { "-bpf",
+					    "-perfmon",
+					    "-net_admin",
+					    "-sys_ptrace",
+					    "-bpf,-sys_admin",
+					    "-perfmon,-sys_admin",
+					    "-net_admin,-sys_admin" };
+	struct output all, doctor, attach;
+
+	(void)state;
+	lbctl_run(&all, "doctor", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool refused;
+
+		run_without(rows[i], &doctor, "doctor", NULL, NULL);
+		run_without(rows[i], &attach, "attach", ":8080", NULL);
+		refused = strstr(doctor.out, "attach can't work");
+		if (refused != (attach.status == 4) || refused != (doctor.status == 1))
+			fail_msg("%s: attach: status %d: %s%sdoctor: %s", rows[i], attach.status,
+				 attach.out, attach.err, doctor.out);
+		if (!refused && !strstr(doctor.out, "connections are not counted") !=
+					!strstr(attach.out, "connections are not counted"))
+			fail_msg("%s: attach: %sdoctor: %s", rows[i], attach.out, doctor.out);
+		if (strstr(doctor.out, "(needs ") && !strstr(all.out, "(needs "))
+			fail_msg("%s: a kernel that has it all: %s", rows[i], doctor.out);
+		if (!refused)
+			lbctl_ok("detach", NULL);
+		output_free(&doctor);
+		output_free(&attach);
+	}
+	output_free(&all);
+}
+
 /* Somebody who may nothing at all: 4 for every command that needs the pins. */
 static void test_nobody(void **state)
 {
@@ -576,6 +615,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(test_missing_capability),
+		world_test(test_doctor_agrees_with_attach),
 		world_test(test_nobody),
 		world_test(test_not_root),
 		world_test(test_no_bpffs),

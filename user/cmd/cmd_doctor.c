@@ -57,6 +57,14 @@ __attribute__((format(printf, 3, 4))) static void report(struct doctor *doctor, 
 		printf("%-5s %s\n", level_names[level], text);
 }
 
+/* For bpf(2) CAP_SYS_ADMIN stands for the three that were taken out of it (capabilities(7)). */
+static bool lacks(int number)
+{
+	bool is_of_admin = number == 12 || number == 38 || number == 39;
+
+	return !caps_have(number) && !(is_of_admin && caps_have(21));
+}
+
 static bool jit_is_on(void)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
@@ -144,9 +152,10 @@ static void check_stalls(struct doctor *doctor, const struct features *found)
 
 static void check_holding(struct doctor *doctor, const struct features *found, bool privileged)
 {
-	int err = found->hold && found->fetch && found->migrate ? idle_try() : -EOPNOTSUPP;
+	bool has = found->hold && found->migrate && (found->fetch || !privileged);
+	int err = has ? idle_try() : -EOPNOTSUPP;
 
-	if (err == -EOPNOTSUPP)
+	if (!has || (err == -EOPNOTSUPP && privileged))
 		report(doctor, NO,
 		       "perf events that know their worker (needs 5.15): no connection waits for an "
 		       "idle worker (hold_ms)");
@@ -198,6 +207,12 @@ static void check_tracking(struct doctor *doctor, const struct features *found)
 {
 	const char *obstacle = track_obstacle();
 
+	if (lacks(12)) {
+		report(doctor, WARN,
+		       "CAP_NET_ADMIN missing: connections are not counted, no least-conn, "
+		       "least-latency, limit, and run can't share a port (--listen can)");
+		return;
+	}
 	if (obstacle) {
 		report(doctor, found->track ? WARN : NO,
 		       "connections are not counted, no least-conn, least-latency, limit: %s",
@@ -259,7 +274,7 @@ static void check_capabilities(struct doctor *doctor)
 	bool admin = caps_have(21);
 
 #define X(name, number, use)                                                                       \
-	if (number != 21 && !caps_have(number))                                                    \
+	if (number != 21 && number != 12 && lacks(number))                                         \
 		sprintf(missing + strlen(missing), "%sCAP_" #name, *missing ? ", " : "");
 	LB_CAPABILITIES(X)
 #undef X
@@ -273,7 +288,9 @@ static void check_capabilities(struct doctor *doctor)
 		       "lbctl",
 		       missing);
 	else
-		report(doctor, OK, "capabilities BPF, NET_ADMIN, PERFMON, SYS_PTRACE");
+		report(doctor, OK, "capabilities %s, SYS_PTRACE",
+		       caps_have(38) && caps_have(39) ? "BPF, PERFMON" :
+							"SYS_ADMIN (for BPF, PERFMON)");
 	if (!admin)
 		report(doctor, WARN,
 		       "CAP_SYS_ADMIN missing: --netns does not work, and bpffs must be mounted "
@@ -332,15 +349,16 @@ static int run(struct cmd *cmd)
 {
 	struct doctor doctor = { .json = cmd->json, .rows = json_array() };
 	const struct features *found = probe_features();
+	bool privileged = !lacks(39);
 
 	check_kernel(&doctor, found);
-	check_features(&doctor, found, caps_have(39));
+	check_features(&doctor, found, privileged);
 	check_tracking(&doctor, found);
-	check_wakes(&doctor, found, caps_have(39));
+	check_wakes(&doctor, found, privileged);
 	check_stalls(&doctor, found);
-	check_holding(&doctor, found, caps_have(38));
-	check_latency(&doctor, caps_have(39));
-	check_sharing(&doctor, found, caps_have(39));
+	check_holding(&doctor, found, privileged && !lacks(38));
+	check_latency(&doctor, privileged);
+	check_sharing(&doctor, found, privileged && !lacks(12));
 	check_reports(&doctor);
 	check_bpffs(&doctor);
 	check_sockdiag(&doctor);

@@ -320,7 +320,9 @@ static void put_obstacle(FILE *line, const struct view *view)
 
 static void put_blindness(FILE *line, const struct view *view)
 {
-	fprintf(line, "%sHALF, QUEUE and PID are not known (%s): run as root",
+	fprintf(line,
+		"%sHALF, QUEUE and PID are not known (%s): run as root (lbctl doctor shows what "
+		"is missing)",
 		view->counted ? "" : "LIVE, ", strerror(-view->sockets_error));
 }
 
