@@ -115,6 +115,29 @@ static void test_last_lines(void **state)
 	run_stop(&run);
 }
 
+/* There are files, and he may not read them: that is said, and not that there are none. */
+static void test_of_another_user(void **state)
+{
+	const char *argv[] = { "setpriv",
+			       "--reuid=65534",
+			       "--regid=65534",
+			       "--clear-groups",
+			       HARNESS_DIR "/lbctl",
+			       "logs",
+			       "web",
+			       NULL };
+	struct output output;
+
+	(void)state;
+	command_ok("cp", harness_build_path("lbctl"), HARNESS_DIR "/lbctl", NULL);
+	start("");
+	command_run(&output, argv, COMMAND_MS);
+	if (output.status != 4 || !strstr(output.err, "Permission denied; run as root"))
+		fail_msg("status %d: %s%s", output.status, output.out, output.err);
+	output_free(&output);
+	run_stop(&run);
+}
+
 /* A line that is longer than a block of the file, and one of many pieces: no byte is lost. */
 static void test_long_lines(void **state)
 {
@@ -255,11 +278,9 @@ static void test_kept_nowhere(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_last_lines),
-		runs_test(test_long_lines),
-		runs_test(test_follows_through_rotation),
-		runs_test(test_one_file_for_all),
-		runs_test(test_kept_nowhere),
+		runs_test(test_last_lines),	  runs_test(test_of_another_user),
+		runs_test(test_long_lines),	  runs_test(test_follows_through_rotation),
+		runs_test(test_one_file_for_all), runs_test(test_kept_nowhere),
 	};
 
 	(void)argc;

@@ -155,13 +155,20 @@ static int open_files(struct logs *logs)
 	int err = logs->place.kind == LOG_FILE ? add_tail(logs, where, LOG_NO_WORKER) : scan(logs);
 	bool found = false;
 
-	for (size_t i = 0; i < logs->nr_tails; i++)
-		found |= log_tail_is_there(&logs->tails[i]);
-	if (!err && found)
+	for (size_t i = 0; i < logs->nr_tails; i++) {
+		int one = log_tail_error(&logs->tails[i]);
+
+		found |= !one;
+		/* another worker's may be there, and what is no plain file is none */
+		if (one && (one == -EACCES || logs->place.kind == LOG_FILE))
+			err = one;
+	}
+	if (found)
 		return EXIT_DONE;
-	if (err || logs->place.kind == LOG_FILE)
-		return cmd_fail(logs->cmd, EXIT_FAILED, "%s: %s", where,
-				err ? strerror(-err) : "can't be read");
+	if (err)
+		return cmd_fail(logs->cmd, err == -EACCES ? EXIT_NOT_ABLE : EXIT_FAILED, "%s: %s%s",
+				where, err == -EINVAL ? "not a plain file" : strerror(-err),
+				err == -EACCES ? "; run as root" : "");
 	if (logs->worker == LB_ALL_WORKERS)
 		return cmd_fail(logs->cmd, EXIT_FAILED, "there is no log file %s/%s-N.log yet",
 				where, logs->name);

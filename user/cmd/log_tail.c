@@ -77,9 +77,9 @@ int log_tail_open(struct log_tail *tail, const char *path, uint32_t worker, log_
 	return tail->path ? 0 : -ENOMEM;
 }
 
-bool log_tail_is_there(const struct log_tail *tail)
+int log_tail_error(const struct log_tail *tail)
 {
-	return tail->now.fd >= 0;
+	return tail->now.fd < 0 ? tail->now.fd : 0;
 }
 
 /* Where the last `lines` lines of the file begin; what follows the last end of a line is one. */

@@ -40,8 +40,8 @@ struct log_tail {
 int log_tail_open(struct log_tail *tail, const char *path, uint32_t worker, log_line_fn line,
 		  void *arg);
 
-/* Is there a file? */
-bool log_tail_is_there(const struct log_tail *tail);
+/* 0, or why there was no file to read: -EINVAL where it is not plain, -EACCES, another -errno. */
+int log_tail_error(const struct log_tail *tail);
 
 /* Tells the last `lines` lines that there are now. */
 void log_tail_last(struct log_tail *tail, uint64_t lines);
