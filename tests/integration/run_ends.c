@@ -292,6 +292,27 @@ static void test_stop_exit_codes(void **state)
 	run_expect_nothing_left();
 }
 
+/* What ends with the service is not to be started again by a command: there is no keeper to ask. */
+static void test_no_command_for_what_ends(void **state)
+{
+	static const struct {
+		const char *option, *words;
+		int status;
+	} rows[] = { { "--stop-exit-codes=3", "it is not started again", 0 },
+		     { "--max-restarts=0", "in a row: given up", 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int forks = 0; forks < 2; forks++) {
+			run_start(&run, "web", rows[i].option, forks ? "--forks" : "-n1", "--",
+				  "sh", "-c", "exit 3", NULL);
+			assert_int_equal(run_wait(&run), rows[i].status);
+			run_expect_lines(&run, rows[i].words, 1);
+			run_expect_lines(&run, "lbctl restart", 0);
+		}
+	}
+}
+
 /* A unit has it, and is not started again by systemd when all have ended so. */
 static void test_stop_exit_codes_of_a_unit(void **state)
 {
@@ -316,6 +337,7 @@ int main(int argc, char **argv)
 		runs_test(test_listens_and_dies),
 		runs_test(test_stop_exit_codes),
 		runs_test(test_stop_exit_codes_of_a_unit),
+		runs_test(test_no_command_for_what_ends),
 	};
 
 	(void)argc;

@@ -251,31 +251,42 @@ static void print_log_end(struct keeper *keeper, uint32_t worker)
 	}
 }
 
+/* Not where all end in the same turn; a main process that is not to be started again is all. */
+static void put_restart(const struct keeper *keeper, uint32_t worker, const char *does,
+			char out[128])
+{
+	*out = '\0';
+	if (!keeper->plan.stop)
+		snprintf(out, 128, "; lbctl restart %s %u %s", keeper->options.name, worker, does);
+}
+
 void tell_why(struct keeper *keeper, const struct action *action)
 {
 	const struct runner *runner =
 		runner_find(&keeper->runners, action->worker, action->generation);
 	uint32_t failures = keeper->plan.workers[action->worker].failures;
-	char where[512], whose[24];
+	char where[512], whose[24], restart[128];
 
 	who(keeper, action->worker, whose);
 
 	where_to_look(keeper, action->worker, where, sizeof(where));
 	if (action->why == WHY_NOT_READY && runner)
 		tell_not_ready(keeper, runner);
-	if (action->why == WHY_GAVE_UP)
+	if (action->why == WHY_GAVE_UP) {
+		put_restart(keeper, action->worker, "tries again", restart);
 		event_tell(keeper->log, "gave-up",
 			   text_pack("{s:i, s:i}", "worker", action->worker, "failures", failures),
-			   "%s ended %u time%s in a row: given up; lbctl restart %s %u "
-			   "tries again",
-			   whose, failures, plural(failures), keeper->options.name, action->worker);
-	if (action->why == WHY_FINISHED)
-		event_tell(keeper->log, "finished",
-			   text_pack("{s:i, s:i}", "worker", action->worker, "status",
-				     action->status),
-			   "%s ended with status %d of --stop-exit-codes: it is not started "
-			   "again; lbctl restart %s %u starts it",
-			   whose, action->status, keeper->options.name, action->worker);
+			   "%s ended %u time%s in a row: given up%s", whose, failures,
+			   plural(failures), restart);
+	}
+	if (action->why == WHY_FINISHED) {
+		put_restart(keeper, action->worker, "starts it", restart);
+		event_tell(
+			keeper->log, "finished",
+			text_pack("{s:i, s:i}", "worker", action->worker, "status", action->status),
+			"%s ended with status %d of --stop-exit-codes: it is not started again%s",
+			whose, action->status, restart);
+	}
 	if (action->why == WHY_ALL_FINISHED)
 		event_tell(keeper->log, "all-finished", NULL,
 			   "all workers ended as --stop-exit-codes allows: the service ends");
