@@ -437,6 +437,16 @@ test_man_examples_have_run() {
 	done
 }
 
+# "1 workers": a count that may be 1 has %s behind its noun. Those of a table's row are no sentence,
+# and some are never 1.
+test_sentences_count_one() {
+	strings -n 8 "$program" |
+		grep -E '%(l|ll|z)?u (new )?(workers|connections|sockets|bytes|lines|times|events|datagrams|processes|namespaces|services|others)\b' |
+		grep -vE -e '%u of %u workers' -e '^all %u workers' -e '%zu processes share' -e '%zu services; name one' \
+			-e 'has %u sockets on ' -e ' to %zu others' \
+			-e '%lu times in %lu decisions' -e '^%lu connections of worker %u were open' || true
+}
+
 test_readme_commands_exist() {
 	local command
 	readme_text | grep -oE '(\$ sudo|sudo|`|\$) (build/)?lbctl [a-z][a-z-]*' | awk '{ print $NF }' | sort -u |

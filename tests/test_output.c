@@ -81,7 +81,7 @@ static void expect_lines(char *text, unsigned int *lines, unsigned int *dropped)
 	while ((line = strsep(&text, "\n")) && *line) {
 		unsigned int more = 0;
 
-		if (sscanf(line, "%u lines were dropped", &more) == 1 && strstr(line, "dropped")) {
+		if (sscanf(line, "%u line", &more) == 1 && strstr(line, "dropped")) {
 			*dropped += more;
 			continue;
 		}

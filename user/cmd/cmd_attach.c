@@ -65,22 +65,23 @@ static void print_attached(const struct cmd *cmd, const struct attach_result *re
 
 	uname(&kernel);
 	if (cmd->dry_run) {
-		printf("would %s %s: %u workers of %s, policy %s\n",
+		printf("would %s %s: %u worker%s of %s, policy %s\n",
 		       result->made ? "attach" : "refresh", result->name, result->workers,
-		       result->server, policy_name(result->policy));
+		       plural(result->workers), result->server, policy_name(result->policy));
 		return;
 	}
 	if (!result->made) {
-		printf("refreshed %s: %u workers of %s, policy %s, %u new sockets, %u workers "
+		printf("refreshed %s: %u worker%s of %s, policy %s, %u new socket%s, %u worker%s "
 		       "gone\n",
-		       result->name, result->workers, result->server, policy_name(result->policy),
-		       result->added, result->gone);
+		       result->name, result->workers, plural(result->workers), result->server,
+		       policy_name(result->policy), result->added, plural(result->added),
+		       result->gone, plural(result->gone));
 		return;
 	}
-	printf("attached %s: %u workers of %s, policy %s, kernel %.20s (%s). Undo: lbctl detach "
+	printf("attached %s: %u worker%s of %s, policy %s, kernel %.20s (%s). Undo: lbctl detach "
 	       "%s\n",
-	       result->name, result->workers, result->server, policy_name(result->policy),
-	       kernel.release,
+	       result->name, result->workers, plural(result->workers), result->server,
+	       policy_name(result->policy), kernel.release,
 	       found->migrate && found->cast ? "all features" : "lbctl doctor shows what it lacks",
 	       result->name);
 	if (result->untracked)

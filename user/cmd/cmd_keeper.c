@@ -290,8 +290,8 @@ static void check_sequence(const json_t *event, json_int_t *last)
 	json_int_t seq = json_integer_value(json_object_get(event, "seq"));
 
 	if (*last && seq > *last + 1)
-		fprintf(stderr, "lbctl: events: %lld events were missed\n",
-			(long long)(seq - *last - 1));
+		fprintf(stderr, "lbctl: events: %lld event%s missed\n",
+			(long long)(seq - *last - 1), seq - *last == 2 ? " was" : "s were");
 	*last = seq;
 }
 

@@ -21,8 +21,8 @@ static void print_view(const struct view *view)
 	if (view->nr_listeners > 2)
 		snprintf(where + len, sizeof(where) - len, ",...");
 	if (view->taken_off)
-		snprintf(taken, sizeof(taken), "  (program taken off %lu times)",
-			 (unsigned long)view->taken_off);
+		snprintf(taken, sizeof(taken), "  (program taken off %lu time%s)",
+			 (unsigned long)view->taken_off, plural(view->taken_off));
 	printf("%-14s %-13s %7u %10lu %8lu  %s%s%s\n", view->name, policy_name(view->policy),
 	       view->nr_workers, (unsigned long)view->decisions, (unsigned long)view->fallback,
 	       where, taken, view->gone ? "  (keeper gone)" : "");

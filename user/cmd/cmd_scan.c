@@ -195,7 +195,8 @@ static int run(struct cmd *cmd)
 		printf("without CAP_BPF and CAP_PERFMON groups and programs are guessed; run as "
 		       "root\n");
 	if (scan.closed)
-		printf("%zu network namespaces could not be entered; run as root\n", scan.closed);
+		printf("%zu network namespace%s could not be entered; run as root\n", scan.closed,
+		       plural(scan.closed));
 	return EXIT_DONE;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "cmd/explain_parts.h"
 
 /* --- it is not steered, or not all of it --- */
@@ -55,9 +56,9 @@ bool explain_taken_off(const struct explain_facts *facts, uint32_t worker,
 		return false;
 	finding_number(finding, "taken_off", facts->taken_off);
 	finding_say(finding,
-		    "lbctl's program was taken off its sockets %" PRIu64 " times in %.0f s, and "
-		    "put back",
-		    facts->taken_off, facts->seconds);
+		    "lbctl's program was taken off its sockets %" PRIu64 " time%s in %.0f s, "
+		    "and put back",
+		    facts->taken_off, plural(facts->taken_off), facts->seconds);
 	finding_try(finding,
 		    "no setting helps: whoever has the workers' user id can; lbctl events %s "
 		    "names the processes",
@@ -73,8 +74,9 @@ bool explain_takers(const struct explain_facts *facts, uint32_t worker,
 		return false;
 	finding_number(finding, "sockets", facts->takers);
 	finding_number(finding, "pid", facts->stranger);
-	finding_say(finding, "%u sockets that are no worker's take datagrams beside them (pid %d)",
-		    facts->takers, facts->stranger);
+	finding_say(finding, "%u socket%s of no worker take%s datagrams beside them (pid %d)",
+		    facts->takers, plural(facts->takers), facts->takers == 1 ? "s" : "",
+		    facts->stranger);
 	finding_try(finding, "no setting helps: all have SO_REUSEADDR; that process is to end");
 	return true;
 }
@@ -87,9 +89,9 @@ bool explain_left_out(const struct explain_facts *facts, uint32_t worker,
 		return false;
 	finding_number(finding, "sockets", facts->left_out);
 	finding_number(finding, "pid", facts->stranger);
-	finding_say(finding,
-		    "%u sockets listen there that are no worker's, and get nothing (pid %d)",
-		    facts->left_out, facts->stranger);
+	finding_say(finding, "%u socket%s of no worker listen%s there, and get%s nothing (pid %d)",
+		    facts->left_out, plural(facts->left_out), facts->left_out == 1 ? "s" : "",
+		    facts->left_out == 1 ? "s" : "", facts->stranger);
 	if (facts->keeper >= EXPLAIN_FORKS)
 		finding_try(finding,
 			    "no setting helps: they are of none of its workers; that process "
@@ -129,7 +131,7 @@ bool explain_no_worker(const struct explain_facts *facts, uint32_t worker,
 		return false;
 	finding_number(finding, "draining", draining);
 	finding_number(finding, "down", down);
-	finding_say(finding, "no worker is up: %u are drained, %u have no socket", draining, down);
+	finding_say(finding, "no worker is up: %u drained, %u without a socket", draining, down);
 	if (draining)
 		finding_try(finding, "lbctl resume %s all", facts->name);
 	else
@@ -170,9 +172,9 @@ bool explain_limited(const struct explain_facts *facts, uint32_t worker,
 	finding_number(finding, "live", sum_of(facts, live_of));
 	finding_number(finding, "all_limited", over);
 	finding_say(finding,
-		    "all %u workers are at their limit of %u connections, and so many have come on "
-		    "top: %" PRIu64 "; it takes more workers, or a higher limit",
-		    up, least, over);
+		    "all %u workers are at their limit of %u connection%s, and so many have come "
+		    "on top: %" PRIu64 "; it takes more workers, or a higher limit",
+		    up, least, plural(least), over);
 	if (facts->keeper == EXPLAIN_RUN)
 		finding_try(finding, "lbctl scale %s +1", facts->name);
 	else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "cmd/explain_parts.h"
 
 #define TIME_BYTES 24
@@ -30,6 +31,7 @@ bool explain_hangs(const struct explain_facts *facts, uint32_t worker,
 		   struct explain_finding *finding)
 {
 	const struct explain_worker *w = &facts->workers[worker];
+	bool one = w->queued_least == 1;
 	char pid[TIME_BYTES], waiting[40] = "nothing waits";
 
 	if (w->stalled_ns < HANGS_NS || !w->up)
@@ -38,7 +40,9 @@ bool explain_hangs(const struct explain_facts *facts, uint32_t worker,
 	finding_number(finding, "queued", w->queued_least);
 	if (w->queued_least)
 		snprintf(waiting, sizeof(waiting), "%u %s", w->queued_least,
-			 facts->datagrams ? "bytes wait" : "connections wait");
+			 facts->datagrams ? "bytes wait" :
+			 one		  ? "connection waits" :
+					    "connections wait");
 	finding_say(finding, "worker %u%s hangs: it has %s nothing for %.1f s, and %s there",
 		    worker, put_pid(pid, w), facts->datagrams ? "read" : "accepted",
 		    w->stalled_ns / 1e9, waiting);
@@ -112,8 +116,8 @@ bool explain_limit(const struct explain_facts *facts, uint32_t worker,
 		return false;
 	finding_number(finding, "limit", w->limit);
 	finding_number(finding, "live", w->live_last);
-	finding_say(finding, "worker %u is at its own limit of %u connections, and gets no more",
-		    worker, w->limit);
+	finding_say(finding, "worker %u is at its own limit of %u connection%s, and gets no more",
+		    worker, w->limit, plural(w->limit));
 	finding_try(finding, "lbctl set-limit %s %u %u", facts->name, worker, facts->limit);
 	return true;
 }

@@ -318,7 +318,7 @@ static int write_titles(const struct plot_record *record, char **subtitle)
 		put_time(out, "; %Y-%m-%d %H:%M:%S", record->looks[0]->time);
 		put_time(out, " to %H:%M:%S %z", record->looks[record->nr_looks - 1]->time);
 	}
-	fprintf(out, "; %u workers", record->nr_workers);
+	fprintf(out, "; %u worker%s", record->nr_workers, plural(record->nr_workers));
 	return fclose(out) ? -ENOMEM : 0;
 }
 

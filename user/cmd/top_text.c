@@ -381,8 +381,9 @@ void top_service_head(const struct top_service *service, char out[TOP_LINE_BYTES
 	if (view->gone)
 		len += snprintf(out + len, TOP_LINE_BYTES - len, "  KEEPER GONE");
 	if (view->unregistered)
-		len += snprintf(out + len, TOP_LINE_BYTES - len, "  %u sockets get nothing",
-				view->unregistered);
+		len += snprintf(out + len, TOP_LINE_BYTES - len, "  %u socket%s get%s nothing",
+				view->unregistered, plural(view->unregistered),
+				view->unregistered == 1 ? "s" : "");
 	if (view->sockets_error)
 		snprintf(out + len, TOP_LINE_BYTES - len, "  QUEUE is not known: %s",
 			 strerror(-view->sockets_error));

@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "base/parse.h"
 #include "base/text.h"
 
 void manager_status(struct manager *manager, const char *format, ...)
@@ -80,7 +81,7 @@ void manager_tell_forks(struct manager *manager, const struct plan_summary *main
 	if (manager->said == MANAGER_STOPPING)
 		return;
 	say_state(manager, mains, 1);
-	manager_status(manager, "%u workers online%s%s%s", workers,
+	manager_status(manager, "%u worker%s online%s%s%s", workers, plural(workers),
 		       mains->failed ? ", their main process given up" : "",
 		       mains->finished ? ", their main process ended for good" : "",
 		       mains->renewing ? ", reloading" : "");

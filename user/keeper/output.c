@@ -89,8 +89,8 @@ static void tell_dropped(struct output *output)
 
 	if (!output->dropped || output->len + sizeof(line) > MOST_BYTES / 2)
 		return;
-	snprintf(line, sizeof(line), "%lu lines were dropped here: nobody read them",
-		 output->dropped);
+	snprintf(line, sizeof(line), "%lu line%s dropped here: nobody read %s", output->dropped,
+		 output->dropped == 1 ? " was" : "s were", output->dropped == 1 ? "it" : "them");
 	output->dropped = 0;
 	append(output, line);
 }

@@ -257,14 +257,15 @@ static void tell_stalled(struct stall_watch *watch, const struct state *state, u
 	char what[64];
 
 	if (waiting.bytes)
-		snprintf(what, sizeof(what), "%u bytes%s", waiting.bytes,
+		snprintf(what, sizeof(what), "%u byte%s%s", waiting.bytes, plural(waiting.bytes),
 			 waiting.connections ? " and connections" : "");
 	else
-		snprintf(what, sizeof(what), "%u connections", waiting.connections);
+		snprintf(what, sizeof(what), "%u connection%s", waiting.connections,
+			 plural(waiting.connections));
 	event_tell_worker(watch->log, "stalled", row->worker, row->pid,
 			  text_pack("{s:i, s:i}", "waiting", waiting.connections, "waiting_bytes",
 				    waiting.bytes),
-			  "does not %s; %s wait", does, what);
+			  "does not %s; %s waiting", does, what);
 }
 
 static void tell_stall(struct stall_watch *watch, const struct state *state, uint32_t slot,

@@ -129,9 +129,10 @@ void tell_signal(struct keeper *keeper, const struct runner *runner, const struc
 		event_tell_process(
 			keeper->log, "unread", runner->worker, runner->pid,
 			text_pack("{s:i}", "bytes", runner->unread_bytes),
-			"did not read %u bytes within %lu ms: %s, and they are lost unless it "
-			"reads them now",
-			runner->unread_bytes, (unsigned long)keeper->options.kill_timeout_ms,
+			"did not read %u byte%s within %lu ms: %s, and what is unread is lost "
+			"unless it reads it now",
+			runner->unread_bytes, plural(runner->unread_bytes),
+			(unsigned long)keeper->options.kill_timeout_ms,
 			stop_signal_name(action->signal));
 }
 
@@ -268,7 +269,6 @@ void tell_why(struct keeper *keeper, const struct action *action)
 	char where[512], whose[24], restart[128];
 
 	who(keeper, action->worker, whose);
-
 	where_to_look(keeper, action->worker, where, sizeof(where));
 	if (action->why == WHY_NOT_READY && runner)
 		tell_not_ready(keeper, runner);

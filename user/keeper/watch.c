@@ -158,7 +158,8 @@ static void on_done(void *arg, int status, void *memory)
 	members_tell(&watch->members, pins_state(keeper->pins));
 	watch->policy = 0;
 	watch->rescue = false;
-	manager_status(&keeper->manager, "%u workers of %s", result->workers, result->server);
+	manager_status(&keeper->manager, "%u worker%s of %s", result->workers,
+		       plural(result->workers), result->server);
 }
 
 /* --- the turn --- */
