@@ -103,7 +103,7 @@ static const struct {
 	{ WEB "  user: no-such-user\n", 2, "3: --user no-such-user: no such user" },
 	{ WEB "  kill-timeout: 1s\n", 2, "3: --kill-timeout 1s: not a number" },
 	{ WEB "  max-memory: x\n  n: 0\n", 2, "3: --max-memory x: " },
-	{ WEB "  cwd: /nowhere\n", 2, "3: --cwd /nowhere: not a directory" },
+	{ WEB "  cwd: /nowhere\n", 2, "3: --cwd /nowhere: No such file" },
 	{ WEB "  log-dir: /nowhere\n", 2, "3: --log-dir /nowhere: " },
 	/* each is right, and both are not */
 	{ WEB "  port: 8080\n  offset-port: 8080\n", 2, "1: " },

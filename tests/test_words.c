@@ -179,6 +179,8 @@ static void test_options(void **state)
 		{ "run --daemon cat", 2, "lbctl unit", NULL },
 		{ "run -i 4 cat", 2, "lbctl run -n 4", NULL },
 		{ "run -4 cat", 2, "unknown option -4", NULL },
+		{ "run --listen :1 --port 2 cat", 2, "--port does not go with --listen", NULL },
+		{ "run --listen :1 --offset-port 2 cat", 2, "--offset-port does not go", NULL },
 		{ "drain web -1", 2, "-1: not a worker", NULL },
 		{ "drain web", 2, "which worker? usage: lbctl drain [NAME] WORKER", NULL },
 		{ "restart web", 2, "which worker? usage: lbctl restart [NAME] WORKER", NULL },

@@ -175,7 +175,8 @@ static void test_cwd(void **state)
 	expect_number(2);
 	run_stop(&run);
 	lbctl_expect(2, "not a directory", "run", "--cwd", SERVER, "--", "true", NULL);
-	lbctl_expect(2, "not a directory", "run", "--cwd", "/no/such", "--", "true", NULL);
+	lbctl_expect(2, "No such file or directory", "run", "--cwd", "/no/such", "--", "true",
+		     NULL);
 }
 
 static void test_unit_keeps_the_link(void **state)

@@ -107,8 +107,14 @@ static int parse_ports(const struct cmd *cmd, const char *option,
 
 static int check_ports(const struct cmd *cmd, const struct keeper_options *options)
 {
+	const char *port = cmd_value(cmd, "port") ? "port" : "offset-port";
 	char why[PORT_RULES_BYTES];
 
+	if (cmd_value(cmd, "listen") && cmd_value(cmd, port))
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--%s does not go with --listen: lbctl makes the sockets then, and "
+				"shares nothing that a worker binds",
+				port);
 	if (port_rules_check(&options->rules, options->workers, why))
 		return cmd_fail(cmd, EXIT_USAGE, "%s", why);
 	return EXIT_DONE;
@@ -192,7 +198,9 @@ static int parse_place(const struct cmd *cmd, struct keeper_options *options)
 		strcpy(options->cwd, here);
 	else if (workdir_join(options->cwd, here, dir))
 		return cmd_fail(cmd, EXIT_USAGE, "--cwd %.100s: too long", dir);
-	else if (stat(options->cwd, &st) || !S_ISDIR(st.st_mode))
+	else if (stat(options->cwd, &st))
+		return cmd_fail(cmd, EXIT_USAGE, "--cwd %.100s: %s", dir, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
 		return cmd_fail(cmd, EXIT_USAGE, "--cwd %.100s: not a directory", dir);
 	return EXIT_DONE;
 }
@@ -219,29 +227,28 @@ static int parse_instance_var(const struct cmd *cmd, struct keeper_options *opti
 
 static int parse_timeouts(const struct cmd *cmd, struct keeper_options *options)
 {
-	uint64_t restarts;
-	int status;
+	uint64_t restarts = 0;
+	const struct {
+		const char *option;
+		uint64_t most, fallback, *value;
+	} rows[] = {
+		{ "drain-timeout", PARSE_MAX_MS, KEEPER_DRAIN_TIMEOUT_MS,
+		  &options->drain_timeout_ms },
+		{ "kill-timeout", PARSE_MAX_MS, KEEPER_KILL_TIMEOUT_MS, &options->kill_timeout_ms },
+		{ "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
+		  &options->ready_timeout_ms },
+		{ "ready-after", PARSE_MAX_MS, KEEPER_READY_AFTER_MS, &options->ready_after_ms },
+		{ "watchdog-ms", PARSE_MAX_MS, 0, &options->watchdog_ms },
+		{ "restart-delay", PARSE_MAX_MS, DEFAULT_RESTART_DELAY_MS,
+		  &options->restart_delay_ms },
+		{ "max-restarts", 1000000, DEFAULT_MAX_RESTARTS, &restarts },
+	};
+	int status = EXIT_DONE;
 
-	status = parse_limit(cmd, "drain-timeout", PARSE_MAX_MS, KEEPER_DRAIN_TIMEOUT_MS,
-			     &options->drain_timeout_ms);
-	if (!status)
-		status = parse_limit(cmd, "kill-timeout", PARSE_MAX_MS, KEEPER_KILL_TIMEOUT_MS,
-				     &options->kill_timeout_ms);
-	if (!status)
-		status = parse_limit(cmd, "ready-timeout", PARSE_MAX_MS, DEFAULT_READY_TIMEOUT_MS,
-				     &options->ready_timeout_ms);
-	if (!status)
-		status = parse_limit(cmd, "ready-after", PARSE_MAX_MS, KEEPER_READY_AFTER_MS,
-				     &options->ready_after_ms);
-	if (!status)
-		status = parse_limit(cmd, "watchdog-ms", PARSE_MAX_MS, 0, &options->watchdog_ms);
-	if (!status)
-		status = parse_limit(cmd, "restart-delay", PARSE_MAX_MS, DEFAULT_RESTART_DELAY_MS,
-				     &options->restart_delay_ms);
-	if (!status)
-		status = parse_limit(cmd, "max-restarts", 1000000, DEFAULT_MAX_RESTARTS, &restarts);
-	if (!status)
-		options->max_restarts = restarts;
+	for (size_t i = 0; !status && i < sizeof(rows) / sizeof(rows[0]); i++)
+		status = parse_limit(cmd, rows[i].option, rows[i].most, rows[i].fallback,
+				     rows[i].value);
+	options->max_restarts = restarts;
 	return status;
 }
 
@@ -361,7 +368,7 @@ static int parse_log_dir(const struct cmd *cmd, struct keeper_options *options)
 	if (!options->user && trusted_path(inside, NULL) == -EXDEV)
 		return cmd_fail(cmd, EXIT_USAGE,
 				"--log-dir %.100s: others than root can change where that leads; "
-				"take a directory below root's, or --user",
+				"take one that only root can write to, or give --user",
 				options->log_dir);
 	return EXIT_DONE;
 }
