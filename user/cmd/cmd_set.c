@@ -69,8 +69,12 @@ static const struct setting *find_setting(const struct cmd *cmd, const char *key
 			return &settings[i];
 	}
 	nearest = suggest(key, names, SETTINGS);
-	cmd_fail(cmd, EXIT_USAGE, "%.40s: no such setting (did you mean \"%s\"?)", key,
-		 nearest ? nearest : names[0]);
+	if (nearest)
+		cmd_fail(cmd, EXIT_USAGE,
+			 "%.40s: no such setting (did you mean \"%s\"? lbctl help set lists them)",
+			 key, nearest);
+	else
+		cmd_fail(cmd, EXIT_USAGE, "%.40s: no such setting; lbctl help set lists them", key);
 	return NULL;
 }
 
