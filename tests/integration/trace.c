@@ -228,6 +228,27 @@ static void test_options(void **state)
 	run_stop(&run);
 }
 
+/* Each worker stands there once, and not with the slot that it had before. */
+static void test_after_a_reload(void **state)
+{
+	json_t *rows;
+
+	(void)state;
+	run_start_shared(&run, WORKERS);
+	stalls_forgive();
+	lbctl_ok("reload", "web", NULL);
+	tracer = trace_start("--count", "1");
+	clients_run(&clients, (struct client_plan){ .connections = 1 });
+	trace_end(tracer, 0);
+	rows = lines_read();
+	assert_int_equal(json_array_size(json_object_get(json_array_get(rows, 0), "candidates")),
+			 WORKERS);
+	for (int worker = 0; worker < WORKERS; worker++)
+		assert_string_equal(text_of(candidate(json_array_get(rows, 0), worker), "out"), "");
+	json_decref(rows);
+	run_stop(&run);
+}
+
 /* What waits at a worker that ends: where it came from, and who has it then. */
 static void test_migration_and_stall(void **state)
 {
@@ -393,13 +414,10 @@ static void test_dropped(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		runs_test(test_each_decision),
-		runs_test(test_options),
-		runs_test(test_migration_and_stall),
-		runs_test(test_held),
-		runs_test(test_one_at_a_time),
-		runs_test(test_service_ends),
-		runs_test(test_dropped),
+		runs_test(test_each_decision),	runs_test(test_options),
+		runs_test(test_after_a_reload), runs_test(test_migration_and_stall),
+		runs_test(test_held),		runs_test(test_one_at_a_time),
+		runs_test(test_service_ends),	runs_test(test_dropped),
 	};
 
 	(void)argc;

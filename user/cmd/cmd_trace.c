@@ -96,6 +96,23 @@ static uint32_t queue_of(const struct lb_trace *decision)
 		       0;
 }
 
+/*
+ * Is it to be shown? A slot that the worker had before it got a new process tells nothing, as the
+ * worker has another one.
+ */
+static bool is_shown(const struct tracing *tracing, const struct lb_trace *decision, uint32_t slot)
+{
+	uint32_t worker = worker_of(tracing, slot);
+
+	if (worker == NO_WORKER || decision->candidates[slot].out != LB_OUT_DOWN)
+		return worker != NO_WORKER;
+	for (uint32_t i = 0; i < decision->nr_candidates; i++) {
+		if (decision->candidates[i].out != LB_OUT_DOWN && worker_of(tracing, i) == worker)
+			return false;
+	}
+	return true;
+}
+
 /* --- text --- */
 
 static void print_candidates(const struct tracing *tracing, const struct lb_trace *decision)
@@ -105,7 +122,7 @@ static void print_candidates(const struct tracing *tracing, const struct lb_trac
 		uint32_t worker = worker_of(tracing, slot);
 		double cost = cost_of(decision, candidate);
 
-		if (worker == NO_WORKER)
+		if (!is_shown(tracing, decision, slot))
 			continue;
 		printf(" %u=", worker);
 		if (out_of(candidate))
@@ -156,7 +173,7 @@ static json_t *candidates_json(const struct tracing *tracing, const struct lb_tr
 		double cost = cost_of(decision, candidate);
 		const char *out = out_of(candidate);
 
-		if (worker_of(tracing, slot) == NO_WORKER)
+		if (!is_shown(tracing, decision, slot))
 			continue;
 		json_array_append_new(
 			rows, text_pack("{s:o, s:o, s:o, s:b, s:i, s:i, s:i}", "worker",
