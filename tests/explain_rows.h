@@ -33,6 +33,10 @@
 	  "it is shared") \
 	X(all_down, EXPLAIN_NO_WORKER, ALL, "to be started", for (int i = 0; i < WORKERS; \
 	  i++) make_down(&w[i])) \
+	X(all_down_run, EXPLAIN_NO_WORKER, ALL, "lbctl reload web", for (int i = 0; i < \
+	  WORKERS; i++) make_down(&w[i]); f->keeper = EXPLAIN_RUN) \
+	X(all_down_forks, EXPLAIN_NO_WORKER, ALL, "lbctl reload web", for (int i = 0; i < \
+	  WORKERS; i++) make_down(&w[i]); f->keeper = EXPLAIN_FORKS) \
 	X(all_drained, EXPLAIN_NO_WORKER, ALL, "lbctl resume web all", for (int i = 0; i < \
 	  WORKERS; i++) make_drained(&w[i]); f->counters.fallback_empty = 500) \
 	X(none_at_all, EXPLAIN_NO_WORKER, ALL, "to be started", f->nr_workers = 0) \

@@ -262,8 +262,8 @@ static void test_one_line(void **state)
 	explain_run(&run, "2", "rr", NULL, NULL);
 	lbctl_run(&output, "explain", "--for", "1", NULL);
 	assert_int_equal(output.status, 0);
-	assert_string_equal(output.out, "web: nothing stands out; nothing came in 1 s, so this is "
-					"from what stands\n");
+	assert_string_equal(output.out, "web: nothing stands out; nothing has come for 1 s, so "
+					"this goes by the states and counters as they are\n");
 	output_free(&output);
 	lbctl_start(&job, "explain", "web", "--for", "1000", NULL);
 	sleep(1);

@@ -133,8 +133,8 @@ static json_t *findings_json(const struct explain_facts *facts,
 static void print_healthy(const struct explain_facts *facts)
 {
 	if (facts->idle)
-		printf("%s: nothing stands out; nothing came in %.0f s, so this is from what "
-		       "stands\n",
+		printf("%s: nothing stands out; nothing has come for %.0f s, so this goes by the "
+		       "states and counters as they are\n",
 		       facts->name, facts->seconds);
 	else
 		printf("%s: nothing stands out (%.0f s)\n", facts->name, facts->seconds);
@@ -148,8 +148,9 @@ static void print_findings(const struct explain_facts *facts,
 	if (!n)
 		print_healthy(facts);
 	else if (facts->idle)
-		printf("%s: nothing came in %.0f s, so this is from what stands\n", facts->name,
-		       facts->seconds);
+		printf("%s: nothing has come for %.0f s, so this goes by the states and counters as "
+		       "they are\n",
+		       facts->name, facts->seconds);
 	for (size_t i = 0; i < n; i++) {
 		fold_print(stdout, findings[i].text, INDENT, FOLD_COLUMNS);
 		/* a command is to be copied: it is not broken */

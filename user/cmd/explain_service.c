@@ -26,8 +26,9 @@ bool explain_keeper_gone(const struct explain_facts *facts, uint32_t worker,
 	(void)worker;
 	if (!facts->gone)
 		return false;
-	finding_say(finding, "its keeper is gone: a worker that ends is not started again, new "
-			     "sockets get nothing");
+	finding_say(
+		finding,
+		"its keeper is gone: lbctl starts no worker again, and new sockets get nothing");
 	if (*facts->again)
 		finding_try(finding, "%s", facts->again);
 	else
@@ -134,6 +135,8 @@ bool explain_no_worker(const struct explain_facts *facts, uint32_t worker,
 	finding_say(finding, "no worker is up: %u drained, %u without a socket", draining, down);
 	if (draining)
 		finding_try(finding, "lbctl resume %s all", facts->name);
+	else if (facts->keeper >= EXPLAIN_FORKS)
+		finding_try(finding, "lbctl reload %s", facts->name);
 	else
 		finding_try(finding, "no setting helps: the server is to be started");
 	return true;

@@ -31,8 +31,8 @@ bool explain_silent(const struct explain_facts *facts, uint32_t worker,
 	if (probes < LEAST_INCIDENTS - 1 || facts->idle)
 		return false;
 	finding_say(finding,
-		    "not all workers report their load: who is silent had %" PRIu64
-		    " connections in %.0f s, to see",
+		    "not all workers report their load: a silent one gets a connection now and "
+		    "then, as a trial, %" PRIu64 " in %.0f s",
 		    probes, facts->seconds);
 	finding_try(finding,
 		    "no setting helps: each worker is to report (liblbctl); least-conn does "

@@ -380,7 +380,7 @@ bool explain_hot(const struct explain_facts *facts, uint32_t worker,
 	finding_number(finding, "live", w->live_last);
 	finding_say(finding,
 		    "worker %u uses %.0f %% of a CPU, the others %.0f %%: what it has to do "
-		    "is dearer than theirs",
+		    "takes more than theirs",
 		    worker, 100 * w->cpu, 100 * others);
 	if (is_blind_policy(facts->policy) && facts->counted && w->stayed < LEAST_STAYED)
 		finding_try(finding, "lbctl set-policy %s least-conn", facts->name);

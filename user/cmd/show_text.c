@@ -328,8 +328,8 @@ static void put_blindness(FILE *line, const struct view *view)
 
 static void put_gone(FILE *line, const struct view *view)
 {
-	fprintf(line, "its keeper is gone: a worker that ends is not started again, new sockets "
-		      "get nothing; ");
+	fprintf(line, "its keeper is gone: lbctl starts no worker again, and new sockets get "
+		      "nothing; ");
 	if (*view->again)
 		fprintf(line, "this takes it up again: %s", view->again);
 	else
