@@ -18,16 +18,15 @@ static const struct {
 } known[] = {
 	{ "nginx",
 	  { "nginx leaves it to run with `listen` without `reuseport`",
-	    "nginx does without it by `quic_bpf off`" } },
-	{ "haproxy", { "haproxy does with one by `shards 1` in its `bind` lines", NULL } },
-	{ "node", { "a program of Node.js does with one without `reusePort: true`", NULL } },
+	    "nginx has none with `quic_bpf off`" } },
+	{ "haproxy", { "haproxy has one with `shards 1` in its `bind` lines", NULL } },
+	{ "node", { "a program of Node.js has one without `reusePort: true`", NULL } },
 	{ "envoy",
-	  { "envoy does with one by `--concurrency 1`",
-	    "envoy does without it by `--concurrency 1`" } },
-	{ "unbound", { "unbound does with one by `so-reuseport: no`", NULL } },
+	  { "envoy has one with `--concurrency 1`", "envoy has none with `--concurrency 1`" } },
+	{ "unbound", { "unbound has one with `so-reuseport: no`", NULL } },
 	{ "knotd",
-	  { "knotd does with one by `tcp-reuseport: off`",
-	    "knotd does without it by `socket-affinity: off`" } },
+	  { "knotd has one with `tcp-reuseport: off`",
+	    "knotd has none with `socket-affinity: off`" } },
 };
 
 const char *advice_of(const char *executable, enum advice advice)
