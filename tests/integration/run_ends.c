@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -216,22 +217,34 @@ static void test_broken_program(void **state)
 	run_expect_nothing_left();
 }
 
+/* Its workers have no more rights than it has, and so can be read; all others can't. */
+static void read_workers_alone(void)
+{
+	if (prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0))
+		_exit(99);
+}
+
 /*
- * 1. one that listens and dies at once is a worker that died, however far it was looked at: it is
- *    started again, then given up; nobody says that lbctl lacks a right
+ * 1. one that listens and dies at once is a worker that died, however far it was looked at, and
+ *    whatever other processes can't be read: it is started again, then given up; nobody says that
+ *    lbctl lacks a right
  * 2. with a log directory, the end of its log is shown
  */
 static void test_listens_and_dies(void **state)
 {
-	static const char *const workers[] = { "1", "4" };
+	static const struct {
+		const char *workers;
+		void (*prepare)(void);
+	} rows[] = { { "1", NULL }, { "4", NULL }, { "4", read_workers_alone } };
 	static const char program[] = "require('http').createServer(() => {}).listen(8084, () =>\n"
 				      "  setTimeout(() => { throw new Error('no table users') },\n"
 				      "             10 * process.env.LBCTL_WORKER));\n";
 
 	(void)state;
 	file_write(HARNESS_DIR "/dies.js", program);
-	for (size_t i = 0; i < ARRAY_SIZE(workers); i++) {
-		run_start(&run, "web", "-n", workers[i], "--max-restarts", "2", "--", "node",
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		run_prepare = rows[i].prepare;
+		run_start(&run, "web", "-n", rows[i].workers, "--max-restarts", "2", "--", "node",
 			  HARNESS_DIR "/dies.js", NULL);
 		assert_int_equal(run_wait(&run), 1);
 		run_expect_events(&run, 1, "failed", NULL);
