@@ -159,6 +159,30 @@ static void test_cancel(void **state)
 	run_stop(&run);
 }
 
+/* A scale whose new workers never listen: another one takes its place at once, and that is said. */
+static void test_replaced(void **state)
+{
+	struct output output;
+	struct job job;
+	pid_t pids[2];
+
+	(void)state;
+	run_start(&run, "web", "-n", "2", "--", "sh", "-c",
+		  program("[ ! -e " FLAG " ] || exec sleep 1000", SHARED), NULL);
+	run_pids(&run, pids, 2);
+	file_write(FLAG, "");
+	lbctl_start(&job, "scale", "web", "4", NULL);
+	run_expect_events(&run, 1, "start", "{s:i}", "worker", 3);
+	lbctl_expect(0, "2 workers are online", "scale", "web", "2", NULL);
+	job_wait(&job, &output);
+	assert_int_equal(output.status, 1);
+	assert_non_null(strstr(output.err, "another operation takes its place"));
+	output_free(&output);
+	run_expect_same(&run, pids, 2);
+	unlink(FLAG);
+	run_stop(&run);
+}
+
 /* --- lbctl is killed in a reload --- */
 
 /*
@@ -447,6 +471,7 @@ int main(int argc, char **argv)
 		runs_test(test_old_one_dies_unseen),
 		runs_test(test_old_one_dies_first_with_listen),
 		runs_test(test_cancel),
+		runs_test(test_replaced),
 		runs_test(test_successor_that_fails_without_lbctl),
 		runs_test(test_successor_that_fails_without_lbctl_with_listen),
 		runs_test(test_end_goes_on_without_lbctl),
