@@ -205,6 +205,8 @@ static void check_width(const char *line)
 	while ((one = strsep(&at, "\n"))) {
 		if (strlen(one) > 80)
 			fail_msg("lbctl %s: %zu columns: %s", line, strlen(one), one);
+		if (strchr(one, '\\'))
+			fail_msg("lbctl %s: a backslash: %s", line, one);
 	}
 }
 

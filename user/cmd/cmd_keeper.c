@@ -372,7 +372,8 @@ const struct command cmd_stop = {
 	.name = "stop",
 	.args = "NAME",
 	.summary = "end a service's workers and its lbctl run",
-	.details = "Returns when all is gone. Also ends what a lbctl run that was killed left.",
+	.details =
+		"Returns when all is gone. Also ends what an lbctl run that was killed has left.",
 	.min_args = 1,
 	.max_args = 1,
 	.kind = VERB,

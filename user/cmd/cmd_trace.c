@@ -333,7 +333,7 @@ const struct command cmd_trace = {
 	.summary = "each decision as it is made, with what it went by",
 	.details =
 		"Until interrupted. A line has who came, who got it, how many waited there, and of "
-		"each worker\\nwhat it would have cost, or why it was out.",
+		"each worker what it would have cost, or why it was out.",
 	.max_args = 1,
 	.kind = NOUN,
 	.options = options,

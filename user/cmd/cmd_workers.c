@@ -424,8 +424,8 @@ const struct command cmd_drain = {
 	.args = "[NAME] WORKER [--wait SEC]",
 	.summary = "give a worker no new connection; those it has go on",
 	.details =
-		"WORKER is a number or all. After the return no new connection goes there, but by policy "
-		"kernel and when no worker is up.",
+		"WORKER is a number or all. After the return no new connection goes there, unless no "
+		"worker is up.",
 	.min_args = 1,
 	.max_args = 2,
 	.kind = VERB,
