@@ -334,14 +334,17 @@ static void test_others_services(void **state)
 	(void)state;
 	run_start_shared(&web, 1);
 	file_write(FILE_PATH, WEB "  n: 2\n");
-	lbctl_expect(1, "web has a keeper that apply did not start", "apply", FILE_PATH, NULL);
+	lbctl_expect(1, "web has a keeper that apply did not start; first lbctl stop web", "apply",
+		     FILE_PATH, NULL);
 	run_expect_up(&web, 1);
 	run_kill(&web);
-	lbctl_expect(1, "web has workers of a lbctl run that is dead", "apply", FILE_PATH, NULL);
+	lbctl_expect(1, "web has workers of an lbctl run that is dead; first lbctl stop web",
+		     "apply", FILE_PATH, NULL);
 	lbctl_ok("stop", "web", NULL);
 	demo_start_many(demos, 2, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	lbctl_expect(1, "web was made by lbctl attach", "apply", FILE_PATH, NULL);
+	lbctl_expect(1, "web was made by lbctl attach; first lbctl detach web", "apply", FILE_PATH,
+		     NULL);
 	lbctl_ok("detach", "web", NULL);
 }
 

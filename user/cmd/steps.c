@@ -271,18 +271,21 @@ static int add_difference(struct steps *steps, struct service_entry *entry,
 
 /* --- one service --- */
 
-/* Why it is not ours to touch, or NULL. */
-static const char *obstacle(const struct running *running)
+/* Why it is not ours to touch, and which command would make it so; "" = it is. */
+static void obstacle(const struct running *running, const char *name, char out[160])
 {
+	*out = '\0';
 	if (running->attached)
-		return "was made by lbctl attach: lbctl detach it first";
-	if (running->left && !running->file)
-		return "has workers of a lbctl run that is dead: lbctl stop it first";
-	if (running->keeper && !running->file)
-		return "has a keeper that apply did not start: lbctl stop it first";
-	if (running->keeper && !running->argv)
-		return "has a keeper whose command line can't be read; apply takes root";
-	return NULL;
+		snprintf(out, 160, "was made by lbctl attach; first lbctl detach %s", name);
+	else if (running->left && !running->file)
+		snprintf(out, 160, "has workers of an lbctl run that is dead; first lbctl stop %s",
+			 name);
+	else if (running->keeper && !running->file)
+		snprintf(out, 160, "has a keeper that apply did not start; first lbctl stop %s",
+			 name);
+	else if (running->keeper && !running->argv)
+		snprintf(out, 160,
+			 "has a keeper whose command line can't be read; apply takes root");
 }
 
 static int add_start(struct steps *steps, struct service_entry *entry,
@@ -310,19 +313,19 @@ static int add_start(struct steps *steps, struct service_entry *entry,
 static int add_entry(struct steps *steps, struct service_entry *entry, const struct kept *kept)
 {
 	struct running running;
-	const char *why;
+	char why[160];
 	size_t before = steps->count;
 	int err = 0;
 
 	running_read(entry->name, &running);
-	why = obstacle(&running);
-	if (why)
+	obstacle(&running, entry->name, why);
+	if (*why)
 		err = add(steps, STEP_REFUSED, entry->name, entry, "%s", why) ? 0 : -ENOMEM;
 	else if (!running.keeper)
 		err = add_start(steps, entry, &running);
 	else
 		err = add_difference(steps, entry, &running, kept);
-	if (!err && !why && running.keeper &&
+	if (!err && !*why && running.keeper &&
 	    (steps->count == before || steps->at[steps->count - 1].kind != STEP_REFUSED))
 		err = add_live(steps, entry);
 	/* it is to have as many afterwards as it has now */
