@@ -3,7 +3,6 @@
 #include "keeper/channel.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,99 +10,17 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include "keeper/budget.h"
+#include "keeper/messages.h"
 #include "keeper/receive.h"
 #include "keeper/task.h"
 
-#define MOST_LINE_BYTES 65536
-#define LEAST_ROOM_BYTES 256
 #define PAUSE_US 20000 /* between two looks at what a worker says that says too much */
 
 struct channel {
 	int fd;
 	sd_event_source *source, *pause;
-	void (*take)(void *arg, const char *line, const json_t *message);
-	void *arg;
-	/* Of a message that is not complete; NULL without one, as each fork copies our memory. */
-	char *line;
-	size_t len, room;
-	struct budget budget;
+	struct messages messages;
 };
-
-static void begin_second(struct channel *channel)
-{
-	uint64_t now_us = 0;
-
-	sd_event_now(sd_event_source_get_event(channel->source), CLOCK_MONOTONIC, &now_us);
-	budget_begin(&channel->budget, now_us);
-}
-
-static void take_line(struct channel *channel)
-{
-	const char *internal;
-	json_t *message;
-
-	channel->budget.messages++;
-	if (budget_is_over(&channel->budget)) {
-		channel->take(channel->arg, channel->line, NULL);
-		return;
-	}
-	message = json_loads(channel->line, JSON_DECODE_ANY, NULL);
-	internal = json_string_value(json_object_get(message, "cmd"));
-	if (message && !(internal && !strncmp(internal, "NODE_", 5)))
-		channel->take(channel->arg, channel->line, message);
-	json_decref(message);
-}
-
-/* Twice as much each time; 0 or -ENOMEM. */
-static int make_room(struct channel *channel, size_t wanted)
-{
-	size_t room = channel->room ? channel->room : LEAST_ROOM_BYTES;
-	char *grown;
-
-	while (room < wanted)
-		room *= 2;
-	if (room == channel->room)
-		return 0;
-	grown = realloc(channel->line, room);
-	if (!grown)
-		return -ENOMEM;
-	channel->line = grown;
-	channel->room = room;
-	return 0;
-}
-
-/* What is longer than a line may be is cut, and what there is no memory for is lost. */
-static void append(struct channel *channel, const char *bytes, size_t n)
-{
-	if (n > MOST_LINE_BYTES - 1 - channel->len)
-		n = MOST_LINE_BYTES - 1 - channel->len;
-	if (!n || make_room(channel, channel->len + n + 1))
-		return;
-	memcpy(channel->line + channel->len, bytes, n);
-	channel->len += n;
-	channel->line[channel->len] = '\0';
-}
-
-static void take_bytes(struct channel *channel, const char *bytes, size_t n)
-{
-	const char *end = bytes + n, *newline;
-
-	channel->budget.bytes += n;
-	while ((newline = memchr(bytes, '\n', end - bytes))) {
-		append(channel, bytes, newline - bytes);
-		if (channel->len)
-			take_line(channel);
-		channel->len = 0;
-		bytes = newline + 1;
-	}
-	append(channel, bytes, end - bytes);
-	if (channel->len)
-		return;
-	free(channel->line);
-	channel->line = NULL;
-	channel->room = 0;
-}
 
 static int on_pause_end(sd_event_source *source, uint64_t usec, void *arg)
 {
@@ -129,19 +46,20 @@ static void pause_reading(struct channel *channel)
 /* At most one buffer a turn: a worker that never stops sending must not starve the others. */
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-	static char bytes[MOST_LINE_BYTES];
+	static char bytes[MESSAGES_MOST_BYTES];
 	struct channel *channel = arg;
 	struct received with;
 	ssize_t n = receive(fd, bytes, sizeof(bytes), &with);
+	uint64_t now_us = 0;
 
 	(void)events;
-	begin_second(channel);
+	sd_event_now(sd_event_source_get_event(source), CLOCK_MONOTONIC, &now_us);
 	if (n > 0)
-		take_bytes(channel, bytes, n);
+		messages_add(&channel->messages, bytes, n, now_us);
 	else if (n != -EAGAIN)
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	received_drop(&with);
-	if (n > 0 && budget_is_over(&channel->budget))
+	if (n > 0 && budget_is_over(&channel->messages.budget))
 		pause_reading(channel);
 	return 0;
 }
@@ -156,8 +74,8 @@ int channel_open(sd_event *loop, int fd,
 	if (!channel)
 		return -ENOMEM;
 	channel->fd = fd;
-	channel->take = take;
-	channel->arg = arg;
+	channel->messages.take = take;
+	channel->messages.arg = arg;
 	err = sd_event_add_io(loop, &channel->source, fd, EPOLLIN, on_readable, channel);
 	if (err < 0) {
 		free(channel);
@@ -175,7 +93,7 @@ void channel_close(struct channel *channel)
 	sd_event_source_disable_unref(channel->pause);
 	/* what the worker sent and nobody read may hold descriptors */
 	task_drop_fd(&channel->fd);
-	free(channel->line);
+	messages_free(&channel->messages);
 	free(channel);
 }
 
