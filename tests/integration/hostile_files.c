@@ -199,6 +199,99 @@ static void test_log_directory_by_a_link_of_root(void **state)
 	remove_directories();
 }
 
+/* --- what a worker is started with --- */
+
+#define HIDDEN HARNESS_DIR "/hidden" /* root's alone, and open below */
+#define PLACE HOME "/place"
+#define VARIABLES "web.env"
+
+static bool put_place(void)
+{
+	return !mkdir(PLACE, 0755) && !close(creat(PLACE "/" VARIABLES, 0644));
+}
+
+static bool link_to_hidden(void)
+{
+	return !rename(PLACE, HOME "/moved") && !symlink(HIDDEN "/inside", PLACE);
+}
+
+static void make_hidden(void)
+{
+	make_directories();
+	assert_int_equal(mkdir(HIDDEN, 0700), 0);
+	assert_int_equal(mkdir(HIDDEN "/inside", 0755), 0);
+	file_write(HIDDEN "/inside/" VARIABLES, "SECRET=of-root\n");
+	end_nobody(start_nobody(put_place));
+}
+
+static bool knows_secret(void)
+{
+	char path[64], *text;
+	pid_t pids[WORKERS];
+	size_t len = 0;
+	bool knows;
+	FILE *file;
+
+	run_pids(&run, pids, WORKERS);
+	snprintf(path, sizeof(path), "/proc/%d/environ", pids[0]);
+	file = fopen(path, "re");
+	text = calloc(1, 65536);
+	assert_true(file && text);
+	len = fread(text, 1, 65535, file);
+	fclose(file);
+	knows = memmem(text, len, "SECRET=of-root", strlen("SECRET=of-root"));
+	free(text);
+	return knows;
+}
+
+static void start_with(const char *option, const char *path)
+{
+	run_start(&run, "web", "-n", "2", "--user", "nobody", option, path, "--", run_demo(), "-q",
+		  "--no-reuseport", "--listen", ":8080", NULL);
+	run_expect_up(&run, WORKERS);
+}
+
+/*
+ * 1. workers start in a directory of their user, or read a file of his
+ * 2. he puts a link there, to what is below a directory that only root may enter
+ * 3. no process starts there, and none is told what the file says
+ */
+static void refuse_the_link(const char *option, const char *path)
+{
+	make_hidden();
+	start_with(option, path);
+	end_nobody(start_nobody(link_to_hidden));
+	lbctl_expect(1, "Permission denied for nobody", "reload", "web", NULL);
+	assert_false(knows_secret());
+	run_stop(&run);
+	command_ok("rm", "-rf", HIDDEN, NULL);
+	remove_directories();
+}
+
+static void test_directory_becomes_a_link(void **state)
+{
+	(void)state;
+	refuse_the_link("--cwd", PLACE);
+}
+
+static void test_variables_become_a_link(void **state)
+{
+	(void)state;
+	refuse_the_link("--env-file", PLACE "/" VARIABLES);
+}
+
+/* A file by whose path nobody else can get in is read for them as before. */
+static void test_variables_of_root(void **state)
+{
+	(void)state;
+	make_hidden();
+	start_with("--env-file", HIDDEN "/inside/" VARIABLES);
+	assert_true(knows_secret());
+	run_stop(&run);
+	command_ok("rm", "-rf", HIDDEN, NULL);
+	remove_directories();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +300,9 @@ int main(int argc, char **argv)
 		runs_test(test_log_directory_becomes_a_link),
 		runs_test(test_log_directory_of_another_user),
 		runs_test(test_log_directory_by_a_link_of_root),
+		runs_test(test_directory_becomes_a_link),
+		runs_test(test_variables_become_a_link),
+		runs_test(test_variables_of_root),
 	};
 
 	(void)argc;

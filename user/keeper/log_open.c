@@ -4,14 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "host/trusted_path.h"
+#include "keeper/user_rights.h"
 
 /*
  * Who owns the directory may have put something else there, a way to another file or a pipe that
@@ -31,28 +28,13 @@ static int open_plain(const char *path)
 	return fd_steal(&fd);
 }
 
-/* The capabilities that pass by file modes go with the file system's user id, and come back. */
-static int open_as(const char *path, const struct passwd *user)
-{
-	int fd;
-
-	if (initgroups(user->pw_name, user->pw_gid))
-		return -errno;
-	setfsgid(user->pw_gid);
-	setfsuid(user->pw_uid);
-	/* neither tells whether it did */
-	fd = (uid_t)setfsuid(-1) == user->pw_uid ? open_plain(path) : -EPERM;
-	setfsuid(geteuid());
-	setfsgid(getegid());
-	return fd;
-}
-
 int log_open(const char *path, const char *user)
 {
-	const struct passwd *who = user ? getpwnam(user) : NULL;
-	int err = trusted_path(path, who);
+	int fd = user_rights_take(path, user);
 
-	if (!err)
-		return open_plain(path);
-	return who ? open_as(path, who) : err;
+	if (fd)
+		return fd;
+	fd = open_plain(path);
+	user_rights_give_back();
+	return fd;
 }

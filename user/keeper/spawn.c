@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <pwd.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include "base/text.h"
 #include "keeper/log_open.h"
 #include "keeper/receive.h"
+#include "keeper/user_rights.h"
 #include "keeper/worker_env.h"
 #include "lb_abi.h"
 
@@ -82,22 +84,50 @@ static int redirect(const struct spawn_spec *spec)
 	return 0;
 }
 
+static bool is_here(const char *path)
+{
+	struct stat there, here;
+
+	return !stat(path, &there) && !stat(".", &here) && there.st_dev == here.st_dev &&
+	       there.st_ino == here.st_ino;
+}
+
+/* Else who can put a link there could have a look at what is below a directory of root's. */
+static int change_directory(const char *path, const char *user)
+{
+	char inside[PATH_MAX + 1];
+	int err;
+
+	if (is_here(path))
+		return 0;
+	snprintf(inside, sizeof(inside), "%s/", path);
+	err = user_rights_take(inside, user);
+	if (err && err != -EXDEV)
+		return err;
+	err = chdir(path) ? -errno : 0;
+	user_rights_give_back();
+	return err;
+}
+
 /*
  * Looked up anew each time, as a link in the path may lead elsewhere now. One that nobody asked for
  * is where lbctl was started: whoever removes it is no reason not to serve.
  */
 static int enter_directory(const struct spawn_spec *spec)
 {
+	int err;
+
 	if (!spec->cwd)
 		return 0;
-	if (!chdir(spec->cwd)) {
+	err = change_directory(spec->cwd, spec->user);
+	if (!err) {
 		setenv("PWD", spec->cwd, 1);
 		return 0;
 	}
 	if (spec->needs_cwd)
-		return -(SPAWN_CWD + errno);
+		return -(SPAWN_CWD - err);
 	text_tell(2, "lbctl: %s: worker %u can't start in %s: %s; it starts where that was",
-		  spec->service, spec->worker, spec->cwd, strerror(errno));
+		  spec->service, spec->worker, spec->cwd, strerror(-err));
 	return 0;
 }
 

@@ -9,19 +9,24 @@
 #include "host/probe.h"
 #include "keeper/parts.h"
 
-/* Of a file or directory that the worker needs. */
+/* Of a file or directory that the worker needs. Root is refused where it takes user_rights.h. */
 static int tell_file_trouble(const struct keeper *keeper, int err, char *why, size_t len)
 {
 	const struct keeper_options *options = &keeper->options;
+	bool is_file = -err > SPAWN_ENV_FILE;
+	int error = -err - (is_file ? SPAWN_ENV_FILE : SPAWN_CWD);
+	bool as_user = error == EACCES && options->user;
 
 	if (-err > SPAWN_ENV_LINE)
 		snprintf(why, len, "--env-file %.200s: line %d is not NAME=VALUE",
 			 options->env_file, -err - SPAWN_ENV_LINE);
-	else if (-err > SPAWN_ENV_FILE)
-		snprintf(why, len, "--env-file %.200s: %s", options->env_file,
-			 strerror(-err - SPAWN_ENV_FILE));
 	else
-		snprintf(why, len, "--cwd %.200s: %s", options->cwd, strerror(-err - SPAWN_CWD));
+		snprintf(why, len, "--%s %.200s: %s%s%s%s", is_file ? "env-file" : "cwd",
+			 is_file ? options->env_file : options->cwd, strerror(error),
+			 as_user ? " for " : "", as_user ? options->user : "",
+			 as_user ? "; others than root can change where that leads, so it is not "
+				   "looked up as root" :
+				   "");
 	return EXIT_FAILED;
 }
 

@@ -3,6 +3,7 @@
 #include "keeper/worker_env.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/envfile.h"
 #include "keeper/node.h"
+#include "keeper/user_rights.h"
 
 static void set_number(const char *name, uint64_t value)
 {
@@ -106,13 +108,28 @@ static int read_file(const char *path, char **text, size_t *len)
 	return n < 0 ? errno : 0;
 }
 
+/* Else who can put a link there would be given what is root's alone to read. */
+static int read_by_path(const char *path, const char *user, char **text, size_t *len)
+{
+	char inside[PATH_MAX + 1];
+	int err;
+
+	snprintf(inside, sizeof(inside), "%s/", path);
+	err = user_rights_take(inside, user);
+	if (err && err != -EXDEV)
+		return -err;
+	err = read_file(path, text, len);
+	user_rights_give_back();
+	return err;
+}
+
 int worker_env_read(const struct spawn_spec *spec, char **text, size_t *len)
 {
 	int err;
 
 	*text = NULL;
 	*len = 0;
-	err = spec->env_file ? read_file(spec->env_file, text, len) : 0;
+	err = spec->env_file ? read_by_path(spec->env_file, spec->user, text, len) : 0;
 	return err ? -(SPAWN_ENV_FILE + err) : 0;
 }
 

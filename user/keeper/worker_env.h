@@ -6,8 +6,8 @@
 #include "keeper/spawn_spec.h"
 
 /*
- * Reads spec->env_file into *text, which the caller frees, with the rights that we have now. 0, or
- * what a report may say (spawn_spec.h).
+ * Reads spec->env_file into *text, which the caller frees, with the rights that we have now, or
+ * those of spec->user (user_rights.h). 0, or what a report may say (spawn_spec.h).
  */
 int worker_env_read(const struct spawn_spec *spec, char **text, size_t *len);
 
