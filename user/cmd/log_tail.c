@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 
 #define BLOCK 65536
+#define LEAST_LOOK (4ULL << 20) /* so far back a line may begin, however few are wanted */
 
 static void end_line(struct log_tail *tail, struct log_part *part)
 {
@@ -82,14 +83,19 @@ int log_tail_error(const struct log_tail *tail)
 	return tail->now.fd < 0 ? tail->now.fd : 0;
 }
 
-/* Where the last `lines` lines of the file begin; what follows the last end of a line is one. */
+/*
+ * Where the last `lines` lines of the file begin; what follows the last end of a line is one. Not
+ * much further from the end than those can be long: a worker can make its file as long as it likes,
+ * with nothing in it.
+ */
 static off_t find_last(int fd, off_t size, uint64_t lines)
 {
+	uint64_t most = lines * (LOG_LINE_MOST + 1) + LEAST_LOOK;
+	off_t first = (uint64_t)size > most ? size - (off_t)most : 0, at = size;
 	char block[BLOCK];
-	off_t at = size;
 
-	while (lines && at > 0) {
-		size_t want = at < BLOCK ? at : BLOCK;
+	while (lines && at > first) {
+		size_t want = at - first < BLOCK ? at - first : BLOCK;
 		ssize_t n = pread(fd, block, want, at - want);
 
 		if (n <= 0)
