@@ -3,6 +3,7 @@
  * lbctl run --forks: a program that makes its workers itself, each with a listening socket of its
  * own, which is a worker of the service.
  */
+#include "harness/asks.h"
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
@@ -378,6 +379,23 @@ static void test_what_is_the_program_s_own(void **state)
 	run_stop(&run);
 }
 
+/* One whose lower half is a worker's number is none. */
+static void test_a_number_that_is_too_long(void **state)
+{
+	char text[4096];
+	int fd;
+
+	(void)state;
+	start(NULL, NULL);
+	fd = by_packets();
+	say(fd, "{\"verb\":\"signal\",\"worker\":4294967297,\"signal\":23}");
+	assert_int_equal(hear(fd, text), 3);
+	say(fd, "{\"verb\":\"signal\",\"worker\":1,\"signal\":23}");
+	assert_int_equal(hear(fd, text), 0);
+	close(fd);
+	run_stop(&run);
+}
+
 static void test_options_that_do_not_go_together(void **state)
 {
 	static const char *const rows[][4] = {
@@ -412,6 +430,7 @@ int main(int argc, char **argv)
 		runs_test(test_nginx),
 		runs_test(test_one_shared_socket),
 		runs_test(test_what_is_the_program_s_own),
+		runs_test(test_a_number_that_is_too_long),
 		runs_test(test_options_that_do_not_go_together),
 	};
 

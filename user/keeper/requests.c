@@ -303,9 +303,10 @@ static int signal_one(struct keeper *keeper, uint32_t worker, int number)
 }
 
 /* Of --forks: the process that has the worker's socket. */
-static void signal_forked(struct keeper *keeper, struct client *client, uint32_t worker, int number)
+static void signal_forked(struct keeper *keeper, struct client *client, json_int_t worker,
+			  int number)
 {
-	pid_t pid = forks_pid(keeper, worker);
+	pid_t pid = worker >= 0 && worker < LB_MAX_WORKERS ? forks_pid(keeper, worker) : 0;
 	int err = pid ? spawn_signal(pid, false, keeper->runners.user, number) : -ESRCH;
 
 	if (err) {
