@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static json_t *events;
 static json_int_t last_seq;
 static int passed_now, arg;
 static struct client *waits;
+static struct admission_rule rule = { .group = LB_NO_GROUP };
 
 /* --- a world --- */
 
@@ -103,8 +105,8 @@ static int open_as(bool runs_workers)
 	const struct control_config config = {
 		.name = "web",
 		.rule = { .runs_workers = runs_workers,
-			  .worker_uid = getuid(),
-			  .group = LB_NO_GROUP },
+			  .worker_uid = rule.worker_uid ? rule.worker_uid : getuid(),
+			  .group = rule.group },
 		.verbs = verbs,
 		.events = events = json_array(),
 		.arg = &arg,
@@ -340,6 +342,98 @@ static void test_room(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
+}
+
+#define NOBODY 65534
+#define CROWD 100
+
+/* In a process of nobody, which stays: connects so often, and asks by the last one. */
+static void ask_in_a_crowd(int told)
+{
+	json_t *answer;
+	int fd = -1;
+	char status;
+
+	for (int i = 0; i < CROWD; i++)
+		fd = control_connect("web");
+	if (fd < 0 || send(fd, "{\"verb\":\"hello\"}", 16, MSG_NOSIGNAL) < 0 ||
+	    control_receive(fd, &answer))
+		return;
+	status = json_integer_value(json_object_get(answer, "status"));
+	if (write(told, &status, 1) == 1)
+		pause();
+}
+
+/* Returns the status that the last one was answered with. */
+static int come_in_a_crowd(pid_t *child)
+{
+	char status = -1;
+	int told[2];
+
+	assert_int_equal(pipe2(told, O_CLOEXEC | O_NONBLOCK), 0);
+	*child = fork();
+	assert_true(*child >= 0);
+	if (!*child) {
+		if (!setgid(NOBODY) && !setuid(NOBODY))
+			ask_in_a_crowd(told[1]);
+		_exit(1);
+	}
+	close(told[1]);
+	while (read(told[0], &status, 1) < 0) {
+		run_all();
+		usleep(1000);
+	}
+	close(told[0]);
+	return status;
+}
+
+static void end_crowd(pid_t child)
+{
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void open_to(struct admission_rule to)
+{
+	control_close(control, EXIT_DONE, "ended");
+	json_decref(events);
+	sd_event_unref(loop);
+	rule = to;
+	assert_int_equal(open_as(true), 0);
+	rule = (struct admission_rule){ .group = LB_NO_GROUP };
+}
+
+/* Idle connections of the workers' user keep no worker out. */
+static void test_idle_workers_make_room(void **state)
+{
+	pid_t crowd;
+
+	(void)state;
+	if (getuid())
+		skip();
+	open_to((struct admission_rule){ .worker_uid = NOBODY, .group = LB_NO_GROUP });
+	check("status", "of the last", come_in_a_crowd(&crowd), EXIT_DONE);
+	end_crowd(crowd);
+}
+
+/* Those of a group get no more places than theirs, and root has its own. */
+static void test_a_group_leaves_room_for_root(void **state)
+{
+	int fds[CONTROL_MOST_CLIENTS];
+	pid_t crowd;
+
+	(void)state;
+	if (getuid())
+		skip();
+	open_to((struct admission_rule){ .group = NOBODY });
+	check("status", "of the last", come_in_a_crowd(&crowd), EXIT_FAILED);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = connect_client();
+		check("status", "of root", ask(fds[i], "{\"verb\":\"hello\"}"), EXIT_DONE);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	end_crowd(crowd);
 }
 
 /* Is there room for one more? Then it stays. */
@@ -614,6 +708,8 @@ int main(void)
 		with_control(test_client_is_found_again),
 		with_control(test_end_is_told),
 		with_control(test_room),
+		with_control(test_idle_workers_make_room),
+		with_control(test_a_group_leaves_room_for_root),
 		with_control(test_who_has_joined_takes_no_place),
 		with_control(test_slow_follower_gets_all),
 		with_control(test_follower_that_is_too_slow),

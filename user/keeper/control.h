@@ -20,7 +20,10 @@
 #include "keeper/admission.h"
 #include "keeper/peer.h"
 
-#define CONTROL_MOST_CLIENTS 64 /* and those that have joined, of which each has a slot */
+/* Of root and the keeper's user, of --group, of workers but those that have joined. */
+#define CONTROL_MOST_CLIENTS 64
+#define CONTROL_MOST_OPERATORS 32
+#define CONTROL_MOST_WORKERS 32
 
 struct control;
 struct client;

@@ -153,24 +153,46 @@ struct client *control_find(struct control *control, uint64_t id)
 
 /* --- who is let in --- */
 
+static const size_t most_clients[] = {
+	[ADMIT_WORKER] = CONTROL_MOST_WORKERS,
+	[ADMIT_OPERATOR] = CONTROL_MOST_OPERATORS,
+	[ADMIT_OWNER] = CONTROL_MOST_CLIENTS,
+};
+
 /* Who has joined is counted by its slot. */
-static size_t count_clients(const struct control *control, enum admission least)
+static size_t count_clients(const struct control *control, enum admission admission)
 {
 	size_t n = 0;
 
 	for (const struct client *client = control->clients; client; client = client->next)
-		n += client->admission >= least && !client->joined;
+		n += client->admission == admission && !client->joined;
 	return n;
 }
 
-/* Workers can't take the places of those who may end the service. */
-static bool has_room(const struct control *control, enum admission admission)
+/* The first that came of those that may be workers, and neither have joined nor wait for an answer. */
+static struct client *idlest_worker(const struct control *control)
 {
-	size_t all = count_clients(control, ADMIT_WORKER);
-	size_t operators = count_clients(control, ADMIT_OPERATOR);
+	struct client *first = NULL;
 
-	return all < CONTROL_MOST_CLIENTS &&
-	       (admission >= ADMIT_OPERATOR || all - operators < CONTROL_MOST_CLIENTS / 2);
+	for (struct client *client = control->clients; client; client = client->next) {
+		if (client->admission == ADMIT_WORKER && !client->joined &&
+		    !(client->held & HELD_FOR_ANSWER))
+			first = client;
+	}
+	return first;
+}
+
+/* Nobody takes the places of those who may do more, and who is idle keeps no worker out. */
+static bool make_room(struct control *control, enum admission admission)
+{
+	struct client *idle;
+
+	if (count_clients(control, admission) < most_clients[admission])
+		return true;
+	idle = admission == ADMIT_WORKER ? idlest_worker(control) : NULL;
+	if (idle)
+		client_free(idle);
+	return idle;
 }
 
 /* It is told why, and hung up on. */
@@ -272,7 +294,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 			  "user %u is not admitted by the keeper of %s, but root, its own user and "
 			  "--group are",
 			  peer.uid, config->name);
-	else if (!has_room(door->control, admission))
+	else if (!make_room(door->control, admission))
 		send_away(door, connection, EXIT_FAILED, true,
 			  "too many clients are connected; try again");
 	else
