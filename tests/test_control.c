@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -374,7 +375,7 @@ static int come_in_a_crowd(pid_t *child)
 	*child = fork();
 	assert_true(*child >= 0);
 	if (!*child) {
-		if (!setgid(NOBODY) && !setuid(NOBODY))
+		if (!setgid(NOBODY) && !setuid(NOBODY) && !prctl(PR_SET_PDEATHSIG, SIGKILL))
 			ask_in_a_crowd(told[1]);
 		_exit(1);
 	}
