@@ -1,144 +1,78 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What clients send to the control socket: each line of the input is a packet. The keeper behind it
- * has a plan and no processes. It answers each request but those that wait for the end, and its
- * plan stays one that can be.
+ * What clients ask the keeper for: each line of the input is a packet, or comes out of a stream.
+ * The keeper behind it has a plan and no processes. It answers each request, or the end of what was
+ * begun does, and its plan stays one that can be.
  */
-#include <fcntl.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "fuzz/fuzz_keeper.h"
+#include "lib/packet.h"
 
-#include "fuzz/fuzz.h"
-#include "keeper/control_client.h"
-#include "keeper/parts.h"
-#include "keeper/run_files.h"
+static size_t answers;
 
-static struct keeper keeper;
-static char *command[] = { (char *)"command", NULL };
-
-/* /run is the fuzzer's alone, and what the keeper tells goes nowhere. */
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+/* In place of the socket. */
+int lbctl_packet_send(int fd, const void *bytes, size_t len, int passed)
 {
-	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	json_t *answer = json_loadb(bytes, len, 0, NULL);
 
-	(void)argc;
-	(void)argv;
-	if (dup2(nowhere, STDOUT_FILENO) < 0 || unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("tmpfs", "/run", "tmpfs", 0, NULL) || mkdir(RUN_FILES_DIR, 0755)) {
-		perror("a mount namespace takes root");
-		exit(77);
-	}
+	(void)fd;
+	FUZZ_CHECK(json_is_object(answer) && passed == -1);
+	answers += json_is_integer(json_object_get(answer, "status"));
+	json_decref(answer);
 	return 0;
 }
 
-static void on_turn(void *arg, unsigned int work)
+/* That takes a child, which would be a fuzzer too. */
+void join_request(struct keeper *of, struct client *client, const struct join_ask *ask)
 {
-	(void)arg;
-	(void)work;
-}
-
-static void publish(void *arg)
-{
-	(void)arg;
-	control_publish(keeper.control);
-}
-
-/* To look at a socket takes a child, which would be a fuzzer too. */
-static void do_join(void *arg, struct client *client, const json_t *request, int *passed)
-{
-	(void)arg;
-	(void)request;
-	(void)passed;
+	(void)of;
+	FUZZ_CHECK(ask->number >= 0 &&
+		   (ask->worker == JOIN_ANY_WORKER || ask->worker < LB_MAX_WORKERS));
 	control_hold(client);
+	control_set_joined(client, 1, ask->number);
 	control_reply(client, EXIT_DONE, "joined");
-	control_set_joined(client, 1, 1);
 	control_release(client);
 }
 
-static const struct control_verb *verbs_without_join(void)
+static void ask(struct client *client, const char *bytes, size_t n)
 {
-	static struct control_verb verbs[32];
-	size_t n = 0;
-
-	do {
-		verbs[n] = request_verbs[n];
-		if (verbs[n].verb && !strcmp(verbs[n].verb, "join"))
-			verbs[n].run = do_join;
-	} while (verbs[n++].verb);
-	return verbs;
+	answers = 0;
+	client_handle(client, bytes, n, &(int){ -1 });
+	FUZZ_CHECK(answers || client->awaits_end ||
+		   fuzz_keeper.plan.operation.client == client->id);
+	FUZZ_CHECK(fuzz_keeper.plan.wanted - 1 < LB_MAX_WORKERS &&
+		   fuzz_keeper.plan.used <= LB_MAX_WORKERS);
 }
 
-static void open_keeper(void)
+/* As much at once as `piece` says. */
+static void stream(struct client *client, const uint8_t *bytes, size_t n, size_t piece)
 {
-	static const struct plan_options options = { .max_restarts = 1 };
-	struct control_config config = {
-		.name = "fuzz",
-		.rule = { .runs_workers = true, .worker_uid = getuid(), .group = LB_NO_GROUP },
-		.verbs = verbs_without_join(),
-		.arg = &keeper,
-	};
+	const char *line;
+	size_t room, len;
+	char *to;
 
-	memset(&keeper, 0, sizeof(keeper));
-	strcpy(keeper.options.name, "fuzz");
-	keeper.options.argv = command;
-	plan_init(&keeper.plan, &options, keeper.workers, LB_MAX_WORKERS, 2);
-	keeper.pins = pins_new("fuzz");
-	if (sd_event_new(&keeper.loop) < 0 || !keeper.pins)
-		abort();
-	keeper.log = event_log_open(keeper.loop);
-	keeper.turn = turn_new(keeper.loop, on_turn, NULL);
-	config.events = event_log_recent(keeper.log);
-	if (control_open(keeper.loop, &config, &keeper.control))
-		abort();
-	event_log_follow(keeper.log, publish, NULL);
-}
-
-static void close_keeper(void)
-{
-	control_close(keeper.control, 0, "ended");
-	turn_free(keeper.turn);
-	pins_free(keeper.pins);
-	event_log_close(keeper.log);
-	sd_event_unref(keeper.loop);
-}
-
-static void run_loop(void)
-{
-	while (sd_event_run(keeper.loop, 0) > 0)
-		continue;
+	while (n && (to = lines_room(client->lines, &room), room)) {
+		len = room < piece ? room : piece;
+		len = n < len ? n : len;
+		memcpy(to, bytes, len);
+		lines_add(client->lines, len);
+		for (bytes += len, n -= len; (line = lines_take(client->lines, &len));)
+			ask(client, line, len);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-	static char answer[CONTROL_MOST_BYTES];
-	const uint8_t *end = bytes + n, *line;
-	int fd;
+	const uint8_t *end = bytes + n, *stop;
+	struct client *client;
 
-	open_keeper();
-	fd = control_connect("fuzz");
-	for (line = bytes; line < end;) {
-		const uint8_t *stop = memchr(line, '\n', end - line);
-		size_t len = (stop ? stop : end) - line;
-
-		if (len && send(fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-			break;
-		run_loop();
-		while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0)
-			run_loop();
-		line += len + 1;
+	if (n < 2)
+		return 0;
+	client = fuzz_keeper_begin(bytes[0]);
+	if (client->lines)
+		stream(client, bytes + 2, n - 2, 1 + bytes[1]);
+	for (bytes += 2; !client->lines && bytes < end; bytes = stop + 1) {
+		stop = memchr(bytes, '\n', end - bytes) ?: end;
+		ask(client, (const char *)bytes, stop - bytes);
 	}
-	if (keeper.plan.wanted < 1 || keeper.plan.wanted > LB_MAX_WORKERS ||
-	    keeper.plan.used > LB_MAX_WORKERS)
-		abort();
-	close(fd);
-	run_loop();
-	close_keeper();
 	return 0;
 }

@@ -57,5 +57,7 @@ void client_catch_up(struct client *client);
 
 /* control_read.c: it has sent something, or reads what it is sent; `client` is an argument. */
 int client_on_event(sd_event_source *source, int fd, uint32_t events, void *client);
+/* Does what these bytes ask for, and answers. `*passed` came with them, or is -1. */
+void client_handle(struct client *client, const char *bytes, size_t n, int *passed);
 
 #endif

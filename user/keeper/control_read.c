@@ -121,7 +121,7 @@ static const struct control_verb *find_verb(const struct control_verb *verbs, co
 	return NULL;
 }
 
-static void handle(struct client *client, const char *bytes, size_t n, int *passed)
+void client_handle(struct client *client, const char *bytes, size_t n, int *passed)
 {
 	json_t *request = json_loadb(bytes, n, 0, NULL);
 	const struct control_verb *verb = find_verb(client->control->config.verbs, request);
@@ -162,7 +162,7 @@ static void read_packet(struct client *client)
 	else if (with.cut)
 		control_reply(client, EXIT_USAGE, "the request is too long");
 	else
-		handle(client, bytes, n, with.nr_fds ? with.fds : &(int){ -1 });
+		client_handle(client, bytes, n, with.nr_fds ? with.fds : &(int){ -1 });
 	received_drop(&with);
 }
 
@@ -194,7 +194,7 @@ static void read_lines(struct client *client)
 	if (!lines_has_one(client->lines) && !read_more(client))
 		return;
 	while (may_say_more(client) && (line = lines_take(client->lines, &n)))
-		handle(client, line, n, &(int){ -1 });
+		client_handle(client, line, n, &(int){ -1 });
 }
 
 int client_on_event(sd_event_source *source, int fd, uint32_t events, void *arg)
