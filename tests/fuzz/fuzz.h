@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 #define FUZZ_CHECK(promise)                                                                        \
 	do {                                                                                       \
 		if (!(promise)) {                                                                  \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #promise);      \
+			dprintf(2, "%s:%d: not so: %s\n", __FILE__, __LINE__, #promise);           \
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)

@@ -338,29 +338,49 @@ static int enter(const struct cmd *cmd, struct services *services)
 	return EXIT_DONE;
 }
 
+static int parse_all(const struct cmd *cmd, struct services *services, size_t n)
+{
+	int status = parse_bytes_of(cmd, services, n);
+	const struct yamlfile_node *at = status || !services->root ? NULL : services->root->first;
+	size_t count = 0;
+
+	for (const struct yamlfile_node *one = at; one; one = one->next)
+		count++;
+	services->entries = calloc(count + 1, sizeof(*services->entries));
+	if (!services->entries)
+		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
+	services->nr_entries = count;
+	for (size_t i = 0; !status && i < count; i++, at = at->next)
+		status = read_entry(services, &services->entries[i], at);
+	return status;
+}
+
+static void begin(const struct cmd *cmd, const char *file, run_parse_fn parse,
+		  struct services *services)
+{
+	*services = (struct services){ .shown = file, .command = *cmd->command, .parse = parse };
+	services->command.options = cmd_run.options;
+}
+
+int services_parse(const struct cmd *cmd, char *bytes, size_t n, run_parse_fn parse,
+		   struct services *services)
+{
+	begin(cmd, "file", parse, services);
+	services->bytes = bytes;
+	return parse_all(cmd, services, n);
+}
+
 int services_read(const struct cmd *cmd, const char *file, run_parse_fn parse,
 		  struct services *services)
 {
-	const struct yamlfile_node *at;
 	size_t n = 0;
 	int status;
 
-	*services = (struct services){ .shown = file, .command = *cmd->command, .parse = parse };
-	services->command.options = cmd_run.options;
+	begin(cmd, file, parse, services);
 	status = enter(cmd, services);
 	if (!status)
 		status = read_bytes(cmd, services, &n);
-	if (!status)
-		status = parse_bytes_of(cmd, services, n);
-	for (at = status || !services->root ? NULL : services->root->first; at; at = at->next)
-		services->nr_entries++;
-	services->entries = calloc(services->nr_entries + 1, sizeof(*services->entries));
-	if (!services->entries)
-		return cmd_fail(cmd, EXIT_FAILED, "out of memory");
-	at = services->root ? services->root->first : NULL;
-	for (size_t i = 0; !status && i < services->nr_entries; i++, at = at->next)
-		status = read_entry(services, &services->entries[i], at);
-	return status;
+	return status ? status : parse_all(cmd, services, n);
 }
 
 void services_free(struct services *services)

@@ -50,6 +50,12 @@ struct services {
  */
 int services_read(const struct cmd *cmd, const char *file, run_parse_fn parse,
 		  struct services *services);
+/*
+ * The same of `n` bytes, of which there is one at least: they are let go of with `services`.
+ * Nothing is read, and messages call them "file".
+ */
+int services_parse(const struct cmd *cmd, char *bytes, size_t n, run_parse_fn parse,
+		   struct services *services);
 void services_free(struct services *services);
 
 /* NULL if there is none of this name. */
