@@ -2,8 +2,10 @@
 /* Tables of mounts, and files of cgroups, in which others have chosen names. */
 #include <limits.h>
 
+#include "cmd/log_journal.h"
 #include "fuzz/fuzz.h"
 #include "host/cgroup.h"
+#include "lb_abi.h"
 
 static FILE *open_text(const char *text)
 {
@@ -44,7 +46,15 @@ static void cpu_limit(const char *text)
 	fclose(file);
 }
 
-static const fuzz_parser parsers[] = { mounts, own_cgroup, cpu_limit };
+static void worker(const char *text)
+{
+	uint32_t number = log_journal_worker(text, "web");
+
+	FUZZ_CHECK(number == LOG_NO_WORKER ||
+		   (number < LB_MAX_WORKERS && strstr(text, "/lbctl-web/w")));
+}
+
+static const fuzz_parser parsers[] = { mounts, own_cgroup, cpu_limit, worker };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {

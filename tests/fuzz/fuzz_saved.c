@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/*
- * What a keeper has left for the next one: names and notes of cgroups, environments, and the
- * command that takes the service up again.
- */
+/* What a keeper has left for the next one: names, notes, environments, and its command. */
 #include <signal.h>
 
 #include "fuzz/fuzz.h"
@@ -48,10 +45,10 @@ static void variables(const char *text)
 	struct environments *all = NULL;
 
 	for (uint32_t version = 1; list && !environments_check(list) && version < 4; version++) {
-		char **environment;
+		int err = environments_add(&all, version, version - 1, list);
+		char **environment = environments_of(all, version);
 
-		FUZZ_CHECK(!environments_add(&all, version, version - 1, list));
-		environment = environments_of(all, version);
+		FUZZ_CHECK(!err);
 		for (size_t i = 0; i < json_array_size(list); i++)
 			FUZZ_CHECK(!strcmp(json_string_value(json_array_get(list, i)),
 					   environment[i]));
@@ -67,10 +64,11 @@ static void command(const char *text)
 	FILE *file = fmemopen((void *)text, strlen(text), "r");
 	char out[AGAIN_BYTES];
 
-	if (file && !again_parse(file, "/here", out))
+	if (!file)
+		return;
+	if (!again_parse(file, "/here", out))
 		FUZZ_CHECK(strlen(out) < AGAIN_BYTES && !strchr(out, '\n'));
-	if (file)
-		fclose(file);
+	fclose(file);
 }
 
 static const fuzz_parser parsers[] = { process_name, stop_note, state_note, variables, command };

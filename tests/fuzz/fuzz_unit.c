@@ -13,16 +13,12 @@
 static char read_escape(const char **at)
 {
 	static const char names[] = "nt\\\"", meanings[] = "\n\t\\\"";
-	const char *name = strchr(names, **at);
-	char digits[3] = "", *end;
-	long byte;
+	const char *name = **at ? strchr(names, **at) : NULL;
+	unsigned char byte = 0;
 
-	if (**at && name)
+	if (name)
 		return meanings[name - names];
-	FUZZ_CHECK(**at == 'x');
-	memcpy(digits, *at + 1, 2);
-	byte = strtol(digits, &end, 16);
-	FUZZ_CHECK(end == digits + 2 && byte);
+	FUZZ_CHECK(**at == 'x' && (*at)[1] != ' ' && sscanf(*at + 1, "%2hhx", &byte) == 1 && byte);
 	*at += 2;
 	return byte;
 }
@@ -70,16 +66,14 @@ static char *write_unit(const char *path, const char *word)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
 	static char words[WORDS][MOST_BYTES + 1];
-	char *word = n <= MOST_BYTES ? fuzz_text(bytes, n) : NULL, *text = NULL;
-	bool is_path = word && !unit_check_path(word);
+	char *word = fuzz_text(bytes, n <= MOST_BYTES ? n : MOST_BYTES), *text;
+	bool is_path = !unit_check_path(word);
 
-	if (word) {
-		text = write_unit(is_path ? word : "/usr/sbin/lbctl", word);
-		FUZZ_CHECK(read_words(strstr(text, "\nExecStart=") + 11, words) == WORDS);
-		FUZZ_CHECK(!strcmp(words[2], word) && !strcmp(words[3], "last"));
-		FUZZ_CHECK(!is_path || !strcmp(words[0], word));
-		unit_check_word(word);
-	}
+	text = write_unit(is_path ? word : "/usr/sbin/lbctl", word);
+	FUZZ_CHECK(read_words(strstr(text, "\nExecStart=") + 11, words) == WORDS);
+	FUZZ_CHECK(!strcmp(words[2], word) && !strcmp(words[3], "last"));
+	FUZZ_CHECK(!is_path || !strcmp(words[0], word));
+	unit_check_word(word);
 	free(text);
 	free(word);
 	return 0;

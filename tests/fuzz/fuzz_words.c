@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What a user writes: a number, a share, a size, a signal, a name, a policy, a word that is near
- * another. What is taken is what was written, within its limits; what is refused leaves the result
- * alone.
+ * What a user writes: a number, a share, a size, a signal, a name, a policy. What is taken is what
+ * was written, within its limits; what is refused leaves the result alone.
  */
 #include <signal.h>
-#include <strings.h>
 
 #include "base/parse.h"
-#include "base/suggest.h"
 #include "fuzz/fuzz.h"
 #include "lb_abi.h"
 
@@ -60,20 +57,7 @@ static void names(const char *text)
 	FUZZ_CHECK(parse_policy(text, &policy) || !strcmp(policy_name(policy), text));
 }
 
-static void suggestions(const char *text)
-{
-	const char *const own[] = { "least-conn", text };
-	size_t len = strlen(text);
-	const char *near = suggest(text, own, 1);
-
-	FUZZ_CHECK(!near || (strlen(near) <= len + 3 && len <= strlen(near) + 3));
-	FUZZ_CHECK(suggest(text, own, 2) == (!len || len > 64		     ? NULL :
-					     near && !strcasecmp(near, text) ? near :
-									       text));
-	suggest(own[0], own + 1, 1);
-}
-
-static const fuzz_parser parsers[] = { numbers, shares, signals, names, suggestions };
+static const fuzz_parser parsers[] = { numbers, shares, signals, names };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
