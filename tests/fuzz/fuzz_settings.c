@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The settings of a service whose pinned maps hold what the input says: they are remembered, and
- * set anew; where its sockets are, and who stalls, is looked at as well. Nothing outside of the maps
- * is read or written.
+ * set anew; where its sockets are, and who stalls, is looked at as well. Nothing outside of the
+ * maps is read or written.
  */
 #include "fuzz/fuzz_maps.h"
 #include "service/service.h"

@@ -169,7 +169,7 @@ static size_t count_clients(const struct control *control, enum admission admiss
 	return n;
 }
 
-/* The first that came of those that may be workers, and neither have joined nor wait for an answer. */
+/* The first that came of those that may be workers, have not joined and await no answer. */
 static struct client *idlest_worker(const struct control *control)
 {
 	struct client *first = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A worker's messages out of the bytes that it writes: lines of JSON. No descriptor and no clock. */
+/* A worker's messages out of the bytes that it writes: lines of JSON. No descriptor, no clock. */
 #ifndef MESSAGES_H
 #define MESSAGES_H
 
