@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +207,39 @@ static void test_watch_is_gone(void **state)
 	expect("no longer watched; it goes on", 0, (const char *[]){ "stop", "web", NULL });
 	expect_keeper_json(false, "");
 	lbctl_ok("detach", "web", NULL);
+}
+
+/* A process that the keeper had just forked has its sockets for a moment longer: as we do here. */
+static void take_listening_sockets(pid_t pid)
+{
+	int pidfd = syscall(__NR_pidfd_open, pid, 0), listens, taken = 0;
+
+	assert_true(pidfd >= 0);
+	for (int n = 0; n < 256; n++) {
+		int fd = syscall(__NR_pidfd_getfd, pidfd, n, 0);
+		socklen_t len = sizeof(listens);
+
+		if (fd < 0)
+			continue;
+		listens = 0;
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+		taken += listens;
+		if (!listens)
+			close(fd);
+	}
+	close(pidfd);
+	assert_true(taken > 0);
+}
+
+static void test_sockets_outlive_the_keeper(void **state)
+{
+	(void)state;
+	run_start_shared(&run, 2);
+	run_expect_up(&run, 2);
+	take_listening_sockets(run.pid);
+	run_kill(&run);
+	expect("is gone; its workers go on", 1, (const char *[]){ "reload", "web", NULL });
+	expect("2 processes of it lived on", 0, (const char *[]){ "stop", "web", NULL });
 }
 
 /* --- a name that is in use, and one that is near --- */
@@ -408,6 +443,7 @@ int main(int argc, char **argv)
 		runs_test(test_command_file),
 		runs_test(test_nobody_is_left),
 		runs_test(test_watch_is_gone),
+		runs_test(test_sockets_outlive_the_keeper),
 		runs_test(test_name_in_use),
 		runs_test(test_name_that_is_near),
 		runs_test(test_not_root),

@@ -65,10 +65,7 @@ int ask_say_stopped(const struct cmd *cmd, const char *name, const char *text)
 	return EXIT_DONE;
 }
 
-/*
- * A process that a keeper had just started has its socket for a moment longer than a keeper that is
- * killed, and what is asked there is lost.
- */
+/* A keeper that is killed closes what it was asked through a moment before it has ended. */
 static bool nobody_listens(const char *name)
 {
 	const struct timespec nap = { .tv_nsec = GONE_NAP_NS };

@@ -3,10 +3,13 @@
 #include "keeper/control_client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +29,25 @@ int control_address(const char *name, const char *ending, struct sockaddr_un *at
 		       0;
 }
 
+/*
+ * Has the process ended that listens there? One that it had just forked has the socket for a moment
+ * longer than a keeper that is killed.
+ */
+static bool is_dead(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	_cleanup_close_ int pidfd = -1;
+
+	/* 0: it is in a pid namespace that we don't see */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || peer.pid <= 0)
+		return false;
+	pidfd = syscall(__NR_pidfd_open, peer.pid, 0);
+	if (pidfd < 0)
+		return errno == ESRCH;
+	return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) == 1;
+}
+
 static int connect_to(const char *name, int flags)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
@@ -34,6 +56,8 @@ static int connect_to(const char *name, int flags)
 
 	if (!err && connect(fd, (struct sockaddr *)&at, sizeof(at)))
 		err = -errno;
+	if (!err && is_dead(fd))
+		err = -ECONNREFUSED;
 	return err ? err : fd_steal(&fd);
 }
 
