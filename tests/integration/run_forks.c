@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define EACH 50
@@ -379,6 +380,34 @@ static void test_what_is_the_program_s_own(void **state)
 	run_stop(&run);
 }
 
+static unsigned int count_told(void)
+{
+	return run_events(&run, "joined", NULL) + run_events(&run, "left", NULL);
+}
+
+/*
+ * 1. 40 processes of user nobody open and close sockets without end: that is told
+ * 2. they fill no log: no more of them are told of than 20 a second
+ * 3. a reload is done all the same
+ */
+static void test_sockets_without_end(void **state)
+{
+	unsigned int before;
+	uint64_t begin_ns;
+
+	(void)state;
+	needs(bind_setsockopt);
+	run_start(&run, "web", "--forks", "--user", "nobody", "--", "python3",
+		  source("tests/integration/churn.py"), "40", NULL);
+	wait_until(run_events(&run, "flood", NULL) > 0, RUN_MS);
+	before = count_told();
+	begin_ns = now_ns();
+	sleep(4);
+	assert_true(count_told() - before <= 20 * ((now_ns() - begin_ns) / 1000000000 + 2));
+	lbctl_ok("reload", "web", NULL);
+	run_stop(&run);
+}
+
 /* One whose lower half is a worker's number is none. */
 static void test_a_number_that_is_too_long(void **state)
 {
@@ -430,6 +459,7 @@ int main(int argc, char **argv)
 		runs_test(test_nginx),
 		runs_test(test_one_shared_socket),
 		runs_test(test_what_is_the_program_s_own),
+		runs_test(test_sockets_without_end),
 		runs_test(test_a_number_that_is_too_long),
 		runs_test(test_options_that_do_not_go_together),
 	};

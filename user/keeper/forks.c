@@ -81,7 +81,7 @@ static void tell_shared(struct keeper *keeper, const char *text)
 
 void forks_refreshed(struct keeper *keeper, const struct attach_result *result)
 {
-	members_tell(keeper->members, pins_state(keeper->pins));
+	members_tell(keeper->members, pins_state(keeper->pins), turn_now(keeper->turn));
 	if (result->made || result->added)
 		forked_came(keeper->forked);
 	tell_shared(keeper, result->shared);

@@ -9,11 +9,62 @@
 #include "host/proc_title.h"
 #include "lb_pick.h"
 
+/* All may come and go at once, as a reload has it, and some of them go on with that. */
+#define OF_A_SLOT 4ULL
+#define AT_ONCE(slots) (100 + OF_A_SLOT * (slots))
+#define A_SECOND(slots) (10 + (slots) / 10)
+#define SECOND_US 1000000ULL
+#define UNTOLD_US (10 * SECOND_US) /* from one word on those that were not told to the next */
+
+static bool may_tell(struct members *members)
+{
+	if (members->budget.left) {
+		members->budget.left--;
+		return true;
+	}
+	members->budget.untold++;
+	return false;
+}
+
+static void refill(struct members *members, const struct state *state, uint64_t now_us)
+{
+	uint32_t slots = state_used_slots(state), before = members->budget.slots;
+	uint64_t more = (now_us - members->budget.since_us) * A_SECOND(slots) / SECOND_US;
+	uint64_t most = AT_ONCE(slots);
+
+	members->budget.slots = slots;
+	if (slots > before)
+		members->budget.left += OF_A_SLOT * (slots - before);
+	if (!more)
+		return;
+	members->budget.since_us = now_us;
+	members->budget.left += more;
+	if (members->budget.left > most)
+		members->budget.left = most;
+}
+
+static void tell_untold(struct members *members, uint64_t now_us)
+{
+	uint64_t untold = members->budget.untold, told_us = members->budget.told_us;
+
+	if (!untold || (told_us && now_us - told_us < UNTOLD_US))
+		return;
+	members->budget.told_us = now_us;
+	members->budget.untold = 0;
+	event_tell(members->log, "flood", text_pack("{s:I}", "untold", (json_int_t)untold),
+		   "workers come and go faster than each is told of: %lu more times one joined or "
+		   "left; a program that opens and closes listening sockets without end does that",
+		   (unsigned long)untold);
+}
+
 static void tell_joined(struct members *members, const struct lb_worker *row)
 {
 	char name[PROC_NAME_BYTES], title[PROC_TITLE_BYTES];
-	bool titled = row->pid && proc_title(row->pid, title);
+	bool titled;
 
+	if (!may_tell(members))
+		return;
+	titled = row->pid && proc_title(row->pid, title);
 	if (!row->pid || proc_name(row->pid, name, sizeof(name)))
 		strcpy(name, "?");
 	event_tell_worker(members->log, "joined", row->worker, row->pid,
@@ -31,6 +82,12 @@ static void tell_left(struct members *members, const struct state *state, uint32
 	losses_take(members->losses, state, slot, 0, &loss);
 	if (members->left)
 		members->left(members->arg, &loss);
+	/* what that has cost is told in any case */
+	if (!loss.lost && !loss.reset && !may_tell(members)) {
+		loss_free(&loss);
+		json_decref(details);
+		return;
+	}
 	loss_text(&loss, true, cost, sizeof(cost));
 	loss_json(&loss, details);
 	loss_free(&loss);
@@ -134,12 +191,13 @@ static void forget(struct members *members, const struct state *state)
 	members->created_ns = state->config->created_ns;
 }
 
-void members_tell(struct members *members, const struct state *state)
+void members_tell(struct members *members, const struct state *state, uint64_t now_us)
 {
 	bool first = state && members->created_ns != state->config->created_ns;
 
 	if (!state)
 		return;
+	refill(members, state, now_us);
 	if (first && members->tells_first)
 		forget(members, state);
 	else if (first)
@@ -147,4 +205,5 @@ void members_tell(struct members *members, const struct state *state)
 	for (uint32_t slot = 0; slot < state_used_slots(state); slot++)
 		tell_slot(members, state, slot);
 	losses_settle(members->losses, state, slot_is_open, state);
+	tell_untold(members, now_us);
 }

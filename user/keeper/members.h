@@ -25,13 +25,21 @@ struct members {
 	uint64_t cookies[LB_MAX_SLOTS];	     /* of one of its sockets then */
 	bool waits[LB_MAX_SLOTS];	     /* it has come, and is told of at the next look */
 	uint64_t created_ns;		     /* of the service that they are of; 0 = none yet */
+	struct {
+		uint64_t left;	   /* so many more are told of; refilled as time goes by ... */
+		uint64_t since_us; /* ... from here on, ... */
+		uint32_t slots;	   /* ... and as slots are added to these */
+		uint64_t untold;   /* that were not */
+		uint64_t told_us;  /* when that was told last; 0 = never */
+	} budget;
 };
 
 /*
  * Tells what has changed in the service (NULL: there is none) since the last look. One whose
- * process may hand its socket on is looked at once more first.
+ * process may hand its socket on is looked at once more first. Of those that come and go without
+ * end not each is told. `now_us` is CLOCK_MONOTONIC.
  */
-void members_tell(struct members *members, const struct state *state);
+void members_tell(struct members *members, const struct state *state, uint64_t now_us);
 
 /* Begins with the workers that there are, which are not told of. */
 void members_adopt(struct members *members, const struct state *state);

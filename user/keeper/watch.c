@@ -155,7 +155,7 @@ static void on_done(void *arg, int status, void *memory)
 			   "%u worker%s of %s: %u socket%s joined, %u worker%s went down",
 			   result->workers, plural(result->workers), result->server, result->added,
 			   plural(result->added), result->gone, plural(result->gone));
-	members_tell(&watch->members, pins_state(keeper->pins));
+	members_tell(&watch->members, pins_state(keeper->pins), turn_now(keeper->turn));
 	watch->policy = 0;
 	watch->rescue = false;
 	manager_status(&keeper->manager, "%u worker%s of %s", result->workers,
