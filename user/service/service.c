@@ -178,18 +178,18 @@ static bool is_leaving(const struct state *state, uint32_t slot, const struct se
 /* The lowest worker that has no open slot, but for what leaves; else the next number. */
 static uint32_t lowest_without_socket(const struct state *state, const struct service_owner *owner)
 {
-	uint32_t workers = service_workers(state), slot, worker;
+	uint32_t workers = service_workers(state), worker = 0;
+	bool has[LB_MAX_WORKERS] = { false };
 
-	for (worker = 0; worker < workers; worker++) {
-		for (slot = 0; slot < state_used_slots(state); slot++) {
-			if (state_worker(state, slot)->worker == worker &&
-			    lb_slot_is_open(state_worker(state, slot)->state) &&
-			    !is_leaving(state, slot, owner))
-				break;
-		}
-		if (slot == state_used_slots(state))
-			break;
+	for (uint32_t slot = 0; slot < state_used_slots(state); slot++) {
+		const struct lb_worker row = state_worker_copy(state, slot);
+
+		if (row.worker < LB_MAX_WORKERS && lb_slot_is_open(row.state) &&
+		    !is_leaving(state, slot, owner))
+			has[row.worker] = true;
 	}
+	while (worker < workers && has[worker])
+		worker++;
 	return worker;
 }
 
