@@ -100,8 +100,10 @@ static inline void maps_fill(uint8_t used, uint16_t word)
 {
 	uint32_t dirty = state_used_slots(&state) + 1;
 
-	for (int i = 0; i < FUZZ_LISTENERS; i++)
+	for (int i = 0; i < FUZZ_LISTENERS; i++) {
 		memset(state_queue(&state, i, 0), 0, dirty * state.listeners[i].queues.stride);
+		memset(state_stall(&state, i, 0), 0, dirty * state.listeners[i].stalls.stride);
+	}
 	memset(state_stats(&state, 0), 0, dirty * state.arrays[MAP_STATS].stride);
 	memset(state_worker(&state, 0), 0, dirty * state.arrays[MAP_WORKERS].stride);
 	memset(state.config, maps_byte(), LB_FIRST_config);
@@ -112,6 +114,8 @@ static inline void maps_fill(uint8_t used, uint16_t word)
 		maps_take(state_worker(&state, slot), 12);
 		state_queue(&state, slot % FUZZ_LISTENERS, slot)->cookie = maps_byte();
 		state_stats(&state, slot)->live = (int8_t)maps_byte();
+		memset(state_stall(&state, slot % FUZZ_LISTENERS, slot), slot % 3 * maps_byte(),
+		       LB_FIRST_stall);
 	}
 }
 

@@ -25,7 +25,7 @@ int lbctl_packet_send(int fd, const void *bytes, size_t len, int passed)
 void join_request(struct keeper *of, struct client *client, const struct join_ask *ask)
 {
 	(void)of;
-	FUZZ_CHECK(ask->number >= 0 &&
+	FUZZ_CHECK((ask->number >= 0) == (ask->fd < 0) &&
 		   (ask->worker == JOIN_ANY_WORKER || ask->worker < LB_MAX_WORKERS));
 	control_hold(client);
 	control_set_joined(client, 1, ask->number);
@@ -36,7 +36,7 @@ void join_request(struct keeper *of, struct client *client, const struct join_as
 static void ask(struct client *client, const char *bytes, size_t n)
 {
 	answers = 0;
-	client_handle(client, bytes, n, &(int){ -1 });
+	client_handle(client, bytes, n, &(int){ client->next_seq ? 7 : -1 });
 	FUZZ_CHECK(answers || client->awaits_end ||
 		   fuzz_keeper.plan.operation.client == client->id);
 	FUZZ_CHECK(fuzz_keeper.plan.wanted - 1 < LB_MAX_WORKERS &&

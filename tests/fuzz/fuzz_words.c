@@ -27,6 +27,7 @@ static void numbers(const char *text)
 	err = parse_worker(text, &small);
 	FUZZ_CHECK(err ? small == UNSET : small < LB_MAX_WORKERS || small == LB_ALL_WORKERS);
 	FUZZ_CHECK(parse_ms(text, &value) || value <= PARSE_MAX_MS);
+	FUZZ_CHECK(parse_seconds(text, &value) || (value && value <= PARSE_MAX_SECONDS));
 }
 
 static void shares(const char *text)
