@@ -115,8 +115,10 @@ static void find_build_dir(const char *argv0)
 const char *harness_build_path(const char *name)
 {
 	static char path[PATH_MAX + 64];
+	/* that of the sanitizers and of another compiler are below it */
+	bool is_below = strcmp(strrchr(build_dir, '/'), "/build") && !strncmp(name, "../", 3);
 
-	snprintf(path, sizeof(path), "%s/%s", build_dir, name);
+	snprintf(path, sizeof(path), "%s/%s%s", build_dir, is_below ? "../" : "", name);
 	return path;
 }
 

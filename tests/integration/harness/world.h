@@ -37,7 +37,7 @@ int harness_check_clean(void **state);
 int harness_reset(void **state);
 #define harness_test(function) cmocka_unit_test_teardown(function, harness_reset)
 
-/* Path of a program or file below the build directory; static until the next call. */
+/* Path of what is below the build directory, ../ = the source tree; static until the next call. */
 const char *harness_build_path(const char *name);
 
 /*
