@@ -267,7 +267,7 @@ static void stop_first(void)
 	raise(SIGSTOP);
 }
 
-/* All are up; how often the keeper has looked at a socket for that. */
+/* All are up; how often the keeper has looked at a socket for that. It has as many children. */
 static unsigned int looks_at_start(unsigned int workers)
 {
 	struct counts counts;
@@ -277,14 +277,16 @@ static unsigned int looks_at_start(unsigned int workers)
 	run_prepare = stop_first;
 	run_start(&run, "web", "-n", number, "--listen", ":8080", "--", run_demo(), "-q", NULL);
 	wait_until(process_state(run.pid) == 'T', RUN_MS);
-	trace_begin(run.pid, "trace=execve,getsockopt");
+	trace_begin(run.pid, "trace=execve,getsockopt,clone3");
 	kill(run.pid, SIGCONT);
 	run_expect_up(&run, workers);
 	trace_end();
 	trace_count(run.pid, &counts);
 	run_stop(&run);
-	print_message("%u workers: getsockopt %u times\n", workers,
-		      calls_of(&counts, "getsockopt"));
+	print_message("%u workers: getsockopt %u times, clone3 %u\n", workers,
+		      calls_of(&counts, "getsockopt"), calls_of(&counts, "clone3"));
+	/* one for each, and one that makes the sockets of many */
+	assert_in_range(calls_of(&counts, "clone3"), workers, workers + workers / 8);
 	return calls_of(&counts, "getsockopt");
 }
 

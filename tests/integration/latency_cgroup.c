@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* latency=on hangs on the cgroup that all workers are in, goes along, and never on the root. */
+#include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/counters.h"
+#include "harness/events.h"
 #include "harness/measured.h"
 #include "harness/obey.h"
+#include "harness/runs.h"
 #include "harness/world.h"
 
 #include <bpf/bpf.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "host/cgroup.h"
 #include "service/latency.h"
 
 static uint64_t hooked_cgroup(void)
@@ -109,11 +114,72 @@ static void test_follows(void **state)
 	wait_until(child_remove("first") && child_remove("second"), QUIET_MS);
 }
 
+/* --- lbctl run in the root --- */
+
+static char service[32];
+
+static void enter_root(void)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup_root);
+	file_write(path, "0");
+}
+
+static void expect_measured(uint64_t *so_far)
+{
+	static struct clients clients;
+
+	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 4 });
+	*so_far += 40;
+	measured_expect(service, *so_far, *so_far);
+}
+
+/*
+ * 1. a keeper in the root: its workers have cgroups of their own, and the sockets of --listen are
+ *    of the service's; so it is measured there
+ * 2. what a reload makes is, too
+ */
+static void test_listen_from_the_root(void **state)
+{
+	static struct run run;
+	uint64_t so_far = 0;
+
+	(void)state;
+	needs_latency();
+	harness_idle = events_take;
+	/* the root is the host's: others may be there */
+	snprintf(service, sizeof(service), "at-root-%s", own_cgroup + strlen(own_cgroup) - 8);
+	run_prepare = enter_root;
+	run_start(&run, service, "-n", "2", "--policy", "rr", "--listen", "127.0.0.1:8080", "--",
+		  run_demo(), "-q", NULL);
+	run_expect_up(&run, 2);
+	lbctl_ok("set", service, "latency=on", NULL);
+	expect_measured(&so_far);
+	lbctl_ok("reload", service, NULL);
+	expect_measured(&so_far);
+	run_stop(&run);
+}
+
+/* Of a failed test it may be there still. */
+static int remove_from_root(void **state)
+{
+	char name[sizeof(service) + 8];
+	int err = obey_reset(state);
+
+	harness_idle = NULL;
+	events_forget();
+	snprintf(name, sizeof(name), "lbctl-%s", service);
+	cgroup_remove(cgroup_root, name);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		obey_test(test_refused_in_the_root),
 		obey_test(test_follows),
+		cmocka_unit_test_teardown(test_listen_from_the_root, remove_from_root),
 	};
 
 	(void)argc;

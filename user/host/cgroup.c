@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <mntent.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -91,6 +93,19 @@ int cgroup_move_self(int dir_fd)
 	_cleanup_close_ int fd = openat(dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
 	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+pid_t cgroup_fork(int dir_fd, uint64_t flags, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = dir_fd,
+	};
+	pid_t pid = syscall(__NR_clone3, &args, sizeof(args));
+
+	return pid < 0 ? -errno : pid;
 }
 
 uint64_t cgroup_id(int dir_fd)

@@ -36,6 +36,12 @@ int cgroup_make(const char *parent, const char *name);
  */
 int cgroup_move_self(int dir_fd);
 
+/*
+ * fork(2) into the cgroup, with no signal handled in the child; `flags` are more of clone3(2)'s.
+ * Returns as that does, and *pidfd is the caller's; or -EBUSY, as above, or -errno.
+ */
+pid_t cgroup_fork(int dir_fd, uint64_t flags, int *pidfd);
+
 /* The id by which BPF and sock_diag name a cgroup directory; 0 if the descriptor is not one. */
 uint64_t cgroup_id(int dir_fd);
 

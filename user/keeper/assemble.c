@@ -300,8 +300,7 @@ static int open_run(struct keeper *keeper)
 		.policy = options->policy,
 		.group = options->group,
 		.rescue = options->rescue,
-		/* sockets of --listen are in our own */
-		.cgroup = options->nr_listens ? 0 : cgroup_id(keeper->instance.cgroup_fd),
+		.cgroup = cgroup_id(keeper->instance.cgroup_fd),
 		.own = &keeper->own,
 		.plan = &keeper->plan,
 		.runners = &keeper->runners,
@@ -314,7 +313,8 @@ static int open_run(struct keeper *keeper)
 	};
 	char path[RUN_FILES_PATH_BYTES];
 
-	keeper->listeners = listeners_new(options->listens, options->nr_listens);
+	keeper->listeners =
+		listeners_new(options->listens, options->nr_listens, keeper->instance.cgroup_fd);
 	keeper->sync = sync_new(&sync);
 	if (!keeper->listeners || !keeper->sync || !forks)
 		return -ENOMEM;

@@ -128,8 +128,8 @@ static void find_inodes(const struct own *own, struct inodes *inodes)
 }
 
 /*
- * Those that wait in sockets of --listen are of our own cgroup, whoever's socket it is: so many of
- * them are at work at most, and so many wait for this process.
+ * Those that wait in sockets of --listen are of the service's cgroup, whoever's socket it is: so
+ * many of them are at work at most, and so many wait for this process.
  */
 static size_t count_waiting(const struct own *own, const struct runner *runner,
 			    const struct inodes *inodes)

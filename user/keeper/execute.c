@@ -191,7 +191,7 @@ static void do_release(struct keeper *keeper, const struct action *action)
 		runner_free(runner);
 }
 
-void execute(struct keeper *keeper, const struct action *action)
+static void execute_one(struct keeper *keeper, const struct action *action)
 {
 	const struct runner *runner = runner_of(keeper, action);
 
@@ -250,6 +250,18 @@ void execute(struct keeper *keeper, const struct action *action)
 		sd_event_exit(keeper->loop, keeper->plan.end_status);
 		break;
 	}
+}
+
+void execute(struct keeper *keeper, const struct action *actions, size_t n)
+{
+	uint32_t starts = 0;
+
+	for (size_t i = 0; i < n; i++)
+		starts += actions[i].kind == ACTION_START;
+	listeners_expect(keeper->listeners, starts);
+	for (size_t i = 0; i < n; i++)
+		execute_one(keeper, &actions[i]);
+	listeners_expect(keeper->listeners, 0);
 }
 
 static void finish_replaced(struct keeper *keeper, const struct operation *operation)

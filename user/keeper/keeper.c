@@ -59,8 +59,7 @@ static bool decide(struct keeper *keeper)
 
 	keeper->plan.changing = changes_pending(keeper->changes);
 	n = reconcile(&keeper->plan, now_us, actions, MOST_ACTIONS);
-	for (size_t i = 0; i < n; i++)
-		execute(keeper, &actions[i]);
+	execute(keeper, actions, n);
 	tell_manager(keeper);
 	if (reads && look_us > now_us + UNREAD_LOOK_US)
 		look_us = now_us + UNREAD_LOOK_US;

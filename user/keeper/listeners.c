@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "host/cgroup_sockets.h"
 #include "host/sockdiag.h"
 #include "keeper/fetch.h"
 #include "keeper/plan.h"
 #include "keeper/task.h"
 
-#define BACKLOG 4096 /* cut to net.core.somaxconn by the kernel */
+#define BACKLOG 4096  /* cut to net.core.somaxconn by the kernel */
+#define MOST_SPARE 32 /* no more, as each takes a descriptor that a worker's start may need */
 
 /* Of one process. Closed, it is there still, until its place is needed. */
 struct set {
@@ -31,9 +33,19 @@ struct owned {
 	uint32_t worker, generation;
 };
 
+/* Made, and not given yet. */
+struct spare {
+	int fd;
+	uint32_t at; /* which address it is for */
+};
+
 struct listeners {
 	const struct listen_at *at;
 	uint32_t count;
+	int cgroup_fd;
+	struct spare spare[MOST_SPARE];
+	uint32_t nr_spare, expected;
+	bool is_refused; /* the cgroup; as often as it is tried the keeper may have to wait */
 	struct set of[LB_MAX_WORKERS][ROLES];
 	/* by cookie; built when it is asked for */
 	struct owned *index;
@@ -41,7 +53,7 @@ struct listeners {
 	bool is_current;
 };
 
-struct listeners *listeners_new(const struct listen_at *at, uint32_t count)
+struct listeners *listeners_new(const struct listen_at *at, uint32_t count, int cgroup_fd)
 {
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
 
@@ -49,6 +61,7 @@ struct listeners *listeners_new(const struct listen_at *at, uint32_t count)
 		return NULL;
 	listeners->at = at;
 	listeners->count = count;
+	listeners->cgroup_fd = cgroup_fd;
 	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++) {
 		for (int place = 0; place < ROLES; place++)
 			memset(listeners->of[w][place].fds, -1,
@@ -66,17 +79,82 @@ void listeners_free(struct listeners *listeners)
 	free(listeners);
 }
 
-static int make(const struct listen_at *at)
+/* --- to make one --- */
+
+static struct socket_kind kind_of(const struct listen_at *at)
 {
+	return (struct socket_kind){
+		.family = at->family,
+		.type = at->proto == LB_PROTO_UDP ? SOCK_DGRAM : SOCK_STREAM,
+	};
+}
+
+static void drop_spare(struct listeners *listeners)
+{
+	while (listeners->nr_spare)
+		close_fd(&listeners->spare[--listeners->nr_spare].fd);
+}
+
+/* For as many of the expected processes as there is room for, or one. */
+static void make_spare(struct listeners *listeners)
+{
+	const uint32_t most = MOST_SPARE / listeners->count * listeners->count;
+	struct socket_kind kinds[MOST_SPARE];
+	int fds[MOST_SPARE], made;
+	uint32_t n = listeners->count;
+
+	drop_spare(listeners);
+	if (listeners->is_refused)
+		return;
+	if (listeners->expected)
+		n *= listeners->expected;
+	if (n > most)
+		n = most;
+	for (uint32_t i = 0; i < n; i++)
+		kinds[i] = kind_of(&listeners->at[i % listeners->count]);
+	made = cgroup_make_sockets(listeners->cgroup_fd, kinds, n, fds);
+	listeners->is_refused = made < 0;
+	for (int i = 0; i < made; i++)
+		listeners->spare[listeners->nr_spare++] =
+			(struct spare){ fds[i], i % listeners->count };
+}
+
+static int take_spare(struct listeners *listeners, uint32_t at)
+{
+	for (uint32_t i = 0; i < listeners->nr_spare; i++) {
+		const struct spare found = listeners->spare[i];
+
+		if (found.at != at)
+			continue;
+		listeners->spare[i] = listeners->spare[--listeners->nr_spare];
+		return found.fd;
+	}
+	return -1;
+}
+
+static int new_socket(struct listeners *listeners, uint32_t at)
+{
+	const struct socket_kind kind = kind_of(&listeners->at[at]);
+	int fd = take_spare(listeners, at);
+
+	if (fd < 0) {
+		make_spare(listeners);
+		fd = take_spare(listeners, at);
+	}
+	return fd < 0 ? socket(kind.family, kind.type | SOCK_CLOEXEC, 0) : fd;
+}
+
+static int make(struct listeners *listeners, uint32_t i)
+{
+	const struct listen_at *at = &listeners->at[i];
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(at->port) };
 	bool six = at->family == AF_INET6, udp = at->proto == LB_PROTO_UDP;
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = new_socket(listeners, i);
 	const int on = 1;
 
 	memcpy(&in6.sin6_addr, at->addr, 16);
 	memcpy(&in.sin_addr, at->addr, 4);
-	fd = socket(at->family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	/* of UDP, SO_REUSEADDR would let others take the port over */
@@ -90,6 +168,16 @@ static int make(const struct listen_at *at)
 		return -errno;
 	return fd_steal(&fd);
 }
+
+void listeners_expect(struct listeners *listeners, uint32_t processes)
+{
+	listeners->expected = processes;
+	listeners->is_refused = false;
+	if (!processes)
+		drop_spare(listeners);
+}
+
+/* --- whose they are --- */
 
 static bool is_open(const struct listeners *listeners, const struct set *set)
 {
@@ -151,11 +239,13 @@ int listeners_give(struct listeners *listeners, uint32_t worker, uint32_t from, 
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		if (set->fds[i] >= 0)
 			continue;
-		fd = make(&listeners->at[i]);
+		fd = make(listeners, i);
 		if (fd < 0)
 			return fd;
 		put(listeners, set, i, fd);
 	}
+	if (listeners->expected)
+		listeners->expected--;
 	return 0;
 }
 
@@ -192,7 +282,10 @@ void listeners_close(struct listeners *listeners, uint32_t worker, uint32_t gene
 
 void listeners_close_all(struct listeners *listeners)
 {
-	for (uint32_t w = 0; listeners && w < LB_MAX_WORKERS; w++) {
+	if (!listeners)
+		return;
+	drop_spare(listeners);
+	for (uint32_t w = 0; w < LB_MAX_WORKERS; w++) {
 		for (int place = 0; place < ROLES; place++) {
 			for (uint32_t i = 0; i < listeners->count; i++)
 				close_fd(&listeners->of[w][place].fds[i]);

@@ -21,8 +21,12 @@ struct listen_at {
 
 struct listeners;
 
-/* For so many addresses (0 is fine), which stay the caller's. NULL without memory. */
-struct listeners *listeners_new(const struct listen_at *at, uint32_t count);
+/*
+ * For so many addresses (0 is fine), which stay the caller's. The sockets are of this cgroup, the
+ * service's, so that who counts there sees their connections and nobody else's; where no process
+ * may be in it, or it is frozen, they are of the keeper's. NULL without memory.
+ */
+struct listeners *listeners_new(const struct listen_at *at, uint32_t count, int cgroup_fd);
 void listeners_free(struct listeners *listeners);
 
 /*
@@ -31,6 +35,12 @@ void listeners_free(struct listeners *listeners);
  */
 int listeners_give(struct listeners *listeners, uint32_t worker, uint32_t from,
 		   uint32_t generation);
+
+/*
+ * So many processes are about to be given theirs: what they need is made together, as it takes a
+ * child. 0: no more of them, and what was made and is not needed is closed.
+ */
+void listeners_expect(struct listeners *listeners, uint32_t processes);
 
 /* Takes them out of a process that a dead keeper started. */
 void listeners_fetch(struct listeners *listeners, uint32_t worker, uint32_t generation, pid_t pid);

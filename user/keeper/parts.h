@@ -101,8 +101,8 @@ struct keeper {
 	char trouble[512];	/* that was told last, as the same is told once; "" = none */
 };
 
-/* execute.c */
-void execute(struct keeper *keeper, const struct action *action);
+/* execute.c: does all that is to be done in one turn. */
+void execute(struct keeper *keeper, const struct action *actions, size_t n);
 /* One more restart of this worker. */
 void execute_count_restart(const struct keeper *keeper, uint32_t worker);
 /* The plan has a new operation, in the place of `before` if there was one. */

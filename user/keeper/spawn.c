@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <linux/sched.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,11 +15,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "host/cgroup.h"
 #include "keeper/log_open.h"
 #include "keeper/receive.h"
 #include "keeper/user_rights.h"
@@ -199,18 +198,6 @@ __attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, c
 	_exit(127);
 }
 
-static pid_t clone_into(int cgroup_fd, int *pidfd)
-{
-	struct clone_args args = {
-		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
-		.pidfd = (uintptr_t)pidfd,
-		.exit_signal = SIGCHLD,
-		.cgroup = cgroup_fd,
-	};
-
-	return syscall(__NR_clone3, &args, sizeof(args));
-}
-
 int spawn_start(const struct spawn_spec *spec, struct spawned *out)
 {
 	_cleanup_close_ int ours = -1;
@@ -229,9 +216,9 @@ int spawn_start(const struct spawn_spec *spec, struct spawned *out)
 	report_read = report[0];
 	report_write = report[1];
 	out->pidfd = -1;
-	out->pid = clone_into(spec->cgroup_fd, &out->pidfd);
+	out->pid = cgroup_fork(spec->cgroup_fd, 0, &out->pidfd);
 	if (out->pid < 0)
-		return -errno;
+		return out->pid;
 	if (!out->pid)
 		run_child(spec, channel, report[1]);
 	setpgid(out->pid, out->pid);

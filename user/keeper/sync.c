@@ -15,6 +15,7 @@
 #include "keeper/crowd.h"
 #include "keeper/foreign.h"
 #include "service/service.h"
+#include "service/track.h"
 #include "service/wanted.h"
 
 /* Where a socket is registered, by its cookie. */
@@ -427,6 +428,28 @@ static void find_shared(const struct groups *groups, struct attach_result *resul
 	}
 }
 
+/*
+ * All sockets are in the service's, but for those of --listen that a keeper made where no process
+ * could be in it, or of an lbctl that made them in its own. Where these were counted it goes on.
+ */
+static uint64_t cgroup_of(const struct sync_config *config, const struct state *state,
+			  const struct groups *groups)
+{
+	uint64_t counted = state ? track_cgroup(state) : 0;
+
+	if (!config->own->nr_listens)
+		return config->cgroup;
+	if (counted && counted != config->cgroup)
+		return 0;
+	for (size_t g = 0; g < groups->count; g++) {
+		for (size_t i = 0; i < groups->items[g].nr_members; i++) {
+			if (groups->items[g].members[i].socket.cgroup_id != config->cgroup)
+				return 0;
+		}
+	}
+	return config->cgroup;
+}
+
 int sync_refresh(struct sync *sync, struct state *state, struct attach_result *result,
 		 struct trouble *trouble)
 {
@@ -439,7 +462,7 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 	};
 	const char *advice = state ? NULL : advice_of_workers(sync);
 	/* what counts at the start only: later changes were made by someone on purpose */
-	const struct attach_request request = {
+	struct attach_request request = {
 		.name = config->name,
 		.policy = state ? 0 : config->policy,
 		.rescue = state ? false : config->rescue,
@@ -452,7 +475,6 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 		.state = state,
 		/* one that was taken away comes back as it was */
 		.settings = state ? NULL : pins_settings(config->pins),
-		.cgroup = config->cgroup,
 	};
 	struct pids pids = { 0 };
 	struct groups groups;
@@ -463,6 +485,7 @@ int sync_refresh(struct sync *sync, struct state *state, struct attach_result *r
 	free(pids.items);
 	if (err)
 		return EXIT_DONE;
+	request.cgroup = cgroup_of(config, state, &groups);
 	status = attach_groups(&request, &groups, result, trouble);
 	if (!status && config->forked)
 		find_shared(&groups, result);

@@ -20,7 +20,7 @@ struct sync_config {
 	uint32_t policy; /* of a new service; 0 = the default */
 	uint32_t group;
 	bool rescue;
-	uint64_t cgroup; /* id of the one that all workers are in */
+	uint64_t cgroup; /* id of the service's, which all workers are in */
 	struct own *own;
 	struct plan *plan;
 	struct runners *runners;

@@ -48,9 +48,8 @@ const char *latency_obstacle(const struct state *state)
 		       "doctor shows what that takes";
 	if (cgroup == ROOT_CGROUP)
 		return "its sockets have no cgroup in common but the root, where each packet of "
-		       "the host would pay for it; start the server, or lbctl run --listen, as a "
-		       "systemd unit, or the server by lbctl run without --listen, which puts it "
-		       "into a cgroup of its own";
+		       "the host would pay for it; start the server as a systemd unit, or by "
+		       "lbctl run, which puts it into a cgroup of its own";
 	return NULL;
 }
 
