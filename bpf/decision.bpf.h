@@ -30,6 +30,7 @@ struct decision {
 	struct lb_counters *counters;
 	__u64 word;    /* lb_config.word, read once */
 	bool all_busy; /* with LB_WORD_HOLDS: the scan found no idle worker */
+	bool far;      /* with LB_WORD_HOLDS: who is idle now need not be when the handshake ends */
 };
 
 /* Policy and table of this decision; false: not ours to read, which is counted. */

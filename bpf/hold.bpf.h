@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Holding a connection that finds no idle worker: it goes to a waiting listener, a socket of the
- * keeper's in the same group, and from there to the worker that is idle first: the keeper's holder
- * shuts that listener down for a moment, the kernel migrates what is in it, and the migration is
- * steered like any other. lb_hold.h says when that pays. While there are no waiting listeners all
- * of this is one load.
+ * Holding a connection that finds no idle worker, or whose client is far away: it goes to a waiting
+ * listener, a socket of the keeper's in the same group, and from there to the worker that is idle
+ * first: the keeper's holder shuts that listener down for a moment, the kernel migrates what is in
+ * it, and the migration is steered like any other. lb_hold.h says when that pays. While there are
+ * no waiting listeners all of this is one load.
  */
 #ifndef LB_HOLD_BPF_H
 #define LB_HOLD_BPF_H
@@ -54,16 +54,20 @@ static __always_inline __u32 index_of(struct sk_reuseport_md *ctx, __u64 set)
 
 /*
  * In which one a new connection waits. Where none is free it is that of the connection that came
- * last, so that nobody overtakes who waits, up to a number.
+ * last, so that nobody overtakes who waits, up to a number. Handshakes of clients far away are more
+ * than there are waiting listeners, and those that have not ended wait for nobody.
  */
 static __always_inline __u32 place_for(struct sk_reuseport_md *ctx, struct lb_hold *hold,
 				       struct lb_counters *counters)
 {
 	__u64 open = hold->open[lb_listener % LB_MAX_LISTENERS];
+	__u64 taken = lb_hold_is_far(hold->rtt_ns, hold->work_ns) ? 0 : hold->taken;
 	__u64 set = lb_hold_free(open, hold->taken, hold->occupied, hold->closing);
 	__u32 last = hold->last & (LB_WAITING_SLOTS - 1), slot;
 	struct lb_stats *stats;
 
+	if (!set)
+		set = lb_hold_free(open, taken, hold->occupied, hold->closing);
 	if (set)
 		return index_of(ctx, set);
 	slot = LB_MAX_SLOTS + last;
@@ -105,7 +109,7 @@ __attribute__((noinline)) __u32 lb_hold_connection(struct sk_reuseport_md *ctx)
 
 static __always_inline __u32 hold_connection(const struct decision *d)
 {
-	if (!CAN_HOLD || !(d->word & LB_WORD_HOLDS) || !d->all_busy)
+	if (!CAN_HOLD || !(d->word & LB_WORD_HOLDS) || (!d->all_busy && !d->far))
 		return LB_NO_SLOT;
 	return lb_hold_connection(d->ctx);
 }

@@ -119,6 +119,13 @@ static __always_inline __u32 scan_start(const struct decision *d)
 	return schedule_slot(d, next_index(d->counters));
 }
 
+static __always_inline bool clients_are_far(void)
+{
+	struct lb_hold *hold = CAN_HOLD ? hold_state() : NULL;
+
+	return hold && lb_hold_is_far(hold->rtt_ns, hold->work_ns);
+}
+
 /* By one of the least-* policies. */
 static __always_inline __u32 pick_least(struct decision *d)
 {
@@ -129,9 +136,10 @@ static __always_inline __u32 pick_least(struct decision *d)
 		scanned.now_ns = bpf_ktime_get_ns();
 	scanned.result = lb_scan(d->word, scanned.start, scanned.now_ns);
 	d->all_busy = lb_key_is_busy(lb_result_least(scanned.result));
+	d->far = clients_are_far();
 	/* of workers that report nothing it is not known */
 	if (policy == LB_POLICY_LEAST_LOAD && !lb_result_is_fresh(scanned.result))
-		d->all_busy = false;
+		d->all_busy = d->far = false;
 	switch (policy) {
 	case LB_POLICY_LEAST_LOAD:
 		return settle_least_load(d, &scanned);

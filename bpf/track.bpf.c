@@ -47,8 +47,9 @@ static __always_inline bool ask_for_states(struct bpf_sock_ops *ops)
 
 /* Before 5.12 the kernel lacks the atomics that holding connections takes. */
 #ifdef LB_NO_FETCH
-static __always_inline void note_given(__u32 slot, __u64 now_ns)
+static __always_inline void note_given(const struct bpf_sock_ops *ops, __u32 slot, __u64 now_ns)
 {
+	(void)ops;
 	(void)slot;
 	(void)now_ns;
 }
@@ -73,14 +74,28 @@ static __always_inline void note_held(struct lb_hold *hold, __u32 slot, __u64 no
 	ask(hold, now_ns);
 }
 
+/*
+ * The kernel knows it from its SYN-ACK and the client's ACK, but where the former was sent again.
+ * With cheap work nobody asks for it, and the CPUs would take the line from each other for nothing.
+ * Two of them at once may lose one of two samples: no harm to an average.
+ */
+static __always_inline void note_round_trip(struct lb_hold *hold, const struct bpf_sock_ops *ops)
+{
+	__u64 rtt_ns = (__u64)ops->srtt_us * 1000 / 8;
+
+	if (rtt_ns && hold->work_ns >= LB_HOLD_LEAST_WORK_NS)
+		hold->rtt_ns = lb_hold_average(hold->rtt_ns, rtt_ns);
+}
+
 /* Nobody looks at who is idle where the keeper does not hold connections. */
-static __always_inline void note_given(__u32 slot, __u64 now_ns)
+static __always_inline void note_given(const struct bpf_sock_ops *ops, __u32 slot, __u64 now_ns)
 {
 	struct lb_hold *hold = hold_state();
 	struct lb_idle *idle;
 
 	if (!hold || !hold->most_ns)
 		return;
+	note_round_trip(hold, ops);
 	if (lb_is_waiting_slot(slot)) {
 		note_held(hold, slot, now_ns);
 		return;
@@ -117,7 +132,7 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops)
 		stats->began_ns = conn->opened_ns;
 	count(&stats->opened);
 	add(&stats->live, 1);
-	note_given(conn->slot, conn->opened_ns);
+	note_given(ops, conn->slot, conn->opened_ns);
 }
 
 /*

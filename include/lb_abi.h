@@ -329,8 +329,9 @@ struct lb_hold {
 	__u64 work_ns;	/* average time from a worker's connection to its next sleep */
 	__u64 delay_ns; /* average time from the sleep to the connection that is given for it */
 
-	__u64 last; /* the one that was chosen last: where no other is free, more go there */
-	__u64 pad_last[7];
+	__u64 last;   /* the one that was chosen last: where no other is free, more go there */
+	__u64 rtt_ns; /* average round trip of the handshakes that end; 0 = not known */
+	__u64 pad_last[6];
 	LB_APPENDED
 };
 

@@ -17,7 +17,7 @@
 	X(ack_recent, "handshakes (SYN cookies) completed at the worker their SYN chose")          \
 	X(ack_stray, "segments of no known handshake, left to the kernel's hash")                  \
 	X(migrate_failed, "waiting connections of a closed listener that found no worker")         \
-	X(held, "connections that found no idle worker, and wait for one")
+	X(held, "connections that wait for an idle worker")
 
 #define LB_NOTES(X)                                                                                \
 	X(redraws, "picks drawn again: the slot was out, stalled, full or at its limit")           \

@@ -14,6 +14,12 @@
  * which is what one that is queued behind it would wait; a worker that sleeps while it waits for a
  * backend is not busy. delay_ns is the average time from a worker's sleep to the connection that
  * comes to it for that.
+ *
+ * Of clients far away even an idle worker is no good choice at the SYN: it need not be idle when
+ * the handshake ends, a round trip later, and until then nothing shows that it was chosen. So where
+ * holding pays their connections wait in any case, and the choice is made when the handshake ends:
+ *
+ *	rtt_ns >= LB_HOLD_FAR * work_ns
  */
 #ifndef LB_HOLD_H
 #define LB_HOLD_H
@@ -28,6 +34,7 @@
 #define LB_HOLD_DELAYS 20
 /* More has other reasons than a slow release: a limit, a stall that ended. */
 #define LB_HOLD_MOST_DELAY_NS 5000000ULL
+#define LB_HOLD_FAR 1
 #define LB_HOLD_MOST_BEHIND 64		 /* connections of one waiting listener */
 #define LB_HOLD_FIRST_DELAY_NS 100000ULL /* what is believed before there was a release */
 /* The longest that hold_ms=auto holds one. */
@@ -61,6 +68,12 @@ static __always_inline int lb_is_waiting_slot(__u32 slot)
 static __always_inline int lb_hold_pays(__u64 always, __u64 work_ns, __u64 delay_ns)
 {
 	return always || (work_ns >= LB_HOLD_LEAST_WORK_NS && work_ns >= LB_HOLD_DELAYS * delay_ns);
+}
+
+/* Also where always: with cheap work it does not matter which worker is idle. */
+static __always_inline int lb_hold_is_far(__u64 rtt_ns, __u64 work_ns)
+{
+	return work_ns >= LB_HOLD_LEAST_WORK_NS && rtt_ns >= LB_HOLD_FAR * work_ns;
 }
 
 /* A moving average after one more sample; 0 = there was none yet. */

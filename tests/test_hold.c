@@ -27,6 +27,25 @@ static void test_pays(void **state)
 		      lb_hold_pays(rows[i].always, rows[i].work, rows[i].delay), rows[i].want);
 }
 
+static void test_far(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t rtt, work, want;
+	} rows[] = {
+		{ "nothing is known yet", 0, 0, 0 },
+		{ "the same host", 30 * US, 20 * MS, 0 },
+		{ "work takes longer", 19 * MS, 20 * MS, 0 },
+		{ "the round trip does", 20 * MS, 20 * MS, 1 },
+		{ "cheap work", 100 * MS, 2999 * US, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check("lb_hold_is_far", rows[i].name, lb_hold_is_far(rows[i].rtt, rows[i].work),
+		      rows[i].want);
+}
+
 static void test_average(void **state)
 {
 	static const struct {
@@ -180,6 +199,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pays),	      cmocka_unit_test(test_average),
+		cmocka_unit_test(test_far),	      cmocka_unit_test(test_average),
 		cmocka_unit_test(test_patience),      cmocka_unit_test(test_unanswered),
 		cmocka_unit_test(test_awaited),	      cmocka_unit_test(test_places),
 		cmocka_unit_test(test_pick_of_a_set), cmocka_unit_test(test_busy_keys),
