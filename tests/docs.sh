@@ -443,7 +443,7 @@ test_sentences_count_one() {
 	strings -n 8 "$program" |
 		grep -E '%(l|ll|z)?u (new )?(workers|connections|sockets|bytes|lines|times|events|datagrams|processes|namespaces|services|others)\b' |
 		grep -vE -e '%u of %u workers' -e '^all %u workers' -e '%zu processes share' -e '%zu services; name one' \
-			-e 'has %u sockets on ' -e ' to %zu others' \
+			-e '^%u workers were' -e 'has %u sockets on ' -e ' to %zu others' \
 			-e '%lu times in %lu decisions' -e '^%lu connections of worker %u were open' || true
 }
 

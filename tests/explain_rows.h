@@ -40,6 +40,18 @@
 	X(all_drained, EXPLAIN_NO_WORKER, ALL, "lbctl resume web all", for (int i = 0; i < \
 	  WORKERS; i++) make_drained(&w[i]); f->counters.fallback_empty = 500) \
 	X(none_at_all, EXPLAIN_NO_WORKER, ALL, "to be started", f->nr_workers = 0) \
+	X(throttled, EXPLAIN_THROTTLED, 2, "raise cpu.max", throttle(&w[2], "/c/w2", 50, 5, \
+	  50)) \
+	X(throttled_seldom, NOTHING, 0, "", throttle(&w[2], "/c/w2", 50, 4, 500)) \
+	X(throttled_shortly, NOTHING, 0, "", throttle(&w[2], "/c/w2", 50, 5, 49)) \
+	X(throttled_few, NOTHING, 0, "", throttle(&w[2], "/c/w2", 9, 9, 500)) \
+	X(throttled_ten, EXPLAIN_THROTTLED, 2, "CPUQuota", throttle(&w[2], "/c/w2", 10, 10, \
+	  500)) \
+	X(throttled_all, EXPLAIN_THROTTLED, ALL, "raise cpu.max", throttle_all(w)) \
+	X(throttled_hangs, EXPLAIN_THROTTLED, 2, "raise cpu.max", throttle(&w[2], "/c/w2", \
+	  50, 50, 4900); w[2].stalled_ns = 2000000000) \
+	X(throttled_waits, EXPLAIN_THROTTLED, ALL, "raise cpu.max", throttle_all(w); \
+	  all_wait(w, 20, 40)) \
 	X(hangs, EXPLAIN_HANGS, 1, "lbctl rescue web 1", w[1].stalled_ns = HANGS_NS; \
 	  w[1].queued_least = 1) \
 	X(hangs_not, NOTHING, 0, "", w[1].stalled_ns = HANGS_NS - 1; w[1].queued_least = \

@@ -114,6 +114,22 @@ static void slow_by_request(struct explain_facts *f, double mean_ms, double half
 	f->workers[2].first_byte = (struct explain_time){ 500, mean_ms * MS, half_ms * MS, 3 * MS };
 }
 
+/* By a limit of their own, or of a cgroup that others are in, too. */
+static void throttle(struct explain_worker *w, const char *cgroup, uint64_t periods,
+		     uint64_t throttled, uint64_t ms)
+{
+	w->throttle = (struct throttle){ .periods = periods,
+					 .throttled = throttled,
+					 .throttled_us = ms * 1000 };
+	strcpy(w->throttle.cgroup, cgroup);
+}
+
+static void throttle_all(struct explain_worker *w)
+{
+	for (uint32_t i = 0; i < WORKERS; i++)
+		throttle(&w[i], "/c/web", 50, 25, 2000);
+}
+
 static void slow_by_pace(struct explain_worker *w, uint64_t us)
 {
 	w[2].pace_us = w[2].pace_most_us = us;
@@ -386,12 +402,33 @@ static void fill_garbage(struct explain_facts *f, struct explain_worker *w)
 	f->seconds = garbage_real();
 	for (uint32_t i = 0; i < f->nr_workers; i++)
 		w[i] = (struct explain_worker){
-			garbage(),	rand() % 2, rand() % 2,	    rand() % 2,	    garbage(),
-			garbage(),	garbage(),  garbage_real(), garbage(),	    garbage(),
-			garbage_real(), garbage(),  garbage(),	    garbage(),	    garbage(),
-			garbage(),	garbage(),  garbage(),	    garbage(),	    garbage(),
-			garbage(),	garbage(),  garbage(),	    garbage_real(), garbage_time(),
+			garbage(),
+			rand() % 2,
+			rand() % 2,
+			rand() % 2,
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage_real(),
+			garbage(),
+			garbage(),
+			garbage_real(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage(),
+			garbage_real(),
 			garbage_time(),
+			garbage_time(),
+			{ "/some/cgroup", garbage(), garbage(), garbage() },
 		};
 }
 

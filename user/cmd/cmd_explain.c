@@ -48,6 +48,7 @@ static int look_first(struct cmd *cmd, struct explain_looks **looks, char name[L
 	if (err)
 		return cmd_fail(cmd, EXIT_FAILED, "can't read its maps: %s", strerror(-err));
 	view_load_usage(&view);
+	view_load_throttle(&view);
 	*looks = explain_looks_new(&view);
 	return *looks ? EXIT_DONE : cmd_fail(cmd, EXIT_FAILED, "out of memory");
 }
@@ -74,6 +75,7 @@ static int look_on(const struct cmd *cmd, const char *name, struct explain_looks
 			return cmd_trouble(cmd, &trouble);
 		}
 		view_load_usage(&view);
+		view_load_throttle(&view);
 		explain_looks_add(looks, &view, now_seconds() - began);
 	}
 	return EXIT_DONE;

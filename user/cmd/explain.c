@@ -9,7 +9,8 @@
 
 /* What a worker does when it can't keep up, or can't be reached: not worth a word of their own. */
 #define EFFECTS_OF_ONE                                                                             \
-	(EXPLAIN_BIT(HANGS) | EXPLAIN_BIT(RESTARTS) | EXPLAIN_BIT(SLOW) | EXPLAIN_BIT(WEIGHT))
+	(EXPLAIN_BIT(THROTTLED) | EXPLAIN_BIT(HANGS) | EXPLAIN_BIT(RESTARTS) | EXPLAIN_BIT(SLOW) | \
+	 EXPLAIN_BIT(WEIGHT))
 #define EFFECTS_OF_ENDS (EXPLAIN_BIT(RESTARTS) | EXPLAIN_BIT(NO_WORKER))
 #define EFFECTS_OF_MANY (EXPLAIN_BIT(LIMITED) | EXPLAIN_BIT(FEW_CLIENTS) | EXPLAIN_BIT(UNEVEN))
 
@@ -27,6 +28,7 @@ static const struct rule {
 	[EXPLAIN_LEFT_OUT] = { .rule = explain_left_out, .unless = EXPLAIN_BIT(NOT_STEERED) },
 	[EXPLAIN_ONE_SOCKET] = { .rule = explain_one_socket },
 	[EXPLAIN_NO_WORKER] = { .rule = explain_no_worker, .unless = EXPLAIN_BIT(NOT_STEERED) },
+	[EXPLAIN_THROTTLED] = { .rule = explain_throttled, .by_worker = true },
 	[EXPLAIN_HANGS] = { .rule = explain_hangs, .by_worker = true },
 	[EXPLAIN_RESTARTS] = { .rule = explain_restarts, .by_worker = true },
 	[EXPLAIN_DOWN] = { .rule = explain_down,

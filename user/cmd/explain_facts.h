@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "host/throttle.h"
 #include "lb_abi.h"
 
 /* Of a finding that is not about one worker. */
@@ -23,6 +24,7 @@
 	X(LEFT_OUT, "left-out")                                                                    \
 	X(ONE_SOCKET, "one-socket")                                                                \
 	X(NO_WORKER, "no-worker")                                                                  \
+	X(THROTTLED, "throttled")                                                                  \
 	X(HANGS, "hangs")                                                                          \
 	X(RESTARTS, "restarts")                                                                    \
 	X(DOWN, "down")                                                                            \
@@ -93,6 +95,7 @@ struct explain_worker {
 	uint64_t pace_us, pace_most_us;		  /* least and most of the looks; 0 = unknown */
 	double cpu; /* share of one CPU that it used; below 0 = unknown */
 	struct explain_time first_byte, wait;
+	struct throttle throttle; /* grown; of no cgroup where it was another one at first */
 };
 
 struct explain_facts {

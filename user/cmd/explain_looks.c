@@ -161,6 +161,18 @@ static double cpu_of(const struct explain_looks *looks, const struct view_worker
 	return (now->usage.cpu_ms - before->usage.cpu_ms) / 1e3 / looks->seconds;
 }
 
+static struct throttle throttle_of(const struct throttle *now, const struct throttle *before)
+{
+	struct throttle since = *now;
+
+	if (strcmp(now->cgroup, before->cgroup))
+		return (struct throttle){ 0 };
+	since.periods = grown(now->periods, before->periods);
+	since.throttled = grown(now->throttled, before->throttled);
+	since.throttled_us = grown(now->throttled_us, before->throttled_us);
+	return since;
+}
+
 static uint64_t or_none(uint64_t value, uint64_t less)
 {
 	return value > less ? value - less : 0;
@@ -199,6 +211,7 @@ static void fill_worker(struct explain_looks *looks, uint32_t worker, const stru
 		.pace_us = sums->pace_us,
 		.pace_most_us = sums->pace_most_us,
 		.cpu = cpu_of(looks, w, before),
+		.throttle = throttle_of(&w->throttle, &was->throttle),
 	};
 	if (looks->facts.counted) {
 		to->stayed = or_none(w->live, to->opened);

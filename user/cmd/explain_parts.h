@@ -39,6 +39,13 @@
 /* In each look; one that is emptied at once is seen with one or two. */
 #define LEAST_QUEUED 8
 #define BEHIND_QUEUED 4.0
+/*
+ * A period is 100 ms as a rule, and who is throttled waits for the rest of it: in one of ten, and
+ * for a hundredth of the time, one request in a hundred is late by it.
+ */
+#define LEAST_PERIODS 10
+#define THROTTLED_SHARE 0.1
+#define THROTTLED_TIME 0.01
 /* Of one CPU; on a host that is busy, who could use a whole one gets half of it. */
 #define BUSY_CPU 0.9
 #define HOT_CPU 0.5
@@ -55,8 +62,9 @@ typedef bool explain_rule(const struct explain_facts *facts, uint32_t worker,
 _Static_assert(EXPLAIN_NR_KINDS <= 64, "a set of kinds has 64 bits");
 
 /* Of single workers, of all, and of how it is spread: explain_worker.c, _service.c, _spread.c. */
-explain_rule explain_hangs, explain_restarts, explain_down, explain_drained, explain_limit,
-	explain_weight, explain_slow, explain_queue, explain_hot, explain_passed_by, explain_lost;
+explain_rule explain_throttled, explain_hangs, explain_restarts, explain_down, explain_drained,
+	explain_limit, explain_weight, explain_slow, explain_queue, explain_hot, explain_passed_by,
+	explain_lost;
 explain_rule explain_blind, explain_keeper_gone, explain_not_steered, explain_taken_off,
 	explain_takers, explain_left_out, explain_one_socket, explain_no_worker, explain_limited,
 	explain_full, explain_behind, explain_busy, explain_latency_off;

@@ -25,6 +25,64 @@ static const char *put_pid(char out[TIME_BYTES], const struct explain_worker *w)
 	return out;
 }
 
+/* --- those that may not run --- */
+
+static bool is_throttled(const struct explain_facts *facts, uint32_t worker)
+{
+	const struct throttle *throttle = &facts->workers[worker].throttle;
+
+	return *throttle->cgroup && throttle->periods >= LEAST_PERIODS &&
+	       throttle->throttled >= THROTTLED_SHARE * throttle->periods &&
+	       throttle->throttled_us >= THROTTLED_TIME * 1e6 * facts->seconds;
+}
+
+/* How many workers are in the cgroup of this one; 0 where an earlier one is, which is told. */
+static uint32_t throttled_with(const struct explain_facts *facts, uint32_t worker)
+{
+	const char *cgroup = facts->workers[worker].throttle.cgroup;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < facts->nr_workers; i++) {
+		if (strcmp(facts->workers[i].throttle.cgroup, cgroup))
+			continue;
+		if (i < worker)
+			return 0;
+		n++;
+	}
+	return n;
+}
+
+bool explain_throttled(const struct explain_facts *facts, uint32_t worker,
+		       struct explain_finding *finding)
+{
+	const struct throttle *throttle = &facts->workers[worker].throttle;
+	double percent = 100.0 * throttle->throttled / (throttle->periods ? throttle->periods : 1);
+	uint32_t together = is_throttled(facts, worker) ? throttled_with(facts, worker) : 0;
+	char who[40], each[40] = "";
+
+	if (!together)
+		return false;
+	snprintf(who, sizeof(who), "worker %u was", worker);
+	if (together > 1) {
+		finding->worker = EXPLAIN_ALL;
+		snprintf(who, sizeof(who), "%u workers were", together);
+		strcpy(each, ", over all CPUs");
+	}
+	finding_number(finding, "percent", percent);
+	finding_number(finding, "periods", throttle->periods);
+	finding_number(finding, "throttled_ms", throttle->throttled_us / 1000);
+	finding_number(finding, "workers", together);
+	finding_say(finding,
+		    "%s throttled in %.0f %% of its periods, for %.1f s in %.1f s%s, by "
+		    "cpu.max of %s",
+		    who, percent, throttle->throttled_us / 1e6, facts->seconds, each,
+		    throttle->cgroup);
+	finding_try(finding,
+		    "no setting helps: raise cpu.max of that cgroup (of a unit of systemd: "
+		    "CPUQuota), or give it less to do");
+	return true;
+}
+
 /* --- those that take nothing --- */
 
 bool explain_hangs(const struct explain_facts *facts, uint32_t worker,

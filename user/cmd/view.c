@@ -360,6 +360,14 @@ void view_load_usage(struct view *view)
 	}
 }
 
+void view_load_throttle(struct view *view)
+{
+	for (uint32_t i = 0; i < view->nr_workers; i++) {
+		if (view->workers[i].pid)
+			throttle_read(view->workers[i].pid, &view->workers[i].throttle);
+	}
+}
+
 /* Policy kernel knows no weights. */
 static double weight_of(const struct view *view, const struct view_worker *w)
 {

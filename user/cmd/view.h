@@ -14,6 +14,7 @@
 #include "base/addr.h"
 #include "host/proc_name.h"
 #include "host/proc_title.h"
+#include "host/throttle.h"
 #include "host/usage.h"
 #include "keeper/again.h"
 #include "service/census.h"
@@ -40,6 +41,7 @@ struct view_worker {
 	uint64_t lost; /* accepted connections that were open when their process ended */
 	/* of its process, by view_load_usage(); 0 and "" = not known */
 	struct usage usage;
+	struct throttle throttle; /* by view_load_throttle() */
 	char command[VIEW_COMMAND_BYTES];
 	char process[PROC_NAME_BYTES]; /* what its process says of itself, else its name; or "" */
 #define X(field, help) uint64_t field;
@@ -111,6 +113,8 @@ int view_load_name(const char *name, struct census *census, struct view *view);
 
 /* What the workers' processes use, as far as it can be seen. */
 void view_load_usage(struct view *view);
+/* Whether they may run. */
+void view_load_throttle(struct view *view);
 
 /*
  * max / mean of selected over workers, each divided by its weight, 1.0 = as the weights have it; 0
