@@ -325,6 +325,48 @@ static void test_services_come_and_go(void **state)
 	lbctl_ok("detach", "web", NULL);
 }
 
+#define OF_ANY_LOOK 8 /* maps, of the programs that look at sockets */
+
+static unsigned int open_maps(pid_t pid)
+{
+	unsigned int maps = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		char path[64], link[64];
+		ssize_t len;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		len = readlink(path, link, sizeof(link) - 1);
+		link[len < 0 ? 0 : len] = '\0';
+		maps += strstr(link, "bpf-map") != NULL;
+	}
+	return maps;
+}
+
+/* A service stays open between two looks, as to open it is dear, and not once it is gone. */
+static void test_stays_open(void **state)
+{
+	static struct demo demos[2];
+	pid_t pid;
+
+	(void)state;
+	demo_start_many(demos, 2, ":8080");
+	lbctl_ok("attach", "--name", "web", ":8080", NULL);
+	top_start(80, 24, "");
+	screen_expect("\n> web ");
+	pid = top_pid();
+	/* all but for a moment of each second */
+	for (int i = 0; i < 20; i++) {
+		assert_true(open_maps(pid) > OF_ANY_LOOK);
+		usleep(50000);
+	}
+	lbctl_ok("detach", "web", NULL);
+	screen_expect("there is no service");
+	wait_until(open_maps(pid) <= OF_ANY_LOOK, 5000);
+	screen_press("q");
+	top_expect_end(0);
+}
+
 /* The figures of show, and rates of what came between two looks. */
 static void test_no_terminal(void **state)
 {
@@ -399,6 +441,7 @@ int main(int argc, char **argv)
 		runs_test(test_many_workers),
 		runs_test(test_services_come_and_go),
 		runs_test(test_no_terminal),
+		runs_test(test_stays_open),
 		runs_test(test_measured),
 	};
 

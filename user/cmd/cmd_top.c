@@ -59,11 +59,12 @@ static void print_block(const struct top *top, const char *only)
 	putchar('\n');
 }
 
-static int take_look(const struct plan *plan, struct top *top)
+static int take_look(const struct plan *plan, struct views_open *open, struct top *top)
 {
 	struct timespec now;
 	struct views views;
-	int err = views_load(&views, plan->only);
+	int err = views_load(&views, plan->only,
+			     plan->interval_s <= TOP_LONGEST_OPEN_S ? open : NULL);
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (err)
@@ -77,14 +78,15 @@ static int take_look(const struct plan *plan, struct top *top)
 static int print_lines(const struct cmd *cmd, const struct plan *plan)
 {
 	const struct timespec interval = { .tv_sec = plan->interval_s };
+	struct views_open open = { 0 };
 	struct top top = { 0 };
-	int err = take_look(plan, &top);
+	int err = take_look(plan, &open, &top);
 
 	interrupt_catch();
 	for (uint64_t n = 0; !err && !interrupt_came() && (!plan->count || n < plan->count); n++) {
 		if (nanosleep(&interval, NULL))
 			break;
-		err = take_look(plan, &top);
+		err = take_look(plan, &open, &top);
 		if (err)
 			break;
 		if (cmd->json)
@@ -95,6 +97,7 @@ static int print_lines(const struct cmd *cmd, const struct plan *plan)
 			break;
 	}
 	top_free(&top);
+	views_close(&open);
 	return err ? trouble(cmd, err) : EXIT_DONE;
 }
 

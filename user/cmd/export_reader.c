@@ -129,7 +129,7 @@ static int answer_picture(struct reader *reader)
 static int answer_look(struct reader *reader)
 {
 	struct views views;
-	int err = views_load(&views, NULL);
+	int err = views_load(&views, NULL, NULL);
 
 	if (!err)
 		pictures_look(&reader->pictures, views.at, views.count, time_ms() / 1e3);

@@ -8,8 +8,9 @@
 
 #include "cmd/views.h"
 
-#define TOP_HISTORY 60	   /* looks */
-#define TOP_UNKNOWN (-1.0) /* of a figure: it takes two looks */
+#define TOP_HISTORY 60	      /* looks */
+#define TOP_LONGEST_OPEN_S 10 /* between looks that services stay open for, see views.h */
+#define TOP_UNKNOWN (-1.0)    /* of a figure: it takes two looks */
 
 /* The last one is the last of the `count`; the oldest go. */
 struct top_history {

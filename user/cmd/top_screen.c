@@ -36,6 +36,7 @@ struct screen {
 	bool ends, colours;
 	size_t height;
 	struct top_style style;
+	struct views_open open;
 	struct top top;
 	struct top_keys keys;
 	struct top_page page;
@@ -209,7 +210,8 @@ static void tell_change(struct screen *screen)
 static int look(struct screen *screen)
 {
 	struct views views;
-	int err = views_load(&views, screen->only);
+	bool soon = screen->interval_ms <= TOP_LONGEST_OPEN_S * 1000;
+	int err = views_load(&views, screen->only, soon ? &screen->open : NULL);
 
 	screen->look_ns += screen->interval_ms * 1000000;
 	if (screen->look_ns < now_ns())
@@ -345,6 +347,7 @@ int top_screen(const char *only, uint64_t interval_ms, const char **why)
 	follow_end(&screen.follow);
 	change_job_leave(&screen.job);
 	top_free(&screen.top);
+	views_close(&screen.open);
 	close_fd(&screen.signals);
 	return err;
 }
