@@ -66,6 +66,44 @@ static void test_cpu_is_of_one_process(void **state)
 	}
 }
 
+/* What was uneven, or left to the kernel, longer than a minute ago is not seen any more. */
+static void test_last_minute(void **state)
+{
+	struct top top = { 0 };
+	uint64_t selected[2] = { 0, 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i <= TOP_HISTORY + 10; i++) {
+		struct views look = look_of(1);
+		struct view *view = look_add(&look, "web", 2, 0, 0);
+
+		if (i)
+			selected[0] += 10;
+		if (i > 10)
+			selected[1] += 10;
+		for (int w = 0; w < 2; w++)
+			view->workers[w].selected = selected[w];
+		view->decisions = selected[0] + selected[1];
+		view->fallback = i < 10 ? i : 10;
+		top_take(&top, &look, (1 + i) * SECOND);
+		if (!i) {
+			assert_true(top_unevenness(top.services) < 0);
+			assert_true(top_fallback(top.services) < 0);
+		}
+		if (i == 10) {
+			check("max/mean", "one has all", top_unevenness(top.services) * 100, 200);
+			check("fallback", "each look", top_fallback(top.services), 10);
+		}
+		if (i == 20) {
+			check("max/mean", "20 to 10", top_unevenness(top.services) * 100, 133);
+			check("fallback", "stays a minute", top_fallback(top.services), 10);
+		}
+	}
+	check("max/mean", "a minute later", top_unevenness(top.services) * 100, 100);
+	check("fallback", "a minute later", top_fallback(top.services), 0);
+	top_free(&top);
+}
+
 /* p50 and p99 are of what was measured between the two looks, and begin anew with the switch. */
 static void test_quantiles_are_of_the_last_look(void **state)
 {
@@ -354,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rates_take_two_looks),
 		cmocka_unit_test(test_cpu_is_of_one_process),
+		cmocka_unit_test(test_last_minute),
 		cmocka_unit_test(test_quantiles_are_of_the_last_look),
 		cmocka_unit_test(test_history_is_a_minute),
 		cmocka_unit_test(test_another_of_the_same_name),

@@ -38,10 +38,13 @@ static json_t *service_json(const struct top_service *service)
 
 	for (uint32_t i = 0; i < service->view.nr_workers; i++)
 		json_array_append_new(workers, worker_json(service, i));
-	return text_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:o}", "service", service->view.name,
-			 "policy", policy_name(service->view.policy), "per_second",
-			 figure(service->rate), "max_mean", figure(view_unevenness(&service->view)),
-			 "fallback", (json_int_t)service->view.fallback, "decisions",
+	return text_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:I, s:o}", "service",
+			 service->view.name, "policy", policy_name(service->view.policy),
+			 "per_second", figure(service->rate), "max_mean",
+			 figure(view_unevenness(&service->view)), "recent_max_mean",
+			 figure(top_unevenness(service)), "fallback",
+			 (json_int_t)service->view.fallback, "recent_fallback",
+			 figure(top_fallback(service)), "decisions",
 			 (json_int_t)service->view.decisions, "workers", workers);
 }
 

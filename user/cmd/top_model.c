@@ -19,9 +19,23 @@ static void history_add(struct top_history *history, double value)
 	history->at[history->count - 1] = value;
 }
 
+static uint64_t since(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
 static double rate(uint64_t now, uint64_t before, double seconds)
 {
-	return now > before ? (now - before) / seconds : 0;
+	return since(now, before) / seconds;
+}
+
+static double sum(const struct top_history *history)
+{
+	double all = 0;
+
+	for (unsigned int i = 0; i < history->count; i++)
+		all += history->at[i];
+	return all;
 }
 
 /* Of its process, if it is the same one. */
@@ -87,6 +101,9 @@ static void compare(struct top_service *service, const struct top_service *befor
 		service->history = before->history;
 		service->rate = rate(service->view.decisions, before->view.decisions, seconds);
 		history_add(&service->history, service->rate);
+		service->fallback = before->fallback;
+		history_add(&service->fallback,
+			    since(service->view.fallback, before->view.fallback));
 	}
 	compare_workers(service, before, seconds);
 }
@@ -203,6 +220,23 @@ void top_move(struct top *top, long lines)
 		top->service = at;
 		top->worker = 0;
 	}
+}
+
+static double selected_of(uint32_t worker, void *workers)
+{
+	return sum(&((const struct top_worker *)workers)[worker].history);
+}
+
+double top_unevenness(const struct top_service *service)
+{
+	return service->history.count ?
+		       view_unevenness_of(&service->view, selected_of, service->workers) :
+		       TOP_UNKNOWN;
+}
+
+double top_fallback(const struct top_service *service)
+{
+	return service->fallback.count ? sum(&service->fallback) : TOP_UNKNOWN;
 }
 
 double top_highest(const struct top_service *service)

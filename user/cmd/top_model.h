@@ -30,7 +30,8 @@ struct top_service {
 	struct view view;
 	struct top_worker *workers; /* view.nr_workers */
 	double rate;
-	struct top_history history;
+	struct top_history history;  /* of rate */
+	struct top_history fallback; /* how many per look were left to the kernel's hash */
 };
 
 struct top {
@@ -58,6 +59,10 @@ const struct top_service *top_selected(const struct top *top);
 
 /* Moves by so many lines, no further than there are; among services or workers. */
 void top_move(struct top *top, long lines);
+
+/* Of the looks in its history: see view_unevenness(), and how many fallbacks; or TOP_UNKNOWN. */
+double top_unevenness(const struct top_service *service);
+double top_fallback(const struct top_service *service);
 
 /* The highest rate of a worker in the history of its service, which pictures are drawn against. */
 double top_highest(const struct top_service *service);

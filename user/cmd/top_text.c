@@ -56,6 +56,14 @@ static void put_rate(struct cell *cell, double rate)
 		put_number(cell, rate);
 }
 
+static void put_ratio(struct cell *cell, double ratio)
+{
+	if (ratio <= 0)
+		strcpy(cell->text, "-");
+	else
+		snprintf(cell->text, CELL_BYTES, "%.2f", ratio);
+}
+
 static void put_ms(struct cell *cell, uint64_t ns)
 {
 	double ms = ns / 1e6;
@@ -183,8 +191,8 @@ CELL(policy, strcpy(cell->text, policy_name(cell->service->view.policy)))
 CELL(workers, put_number(cell, cell->service->view.nr_workers))
 CELL(service_rate, put_rate(cell, cell->service->rate))
 CELL(service_live, put_number(cell, live(&cell->service->view)))
-CELL(unevenness, snprintf(cell->text, CELL_BYTES, "%.2f", view_unevenness(&cell->service->view)))
-CELL(fallback, put_number(cell, cell->service->view.fallback))
+CELL(unevenness, put_ratio(cell, top_unevenness(cell->service)))
+CELL(fallback, put_number(cell, top_fallback(cell->service)))
 CELL(decisions, put_number(cell, cell->service->view.decisions))
 CELL(migrated, put_number(cell, cell->service->view.migrated))
 

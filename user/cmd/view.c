@@ -374,20 +374,30 @@ static double weight_of(const struct view *view, const struct view_worker *w)
 	return view->policy == LB_POLICY_KERNEL || !w->weight ? 1 : w->weight;
 }
 
-double view_unevenness(const struct view *view)
+double view_unevenness_of(const struct view *view, double (*selected)(uint32_t worker, void *arg),
+			  void *arg)
 {
 	double most = 0, total = 0, weights = 0;
 
 	for (uint32_t i = 0; i < view->nr_workers; i++) {
-		double weight = weight_of(view, &view->workers[i]);
-		double share = view->workers[i].selected / weight;
+		double weight = weight_of(view, &view->workers[i]), own = selected(i, arg);
 
-		total += view->workers[i].selected;
+		total += own;
 		weights += weight;
-		if (share > most)
-			most = share;
+		if (own / weight > most)
+			most = own / weight;
 	}
 	return total > 0 ? most * weights / total : 0;
+}
+
+static double selected_of(uint32_t worker, void *workers)
+{
+	return ((const struct view_worker *)workers)[worker].selected;
+}
+
+double view_unevenness(const struct view *view)
+{
+	return view_unevenness_of(view, selected_of, view->workers);
 }
 
 void view_address(const struct view_listener *listener, char *out)

@@ -121,6 +121,9 @@ void view_load_throttle(struct view *view);
  * without a connection.
  */
 double view_unevenness(const struct view *view);
+/* The same of what a function says of each worker instead. */
+double view_unevenness_of(const struct view *view, double (*selected)(uint32_t worker, void *arg),
+			  void *arg);
 
 /* The keeper, as show and list have it in JSON; the caller's. */
 json_t *view_keeper_json(const struct view *view);
