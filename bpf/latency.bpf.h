@@ -11,7 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "counters.bpf.h"
-#include "lb_abi.h"
+#include "latency_map.bpf.h"
 #include "lb_hold.h"
 
 /* How far a connection is in a TLS handshake: see tls.bpf.h. */
@@ -44,29 +44,6 @@ struct {
 	__type(key, int);
 	__type(value, struct timing);
 } lb_timing SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, LB_MAX_SLOTS);
-	__type(key, __u32);
-	__type(value, struct lb_latency);
-} lb_latency SEC(".maps");
-
-/* What a new entry begins as; another lbctl may have made the map, with longer values. */
-static const char nothing[LB_MOST_LATENCY];
-
-/* NULL for a waiting listener's slot: what is held there is nobody's yet. */
-static __always_inline struct lb_latency *latency_of(__u32 slot)
-{
-	struct lb_latency *latency = bpf_map_lookup_elem(&lb_latency, &slot);
-
-	if (latency || slot >= LB_MAX_SLOTS)
-		return latency;
-	/* of two CPUs at once the second one finds it made */
-	bpf_map_update_elem(&lb_latency, &slot, nothing, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&lb_latency, &slot);
-}
 
 static __always_inline void note_time(struct lb_histogram *histogram, __u64 ns)
 {

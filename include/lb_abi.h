@@ -361,7 +361,8 @@ struct lb_idle {
 
 /*
  * lb_latency: hash, slot -> what is measured of its worker. There, and written by the programs of
- * bpf/latency.bpf.c, while latency=on; from one switch-on to the next it is never set back.
+ * bpf/latency.bpf.c and busy.bpf.c, while latency=on; from one switch-on to the next it is never
+ * set back.
  */
 struct lb_histogram {
 	struct lb_bucket {
@@ -376,6 +377,9 @@ struct lb_latency {
 #undef X
 #define X(field, help) __u64 field;
 	LB_LATENCY_SUMS(X)
+#undef X
+#define X(field, help) __u64 field##_ns;
+	LB_LATENCY_SPANS(X)
 #undef X
 	LB_APPENDED
 };
@@ -435,7 +439,7 @@ _Static_assert(sizeof(struct lb_trace) == 64 + 24 * LB_TRACE_CANDIDATES, "lb_tra
 	X(hold, 320, 320)                                                                          \
 	X(waiting, 32, 32)                                                                         \
 	X(idle, 64, 64)                                                                            \
-	X(latency, 6192, 6192)
+	X(latency, 6192, 6208)
 
 enum lb_first_bytes {
 #define X(name, first, now) LB_FIRST_##name = (first),

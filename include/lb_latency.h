@@ -29,6 +29,11 @@
 	X(retransmits, "segments that were sent again")                                            \
 	X(srtt_us, "smoothed round-trip times when connections closed, added up, in us")
 
+/* X(field, "what it means"): spans of time, in ns as field_ns. The one is a share of the other. */
+#define LB_LATENCY_SPANS(X)                                                                        \
+	X(watched, "time in which the worker was watched, counted for each of its listeners")      \
+	X(busy, "of it, time in which nobody of the worker waited for its next connection")
+
 /*
  * Four buckets for each power of two: a value is known to a fourth, and its bucket keeps the sum,
  * so that the mean of those that fell into it is exact. The first bucket has all below

@@ -20,6 +20,7 @@ metrics() {
 	sed -n 's/^\tX("\([a-z_]*\)", .*/lbctl_\1/p' user/cmd/metrics.h
 	counters | sed 's/.*/lbctl_&_total/'
 	sed -n '/define LB_SLOT_COUNTERS/,$ s/^\tX(\([a-z_]*\),.*/lbctl_worker_\1_total/p' include/lb_counters.h
+	sed -n '/define LB_LATENCY_SPANS/,$ s/^\tX(\([a-z_]*\),.*/lbctl_worker_\1_seconds_total/p' include/lb_latency.h
 	echo lbctl_service_info
 }
 

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "lb_abi.h"
+#include "service/busy.h"
 #include "service/latency.h"
 
 #define US 1000ULL
@@ -106,6 +107,20 @@ static void test_quantile_of_many(void **state)
 	}
 }
 
+static void test_busy(void **state)
+{
+	const struct lb_latency none = { 0 }, half = { .watched_ns = 2 * MS, .busy_ns = 1 * MS },
+				all = { .watched_ns = 3 * MS, .busy_ns = 2 * MS };
+
+	(void)state;
+	assert_true(busy_percent(&none) < 0);
+	check("busy_percent", "half", busy_percent(&half), 50);
+	check("busy_percent_since", "the last third", busy_percent_since(&all, &half), 100);
+	check("busy_percent_since", "from nothing", busy_percent_since(&half, &none), 50);
+	check("busy_percent_since", "anew", busy_percent_since(&half, &all), 50);
+	assert_true(busy_percent_since(&half, &half) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +129,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_quantile),
 		cmocka_unit_test(test_quantile_of_many),
+		cmocka_unit_test(test_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

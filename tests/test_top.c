@@ -66,6 +66,42 @@ static void test_cpu_is_of_one_process(void **state)
 	}
 }
 
+/* So is the share of busy time; where it is not watched, or not now, it is not known. */
+static void test_busy_is_of_the_last_look(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t watched[2], busy[2]; /* ms */
+		int want;		      /* -1 = unknown */
+	} rows[] = {
+		{ "a quarter", { 1000, 2000 }, { 1000, 1250 }, 25 },
+		{ "idle", { 1000, 2000 }, { 1000, 1000 }, 0 },
+		{ "all of it", { 1000, 2000 }, { 0, 1000 }, 100 },
+		{ "switched on anew", { 9000, 1000 }, { 9000, 500 }, 50 },
+		{ "not watched", { 0, 0 }, { 0, 0 }, -1 },
+		{ "not watched any more", { 1000, 1000 }, { 500, 500 }, -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct top top = { 0 };
+
+		for (int k = 0; k < 2; k++) {
+			struct views look = look_of(1);
+			struct view *view = look_add(&look, "web", 1, 0, 0);
+
+			view->latency = calloc(2, sizeof(*view->latency));
+			view->latency->watched_ns = rows[i].watched[k] * 1000000;
+			view->latency->busy_ns = rows[i].busy[k] * 1000000;
+			top_take(&top, &look, (1 + k) * SECOND);
+		}
+		if ((int)top.services[0].workers[0].busy != rows[i].want)
+			fail_msg("%s: got %f, want %d", rows[i].name,
+				 top.services[0].workers[0].busy, rows[i].want);
+		top_free(&top);
+	}
+}
+
 /* What was uneven, or left to the kernel, longer than a minute ago is not seen any more. */
 static void test_last_minute(void **state)
 {
@@ -392,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rates_take_two_looks),
 		cmocka_unit_test(test_cpu_is_of_one_process),
+		cmocka_unit_test(test_busy_is_of_the_last_look),
 		cmocka_unit_test(test_last_minute),
 		cmocka_unit_test(test_quantiles_are_of_the_last_look),
 		cmocka_unit_test(test_history_is_a_minute),

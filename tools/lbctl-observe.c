@@ -45,6 +45,10 @@ static const struct panel {
 	{ "Out: stalled or drained", "none", WORKER,
 	  "(lbctl_worker_stalled" OF " + lbctl_worker_draining" OF ") > 0", "" },
 	{ "CPUs", "none", WORKER, "rate(lbctl_worker_cpu_seconds_total" OF RATE ")", "" },
+	{ "Busy", "percentunit", WORKER,
+	  "rate(lbctl_worker_busy_seconds_total" OF RATE
+	  ") / rate(lbctl_worker_watched_seconds_total" OF RATE ")",
+	  "the share of the time in which it did not wait for its next connection; latency=on" },
 	{ "Memory", "bytes", WORKER, "lbctl_worker_memory_bytes" OF, "resident" },
 	{ "Restarts and lost connections", "none", WORKER " {{__name__}}",
 	  "increase({__name__=~\"lbctl_worker_(restarts|lost)_total\", service=~\"$service\"}" RATE

@@ -411,6 +411,7 @@ static void test_measured(void **state)
 	run_start_shared(&run, 2);
 	lbctl_ok("set", "web", "latency=on", NULL);
 	top_start(80, 24, "");
+	screen_expect("CPU% BUSY%");
 	screen_expect("P50MS P99MS");
 	for (int i = 0; i < 40; i++) {
 		char *text;
@@ -440,8 +441,8 @@ int main(int argc, char **argv)
 		runs_test(test_ends),
 		runs_test(test_many_workers),
 		runs_test(test_services_come_and_go),
-		runs_test(test_no_terminal),
 		runs_test(test_stays_open),
+		runs_test(test_no_terminal),
 		runs_test(test_measured),
 	};
 

@@ -28,6 +28,12 @@ static const struct time sums[] = {
 #undef X
 };
 
+static const struct time spans[] = {
+#define X(field, help) { #field, help, offsetof(struct lb_latency, field##_ns) },
+	LB_LATENCY_SPANS(X)
+#undef X
+};
+
 static const struct lb_histogram *histogram_of(const struct lb_latency *latency,
 					       const struct time *time)
 {
@@ -81,6 +87,12 @@ json_t *latency_json(const struct lb_latency *latency)
 				    histogram_json(histogram_of(latency, &times[i])));
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		json_object_set_new(json, sums[i].name, json_integer(sum_of(latency, &sums[i])));
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "%s_us", spans[i].name);
+		json_object_set_new(json, key, json_integer(sum_of(latency, &spans[i]) / 1000));
+	}
 	return json;
 }
 
@@ -116,6 +128,27 @@ static void put_labels(char out[LB_NAME_MAX + 40], const struct view *view, uint
 	snprintf(out, LB_NAME_MAX + 40, "service=\"%s\",worker=\"%u\"", view->name, worker);
 }
 
+/* Those of whom it is not known whether they are busy have no such time. */
+static void print_spans(FILE *out, const char *ending, const struct view *views, size_t n)
+{
+	char labels[LB_NAME_MAX + 40];
+
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		fprintf(out,
+			"# HELP lbctl_worker_%s_seconds%s %s\n"
+			"# TYPE lbctl_worker_%s_seconds%s counter\n",
+			spans[i].name, ending, spans[i].help, spans[i].name, ending);
+		EACH_MEASURED(views, n)
+		{
+			if (!views[v].latency[w].watched_ns)
+				continue;
+			put_labels(labels, &views[v], w);
+			fprintf(out, "lbctl_worker_%s_seconds_total{%s} %.6f\n", spans[i].name,
+				labels, sum_of(&views[v].latency[w], &spans[i]) / 1e9);
+		}
+	}
+}
+
 void latency_print_metrics(FILE *out, bool openmetrics, const struct view *views, size_t n)
 {
 	/* OpenMetrics calls a counter by its name without what ends that of its samples */
@@ -146,4 +179,5 @@ void latency_print_metrics(FILE *out, bool openmetrics, const struct view *views
 				(unsigned long)sum_of(&views[v].latency[w], &sums[i]));
 		}
 	}
+	print_spans(out, ending, views, n);
 }

@@ -12,6 +12,7 @@
 #include "cmd/gone.h"
 #include "lb_abi.h"
 #include "lb_policies.h"
+#include "service/busy.h"
 #include "service/latency.h"
 
 #define INDENT 4
@@ -100,6 +101,17 @@ static void put_srtt(char *out, const struct lb_latency *latency)
 		snprintf(out, CELL_BYTES, "%.2f", latency->srtt_us / 1e3 / latency->closed);
 }
 
+static void put_busy(char *out, const struct lb_latency *latency)
+{
+	double percent = busy_percent(latency);
+
+	if (percent < 0)
+		strcpy(out, "-");
+	else
+		snprintf(out, CELL_BYTES, "%.0f%%", percent);
+}
+
+LATENCY_CELL(busy, put_busy(out, latency))
 LATENCY_CELL(wait, put_quantiles(out, &latency->wait))
 LATENCY_CELL(first_byte, put_quantiles(out, &latency->first_byte))
 LATENCY_CELL(lifetime, put_quantiles(out, &latency->lifetime))
@@ -185,6 +197,7 @@ static const struct column {
 	{ "UPTIME", 8, never, always, .cell = cell_uptime },
 	{ "CPU", 8, never, always, .cell = cell_cpu },
 	{ "MEMORY", 8, never, always, .cell = cell_memory },
+	{ "BUSY", 6, never, if_measured, .latency_cell = cell_busy },
 	{ "WAIT MS", 15, never, if_measured, .latency_cell = cell_wait },
 	{ "FIRST BYTE MS", 15, never, if_measured, .latency_cell = cell_first_byte },
 	{ "LIFETIME MS", 17, never, if_measured, .latency_cell = cell_lifetime },

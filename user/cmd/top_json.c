@@ -23,13 +23,14 @@ static json_t *worker_json(const struct top_service *service, uint32_t i)
 	const struct view_worker *w = &service->view.workers[i];
 	const struct top_worker *worker = &service->workers[i];
 
-	return text_pack("{s:i, s:i, s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "worker",
-			 i, "pid", w->pid, "state", w->state, "live", w->live, "queued", w->queued,
-			 "restarts", (json_int_t)w->restarts, "memory_bytes",
+	return text_pack("{s:i, s:i, s:s, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "worker", i, "pid", w->pid, "state", w->state, "live", w->live, "queued",
+			 w->queued, "restarts", (json_int_t)w->restarts, "memory_bytes",
 			 (json_int_t)w->usage.memory_bytes, "per_second", figure(worker->rate),
 			 "held_per_second", figure(worker->held_rate), "cpu_percent",
-			 figure(worker->cpu), "first_byte_p50_ms", time_ms(worker->p50_ns),
-			 "first_byte_p99_ms", time_ms(worker->p99_ns));
+			 figure(worker->cpu), "busy_percent", figure(worker->busy),
+			 "first_byte_p50_ms", time_ms(worker->p50_ns), "first_byte_p99_ms",
+			 time_ms(worker->p99_ns));
 }
 
 static json_t *service_json(const struct top_service *service)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "service/busy.h"
 #include "service/latency.h"
 
 static void history_add(struct top_history *history, double value)
@@ -48,18 +49,19 @@ static double cpu(const struct view_worker *now, const struct view_worker *befor
 }
 
 /* Where it has been switched off and on meanwhile it begins from zero. */
-static void measure(struct top_worker *worker, const struct lb_histogram *now,
-		    const struct lb_histogram *before)
+static void measure(struct top_worker *worker, const struct lb_latency *now,
+		    const struct lb_latency *before)
 {
-	bool goes_on = latency_count(now) >= latency_count(before);
-	struct lb_histogram since = *now;
+	bool goes_on = latency_count(&now->first_byte) >= latency_count(&before->first_byte);
+	struct lb_histogram answers = now->first_byte;
 
 	for (size_t i = 0; goes_on && i < LB_LATENCY_BUCKETS; i++) {
-		since.buckets[i].count -= before->buckets[i].count;
-		since.buckets[i].sum_ns -= before->buckets[i].sum_ns;
+		answers.buckets[i].count -= before->first_byte.buckets[i].count;
+		answers.buckets[i].sum_ns -= before->first_byte.buckets[i].sum_ns;
 	}
-	worker->p50_ns = latency_quantile(&since, 0.5);
-	worker->p99_ns = latency_quantile(&since, 0.99);
+	worker->busy = busy_percent_since(now, before);
+	worker->p50_ns = latency_quantile(&answers, 0.5);
+	worker->p99_ns = latency_quantile(&answers, 0.99);
 }
 
 /* It has fewer decisions than before: then it is another one with this name. */
@@ -83,9 +85,9 @@ static void compare_workers(struct top_service *service, const struct top_servic
 		worker->held_rate = rate(now->waited, old->waited, seconds);
 		worker->cpu = cpu(now, old, seconds);
 		worker->p50_ns = worker->p99_ns = 0;
+		worker->busy = TOP_UNKNOWN;
 		if (service->view.latency && before->view.latency)
-			measure(worker, &service->view.latency[i].first_byte,
-				&before->view.latency[i].first_byte);
+			measure(worker, &service->view.latency[i], &before->view.latency[i]);
 		history_add(&worker->history, worker->rate);
 	}
 }
@@ -95,7 +97,8 @@ static void compare(struct top_service *service, const struct top_service *befor
 	for (uint32_t i = 0; i < service->view.nr_workers; i++)
 		service->workers[i] = (struct top_worker){ .rate = TOP_UNKNOWN,
 							   .held_rate = TOP_UNKNOWN,
-							   .cpu = TOP_UNKNOWN };
+							   .cpu = TOP_UNKNOWN,
+							   .busy = TOP_UNKNOWN };
 	service->rate = TOP_UNKNOWN;
 	if (before) {
 		service->history = before->history;

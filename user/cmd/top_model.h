@@ -22,6 +22,7 @@ struct top_worker {
 	double rate;		    /* connections, of UDP datagrams, per second */
 	double held_rate;	    /* of them those that were held before */
 	double cpu;		    /* percent of a CPU */
+	double busy;		    /* percent of the time since the last look, see busy.h */
 	uint64_t p50_ns, p99_ns;    /* first byte, of the requests since the last look; 0 = none */
 	struct top_history history; /* of rate */
 };

@@ -216,6 +216,7 @@ CELL(live, put_number(cell, cell->w->live))
 CELL(queue, put_number(cell, cell->w->queued))
 CELL(held, put_rate(cell, cell->worker->held_rate))
 CELL(cpu, put_number(cell, cell->worker->cpu))
+CELL(busy, put_number(cell, cell->worker->busy))
 CELL(memory, put_bytes(cell, cell->w->usage.memory_bytes))
 CELL(p50, put_ms(cell, cell->worker->p50_ns))
 CELL(p99, put_ms(cell, cell->worker->p99_ns))
@@ -252,6 +253,7 @@ static const struct column worker_columns[] = {
 	{ "QUEUE", 5, 0, 1, .put = cell_queue },
 	{ "HELD/S", 6, 0, 2, .put = cell_held, .there = if_connections },
 	{ "CPU%", 4, 0, 1, .put = cell_cpu },
+	{ "BUSY%", 5, 0, 1, .put = cell_busy, .there = if_measured },
 	{ "MEMORY", 6, 0, 2, .put = cell_memory },
 	{ "P50MS", 5, 0, 1, .put = cell_p50, .there = if_measured },
 	{ "P99MS", 5, 0, 1, .put = cell_p99, .there = if_measured },

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "host/cgroup.h"
+#include "service/busy.h"
 #include "service/service.h"
 #include "service/track.h"
 #include "latency.skel.h"
@@ -123,6 +124,7 @@ static void remove_hooks(const struct state *state)
 {
 	char path[STATE_PATH_BYTES];
 
+	busy_stop(state);
 	for (size_t i = 0; i < HOOKS; i++) {
 		hook_path(state, hooks[i].name, path);
 		unlink(path);
@@ -201,8 +203,11 @@ int latency_start(struct state *state, uint64_t one_in)
 	struct latency *skel;
 	int err;
 
-	if (was_on && hooked_cgroup(state) == track_cgroup(state))
+	if (was_on && hooked_cgroup(state) == track_cgroup(state)) {
+		/* there may be more listeners */
+		busy_start(state);
 		return 0;
+	}
 	if (!was_on)
 		latency_stop(state);
 	skel = latency__open();
@@ -217,8 +222,11 @@ int latency_start(struct state *state, uint64_t one_in)
 	if (!err)
 		err = pin_map(state, skel->maps.lb_latency);
 	latency__destroy(skel);
-	if (!err)
+	if (!err) {
 		remember(state, one_in);
+		/* the times are worth it without that */
+		busy_start(state);
+	}
 	/* one that could not follow is tried again when its sockets are looked at next */
 	if (err && !was_on)
 		latency_stop(state);
