@@ -81,7 +81,7 @@ BPF_NAMES += steer_v5 datagram_v5 track_v5
 BPF_NAMES += sample_udp
 BPF_OBJS  := $(BPF_NAMES:%=$(B)/bpf/%.bpf.o)
 SKELS     := $(BPF_NAMES:%=$(B)/bpf/%.skel.h)
-PAGE      := $(addprefix user/web/page.,html css js)
+PAGE      := $(addprefix user/web/,page.html page.css page.js page_service.js page_figures.js)
 GENERATED := $(SKELS) $(B)/web/page_files.h
 
 USER_SRCS := $(filter-out user/lib/%,$(wildcard user/*/*.c))
@@ -151,8 +151,10 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 $(B)/web/page_files.h: $(PAGE) Makefile
 	$(say) TEXT $@
 	@mkdir -p $(@D)
-	$(Q)for file in $(PAGE); do \
-		echo "static const char page_$${file##*.}[] ="; sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $$file; echo ';'; \
+	$(Q)for kind in html css js; do \
+		echo "static const char page_$$kind[] ="; \
+		for file in $(PAGE); do case $$file in *.$$kind) sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $$file;; esac; done; \
+		echo ';'; \
 	done >$@
 
 # --- user side ----------------------------------------------------------------------------------
