@@ -47,11 +47,16 @@ static __always_inline void note_opened(struct bpf_sock_ops *ops, struct bpf_soc
 		bpf_sock_ops_cb_flags_set(ops, flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-static __always_inline void note_ended(struct bpf_sock_ops *ops, struct timing *timing,
+/* args: old state, new state. It ends once, and is closed then or later. */
+static __always_inline bool ends(const struct bpf_sock_ops *ops)
+{
+	return lb_state_is_open(ops->args[0]) && !lb_state_is_open(ops->args[1]);
+}
+
+static __always_inline void note_ended(struct bpf_sock_ops *ops, const struct timing *timing,
 				       struct lb_latency *latency)
 {
-	if (!timing->ended) {
-		timing->ended = 1;
+	if (ends(ops)) {
 		note_time(&latency->lifetime, bpf_ktime_get_ns() - timing->opened_ns);
 		if (timing->maybe_ns)
 			note_time(&latency->first_byte, timing->maybe_ns);
@@ -74,6 +79,8 @@ int lb_lifetime(struct bpf_sock_ops *ops)
 
 	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && ops->op != BPF_SOCK_OPS_STATE_CB)
 		return GO_ON;
+	if (ops->op == BPF_SOCK_OPS_STATE_CB && !ends(ops) && ops->args[1] != TCP_CLOSED)
+		return GO_ON;
 	sk = ops->sk;
 	if (!sk)
 		return GO_ON;
@@ -81,9 +88,6 @@ int lb_lifetime(struct bpf_sock_ops *ops)
 		note_opened(ops, sk);
 		return GO_ON;
 	}
-	/* args: old state, new state */
-	if (lb_state_is_open(ops->args[1]))
-		return GO_ON;
 	timing = bpf_sk_storage_get(&lb_timing, sk, NULL, 0);
 	latency = timing ? latency_of(timing->slot) : NULL;
 	if (latency)

@@ -34,8 +34,7 @@ struct timing {
 	__u8 tls;   /* enum tls_state */
 	__u8 old;   /* it is TLS 1.2 */
 	__u8 accepted;
-	__u8 ended;
-	__u32 pad;
+	__u8 pad[5];
 };
 
 struct {
