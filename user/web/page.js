@@ -109,7 +109,7 @@ function summarize() {
 	const rates = latest.services.map((now) => services.get(now.service).rate || 0);
 	const bad = states.filter(([n]) => n).map(([n, state]) => `${n} ${state}`);
 	if (latest.unreadable.length) bad.push(`${latest.unreadable.length} unreadable`);
-	put($("sum"), `${count(latest.services.length, "service")}, ${count(workers.length, "worker")}, ` +
+	put($("sum"), !latest.services.length ? "" : `${count(latest.services.length, "service")}, ${count(workers.length, "worker")}, ` +
 		`${number(rates.reduce((all, rate) => all + rate, 0))} connections/s`);
 	put($("bad"), bad.join(", "));
 }
