@@ -3,5 +3,5 @@
 # what: SO_REUSEPORT, picked by lbctl at once: no connection waits for an idle worker
 # program: demo
 # can: reload scale lost
-HOLD=hold_ms=0
+SETTINGS=(hold_ms=0)
 . ./lbctl.sh

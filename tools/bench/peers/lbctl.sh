@@ -12,7 +12,7 @@ start() {
 		sleep 0.02
 	done
 	"$BENCH_BUILD/lbctl" attach --name bench --policy "$BENCH_POLICY" ":$BENCH_PORT"
-	"$BENCH_BUILD/lbctl" set bench "${HOLD:-hold_ms=auto}"
+	"$BENCH_BUILD/lbctl" set bench "${SETTINGS[@]:-hold_ms=auto}"
 	rm "$BENCH_DIR/wait"
 	exec "$BENCH_BUILD/lbctl" watch bench
 }
