@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A keeper's files, in a /run of their own: who has the lock, what is swept, what is found again. */
+/* A keeper's files, in a /run of their own: who has the lock, what is swept and found again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
