@@ -333,6 +333,7 @@ static void test_unknown(void **state)
 		{ { "set", "web", "hash_prefix=24" }, 2, { "hash_prefix4" } },
 		{ { "set", "web", "limit=1000001" }, 2, { "limit", "0 to 1000000" } },
 		{ { "set", "web", "limit=-1" }, 2, { "limit", "-1" } },
+		{ { "set", "web", "flow_ms=1000" }, 1, { "flow_ms", "web is TCP" } },
 	};
 
 	(void)state;

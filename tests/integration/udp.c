@@ -5,6 +5,7 @@
 #include "harness/datagrams.h"
 #include "harness/maps.h"
 #include "harness/pins.h"
+#include "harness/runs.h"
 #include "harness/show.h"
 #include "harness/world.h"
 
@@ -365,6 +366,16 @@ static void test_with_tcp(void **state)
 		close(fds[i]);
 }
 
+/* What is of connections alone can't be set: it would do nothing. */
+static void test_settings_of_connections(void **state)
+{
+	(void)state;
+	udp_start(ONLY4, "rr");
+	lbctl_expect(1, "hold_ms has connections wait", "set", "dns", "hold_ms=100", NULL);
+	lbctl_expect(1, "limit counts connections", "set", "dns", "limit=5", NULL);
+	lbctl_ok("set", "dns", "hold_ms=auto", "limit=0", NULL);
+}
+
 /* Every worker is drained, ended and started anew under a stream: nothing is lost. */
 static void test_restart_under_a_stream(void **state)
 {
@@ -412,6 +423,7 @@ int main(int argc, char **argv)
 		harness_test(test_hung_worker),
 		harness_test(test_odd_datagrams),
 		harness_test(test_with_tcp),
+		harness_test(test_settings_of_connections),
 		harness_test(test_restart_under_a_stream),
 	};
 

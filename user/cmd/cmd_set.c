@@ -19,6 +19,8 @@
 
 static int check_limit(const struct cmd *cmd, const struct state *state, uint64_t limit);
 static int set_limit(const struct cmd *cmd, struct state *state, uint64_t limit);
+static int check_flow(const struct cmd *cmd, const struct state *state, uint64_t flow_ms);
+static int check_hold(const struct cmd *cmd, const struct state *state, uint64_t hold_ms);
 static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t one_in);
 static int set_latency(const struct cmd *cmd, struct state *state, uint64_t one_in);
 
@@ -43,9 +45,9 @@ static const struct setting {
 	{ "hash_prefix6", FIELD(hash_prefix6), 1, 1, 128, .what = "a number of bits" },
 	{ "limit", FIELD(limit), 1, 0, LB_MAX_LIMIT, .what = "a number of connections",
 	  .check = check_limit, .set = set_limit },
-	{ "flow_ms", FIELD(flow_ns), MILLISECONDS(PARSE_MAX_MS) },
+	{ "flow_ms", FIELD(flow_ns), MILLISECONDS(PARSE_MAX_MS), .check = check_flow },
 	{ "hold_ms", FIELD(hold_ns), .unit = 1000000, .max = MAX_HOLD_MS,
-	  .what = "auto, or a number of milliseconds", .word = "auto" },
+	  .what = "auto, or a number of milliseconds", .word = "auto", .check = check_hold },
 	{ "latency", FIELD(latency), 1, .max = MAX_LATENCY_PARTS, .on = "on", .off = "off",
 	  .check = check_latency, .set = set_latency },
 };
@@ -69,6 +71,11 @@ static const struct setting *find_setting(const struct cmd *cmd, const char *key
 			return &settings[i];
 	}
 	nearest = suggest(key, names, SETTINGS);
+	/* hold, for hold_ms */
+	for (size_t i = 0; i < SETTINGS && !nearest; i++) {
+		if (!strncmp(key, names[i], strlen(key)) && names[i][strlen(key)] == '_')
+			nearest = names[i];
+	}
 	if (nearest)
 		cmd_fail(cmd, EXIT_USAGE,
 			 "%.40s: no such setting (did you mean \"%s\"? lbctl help set lists them)",
@@ -149,6 +156,26 @@ static int set_limit(const struct cmd *cmd, struct state *state, uint64_t limit)
 	(void)cmd;
 	service_set_limit(state, limit);
 	return EXIT_DONE;
+}
+
+static int check_flow(const struct cmd *cmd, const struct state *state, uint64_t flow_ms)
+{
+	if (!flow_ms || service_has_datagrams(state))
+		return EXIT_DONE;
+	return cmd_fail(cmd, EXIT_FAILED,
+			"flow_ms has the datagrams of a flow follow its first one, and %s is TCP, "
+			"which has none",
+			state->name);
+}
+
+static int check_hold(const struct cmd *cmd, const struct state *state, uint64_t hold_ms)
+{
+	if (!hold_ms || hold_ms == LB_HOLD_AUTO || service_counts(state))
+		return EXIT_DONE;
+	return cmd_fail(cmd, EXIT_FAILED,
+			"hold_ms has connections wait for an idle worker, and %s is UDP, which has "
+			"none",
+			state->name);
 }
 
 static int check_latency(const struct cmd *cmd, const struct state *state, uint64_t one_in)

@@ -29,13 +29,23 @@ int service_listener(const struct state *state, const struct reuseport_group *gr
 	return -ENOENT;
 }
 
-bool service_counts(const struct state *state)
+static bool has(const struct state *state, uint8_t proto)
 {
 	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		if (state->config->listeners[i].proto == LB_PROTO_TCP)
+		if (state->config->listeners[i].proto == proto)
 			return true;
 	}
 	return false;
+}
+
+bool service_counts(const struct state *state)
+{
+	return has(state, LB_PROTO_TCP);
+}
+
+bool service_has_datagrams(const struct state *state)
+{
+	return has(state, LB_PROTO_UDP);
 }
 
 bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker)

@@ -83,6 +83,9 @@ void service_retire(struct state *state, uint32_t worker);
 /* Has it connections to count: a TCP listener? */
 bool service_counts(const struct state *state);
 
+/* Has it a UDP socket? */
+bool service_has_datagrams(const struct state *state);
+
 /* Is the slot's worker `worker`, and not freed? */
 bool service_slot_of(const struct state *state, uint32_t slot, uint32_t worker);
 
