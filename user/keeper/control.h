@@ -24,6 +24,8 @@
 #define CONTROL_MOST_CLIENTS 64
 #define CONTROL_MOST_OPERATORS 32
 #define CONTROL_MOST_WORKERS 32
+/* Who is connected for so long and asks nothing is hung up on where his place is needed. */
+#define CONTROL_IDLE_US 1000000
 
 struct control;
 struct client;

@@ -169,14 +169,32 @@ static size_t count_clients(const struct control *control, enum admission admiss
 	return n;
 }
 
-/* The first that came of those that may be workers, have not joined and await no answer. */
+static uint64_t now_us(const struct control *control)
+{
+	uint64_t now = 0;
+
+	sd_event_now(control->loop, CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+/* One that has just come may be about to ask, or has and was not read yet. */
+static bool is_idle(const struct client *client)
+{
+	char byte;
+
+	return client->admission == ADMIT_WORKER && !client->joined &&
+	       !(client->held & HELD_FOR_ANSWER) &&
+	       now_us(client->control) - client->since_us >= CONTROL_IDLE_US &&
+	       recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+/* The first that came of those that may be workers. */
 static struct client *idlest_worker(const struct control *control)
 {
 	struct client *first = NULL;
 
 	for (struct client *client = control->clients; client; client = client->next) {
-		if (client->admission == ADMIT_WORKER && !client->joined &&
-		    !(client->held & HELD_FOR_ANSWER))
+		if (is_idle(client))
 			first = client;
 	}
 	return first;
@@ -232,6 +250,7 @@ static void client_add(const struct door *door, int fd, const struct peer *peer,
 		.control = control,
 		.id = ++control->last_id,
 		.fd = fd,
+		.since_us = now_us(control),
 		.peer = *peer,
 		.admission = admission,
 		.lines = lines,

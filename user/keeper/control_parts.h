@@ -18,6 +18,7 @@ struct client {
 	struct client *next;
 	uint64_t id;
 	int fd;
+	uint64_t since_us; /* it is connected */
 	struct peer peer;
 	bool has_others; /* another process than that has sent something, too */
 	enum admission admission;
