@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# run.sh [-j N] BINARY...: runs test binaries, N at a time (default: three for two CPUs, as they mostly
-# wait), and counts their cmocka results. Integration tests isolate themselves in namespaces of their own, so
+# run.sh [-j N] BINARY...: runs test binaries, N at a time (default: as many as there are CPUs), and
+# counts their cmocka results. Integration tests isolate themselves in namespaces of their own, so
 # files do not meet; order.txt says which start first and which run alone, after all others. Owns the
 # totals and the folder of the logs, build/tests/log unless LB_TEST_LOG names another.
 #
@@ -22,7 +22,7 @@ if [ -n "${SANITIZE-}" ]; then
 	UBSAN_OPTIONS+=:log_path=$found
 fi
 unset MAKEFLAGS # what tests build by make is not of the make that calls
-jobs=$((($(nproc) * 3 + 1) / 2))
+jobs=$(nproc)
 timeout_sec=$((300 * 100 / ${LB_TEST_SCALE:-100}))
 passed=0
 failed=0

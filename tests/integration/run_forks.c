@@ -149,6 +149,8 @@ static void test_a_worker_is_killed(void **state)
 	needs(migrate);
 	start(NULL, NULL);
 	run_pids(&run, pids, WORKERS);
+	/* what waits is to be there still when it is killed */
+	lbctl_ok("set", "web", "stall_ms=0", "rescue_ms=0", NULL);
 	kill(pids[2], SIGSTOP);
 	wait_until(process_state(pids[2]) == 'T', RUN_MS);
 	clients_begin(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
