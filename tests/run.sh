@@ -21,7 +21,7 @@ if [ -n "${SANITIZE-}" ]; then
 	ASAN_OPTIONS+=:detect_leaks=0:log_path=$found
 	UBSAN_OPTIONS+=:log_path=$found
 fi
-unset MAKEFLAGS # what tests build by make is not of the make that calls
+unset MAKEFLAGS MFLAGS # what tests build by make is not of the make that calls
 jobs=$(nproc)
 timeout_sec=$((300 * 100 / ${LB_TEST_SCALE:-100}))
 passed=0

@@ -6,7 +6,7 @@
 repo=$PWD
 tests=$repo/tests/compat
 lbctl=${LBCTL_BUILD:-$repo/build}/lbctl
-unset MAKEFLAGS # of no use to what builds here, and rustc warns of it
+unset MAKEFLAGS MFLAGS # of no use to what builds here, and rustc warns of it
 
 # --- what is wrong ---------------------------------------------------------------------------------
 
