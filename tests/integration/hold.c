@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/counters.h"
 #include "harness/events.h"
+#include "harness/holding.h"
 #include "harness/kernel.h"
 #include "harness/load.h"
 #include "harness/maps.h"
@@ -31,26 +32,6 @@
 
 static struct run run;
 static struct clients clients;
-
-static struct lb_hold hold_now(void)
-{
-	struct lb_hold *mapped = map_mmap("web", "lb_hold", sizeof(*mapped)), copy = *mapped;
-
-	munmap(mapped, sizeof(*mapped));
-	return copy;
-}
-
-static bool is_holding(void)
-{
-	return hold_now().open[0] != 0;
-}
-
-static bool nothing_waits(void)
-{
-	const struct lb_hold hold = hold_now();
-
-	return !hold.occupied && !hold.taken && !hold.closing;
-}
 
 /* `workers` that take so long for each request and do nothing else meanwhile. */
 static void start(const char *workers, const char *sleep_us, const char *setting)
@@ -96,7 +77,7 @@ static void expect_settled(uint64_t decisions)
 {
 	struct counters now;
 
-	wait_until(nothing_waits(), RUN_MS);
+	wait_until(nothing_is_held(), RUN_MS);
 	counters_read("web", &now);
 	assert_int_equal(counters_selected(&now), decisions);
 	wait_until(live_in(0, LB_ALL_SLOTS) == 0, RUN_MS);
@@ -196,7 +177,7 @@ static void test_cheap_work_is_not_held(void **state)
 	start("4", "0", NULL);
 	clients_run(&clients, (struct client_plan){ .connections = 400, .at_once = 40 });
 	counters_read("web", &after);
-	hold = hold_now();
+	hold = holding_now();
 	/* on a machine that takes 3 ms for nothing it pays, and may have at the beginning only */
 	if ((scaled_load(4) < 4 ? hold.longest_ns : hold.work_ns) < LB_HOLD_LEAST_WORK_NS) {
 		assert_int_equal(after.held, 0);
@@ -252,7 +233,7 @@ static void test_clients_that_give_up(void **state)
 		clients_collect(&clients, 30);
 		clients_abandon(&clients);
 	}
-	wait_until(nothing_waits(), RUN_MS);
+	wait_until(nothing_is_held(), RUN_MS);
 	wait_until(live_in(0, LB_ALL_SLOTS) == 0, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 40 });
 	run_stop(&run);
@@ -273,7 +254,7 @@ static void test_next_keeper_counts(void **state)
 	stop_all(pids, 2);
 	clients_begin(&clients, (struct client_plan){
 					.connections = 4, .at_once = 4, .deadline_ms = RUN_MS });
-	wait_until(__builtin_popcountll(hold_now().occupied) == 4, RUN_MS);
+	wait_until(__builtin_popcountll(holding_now().occupied) == 4, RUN_MS);
 	run_kill(&run);
 	wait_until(live_in(0, LB_MAX_SLOTS) == 4, RUN_MS);
 	run_start_again(&run);
@@ -375,7 +356,7 @@ static void test_nothing_is_lost(void **state)
 	print_message("%lu requests, longest %lu us\n", wrk.requests, wrk.longest_us);
 	run_expect_no_failure(&run, &wrk);
 	/* each keeper has counted anew meanwhile */
-	wait_until(nothing_waits() && !live_in(0, LB_ALL_SLOTS), RUN_MS);
+	wait_until(nothing_is_held() && !live_in(0, LB_ALL_SLOTS), RUN_MS);
 	run_stop(&run);
 }
 
@@ -393,7 +374,7 @@ static void test_last_worker_dies(void **state)
 	run_pids(&run, &pid, 1);
 	stop_all(&pid, 1);
 	clients_begin(&clients, (struct client_plan){ .connections = 5, .at_once = 5 });
-	wait_until(__builtin_popcountll(hold_now().occupied) == 5, RUN_MS);
+	wait_until(__builtin_popcountll(holding_now().occupied) == 5, RUN_MS);
 	kill(pid, SIGKILL);
 	clients_finish(&clients);
 	assert_int_equal(clients.answered, 5);

@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/counters.h"
 #include "harness/events.h"
+#include "harness/holding.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
 #include "harness/runs.h"
@@ -20,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -119,22 +119,21 @@ static void relay_stop(pid_t pid)
 
 /* --- the tests --- */
 
-static struct lb_hold hold_now(void)
+/* The service and its clients, who have shown how far away they are. Returns the relay. */
+static pid_t start_far(void)
 {
-	struct lb_hold *mapped = map_mmap("web", "lb_hold", sizeof(*mapped)), copy = *mapped;
+	pid_t pid;
 
-	munmap(mapped, sizeof(*mapped));
-	return copy;
-}
-
-static void start(void)
-{
+	needs(hold);
+	pid = relay_start();
 	run_start(&run, "web", "-n", "2", "--policy", "least-conn", "--", run_demo(), "-n", "1",
 		  "--listen", "0.0.0.0:8080", "--sleep-us", "40000", NULL);
 	run_expect_up(&run, 2);
 	stalls_forgive();
 	lbctl_ok("set", "web", "rescue_ms=0", "hold_ms=20000", NULL);
-	wait_until(hold_now().open[0], RUN_MS);
+	wait_until(is_holding(), RUN_MS);
+	clients_run(&clients, (struct client_plan){ .connections = 80, .at_once = 8, .to = FAR });
+	return pid;
 }
 
 static uint64_t held(void)
@@ -160,14 +159,10 @@ static void expect_held(const char *to, bool all)
  */
 static void test_who_waits(void **state)
 {
-	pid_t pid;
+	pid_t pid = start_far();
 
 	(void)state;
-	needs(hold);
-	pid = relay_start();
-	start();
-	clients_run(&clients, (struct client_plan){ .connections = 80, .at_once = 8, .to = FAR });
-	assert_true(hold_now().rtt_ns >= ROUND_TRIP_NS * 9 / 10);
+	assert_true(holding_now().rtt_ns >= ROUND_TRIP_NS * 9 / 10);
 	expect_held(FAR, true);
 	clients_run(&clients, (struct client_plan){ .connections = 100 });
 	expect_held("127.0.0.1", false);
@@ -203,13 +198,9 @@ static void test_choice_at_the_ack(void **state)
 {
 	int far[CLIENTS], slow;
 	uint64_t begun_ns;
-	pid_t pid;
+	pid_t pid = start_far();
 
 	(void)state;
-	needs(hold);
-	pid = relay_start();
-	start();
-	clients_run(&clients, (struct client_plan){ .connections = 80, .at_once = 8, .to = FAR });
 	begun_ns = now_ns();
 	for (int i = 0; i < CLIENTS; i++)
 		far[i] = client_socket(FAR);

@@ -8,6 +8,7 @@
 #include "harness/commands.h"
 #include "harness/counters.h"
 #include "harness/events.h"
+#include "harness/holding.h"
 #include "harness/kernel.h"
 #include "harness/maps.h"
 #include "harness/obey.h"
@@ -29,13 +30,11 @@ static struct run run;
 /* Neither waits a connection, nor has one been counted for where it waited. */
 static bool nothing_waits(void)
 {
-	struct lb_hold *hold = map_mmap("web", "lb_hold", sizeof(*hold));
 	struct lb_stats *all = map_mmap("web", "lb_stats", LB_ALL_SLOTS * sizeof(*all));
-	bool waits = hold->occupied || hold->taken || hold->closing;
+	bool waits = !nothing_is_held();
 
 	for (uint32_t slot = LB_MAX_SLOTS; slot < LB_ALL_SLOTS; slot++)
 		waits |= all[slot].live != 0;
-	munmap(hold, sizeof(*hold));
 	munmap(all, LB_ALL_SLOTS * sizeof(*all));
 	return !waits;
 }

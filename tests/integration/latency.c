@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/counters.h"
 #include "harness/events.h"
+#include "harness/holding.h"
 #include "harness/maps.h"
 #include "harness/measured.h"
 #include "harness/pins.h"
@@ -274,14 +275,17 @@ static void test_held(void **state)
 	run_expect_up(&run, 2);
 	stalls_forgive();
 	lbctl_ok("set", "web", "hold_ms=2000", "latency=on", NULL);
+	wait_until(is_holding(), RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 60, .at_once = 8 });
 	measured_expect("web", 60, 60);
 	counters_read("web", &counters);
 	measured_read("web", sums);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(latency_count(&sums[i].held), counters.waited[i]);
-		assert_int_equal(latency_count(&sums[i].first_byte), counters.selected[i]);
-		held += counters.waited[i];
+	for (uint32_t slot = 0; slot < 2; slot++) {
+		struct lb_latency *of = &sums[measured_worker("web", slot)];
+
+		assert_int_equal(latency_count(&of->held), counters.waited[slot]);
+		assert_int_equal(latency_count(&of->first_byte), counters.selected[slot]);
+		held += counters.waited[slot];
 	}
 	assert_true(held > 10);
 	assert_true(latency_quantile(&sums[0].held, 0.5) > 5 * MS);

@@ -38,6 +38,18 @@ void measured_read(const char *service, struct lb_latency sums[MEASURED_WORKERS]
 	state_close(&state);
 }
 
+uint32_t measured_worker(const char *service, uint32_t slot)
+{
+	struct state state;
+	uint32_t worker;
+
+	assert_int_equal(state_open(&state, service, STATE_READ), 0);
+	worker = state_worker(&state, slot)->worker;
+	state_close(&state);
+	assert_true(worker < MEASURED_WORKERS);
+	return worker;
+}
+
 uint64_t measured_total(const char *service, size_t offset)
 {
 	static struct lb_latency sums[MEASURED_WORKERS];

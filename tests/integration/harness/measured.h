@@ -16,6 +16,9 @@ void needs_latency(void);
 /* Of each of the first workers, over its slots. */
 void measured_read(const char *service, struct lb_latency sums[MEASURED_WORKERS]);
 
+/* The worker that has the slot: of those that start at once either may be the first. */
+uint32_t measured_worker(const char *service, uint32_t slot);
+
 /* How many values all of them have: MEASURED("web", first_byte). */
 #define MEASURED(service, time) measured_total(service, offsetof(struct lb_latency, time))
 uint64_t measured_total(const char *service, size_t offset);
