@@ -58,11 +58,12 @@ __attribute__((format(printf, 3, 4))) static void report(struct doctor *doctor, 
 }
 
 /* For bpf(2) CAP_SYS_ADMIN stands for the three that were taken out of it (capabilities(7)). */
-static bool lacks(int number)
+static bool lacks(int capability)
 {
-	bool is_of_admin = number == 12 || number == 38 || number == 39;
+	bool is_of_admin = capability == CAP_BPF || capability == CAP_PERFMON ||
+			   capability == CAP_NET_ADMIN;
 
-	return !caps_have(number) && !(is_of_admin && caps_have(21));
+	return !caps_have(capability) && !(is_of_admin && caps_have(CAP_SYS_ADMIN));
 }
 
 static bool jit_is_on(void)
@@ -207,7 +208,7 @@ static void check_tracking(struct doctor *doctor, const struct features *found)
 {
 	const char *obstacle = track_obstacle();
 
-	if (lacks(12)) {
+	if (lacks(CAP_NET_ADMIN)) {
 		report(doctor, WARN,
 		       "CAP_NET_ADMIN missing: connections are not counted, no least-conn, "
 		       "least-latency, limit, and run can't share a port (--listen can)");
@@ -235,7 +236,7 @@ static void check_bpffs(struct doctor *doctor)
 	struct stat st;
 
 	if (statfs(STATE_BPFFS, &fs) || fs.f_type != BPF_FS_MAGIC) {
-		if (caps_have(21))
+		if (caps_have(CAP_SYS_ADMIN))
 			report(doctor, WARN,
 			       "no bpf file system at " STATE_BPFFS ": attach mounts one");
 		else
@@ -271,15 +272,16 @@ static void check_sockdiag(struct doctor *doctor)
 static void check_capabilities(struct doctor *doctor)
 {
 	char missing[128] = "";
-	bool admin = caps_have(21);
+	bool admin = caps_have(CAP_SYS_ADMIN);
 
-#define X(name, number, use)                                                                       \
-	if (number != 21 && number != 12 && lacks(number))                                         \
-		sprintf(missing + strlen(missing), "%sCAP_" #name, *missing ? ", " : "");
+	/* what the lack of the other two costs is told as that */
+#define X(capability, use)                                                                         \
+	if (capability != CAP_SYS_ADMIN && capability != CAP_NET_ADMIN && lacks(capability))       \
+		sprintf(missing + strlen(missing), "%s" #capability, *missing ? ", " : "");
 	LB_CAPABILITIES(X)
 #undef X
 	/* bpffs is root's as a rule, and so is /proc/PID/fd of a server */
-	if (!caps_have(1) && euidaccess(STATE_BPFFS, R_OK | W_OK | X_OK))
+	if (!caps_have(CAP_DAC_OVERRIDE) && euidaccess(STATE_BPFFS, R_OK | W_OK | X_OK))
 		sprintf(missing + strlen(missing), "%sCAP_DAC_OVERRIDE", *missing ? ", " : "");
 	if (*missing)
 		report(doctor, FAIL,
@@ -289,8 +291,9 @@ static void check_capabilities(struct doctor *doctor)
 		       missing);
 	else
 		report(doctor, OK, "capabilities %s, SYS_PTRACE",
-		       caps_have(38) && caps_have(39) ? "BPF, PERFMON" :
-							"SYS_ADMIN (for BPF, PERFMON)");
+		       caps_have(CAP_PERFMON) && caps_have(CAP_BPF) ?
+			       "BPF, PERFMON" :
+			       "SYS_ADMIN (for BPF, PERFMON)");
 	if (!admin)
 		report(doctor, WARN,
 		       "CAP_SYS_ADMIN missing: --netns does not work, and bpffs must be mounted "
@@ -349,16 +352,16 @@ static int run(struct cmd *cmd)
 {
 	struct doctor doctor = { .json = cmd->json, .rows = json_array() };
 	const struct features *found = probe_features();
-	bool privileged = !lacks(39);
+	bool privileged = !lacks(CAP_BPF);
 
 	check_kernel(&doctor, found);
 	check_features(&doctor, found, privileged);
 	check_tracking(&doctor, found);
 	check_wakes(&doctor, found, privileged);
 	check_stalls(&doctor, found);
-	check_holding(&doctor, found, privileged && !lacks(38));
+	check_holding(&doctor, found, privileged && !lacks(CAP_PERFMON));
 	check_latency(&doctor, privileged);
-	check_sharing(&doctor, found, privileged && !lacks(12));
+	check_sharing(&doctor, found, privileged && !lacks(CAP_NET_ADMIN));
 	check_reports(&doctor);
 	check_bpffs(&doctor);
 	check_sockdiag(&doctor);

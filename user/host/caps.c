@@ -3,7 +3,6 @@
 #include "host/caps.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -23,16 +22,17 @@ static int read_capabilities(struct capabilities *capabilities)
 	return syscall(__NR_capget, &capabilities->header, capabilities->data) ? -errno : 0;
 }
 
-bool caps_have(int number)
+bool caps_have(int capability)
 {
 	struct capabilities ours;
 
-	return !read_capabilities(&ours) && (ours.data[number / 32].effective >> number % 32 & 1);
+	return !read_capabilities(&ours) &&
+	       (ours.data[capability / 32].effective >> capability % 32 & 1);
 }
 
 void caps_limit_to_keeper(void)
 {
-#define X(name, number, reason) | 1ULL << (number)
+#define X(capability, use) | 1ULL << (capability)
 	const uint64_t needed = 0 LB_CAPABILITIES(X) LB_KEEPER_CAPABILITIES(X);
 #undef X
 	struct capabilities ours;

@@ -3,31 +3,32 @@
 #ifndef CAPS_H
 #define CAPS_H
 
+#include <linux/capability.h>
 #include <stdbool.h>
 
-/* X(name without CAP_, number, what lbctl uses it for) */
+/* X(capability, what lbctl uses it for) */
 #define LB_CAPABILITIES(X)                                                                         \
-	X(BPF, 39, "load programs, open maps")                                                     \
-	X(NET_ADMIN, 12, "count connections, share ports under run")                               \
-	X(PERFMON, 38, "read sockets' queues in BPF")                                              \
-	X(SYS_PTRACE, 19, "see and duplicate the sockets of other processes")                      \
-	X(SYS_ADMIN, 21, "mount bpffs, enter a network namespace (--netns)")
+	X(CAP_BPF, "load programs, open maps")                                                     \
+	X(CAP_NET_ADMIN, "count connections, share ports under run")                               \
+	X(CAP_PERFMON, "read sockets' queues in BPF")                                              \
+	X(CAP_SYS_PTRACE, "see and duplicate the sockets of other processes")                      \
+	X(CAP_SYS_ADMIN, "mount bpffs, enter a network namespace (--netns)")
 
 /* What a keeper that is root goes on with; X as above. Those of LB_CAPABILITIES, and these. */
 #define LB_KEEPER_CAPABILITIES(X)                                                                  \
-	X(CHOWN, 0, "give workers' users their directories and sockets")                           \
-	X(DAC_OVERRIDE, 1, "make cgroups, write logs in others' directories")                      \
-	X(DAC_READ_SEARCH, 2, "read /proc of other users' processes, --cwd, --env-file")           \
-	X(FOWNER, 3, "set the mode of a worker's sockets")                                         \
-	X(KILL, 5, "signal workers of other users")                                                \
-	X(SETGID, 6, "--user")                                                                     \
-	X(SETUID, 7, "--user")                                                                     \
-	X(NET_BIND_SERVICE, 10, "--listen on a port below 1024")                                   \
-	X(SYS_NICE, 23, "come before a busy worker in a rescue")                                   \
-	X(SYS_RESOURCE, 24, "raise the limit of descriptors, lock maps in memory before 5.11")
+	X(CAP_CHOWN, "give workers' users their directories and sockets")                          \
+	X(CAP_DAC_OVERRIDE, "make cgroups, write logs in others' directories")                     \
+	X(CAP_DAC_READ_SEARCH, "read /proc of other users' processes, --cwd, --env-file")          \
+	X(CAP_FOWNER, "set the mode of a worker's sockets")                                        \
+	X(CAP_KILL, "signal workers of other users")                                               \
+	X(CAP_SETGID, "--user")                                                                    \
+	X(CAP_SETUID, "--user")                                                                    \
+	X(CAP_NET_BIND_SERVICE, "--listen on a port below 1024")                                   \
+	X(CAP_SYS_NICE, "come before a busy worker in a rescue")                                   \
+	X(CAP_SYS_RESOURCE, "raise the limit of descriptors, lock maps in memory before 5.11")
 
-/* Is the capability with this number effective? */
-bool caps_have(int number);
+/* Is it effective? By its number, as CAP_BPF. */
+bool caps_have(int capability);
 
 /*
  * Drops all others, for good, where we are root; without it they may be meant for the workers. In a
