@@ -40,6 +40,18 @@ void execute_count_restart(const struct keeper *keeper, uint32_t worker)
 	}
 }
 
+/* Is what it was given out of use, or about to be, as the process before it has ended? */
+static bool is_given_drained(const struct keeper *keeper, const struct action *action)
+{
+	const struct state *state = pins_state(keeper->pins);
+	int slot = -1;
+
+	if (state)
+		slot = listeners_slot(keeper->listeners, state, action->worker, action->generation);
+	return slot >= 0 && (state_worker(state, slot)->state == LB_SLOT_DRAINING ||
+			     changes_drain(keeper->changes, slot));
+}
+
 static void do_start(struct keeper *keeper, const struct action *action)
 {
 	const struct keeper_options *options = &keeper->options;
@@ -65,16 +77,19 @@ static void do_start(struct keeper *keeper, const struct action *action)
 	};
 	int err = listeners_give(keeper->listeners, action->worker, action->sockets_of,
 				 action->generation);
+	struct runner *runner = NULL;
 
 	if (keeper->forked && action->next)
 		forked_renew(keeper->forked, pins_state(keeper->pins), NULL);
 	run_files_path(options->name, "notify", notify);
 	spec.notify_path = keeper->notify ? notify : NULL;
 	spec.listen_fds = listeners_fds(keeper->listeners, action->worker, action->generation);
-	if (!err && !runner_start(&keeper->runners, &spec, action->generation))
-		err = -ENOMEM;
-	if (err)
-		fail_start(keeper, action, err);
+	if (!err)
+		runner = runner_start(&keeper->runners, &spec, action->generation);
+	if (runner)
+		runner->given_drained = is_given_drained(keeper, action);
+	else
+		fail_start(keeper, action, err ? err : -ENOMEM);
 	if (action->again && !keeper->forked)
 		execute_count_restart(keeper, action->worker);
 	if (options->nr_listens)
@@ -93,6 +108,18 @@ static void change_slot(struct keeper *keeper, enum change_kind kind, const stru
 	changes_add(keeper->changes, &change);
 }
 
+/*
+ * Has a process before it left it a slot that is drained? What somebody has drained since it began
+ * stays so. Of an earlier keeper's it is not known since when it is.
+ */
+static bool gets_drained(const struct keeper *keeper, const struct action *action,
+			 const struct runner *runner)
+{
+	if (runner->taken_over)
+		return keeper->options.nr_listens && !action->was_online;
+	return runner->given_drained;
+}
+
 static void do_admit(struct keeper *keeper, const struct action *action)
 {
 	const struct state *state = pins_state(keeper->pins);
@@ -101,10 +128,7 @@ static void do_admit(struct keeper *keeper, const struct action *action)
 	if (!runner)
 		return;
 	runner->was_online = true;
-	/* that the process before it leaves this slot may wait for the lock still */
-	if (state && runner->slot >= 0 && !action->was_online &&
-	    (state_worker(state, runner->slot)->state == LB_SLOT_DRAINING ||
-	     changes_drain(keeper->changes, runner->slot)))
+	if (state && runner->slot >= 0 && gets_drained(keeper, action, runner))
 		change_slot(keeper, CHANGE_RESUME, runner);
 	tell_online(keeper, runner);
 }

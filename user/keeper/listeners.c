@@ -17,6 +17,7 @@
 #include "keeper/fetch.h"
 #include "keeper/plan.h"
 #include "keeper/task.h"
+#include "service/service.h"
 
 #define BACKLOG 4096  /* cut to net.core.somaxconn by the kernel */
 #define MOST_SPARE 32 /* no more, as each takes a descriptor that a worker's start may need */
@@ -300,12 +301,17 @@ const int *listeners_fds(const struct listeners *listeners, uint32_t worker, uin
 	return set ? set->fds : NULL;
 }
 
-const uint64_t *listeners_cookies(const struct listeners *listeners, uint32_t worker,
-				  uint32_t generation)
+int listeners_slot(const struct listeners *listeners, const struct state *state, uint32_t worker,
+		   uint32_t generation)
 {
 	const struct set *set = find_set(listeners, worker, generation);
+	int slot = -1;
 
-	return set ? set->cookies : NULL;
+	for (uint32_t i = 0; set && slot < 0 && i < listeners->count; i++) {
+		if (set->cookies[i])
+			slot = service_slot_of_cookie(state, set->cookies[i]);
+	}
+	return slot;
 }
 
 static int compare_cookies(const void *a, const void *b)

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "lb_abi.h"
+#include "service/state.h"
 
 struct listen_at {
 	uint8_t proto; /* LB_PROTO_TCP or LB_PROTO_UDP */
@@ -60,9 +61,9 @@ const int *listeners_fds(const struct listeners *listeners, uint32_t worker, uin
 /* Whose socket has this cookie? The worker, -1 = nobody's, and which process of it. */
 int listeners_find(struct listeners *listeners, uint64_t cookie, uint32_t *generation);
 
-/* The cookies of a process's sockets, one per address; NULL: it has no set. */
-const uint64_t *listeners_cookies(const struct listeners *listeners, uint32_t worker,
-				  uint32_t generation);
+/* In which slot are a process's sockets? -1 = in none. */
+int listeners_slot(const struct listeners *listeners, const struct state *state, uint32_t worker,
+		   uint32_t generation);
 
 /* Connections that wait in a process's queues. */
 uint64_t listeners_waiting(const struct listeners *listeners, uint32_t worker, uint32_t generation);

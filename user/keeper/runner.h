@@ -45,7 +45,8 @@ struct runner {
 	int cgroup_fd;
 	uint64_t cgroup; /* its id */
 	bool was_online;
-	bool taken_over; /* another lbctl started it: its exit status is not ours to know */
+	bool taken_over;    /* another lbctl started it: its exit status is not ours to know */
+	bool given_drained; /* when it began, the slot of its sockets was drained, or about to be */
 	struct channel *channel;
 	int report_fd;
 	sd_event_source *report_source, *exit_source, *empty_source, *timer;

@@ -391,16 +391,8 @@ static int pair_of(void *arg, const struct state *state, const struct member *me
 	const struct own *own = sync->config.own;
 	uint32_t generation;
 	int worker = listeners_find(own->listeners, member->socket.cookie, &generation);
-	const uint64_t *cookies = NULL;
-	int slot = -1;
 
-	if (worker >= 0)
-		cookies = listeners_cookies(own->listeners, worker, generation);
-	for (uint32_t i = 0; cookies && slot < 0 && i < own->nr_listens; i++) {
-		if (cookies[i])
-			slot = service_slot_of_cookie(state, cookies[i]);
-	}
-	return slot;
+	return worker < 0 ? -1 : listeners_slot(own->listeners, state, worker, generation);
 }
 
 static bool is_worker(const void *arg, pid_t pid)
