@@ -90,6 +90,18 @@ static void attach_it(int service)
 	expect_done(&job);
 }
 
+/* A job that begins meanwhile has our sockets, too, until it is lbctl; then it is to be repeated. */
+static void expect_attached(struct job *job, int service)
+{
+	_cleanup_output_ struct output output;
+
+	job_wait(job, &output);
+	if (strstr(output.err, "processes share"))
+		attach_it(service);
+	else if (output.status)
+		fail_msg("status %d: %s", output.status, output.err);
+}
+
 static int64_t live_of(int service)
 {
 	struct lb_stats *at = map_mmap(name_of(service), "lb_stats", sizeof(*at));
@@ -180,7 +192,7 @@ static void test_many(void **state)
 		for (int j = i; j < i + 8 && j < most; j++)
 			start_attach(&jobs[j - i], j);
 		for (int j = i; j < i + 8 && j < most; j++)
-			expect_done(&jobs[j - i]);
+			expect_attached(&jobs[j - i], j);
 	}
 	assert_int_equal(programs(), 1);
 	for (int i = 0; i < most; i++)

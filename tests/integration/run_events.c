@@ -73,8 +73,8 @@ static bool have(unsigned int worker, unsigned int live, unsigned int queued)
 /* Each worker has accepted a connection; then worker 2 stops, and three more wait there. */
 static void fill_queue(const pid_t *pids, int accepted[WORKERS], int waiting[3 * WORKERS])
 {
-	/* what waits is to wait until the end */
-	lbctl_ok("set", "web", "rescue_ms=0", "stall_ms=0", NULL);
+	/* what waits is to wait until the end, and where it came, not at whoever is idle */
+	lbctl_ok("set", "web", "rescue_ms=0", "stall_ms=0", "hold_ms=0", NULL);
 	connect_many(accepted, WORKERS);
 	for (int i = 0; i < WORKERS; i++)
 		wait_until(have(i, 1, 0), RUN_MS);

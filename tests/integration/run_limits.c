@@ -77,7 +77,7 @@ static void test_soft_limit_of_files(void **state)
 static void test_hard_limit_of_files(void **state)
 {
 	(void)state;
-	start_with_files(136, 136);
+	start_with_files(146, 146);
 	wait_until(run_events(&run, "no-start", NULL) > 1, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 8 });
 	lbctl_expect(1, "too many open files", "scale", "web", "21", NULL);
