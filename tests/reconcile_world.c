@@ -252,6 +252,12 @@ static void do_admit(struct world *world, const struct action *action)
 		fake->in_table = true;
 }
 
+static void tell_to_end(const struct world *world, struct fake *fake)
+{
+	if (!fake->told_us)
+		fake->told_us = world->now_us;
+}
+
 /* A process that serves and is wanted leaves only when another one has its place. */
 static void do_drain(struct world *world, const struct action *action)
 {
@@ -264,6 +270,7 @@ static void do_drain(struct world *world, const struct action *action)
 	if (action->why == WHY_UNWANTED)
 		assert_true(action->worker >= world->plan.wanted);
 	drain_sockets(world, action);
+	tell_to_end(world, fake);
 	fake->in_table = false;
 	fake->drained_us = world->now_us;
 }
@@ -286,6 +293,7 @@ static void do_signal(struct world *world, const struct action *action)
 		assert_false(is_at_work(world, fake));
 	if (action->why == WHY_AT_WORK)
 		assert_true(world->now_us >= fake->asked_us + world->options.drain_timeout_us);
+	tell_to_end(world, fake);
 	world->last_signal = action->why;
 	if (fake->habit.is_wrapped)
 		fake->main_ended = true;
@@ -439,8 +447,8 @@ static void die(struct fake *fake)
 static void look_at_work(struct world *world, struct fake *fake, struct process *process,
 			 uint64_t *next_us)
 {
-	bool drained = process->drained &&
-		       process == &world->workers[fake->worker].at[ROLE_LEAVING];
+	enum plan_role role = process - world->workers[fake->worker].at;
+	bool drained = process->drained && plan_is_leaving(role, process);
 
 	if (!world->options.drain_timeout_us || !fake->alive)
 		return;
@@ -451,6 +459,27 @@ static void look_at_work(struct world *world, struct fake *fake, struct process 
 	process->at_work = is_at_work(world, fake);
 }
 
+/*
+ * When a child that is at it gives its sockets their slots: also of one that was told to end
+ * meanwhile. A child that begins later does not.
+ */
+static uint64_t comes_in_us(const struct fake *fake, uint64_t ready_us)
+{
+	if (fake->in || !fake->ready || (fake->told_us && fake->told_us < ready_us))
+		return PLAN_NEVER;
+	return later(ready_us, fake->habit.in_us);
+}
+
+/* From then on connections come to it, unless it is drained: to nobody who was told to end. */
+static void come_in(const struct world *world, struct fake *fake)
+{
+	fake->in = true;
+	if (fake->drained_us)
+		return;
+	assert_true(!fake->told_us || world->plan.stop || world->options.hands_on);
+	fake->in_table = true;
+}
+
 /* Brings one process up to the present and tells the plan what it sees of that. */
 static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 {
@@ -458,7 +487,7 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	const struct habit *habit = &fake->habit;
 	uint64_t exec_us = later(fake->start_us, habit->exec_us);
 	uint64_t ready_us = exec_us == PLAN_NEVER ? PLAN_NEVER : later(exec_us, habit->ready_us);
-	uint64_t in_us = ready_us == PLAN_NEVER ? PLAN_NEVER : later(ready_us, habit->in_us);
+	uint64_t in_us;
 
 	if (fake->alive && (is_due(world, later(fake->start_us, habit->dies_us), next_us) ||
 			    is_due(world, fake->ends_us, next_us)))
@@ -469,8 +498,11 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 		fake->executed = true;
 	if (fake->alive && is_due(world, ready_us, next_us))
 		fake->ready = true;
-	if (fake->alive && is_due(world, in_us, next_us))
-		fake->in = true;
+	in_us = fake->alive ? comes_in_us(fake, ready_us) : PLAN_NEVER;
+	if (is_due(world, in_us, next_us)) {
+		come_in(world, fake);
+		in_us = PLAN_NEVER;
+	}
 	if (!process)
 		return;
 	process->executed |= fake->executed;
@@ -482,7 +514,8 @@ static void live(struct world *world, struct fake *fake, uint64_t *next_us)
 	process->registered = fake->alive && fake->in;
 	process->main_ended = fake->main_ended;
 	process->alone = habit->alone;
-	if (fake->drained_us && is_due(world, fake->drained_us + world->drain_takes_us, next_us)) {
+	if (fake->drained_us && in_us == PLAN_NEVER &&
+	    is_due(world, fake->drained_us + world->drain_takes_us, next_us)) {
 		process->drained = true;
 		if (is_due(world, later(fake->drained_us, habit->reads_us), next_us))
 			process->read_us = fake->drained_us + habit->reads_us;

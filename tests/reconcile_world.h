@@ -38,6 +38,7 @@ struct fake {
 	enum lifecycle mark;
 	struct habit habit;
 	uint64_t start_us, drained_us, ends_us;
+	uint64_t told_us;  /* since when it is to end: it was drained, or told so; 0 = it was not */
 	uint64_t asked_us; /* since when it is seen to be at work */
 	uint64_t renew_us; /* when it was told to make others */
 };

@@ -147,6 +147,107 @@ static void test_stopping_worker_is_not_told_to_end(void **state)
 	check("state", "STOPPING=1, drained", current(0)->state, LIFE_DRAINING);
 }
 
+/* --- who is dismissed: it did not come online --- */
+
+static void be_late(void)
+{
+	pass_after(plan.options.ready_timeout_us);
+}
+
+static void be_replaced(void)
+{
+	plan_reload(&plan, 1, 1);
+	pass_after(1);
+}
+
+static void be_scaled_away(void)
+{
+	plan_scale(&plan, 1, 1);
+	pass_after(1);
+}
+
+/*
+ * Some of its sockets may have their slots, or get them from a child that is at it: it is drained
+ * before it is told to end, but that is not waited for without end.
+ */
+static void test_dismissed_is_drained_first(void **state)
+{
+	static const struct {
+		const char *name;
+		void (*dismiss)(void);
+		bool drained;
+	} rows[] = {
+		{ "late", be_late, true },
+		{ "late, can't be drained", be_late, false },
+		{ "replaced", be_replaced, true },
+		{ "scaled away", be_scaled_away, true },
+		{ "scaled away, can't be drained", be_scaled_away, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t us = rows[i].drained ? PLAN_HANDSHAKES_US :
+						pass_options.kill_timeout_us - 1;
+
+		begin(&pass_options, 2);
+		plan_restart(&plan, 1, 1);
+		pass_after(1);
+		next(1)->executed = true;
+		pass_after(1);
+		check("state", rows[i].name, next(1)->state, LIFE_READY);
+		rows[i].dismiss();
+		assert_non_null(asked(ACTION_DRAIN, 1));
+		assert_null(asked(ACTION_SIGNAL, 1));
+		check("state", rows[i].name, next(1)->state, LIFE_DRAINING);
+		/* it gets its slot now, and is online no more */
+		next(1)->registered = true;
+		next(1)->drained = rows[i].drained;
+		pass_after(1);
+		assert_null(asked(ACTION_ADMIT, 1));
+		pass_after(us - 1);
+		check("state", rows[i].name, next(1)->state, LIFE_DRAINING);
+		pass_after(1);
+		check("state", rows[i].name, next(1)->state, LIFE_TERMINATING);
+	}
+}
+
+/* It ends as it is to, and no operation that has begun since fails of that. */
+static void test_dismissed_that_ends_fails_nothing(void **state)
+{
+	(void)state;
+	begin(&pass_options, 2);
+	plan_reload(&plan, 1, 1);
+	pass_after(1);
+	plan_reload(&plan, 1, 2);
+	pass_after(1);
+	check("state", "of the reload before", next(0)->state, LIFE_DRAINING);
+	next(0)->exited = true;
+	pass_after(1);
+	assert_true(asked(ACTION_RELEASE, 0)->asked);
+	check("verb", "goes on", plan.operation.verb, PLAN_RELOAD);
+}
+
+/* Who was never online was never asked to send WATCHDOG=1. */
+static void test_watchdog_of_one_that_never_served(void **state)
+{
+	struct plan_options options = pass_options;
+
+	(void)state;
+	options.watchdog_us = 2 * SEC;
+	begin_starting(&options, 2);
+	come_up(current(0));
+	current(1)->said_stopping = true;
+	pass_after(1);
+	check("state", "STOPPING=1 before it was online", current(1)->state, LIFE_DRAINING);
+	plan_restart(&plan, 0, 1);
+	pass_after(1);
+	plan_restart(&plan, 0, 1);
+	pass_after(1);
+	check("state", "dismissed", next(0)->state, LIFE_DRAINING);
+	pass_after(1);
+	check("state", "dismissed", next(0)->state, LIFE_DRAINING);
+}
+
 /* The slots of a worker are free when none of its processes is left. */
 static void test_retired_when_all_have_ended(void **state)
 {
@@ -234,6 +335,9 @@ int main(void)
 		cmocka_unit_test(test_operation_does_not_wait_for_one_that_stays),
 		cmocka_unit_test(test_operation_does_not_wait_for_one_that_stops),
 		cmocka_unit_test(test_stopping_worker_is_not_told_to_end),
+		cmocka_unit_test(test_dismissed_is_drained_first),
+		cmocka_unit_test(test_dismissed_that_ends_fails_nothing),
+		cmocka_unit_test(test_watchdog_of_one_that_never_served),
 		cmocka_unit_test(test_retired_when_all_have_ended),
 		cmocka_unit_test(test_end_waits_for_the_program),
 		cmocka_unit_test(test_all_failed_of_those_that_are_wanted),

@@ -6,6 +6,7 @@
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
+#include "harness/load.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/show.h"
@@ -121,6 +122,39 @@ static void test_stop_while_the_lock_is_held(void **state)
 	output_free(&output);
 	assert_int_equal(run_wait(&run), 0);
 	run_expect_nothing_left();
+}
+
+/*
+ * 1. under load a reload begins; the lock is held, so the child waits that gives the new process
+ *    its slot; that process is late, and the reload has failed
+ * 2. the lock is free, and the child goes on: what is to end gets nothing, so it can lose nothing
+ */
+static void test_late_slot(void **state)
+{
+	static const char program[] =
+		"const late = require('fs').existsSync('" HARNESS_DIR "/late');\n"
+		"require('http').createServer((request, answer) => setTimeout(() =>"
+		" answer.end('hello'), late ? 300 : 2)).listen(8080);\n"
+		"if (late) process.on('SIGTERM', () => setTimeout(process.exit, 1500));\n";
+	struct wrk wrk;
+	struct job job;
+	int lock;
+
+	(void)state;
+	file_write(HARNESS_DIR "/app.js", program);
+	run_start(&run, "web", "-n", "2", "--policy", "rr", "--ready-timeout", "4000", "--", "node",
+		  HARNESS_DIR "/app.js", NULL);
+	run_expect_up(&run, 2);
+	file_write(HARNESS_DIR "/late", "");
+	wrk_start(&job, "http://127.0.0.1:8080/", "8", WRK_UNTIL_STOPPED);
+	lock = hold_lock();
+	lbctl_expect(1, "is not listening", "reload", "web", NULL);
+	close(lock);
+	run_expect_events(&run, 1, "exit", "{}");
+	wrk_stop(&job);
+	wrk_wait(&job, &wrk);
+	run_expect_no_failure(&run, &wrk);
+	run_stop(&run);
 }
 
 /* --- the reader of its output --- */
@@ -273,6 +307,7 @@ int main(int argc, char **argv)
 		runs_test(test_lock_is_held),
 		runs_test(test_lock_is_held_with_listen),
 		runs_test(test_stop_while_the_lock_is_held),
+		runs_test(test_late_slot),
 		runs_test(test_pipe_that_nobody_reads),
 		runs_test(test_stop_with_a_pipe_that_nobody_reads),
 		runs_test(test_terminal_that_is_stopped),

@@ -31,7 +31,7 @@ static bool is_to_end(const struct plan *plan, const struct process *process, in
 		return false;
 	if (plan->stop)
 		return plan->unsteered;
-	return role == ROLE_LEAVING && process->drained && process->state == LIFE_DRAINING;
+	return process->drained && plan_is_leaving(role, process);
 }
 
 /* By the count of its slot, which costs nothing; of a service that is off nothing is known. */

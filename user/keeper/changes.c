@@ -268,6 +268,11 @@ bool changes_are_made(const struct changes *changes)
 	return changes->task;
 }
 
+bool changes_give_slots(const struct changes *changes)
+{
+	return changes->task && changes->refreshes;
+}
+
 void changes_free(struct changes *changes)
 {
 	if (!changes)

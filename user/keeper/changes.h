@@ -74,7 +74,8 @@ bool changes_drain(const struct changes *changes, uint32_t slot);
 /* No more are begun. */
 void changes_stop(struct changes *changes);
 
-/* Does a child make some now? Its end is told by `done`. */
+/* Does a child make some now? Its end is told by `done`. And does it give slots to sockets? */
 bool changes_are_made(const struct changes *changes);
+bool changes_give_slots(const struct changes *changes);
 
 #endif

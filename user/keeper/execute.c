@@ -133,21 +133,57 @@ static void do_admit(struct keeper *keeper, const struct action *action)
 	tell_online(keeper, runner);
 }
 
-/* What is in no slot gets nothing anyway. */
+static bool drain_slots(struct keeper *keeper, const struct runner *runner)
+{
+	if (!pins_state(keeper->pins))
+		return false;
+	if (keeper->forked)
+		return forked_drain(keeper->forked, runner, keeper->changes);
+	if (runner->slot < 0)
+		return false;
+	change_slot(keeper, CHANGE_DRAIN, runner);
+	return true;
+}
+
+/*
+ * What is in no slot gets nothing, unless a child is about to give it one: it knows the process as
+ * that was when the child began. Those that begin later do not give it any.
+ */
+static void drain_runner(struct keeper *keeper, struct runner *runner)
+{
+	struct process *process = plan_process(&keeper->plan, runner->worker, runner->generation);
+
+	runner->to_drain = changes_give_slots(keeper->changes) &&
+			   (keeper->forked || runner->slot < 0);
+	if (runner->to_drain || drain_slots(keeper, runner) || !process)
+		return;
+	process->drained = true;
+	turn_mark(keeper->turn, TURN_DECIDE);
+}
+
+void execute_late_drains(struct keeper *keeper)
+{
+	for (uint32_t w = 0; w < keeper->plan.used; w++) {
+		struct runner *runner = keeper->runners.of[w];
+
+		for (; runner; runner = runner->next) {
+			if (runner->to_drain)
+				drain_runner(keeper, runner);
+		}
+	}
+}
+
 static void do_drain(struct keeper *keeper, const struct action *action)
 {
 	struct process *process = process_of(keeper, action);
-	const struct runner *runner = runner_of(keeper, action);
+	struct runner *runner = runner_of(keeper, action);
 
 	if (runner)
 		tell_drain(keeper, runner, action->why);
 	if (action->handed_on)
 		return;
-	if (runner && keeper->forked && pins_state(keeper->pins) &&
-	    forked_drain(keeper->forked, runner, keeper->changes))
-		return;
-	if (runner && runner->slot >= 0 && pins_state(keeper->pins)) {
-		change_slot(keeper, CHANGE_DRAIN, runner);
+	if (runner) {
+		drain_runner(keeper, runner);
 	} else if (process) {
 		process->drained = true;
 		turn_mark(keeper->turn, TURN_DECIDE);

@@ -82,6 +82,7 @@ static void look(struct keeper *keeper, bool again)
 	const struct state *state;
 
 	sync_look(keeper->sync, again);
+	execute_late_drains(keeper);
 	misfit_look(keeper, again);
 	state = pins_state(keeper->pins);
 	if (state)

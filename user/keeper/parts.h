@@ -103,6 +103,8 @@ struct keeper {
 
 /* execute.c: does all that is to be done in one turn. */
 void execute(struct keeper *keeper, const struct action *actions, size_t n);
+/* After a look at the sockets: drains those that got their slots after they were to be drained. */
+void execute_late_drains(struct keeper *keeper);
 /* One more restart of this worker. */
 void execute_count_restart(const struct keeper *keeper, uint32_t worker);
 /* The plan has a new operation, in the place of `before` if there was one. */

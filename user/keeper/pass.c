@@ -68,6 +68,18 @@ void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int 
 	pass_mark(pass, w, process);
 }
 
+void pass_dismiss(struct pass *pass, uint32_t w, struct process *process, enum plan_why why)
+{
+	if (is_handed_on(pass->plan, w, process)) {
+		pass_terminate(pass, w, process, pass->plan->options.stop_signal, why);
+		return;
+	}
+	if (!pass_move(pass, process, LIFE_LEAVE))
+		return;
+	pass_mark(pass, w, process);
+	pass_drain(pass, w, process, WHY_NONE);
+}
+
 bool pass_nobody_serves(const struct plan *plan)
 {
 	for (uint32_t w = 0; w < plan->used; w++) {

@@ -30,6 +30,12 @@ void pass_forget(struct pass *pass, uint32_t w, enum plan_role role);
 
 void pass_terminate(struct pass *pass, uint32_t w, struct process *process, int signal_number,
 		    enum plan_why why);
+
+/*
+ * Ends one that is not online. Some of its sockets may have their slots, or get them from a child
+ * that is at it: so it is drained first, in its place.
+ */
+void pass_dismiss(struct pass *pass, uint32_t w, struct process *process, enum plan_why why);
 void pass_mark(struct pass *pass, uint32_t w, const struct process *process);
 
 /* Is no process online? */

@@ -153,7 +153,7 @@ static void end_process(struct pass *pass, uint32_t w, enum plan_role role)
 {
 	struct process *process = &pass->plan->workers[w].at[role];
 	int error = process->start_error;
-	bool asked = pass->plan->stop || role == ROLE_LEAVING ||
+	bool asked = pass->plan->stop || role == ROLE_LEAVING || plan_is_leaving(role, process) ||
 		     (process->state == LIFE_TERMINATING && process->signal &&
 		      process->signal != SIGABRT);
 
@@ -222,7 +222,7 @@ static void check_ready_timeout(struct pass *pass, uint32_t w, enum plan_role ro
 	process->told = true;
 	pass_emit(pass, ACTION_TELL, w, process)->why = WHY_NOT_READY;
 	if (role == ROLE_NEXT || process->taken_over)
-		pass_terminate(pass, w, process, pass->plan->options.stop_signal, WHY_NOT_READY);
+		pass_dismiss(pass, w, process, WHY_NOT_READY);
 	pass_fail(pass, WHY_NOT_READY, w, process);
 }
 
@@ -237,7 +237,7 @@ static void check_stopping(struct pass *pass, uint32_t w, struct process *proces
 static void check_watchdog(struct pass *pass, uint32_t w, struct process *process)
 {
 	uint64_t period_us = pass->plan->options.watchdog_us;
-	bool silent = period_us && process->state != LIFE_STARTING &&
+	bool silent = period_us && process->pinged_us && process->state != LIFE_STARTING &&
 		      process->state != LIFE_READY &&
 		      pass_is_due(pass, process->pinged_us + period_us);
 
@@ -350,9 +350,9 @@ void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
 		check_stopping(pass, w, process);
 		check_renewed(pass, w, process);
 	}
-	if (role != ROLE_LEAVING)
+	if (role != ROLE_LEAVING && !plan_is_leaving(role, process))
 		check_watchdog(pass, w, process);
-	if (role == ROLE_LEAVING && process->state == LIFE_DRAINING && !pass->plan->stop)
+	if (plan_is_leaving(role, process) && !pass->plan->stop)
 		check_drained(pass, w, process);
 	if (process->state == LIFE_TERMINATING) {
 		check_rest(pass, w, process);

@@ -265,6 +265,11 @@ bool plan_awaits_accept(const struct plan *plan, const struct process *process)
 	       !process->said_ready && !process->accepts && plan->unseen != process->version + 1;
 }
 
+bool plan_is_leaving(enum plan_role role, const struct process *process)
+{
+	return process->state == LIFE_DRAINING && (role != ROLE_CURRENT || !process->said_stopping);
+}
+
 bool plan_is_of_operation(const struct plan *plan, const struct process *process)
 {
 	return plan->operation.verb != PLAN_NO_VERB &&

@@ -275,6 +275,9 @@ uint64_t plan_backoff_us(const struct plan *plan, uint32_t failures);
 /* Is it to be looked whether it `accepts`, which it waits for? */
 bool plan_awaits_accept(const struct plan *plan, const struct process *process);
 
+/* Is it drained, to be told to end then? One that says itself that it stops is not. */
+bool plan_is_leaving(enum plan_role role, const struct process *process);
+
 /* Did the operation that is going on start it? */
 bool plan_is_of_operation(const struct plan *plan, const struct process *process);
 

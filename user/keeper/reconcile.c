@@ -81,7 +81,7 @@ static void drop_next(struct pass *pass, uint32_t w, enum plan_why why)
 	struct process *next = &worker->at[ROLE_NEXT];
 
 	if (next->state != LIFE_ONLINE)
-		pass_terminate(pass, w, next, pass->plan->options.stop_signal, why);
+		pass_dismiss(pass, w, next, why);
 	else if (!runs(&worker->at[ROLE_LEAVING]))
 		leave(pass, w, ROLE_NEXT, why);
 }

@@ -33,23 +33,31 @@ static uint32_t unread_of(const struct state *state, int slot)
 	return bytes;
 }
 
+static void look_at_one(struct process *process, struct runner *runner, const struct state *state,
+			uint64_t now_us)
+{
+	runner->unread_bytes = unread_of(state, runner->slot);
+	if (runner->unread_bytes)
+		process->read_us = 0;
+	else if (!process->read_us)
+		process->read_us = now_us;
+}
+
 bool unread_look(struct plan *plan, struct runners *runners, const struct state *state,
 		 uint64_t now_us)
 {
 	bool again = false;
 
 	for (uint32_t w = 0; plan->options.reads_first && w < plan->used; w++) {
-		struct process *process = &plan->workers[w].at[ROLE_LEAVING];
-		struct runner *runner = runner_find(runners, w, process->generation);
+		for (int role = 0; role < ROLES; role++) {
+			struct process *process = &plan->workers[w].at[role];
+			struct runner *runner = runner_find(runners, w, process->generation);
 
-		if (process->state != LIFE_DRAINING || !process->drained || !runner)
-			continue;
-		again = true;
-		runner->unread_bytes = unread_of(state, runner->slot);
-		if (runner->unread_bytes)
-			process->read_us = 0;
-		else if (!process->read_us)
-			process->read_us = now_us;
+			if (!plan_is_leaving(role, process) || !process->drained || !runner)
+				continue;
+			again = true;
+			look_at_one(process, runner, state, now_us);
+		}
 	}
 	return again;
 }
