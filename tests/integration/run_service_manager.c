@@ -263,6 +263,74 @@ static void test_unit(void **state)
 	lbctl_expect(0, "\"name\": \"app.service\"", "unit", "--json", "--", APP, NULL);
 }
 
+/* What a command refuses is refused when its unit is written, in the same words. */
+static void test_unit_checks_as_the_command_does(void **state)
+{
+	static const struct {
+		const char *command, *options[5], *words;
+		int status;
+	} rows[] = {
+		{ "export", { "--listen", "0.0.0.0:9190" }, "is no loopback address", 2 },
+		{ "export", { "--listen", "127.0.0.1:1,:80000" }, "80000", 2 },
+		{ "export", { "--listen", "udp/:9190" }, "HTTP is TCP", 2 },
+		{ "export", { "--listen", "unix:http" }, "an absolute path", 2 },
+		{ "export", { "--group", "no-such-group" }, "no such group", 2 },
+		{ "export", { "--user", "no-such-user" }, "no such user", 2 },
+		{ "export", { "--user", "root" }, "is root", 2 },
+		{ "export", { "--allow-changes" }, "goes with --token-file", 2 },
+		{ "export", { "--token-file", APP }, "is for --allow-changes", 2 },
+		{ "export",
+		  { "--allow-changes", "--token-file", HARNESS_DIR "/none" },
+		  "No such",
+		  1 },
+		{ "export", { "--allow-changes", "--token-file", APP }, "everybody may read", 1 },
+		{ "export", { "word" }, "one too many", 2 },
+		{ "watch", { "--policy", "wrong", ":80" }, "no such policy", 2 },
+		{ "watch", { "no-such-host.invalid:80" }, "no-such-host", 2 },
+		{ "watch", { ":80000" }, "80000", 2 },
+		{ "run", { "--listen", "nowhere", APP }, "--listen nowhere", 2 },
+		{ "run",
+		  { "--port", "8080", "--listen", ":80", APP },
+		  "does not go with --listen",
+		  2 },
+		{ "run", { "--stop-signal", "NONE", APP }, "not a signal", 2 },
+		{ "run", { "--cwd", HARNESS_DIR "/none", APP }, "--cwd", 2 },
+		{ "run", { "--log-dir", HARNESS_DIR "/none", APP }, "--log-dir", 2 },
+		{ "run", { "--reload-signal", "HUP", APP }, "--forks", 2 },
+		{ "run", { "--max-memory", "much", APP }, "not a number of bytes", 2 },
+	};
+
+	(void)state;
+	write_app("");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *const *o = rows[i].options;
+		const char *words = rows[i].words;
+		int status = rows[i].status;
+
+		lbctl_expect(status, words, rows[i].command, o[0], o[1], o[2], o[3], o[4], NULL);
+		if (!strcmp(rows[i].command, "export"))
+			lbctl_expect(status, words, "unit", "--export", "--", o[0], o[1], o[2],
+				     o[3], o[4], NULL);
+		else if (!strcmp(rows[i].command, "run"))
+			lbctl_expect(status, words, "unit", o[0], o[1], o[2], o[3], o[4], NULL);
+		else if (o[1])
+			lbctl_expect(status, words, "unit", o[0], o[1], "--attach", o[2], NULL);
+		else
+			lbctl_expect(status, words, "unit", "--attach", o[0], NULL);
+	}
+}
+
+/* What export may do where its unit may not; a port below 1024 takes a capability. */
+static void test_unit_of_export(void **state)
+{
+	(void)state;
+	lbctl_expect(2, "the unit may write in /run/lbctl-export/ only", "unit", "--export", "--",
+		     "--listen", "unix:/run/http", NULL);
+	lbctl_expect(2, "--help", "unit", "--export", "--", "--help", NULL);
+	lbctl_expect(0, " CAP_NET_BIND_SERVICE", "unit", "--export", "--", "--listen",
+		     "127.0.0.1:9190,127.0.0.1:80", NULL);
+}
+
 static void test_unit_of_bad_input(void **state)
 {
 	(void)state;
@@ -292,6 +360,8 @@ int main(int argc, char **argv)
 		runs_test(test_replaces_workers_that_never_listened),
 		runs_test(test_stop_for_a_unit_without_systemd),
 		runs_test(test_unit),
+		runs_test(test_unit_checks_as_the_command_does),
+		runs_test(test_unit_of_export),
 		runs_test(test_unit_of_bad_input),
 	};
 

@@ -280,7 +280,8 @@ static void free_joined(struct cmd *cmd)
 		free(cmd->joined[i]);
 }
 
-int cmd_check_words(const struct command *command, int argc, char **argv)
+int cmd_check_words(const struct command *command, int argc, char **argv,
+		    int (*check)(struct cmd *cmd, void *arg), void *arg)
 {
 	_cleanup_free_ char **args = calloc(argc + 1, sizeof(*args));
 	struct cmd cmd = { .command = command, .args = args };
@@ -290,8 +291,12 @@ int cmd_check_words(const struct command *command, int argc, char **argv)
 	if (!args)
 		return cmd_fail(&cmd, EXIT_FAILED, "out of memory");
 	status = parse_options(&cmd, argc, argv, &help);
+	if (!status && help)
+		status = cmd_fail(&cmd, EXIT_USAGE, "--help does nothing else");
 	if (!status)
 		status = check_count(&cmd);
+	if (!status)
+		status = check(&cmd, arg);
 	free_joined(&cmd);
 	return status;
 }

@@ -80,10 +80,11 @@ void cmd_print_help(const struct command *command);
 int cmd_unknown(const struct cmd *cmd, const char *name, const char *script);
 
 /*
- * Are these words of a command line that the command takes? Nothing is run. Returns EXIT_DONE, or
- * EXIT_USAGE after a message was printed.
+ * Are these words of a command line that the command takes, and does `check` take its options?
+ * Nothing is run. Returns EXIT_DONE, or a status after a message was printed.
  */
-int cmd_check_words(const struct command *command, int argc, char **argv);
+int cmd_check_words(const struct command *command, int argc, char **argv,
+		    int (*check)(struct cmd *cmd, void *arg), void *arg);
 
 /* The value of an option, "" if it is a flag that was given, NULL if not given. */
 const char *cmd_value(const struct cmd *cmd, const char *option);

@@ -13,23 +13,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cmd/cmd.h"
+#include "cmd/cmd_export.h"
 #include "cmd/export_reader.h"
-#include "web/change.h"
-#include "web/listen.h"
 #include "web/mhd.h"
-#include "web/server.h"
 
 #define PLACE "127.0.0.1:9190"
 #define USER "nobody"
 #define FILE_BYTES 256
-
-struct plan {
-	struct listen_places places;
-	struct server_config web;
-	char token[CHANGE_TOKEN_BYTES];
-	const char *user;
-};
 
 static int read_token(const struct cmd *cmd, const char *path, char token[CHANGE_TOKEN_BYTES])
 {
@@ -51,7 +41,7 @@ static int read_token(const struct cmd *cmd, const char *path, char token[CHANGE
 	return EXIT_DONE;
 }
 
-static int check_changes(const struct cmd *cmd, struct plan *plan)
+static int check_changes(const struct cmd *cmd, struct export_plan *plan)
 {
 	const char *path = cmd_value(cmd, "token-file");
 
@@ -67,7 +57,7 @@ static int check_changes(const struct cmd *cmd, struct plan *plan)
 }
 
 /* What the process that answers becomes where this one is root. */
-static int find_user(const struct cmd *cmd, struct plan *plan)
+static int find_user(const struct cmd *cmd, struct export_plan *plan)
 {
 	const char *name = cmd_value(cmd, "user") ? cmd_value(cmd, "user") : USER;
 	const struct passwd *entry = getpwnam(name);
@@ -97,17 +87,27 @@ static int check_readable(const struct cmd *cmd)
 	return cmd_trouble(cmd, &trouble);
 }
 
-static int prepare(const struct cmd *cmd, struct plan *plan)
+int cmd_export_parse(const struct cmd *cmd, struct export_plan *plan)
 {
-	const char *list = cmd_value(cmd, "listen"), *why;
+	const char *list = cmd_value(cmd, "listen");
 	struct trouble trouble;
-	uint32_t group;
 	int status = check_changes(cmd, plan);
 
 	if (!status)
 		status = find_user(cmd, plan);
 	if (!status)
-		status = cmd_parse_group(cmd, &group);
+		status = cmd_parse_group(cmd, &plan->group);
+	if (!status && listen_parse(list ? list : PLACE, &plan->places, &trouble))
+		status = cmd_trouble(cmd, &trouble);
+	return status;
+}
+
+static int prepare(const struct cmd *cmd, struct export_plan *plan)
+{
+	struct trouble trouble;
+	const char *why;
+	int status = cmd_export_parse(cmd, plan);
+
 	if (!status && mhd_load(&why))
 		status = cmd_fail(cmd, EXIT_NOT_ABLE,
 				  "needs libmicrohttpd (Debian: libmicrohttpd12): %.200s", why);
@@ -115,7 +115,7 @@ static int prepare(const struct cmd *cmd, struct plan *plan)
 		status = check_readable(cmd);
 	if (status)
 		return status;
-	if (listen_open(list ? list : PLACE, group, &plan->places, &trouble))
+	if (listen_open(&plan->places, plan->group, &trouble))
 		return cmd_trouble(cmd, &trouble);
 	plan->web.hosts = cmd_value(cmd, "host");
 	plan->web.nr_listeners = plan->places.count;
@@ -124,7 +124,7 @@ static int prepare(const struct cmd *cmd, struct plan *plan)
 	return EXIT_DONE;
 }
 
-static void tell(const struct cmd *cmd, const struct plan *plan)
+static void tell(const struct cmd *cmd, const struct export_plan *plan)
 {
 	json_t *places = json_array();
 
@@ -142,7 +142,7 @@ static void tell(const struct cmd *cmd, const struct plan *plan)
 	fflush(stdout);
 }
 
-static void run_web(const struct cmd *cmd, const struct plan *plan)
+static void run_web(const struct cmd *cmd, const struct export_plan *plan)
 {
 	int err = server_run(&plan->web);
 
@@ -153,7 +153,7 @@ static void run_web(const struct cmd *cmd, const struct plan *plan)
 		    EXIT_DONE);
 }
 
-static int serve(const struct cmd *cmd, struct plan *plan)
+static int serve(const struct cmd *cmd, struct export_plan *plan)
 {
 	int ends[2], err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
 	struct reader_config reads = { .token = plan->web.changes ? plan->token : NULL };
@@ -180,7 +180,7 @@ static int serve(const struct cmd *cmd, struct plan *plan)
 
 static int run(struct cmd *cmd)
 {
-	struct plan plan = { 0 };
+	struct export_plan plan = { 0 };
 	int status = prepare(cmd, &plan);
 
 	if (!status)

@@ -11,7 +11,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/workdir.h"
-#include "cmd/cmd.h"
+#include "cmd/cmd_export.h"
 #include "cmd/cmd_run.h"
 #include "cmd/cmd_unit.h"
 #include "cmd/kept.h"
@@ -162,38 +162,49 @@ static int refuse_options(const struct cmd *cmd, const char *mode, const char *a
 	return EXIT_DONE;
 }
 
-/* A unit has no directory that a file's name begins in. */
-static int check_token_file(const struct cmd *cmd)
+/* The unit can write there alone. */
+static bool is_in_runtime_directory(const char *path)
 {
-	static const char option[] = "--token-file";
+	const size_t len = strlen(UNIT_EXPORT_DIR);
 
-	for (int i = 0; i < cmd->nr_args; i++) {
-		const char *value = cmd->args[i] + strlen(option);
+	return !strncmp(path, UNIT_EXPORT_DIR, len) && path[len] && !strchr(path + len, '/');
+}
 
-		if (strncmp(cmd->args[i], option, strlen(option)))
-			continue;
-		value = *value == '=' ? value + 1 : i + 1 < cmd->nr_args ? cmd->args[i + 1] : "";
-		if (*value != '/')
+/* `cmd` is the call of lbctl export that the unit does, `arg` the unit. */
+static int check_export(struct cmd *cmd, void *arg)
+{
+	const char *token = cmd_value(cmd, "token-file");
+	struct export_plan plan = { 0 };
+	struct unit *unit = arg;
+	int status;
+
+	/* a unit has no directory that a file's name begins in */
+	if (token && *token != '/')
+		return cmd_fail(cmd, EXIT_USAGE,
+				"--token-file %.80s: a unit takes an absolute path", token);
+	status = cmd_export_parse(cmd, &plan);
+	for (size_t i = 0; !status && i < plan.places.count; i++) {
+		const struct listen_place *place = &plan.places.at[i];
+
+		if (!place->port && !is_in_runtime_directory(listen_path(place)))
 			return cmd_fail(cmd, EXIT_USAGE,
-					"--token-file %.80s: a unit takes an "
-					"absolute path",
-					value);
-		doubt(cmd, value);
+					"%s: the unit may write in " UNIT_EXPORT_DIR " only: "
+					"unix:" UNIT_EXPORT_DIR "http",
+					place->text);
+		unit->binds_low_port |= place->port && place->port < LOW_PORTS;
 	}
-	return EXIT_DONE;
+	if (!status && token)
+		doubt(cmd, token);
+	return status;
 }
 
 static int print_export(struct cmd *cmd, struct kept *kept)
 {
-	const struct unit unit = { .name = "lbctl-export",
-				   .program = kept->program,
-				   .argv = kept->argv };
+	struct unit unit = { .name = "lbctl-export", .program = kept->program, .argv = kept->argv };
 	int status = refuse_options(cmd, "export", "");
 
 	if (!status)
-		status = cmd_check_words(&cmd_export, cmd->nr_args, cmd->args);
-	if (!status)
-		status = check_token_file(cmd);
+		status = cmd_check_words(&cmd_export, cmd->nr_args, cmd->args, check_export, &unit);
 	if (status)
 		return status;
 	kept_add(kept, "export");

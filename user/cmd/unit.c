@@ -227,8 +227,11 @@ void unit_print_export(FILE *out, const struct unit *unit)
 	      "RuntimeDirectory=lbctl-export\n"
 	      "RuntimeDirectoryMode=0755\n"
 	      "\n# What clients send is read by a process that has none of these.\n"
-	      "CapabilityBoundingSet=CAP_BPF CAP_CHOWN CAP_DAC_READ_SEARCH CAP_PERFMON CAP_SETGID "
-	      "CAP_SETUID CAP_SYS_PTRACE\n"
+	      "CapabilityBoundingSet=CAP_BPF CAP_CHOWN CAP_DAC_READ_SEARCH",
+	      out);
+	if (unit->binds_low_port)
+		fputs(LOW_PORTS_CAP, out);
+	fputs(" CAP_PERFMON CAP_SETGID CAP_SETUID CAP_SYS_PTRACE\n"
 	      "NoNewPrivileges=yes\n"
 	      "ProtectSystem=strict\n"
 	      "ProtectHome=read-only\n"

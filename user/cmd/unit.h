@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define UNIT_EXPORT_DIR "/run/lbctl-export/" /* that a unit of lbctl export may write in */
+
 struct unit {
 	const char *name;	  /* of the service */
 	const char *program;	  /* absolute path of lbctl */

@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,51 +29,44 @@ static bool is_loopback(const struct addr_host *host)
 					 !memcmp(host->bytes, one, sizeof(one));
 }
 
-static int listen_at(int family, const void *at, socklen_t len)
-{
-	_cleanup_close_ int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const int on = 1;
+/* --- what a list says --- */
 
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	return bind(fd, at, len) || listen(fd, BACKLOG) ? -errno : fd_steal(&fd);
-}
-
-static int listen_host(const struct addr_host *host, uint16_t port)
+static void set_host(struct listen_place *place, const struct addr_host *host, uint16_t port)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 
+	place->port = port;
 	if (host->family == AF_INET) {
 		memcpy(&in.sin_addr, host->bytes, sizeof(in.sin_addr));
-		return listen_at(AF_INET, &in, sizeof(in));
+		memcpy(&place->at, &in, place->len = sizeof(in));
+	} else {
+		memcpy(&in6.sin6_addr, host->bytes, sizeof(in6.sin6_addr));
+		memcpy(&place->at, &in6, place->len = sizeof(in6));
 	}
-	memcpy(&in6.sin6_addr, host->bytes, sizeof(in6.sin6_addr));
-	return listen_at(AF_INET6, &in6, sizeof(in6));
 }
 
-static int add(struct listen_places *places, int fd, const char *text, struct trouble *trouble)
+/* A place for one more; NULL, with the trouble, where there is none. */
+static struct listen_place *add(struct listen_places *places, struct trouble *trouble)
 {
-	struct listen_place *place = &places->at[places->count];
+	struct listen_place *place;
 
-	if (fd < 0)
-		return trouble_set(trouble, fd == -EACCES ? EXIT_NOT_ABLE : EXIT_FAILED, "%s: %s",
-				   text, strerror(-fd));
-	place->fd = fd;
-	snprintf(place->text, sizeof(place->text), "%s", text);
-	places->count++;
-	return EXIT_DONE;
+	if (places->count == SERVER_MOST_LISTENERS) {
+		trouble_set(trouble, EXIT_USAGE, "%d addresses are the most",
+			    SERVER_MOST_LISTENERS);
+		return NULL;
+	}
+	place = &places->at[places->count++];
+	*place = (struct listen_place){ .fd = -1 };
+	return place;
 }
 
-static int open_tcp(const char *text, struct listen_places *places, struct trouble *trouble)
+static int parse_tcp(const char *text, struct listen_places *places, struct trouble *trouble)
 {
-	char address[ADDR_STRLEN], url[ADDR_STRLEN + 16];
+	char address[ADDR_STRLEN];
+	struct listen_place *place;
 	struct addr addr;
 	const char *why;
-	int status = EXIT_DONE;
 
 	if (addr_parse(text, &addr, &why))
 		return trouble_set(trouble, EXIT_USAGE, "%.80s: %s", text, why);
@@ -84,65 +76,45 @@ static int open_tcp(const char *text, struct listen_places *places, struct troub
 		addr.hosts[0] = loopback;
 		addr.nr_hosts = 1;
 	}
-	for (size_t i = 0; i < addr.nr_hosts && !status; i++) {
+	for (size_t i = 0; i < addr.nr_hosts; i++) {
 		if (!is_loopback(&addr.hosts[i]))
 			return trouble_set(
 				trouble, EXIT_USAGE,
 				"%.80s: is no loopback address, and who reaches it may "
 				"read; let a proxy with a password pass it on, or ssh -L",
 				text);
-		if (places->count == SERVER_MOST_LISTENERS)
-			return trouble_set(trouble, EXIT_USAGE, "%d addresses are the most",
-					   SERVER_MOST_LISTENERS);
+		place = add(places, trouble);
+		if (!place)
+			return EXIT_USAGE;
+		set_host(place, &addr.hosts[i], addr.port);
 		addr_format(addr.hosts[i].family, addr.hosts[i].bytes, addr.port, address,
 			    sizeof(address));
-		snprintf(url, sizeof(url), "http://%s/", address);
-		status = add(places, listen_host(&addr.hosts[i], addr.port), url, trouble);
+		snprintf(place->text, sizeof(place->text), "http://%s/", address);
 	}
-	return status;
+	return EXIT_DONE;
 }
 
-/* One that nobody listens on any more goes; what is no socket stays. */
-static void remove_stale(const struct sockaddr_un *at)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct stat file;
-
-	if (!lstat(at->sun_path, &file) && S_ISSOCK(file.st_mode) &&
-	    connect(fd, (const struct sockaddr *)at, sizeof(*at)) && errno == ECONNREFUSED)
-		unlink(at->sun_path);
-}
-
-static int open_unix(const char *text, gid_t group, struct listen_places *places,
-		     struct trouble *trouble)
+static int parse_unix(const char *text, struct listen_places *places, struct trouble *trouble)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	const char *path = text + strlen(UNIX);
-	mode_t mask;
-	int fd, status;
+	struct listen_place *place;
 
 	if (*path != '/' || strlen(path) >= sizeof(at.sun_path))
 		return trouble_set(trouble, EXIT_USAGE,
 				   "%.120s: is to be unix: and an absolute path of at most %zu "
 				   "letters",
 				   text, sizeof(at.sun_path) - 1);
-	if (places->count == SERVER_MOST_LISTENERS)
-		return trouble_set(trouble, EXIT_USAGE, "%d addresses are the most",
-				   SERVER_MOST_LISTENERS);
+	place = add(places, trouble);
+	if (!place)
+		return EXIT_USAGE;
 	strcpy(at.sun_path, path);
-	remove_stale(&at);
-	mask = umask(0117);
-	fd = listen_at(AF_UNIX, &at, sizeof(at));
-	umask(mask);
-	status = add(places, fd, text, trouble);
-	if (!status && group != LB_NO_GROUP && chown(path, -1, group))
-		status = trouble_set(trouble, EXIT_NOT_ABLE, "%s: can't be given to the group: %s",
-				     text, strerror(errno));
-	return status;
+	memcpy(&place->at, &at, place->len = sizeof(at));
+	snprintf(place->text, sizeof(place->text), "%s", text);
+	return EXIT_DONE;
 }
 
-int listen_open(const char *list, gid_t group, struct listen_places *places,
-		struct trouble *trouble)
+int listen_parse(const char *list, struct listen_places *places, struct trouble *trouble)
 {
 	_cleanup_free_ char *words = strdup(list);
 	char *at = words, *word;
@@ -152,9 +124,69 @@ int listen_open(const char *list, gid_t group, struct listen_places *places,
 	if (!words)
 		return trouble_set(trouble, EXIT_FAILED, "out of memory");
 	while (!status && (word = strsep(&at, ",")))
-		status = strncmp(word, UNIX, strlen(UNIX)) ?
-				 open_tcp(word, places, trouble) :
-				 open_unix(word, group, places, trouble);
+		status = strncmp(word, UNIX, strlen(UNIX)) ? parse_tcp(word, places, trouble) :
+							     parse_unix(word, places, trouble);
+	return status;
+}
+
+const char *listen_path(const struct listen_place *place)
+{
+	return place->port ? NULL : place->text + strlen(UNIX);
+}
+
+/* --- sockets --- */
+
+static int listen_at(const struct listen_place *place)
+{
+	const int family = place->at.ss_family, on = 1;
+	_cleanup_close_ int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	return bind(fd, (const struct sockaddr *)&place->at, place->len) || listen(fd, BACKLOG) ?
+		       -errno :
+		       fd_steal(&fd);
+}
+
+/* One that nobody listens on any more goes; what is no socket stays. */
+static void remove_stale(const struct listen_place *place)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat file;
+
+	if (!lstat(listen_path(place), &file) && S_ISSOCK(file.st_mode) &&
+	    connect(fd, (const struct sockaddr *)&place->at, place->len) && errno == ECONNREFUSED)
+		unlink(listen_path(place));
+}
+
+static int open_place(struct listen_place *place, gid_t group, struct trouble *trouble)
+{
+	const char *path = listen_path(place);
+	mode_t mask = umask(0117);
+
+	if (path)
+		remove_stale(place);
+	place->fd = listen_at(place);
+	umask(mask);
+	if (place->fd < 0)
+		return trouble_set(trouble, place->fd == -EACCES ? EXIT_NOT_ABLE : EXIT_FAILED,
+				   "%s: %s", place->text, strerror(-place->fd));
+	place->was_open = true;
+	if (path && group != LB_NO_GROUP && chown(path, -1, group))
+		return trouble_set(trouble, EXIT_NOT_ABLE, "%s: can't be given to the group: %s",
+				   place->text, strerror(errno));
+	return EXIT_DONE;
+}
+
+int listen_open(struct listen_places *places, gid_t group, struct trouble *trouble)
+{
+	int status = EXIT_DONE;
+
+	for (size_t i = 0; i < places->count && !status; i++)
+		status = open_place(&places->at[i], group, trouble);
 	return status;
 }
 
@@ -167,7 +199,7 @@ void listen_close(struct listen_places *places)
 void listen_remove(const struct listen_places *places)
 {
 	for (size_t i = 0; i < places->count; i++) {
-		if (!strncmp(places->at[i].text, UNIX, strlen(UNIX)))
-			unlink(places->at[i].text + strlen(UNIX));
+		if (places->at[i].was_open && listen_path(&places->at[i]))
+			unlink(listen_path(&places->at[i]));
 	}
 }
