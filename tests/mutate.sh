@@ -12,7 +12,7 @@ core=(lifecycle plan pass pass_facts reconcile)
 decides=(pass pass_facts reconcile)
 tests=(test_reconcile_{actions,listen,waits,starts,operations,renews,ends} test_reconcile)
 sequences=2000 # random ones a mutant, instead of the 100,000 of a test
-seconds=10     # a mutant that takes longer has no end
+seconds=10     # of CPU time, whatever else the machine does: one that takes more has no end
 jobs=$(nproc)
 compile=("${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -Iinclude -Iuser -Itests)
 
@@ -83,7 +83,7 @@ try() {
 		for test in "${tests[@]}"; do
 			"${compile[@]}" "$own"/{lifecycle,plan,pass,pass_facts,reconcile,reconcile_world,reconcile_events,reconcile_pass,"$test"}.o \
 				-lcmocka -o "$own/$test" || exit 1
-			timeout "$seconds" "$own/$test" >/dev/null 2>&1 && continue
+			{ (ulimit -t "$seconds" && exec "$own/$test"); } >/dev/null 2>&1 && continue
 			verdict=caught
 			break
 		done

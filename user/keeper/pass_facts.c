@@ -350,7 +350,7 @@ void pass_take_facts(struct pass *pass, uint32_t w, enum plan_role role)
 		check_stopping(pass, w, process);
 		check_renewed(pass, w, process);
 	}
-	if (role != ROLE_LEAVING && !plan_is_leaving(role, process))
+	if (!plan_is_leaving(role, process))
 		check_watchdog(pass, w, process);
 	if (plan_is_leaving(role, process) && !pass->plan->stop)
 		check_drained(pass, w, process);
