@@ -47,6 +47,11 @@ option_as_written() {
 	"$program" help "$1" | grep -oE -e "^  ${2%=} [^ ]*" | sed 's/^ *//; s/ $//'
 }
 
+# All of its own.
+options_as_written() {
+	"$program" help "$1" | sed -nE 's/^  (--?[a-z][a-z-]*( [^ ]+)?)( .*|$)/\1/p' | grep -vxE -e '--(help|json|dry-run)'
+}
+
 settings() {
 	"$program" help set | sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1/p'
 }
@@ -107,7 +112,7 @@ findings() {
 }
 
 capabilities() {
-	sed -n 's/^\tX(\([A-Z_]*\), [0-9]*, .*/CAP_\1/p' user/host/caps.h
+	sed -n 's/^\tX(\(CAP_[A-Z_]*\), .*/\1/p' user/host/caps.h
 }
 
 # A prototype of the library a line, on one line each.
@@ -159,6 +164,20 @@ test_there_is_something_to_compare() {
 	[ "$(commands | wc -l)" -ge 15 ] || echo "only $(commands | wc -l) commands found"
 	[ "$(event_types | wc -l)" -ge 30 ] || echo "only $(event_types | wc -l) types of events found"
 	[ "$(counters | wc -l)" -ge 16 ] || echo "only $(counters | wc -l) counters found"
+}
+
+# Each option, or one word for all; and no other.
+test_usage_line_has_the_options() {
+	local command usage written
+	commands | while read -r command; do
+		usage=$(usage_of "$command")
+		[[ $usage != *'[OPTIONS]'* ]] || continue
+		options_as_written "$command" | while read -r written; do
+			[[ $usage == *[[\|\ ]"$written"[]\ ]* ]] || echo "$usage: no \"$written\""
+		done
+		grep -oE -e '[[| ]--?[a-z][a-z-]*' <<<"$usage" | tr -d '[| ' |
+			grep -vxF -f <(options_as_written "$command" | cut -d ' ' -f 1) | sed "s/^/$command has no option /"
+	done
 }
 
 test_man_has_each_usage_line() {
@@ -596,6 +615,19 @@ test_completion_offers_options() {
 	commands | while read -r command; do
 		diff <(all_options_of "$command" | tr -d =) <(complete_words lbctl "$command" -)
 	done
+}
+
+# What it makes of the usage line: the arguments, without options and their values.
+test_completion_knows_arguments() {
+	local command
+	# shellcheck disable=SC1091 # checked by itself
+	. user/completion/lbctl.bash
+	commands | while read -r command; do
+		lbctl=$program _lbctl_arguments | tr ' ' '\n' |
+			grep -xF -e OPTIONS -f <(options_as_written "$command" | tr ' ' '\n') | sed "s/^/$command: /"
+	done
+	command=reload
+	[ "$(lbctl=$program _lbctl_arguments | tr -d ' ')" = NAME ] || echo 'reload: not its argument'
 }
 
 test_completion_offers_values() {

@@ -11,19 +11,9 @@
 #include "base/cleanup.h"
 #include "base/suggest.h"
 #include "base/text.h"
-#include "cmd/fold.h"
+#include "cmd/help_text.h"
 #include "cmd/words.h"
 #include "service/rescue.h"
-
-#define HELP_INDENT 25 /* where the meaning of an option begins */
-
-/* Every command takes these on top of its own. */
-static const struct cmd_option common_options[] = {
-	{ "json", NULL, "print JSON instead of text" },
-	{ "dry-run", NULL, "say what would be done and do nothing" },
-	{ "help", NULL, "show this help" },
-	{ NULL, NULL, NULL },
-};
 
 static const struct {
 	const char *alias;
@@ -91,11 +81,6 @@ const char *cmd_value(const struct cmd *cmd, const char *option)
 	return NULL;
 }
 
-static bool takes_common(const struct command *command, const char *name)
-{
-	return strcmp(name, "dry-run") || command->kind == VERB;
-}
-
 static int unknown_option(struct cmd *cmd, const char *text)
 {
 	const struct cmd_option *options = cmd->command->options;
@@ -110,9 +95,9 @@ static int unknown_option(struct cmd *cmd, const char *text)
 		return cmd_fail(cmd, EXIT_USAGE, "unknown option %s; %s", text, answer);
 	for (size_t i = 0; options && options[i].name; i++)
 		names[n++] = options[i].name;
-	for (size_t i = 0; common_options[i].name; i++) {
-		if (takes_common(cmd->command, common_options[i].name))
-			names[n++] = common_options[i].name;
+	for (size_t i = 0; options_common[i].name; i++) {
+		if (options_takes_common(cmd->command, options_common[i].name))
+			names[n++] = options_common[i].name;
 	}
 	nearest = suggest(name, names, n);
 	if (nearest)
@@ -137,11 +122,6 @@ static int set_value(struct cmd *cmd, size_t which, const char *value)
 	free(cmd->joined[which]);
 	cmd->values[which] = cmd->joined[which] = joined;
 	return EXIT_DONE;
-}
-
-static const char *dashes(const struct cmd_option *option)
-{
-	return option->name[1] ? "--" : "-";
 }
 
 static bool is_named(const struct cmd_option *option, const char *name, size_t len)
@@ -186,15 +166,16 @@ static int take_option(struct cmd *cmd, const char *text, const char *next, int 
 		return unknown_option(cmd, text);
 	option = &cmd->command->options[which];
 	if (!option->value && value)
-		return cmd_fail(cmd, EXIT_USAGE, "%s%s takes no value", dashes(option),
+		return cmd_fail(cmd, EXIT_USAGE, "%s%s takes no value", option_dashes(option),
 				option->name);
 	if (option->value && !value) {
 		value = next;
 		*used = 1;
 	}
 	if (option->value && !value)
-		return cmd_fail(cmd, EXIT_USAGE, "%s%s needs a value: %s%s %s", dashes(option),
-				option->name, dashes(option), option->name, option->value);
+		return cmd_fail(cmd, EXIT_USAGE, "%s%s needs a value: %s%s %s",
+				option_dashes(option), option->name, option_dashes(option),
+				option->name, option->value);
 	return set_value(cmd, which, value);
 }
 
@@ -264,13 +245,15 @@ int cmd_unknown(const struct cmd *cmd, const char *name, const char *script)
 
 static int check_count(const struct cmd *cmd)
 {
+	char usage[HELP_USAGE_BYTES];
+
 	if (cmd->nr_args < cmd->command->min_args)
 		return cmd_fail(cmd, EXIT_USAGE, "too few arguments; usage: lbctl %s %s",
-				cmd->command->name, cmd->command->args);
+				cmd->command->name, help_usage(cmd->command, usage));
 	if (cmd->nr_args > cmd->command->max_args)
 		return cmd_fail(cmd, EXIT_USAGE, "\"%.80s\" is one too many; usage: lbctl %s %s",
 				cmd->args[cmd->command->max_args], cmd->command->name,
-				cmd->command->args);
+				help_usage(cmd->command, usage));
 	return EXIT_DONE;
 }
 
@@ -328,7 +311,7 @@ int cmd_main(int argc, char **argv)
 		return cmd_unknown(&cmd, argv[1], argc > 2 ? argv[2] : NULL);
 	status = parse_options(&cmd, argc - 2, argv + 2, &help);
 	if (!status && help) {
-		cmd_print_help(cmd.command);
+		help_print(cmd.command);
 	} else if (!status) {
 		status = check_count(&cmd);
 		describe_object(&cmd);
@@ -341,61 +324,11 @@ int cmd_main(int argc, char **argv)
 	return status;
 }
 
-static void print_options(const struct cmd_option *options, const struct command *command)
-{
-	char left[64], line[512];
-
-	for (size_t i = 0; options && options[i].name; i++) {
-		if (!takes_common(command, options[i].name))
-			continue;
-		snprintf(left, sizeof(left), "%s%s%s%s", dashes(&options[i]), options[i].name,
-			 options[i].value ? " " : "", options[i].value ? options[i].value : "");
-		snprintf(line, sizeof(line), "  %-22s %s", left, options[i].help);
-		fold_print(stdout, line, HELP_INDENT, FOLD_COLUMNS);
-	}
-}
-
-/* Of "  key   what it means" where the meaning begins, else where the line does. */
-static size_t indent_of(const char *line)
-{
-	size_t at = strspn(line, " "), key = strcspn(line + at, " ");
-	size_t gap = strspn(line + at + key, " ");
-
-	return at && gap > 1 ? at + key + gap : at;
-}
-
-static void print_details(const char *text)
-{
-	char line[1024];
-	size_t len;
-
-	for (; *text; text += len + (text[len] == '\n')) {
-		len = strcspn(text, "\n");
-		snprintf(line, sizeof(line), "%.*s", (int)len, text);
-		fold_print(stdout, line, indent_of(line), FOLD_COLUMNS);
-	}
-}
-
-void cmd_print_help(const struct command *command)
-{
-	printf("usage: lbctl %s%s%s\n\n", command->name, *command->args ? " " : "", command->args);
-	print_details(command->summary);
-	if (command->details) {
-		putchar('\n');
-		print_details(command->details);
-	}
-	printf("\noptions:\n");
-	print_options(command->options, command);
-	print_options(common_options, command);
-	if (command->print_more)
-		command->print_more();
-}
-
 static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 {
 	_cleanup_free_ char(*names)[LB_NAME_MAX + 1] = NULL;
 	struct trouble trouble;
-	char list[160] = "";
+	char list[160] = "", usage[HELP_USAGE_BYTES];
 	size_t n, len = 0;
 	int err;
 
@@ -415,7 +348,7 @@ static int only_service(struct cmd *cmd, char name[LB_NAME_MAX + 1])
 	for (size_t i = 0; i < n && len < sizeof(list) - 70; i++)
 		len += sprintf(list + len, "%s%s", i ? ", " : "", names[i]);
 	return cmd_fail(cmd, EXIT_USAGE, "which service? there are %zu (%s): lbctl %s %s", n, list,
-			cmd->command->name, cmd->command->args);
+			cmd->command->name, help_usage(cmd->command, usage));
 }
 
 int cmd_take_name(struct cmd *cmd, int needed, char name[LB_NAME_MAX + 1])

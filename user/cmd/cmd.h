@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What a command is, and what all commands do alike: options, the service's name, errors. The
- * tables here are the only description of the command line: parser, --help and completion read
- * them, and a test holds the man page and the README against them.
- */
+/* What all commands do alike: options, the service's name, errors. */
 #ifndef CMD_H
 #define CMD_H
 
@@ -13,31 +9,8 @@
 
 #include "base/text_json.h"
 #include "base/trouble.h"
+#include "cmd/command.h"
 #include "service/state.h"
-
-#define CMD_MAX_OPTIONS 32
-
-struct cmd_option {
-	const char *name; /* without the dashes; a table ends with NULL */
-	/* name of its value, NULL for a flag; "X[,X]" is a list: given twice, it grows */
-	const char *value;
-	const char *help;
-};
-
-struct cmd;
-
-struct command {
-	const char *name;
-	const char *args; /* as --help shows them */
-	const char *summary;
-	const char *details;	  /* more lines for --help, or NULL */
-	void (*print_more)(void); /* what is to stand at its end, or NULL */
-	int min_args, max_args;
-	enum { NOUN, VERB } kind; /* a noun takes --json, a verb --dry-run as well */
-	bool takes_command;	  /* its first argument begins another command: options end there */
-	const struct cmd_option *options;
-	int (*run)(struct cmd *cmd);
-};
 
 /* One call of a command. */
 struct cmd {
@@ -71,7 +44,6 @@ extern const struct command *const cmd_table[]; /* ends with NULL */
 /* Runs `lbctl ARGS...`, argv[0] being the program. Returns the exit status. */
 int cmd_main(int argc, char **argv);
 const struct command *cmd_find(const char *name);
-void cmd_print_help(const struct command *command);
 
 /*
  * Says that there is no such command, and which one is meant; `script` is the word that follows, or

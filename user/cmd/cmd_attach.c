@@ -138,7 +138,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_attach = {
 	.name = "attach",
-	.args = "[OPTIONS] ADDR...",
+	.args = "ADDR...",
 	.summary = "take over a running server's SO_REUSEPORT group(s)",
 	.details = "ADDR is 8080, :8080, 10.0.0.1:80, localhost:3000, [::]:443 or udp/:53. Run "
 		   "again, it brings the service up to date: new sockets join, closed ones leave, "

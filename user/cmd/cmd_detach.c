@@ -156,7 +156,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_detach = {
 	.name = "detach",
-	.args = "[NAME|--all] [--force]",
+	.args = "[NAME|--all]",
 	.summary = "give a service's groups back to the kernel and remove all it has",
 	.details = "Works on services that are broken or of another version, too. A service that a "
 		   "living lbctl run keeps is ended by lbctl stop.",

@@ -212,7 +212,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_explain = {
 	.name = "explain",
-	.args = "[NAME] [--for SEC]",
+	.args = "[NAME]",
 	.summary = "what is uneven or slow right now, and what would help",
 	.max_args = 1,
 	.kind = NOUN,

@@ -205,7 +205,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_export = {
 	.name = "export",
-	.args = "[OPTIONS]",
+	.args = "",
 	.summary = "metrics for Prometheus, JSON and a page over HTTP, until interrupted",
 	.details =
 		"/ is the page, /metrics for Prometheus, /api/services and "

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include "cmd/cmd.h"
+#include "cmd/help_text.h"
 #include "cmd/fold.h"
 #include "lb_abi.h"
 
@@ -49,11 +50,13 @@ static void print_overview(void)
 static json_t *overview_json(void)
 {
 	json_t *rows = json_array();
+	char usage[HELP_USAGE_BYTES];
 
 	for (size_t i = 0; cmd_table[i]; i++)
-		json_array_append_new(
-			rows, text_pack("{s:s, s:s, s:s}", "command", cmd_table[i]->name, "args",
-					cmd_table[i]->args, "summary", cmd_table[i]->summary));
+		json_array_append_new(rows,
+				      text_pack("{s:s, s:s, s:s}", "command", cmd_table[i]->name,
+						"args", help_usage(cmd_table[i], usage), "summary",
+						cmd_table[i]->summary));
 	return rows;
 }
 
@@ -74,7 +77,7 @@ static int run_help(struct cmd *cmd)
 	command = cmd_find(cmd->args[0]);
 	if (!command)
 		return cmd_unknown(cmd, cmd->args[0], NULL);
-	cmd_print_help(command);
+	help_print(command);
 	return EXIT_DONE;
 }
 

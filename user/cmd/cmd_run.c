@@ -15,6 +15,7 @@
 #include "base/workdir.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_run.h"
+#include "cmd/help_text.h"
 #include "cmd/kept.h"
 #include "cmd/node_package.h"
 #include "cmd/program.h"
@@ -459,14 +460,14 @@ static int from_file(const struct cmd *cmd)
 static int run(struct cmd *cmd)
 {
 	struct keeper_options options = { .argv = cmd->args, .rescue = true };
-	char package[PATH_MAX];
+	char package[PATH_MAX], usage[HELP_USAGE_BYTES];
 	int status;
 
 	if (cmd_value(cmd, "f"))
 		return from_file(cmd);
 	if (!cmd->nr_args)
 		return cmd_fail(cmd, EXIT_USAGE, "too few arguments; usage: lbctl run %s",
-				cmd->command->args);
+				help_usage(cmd->command, usage));
 	status = cmd_run_parse(cmd, &options);
 	if (!status)
 		status = program_check_script(cmd);
@@ -494,7 +495,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_run = {
 	.name = "run",
-	.args = "[OPTIONS] [--] CMD [ARG]...",
+	.args = "[--] CMD [ARG]...",
 	.summary = "start N workers of a command on one port and keep them running",
 	.details = "The command need not know of SO_REUSEPORT: the first TCP port that a worker "
 		   "binds is shared by all, or those of --port; a UDP port if --port names it "

@@ -9,6 +9,7 @@
 #include "base/suggest.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_set.h"
+#include "cmd/help_text.h"
 #include "keeper/control_client.h"
 #include "service/latency.h"
 #include "service/service.h"
@@ -367,12 +368,13 @@ static int set_one_service(struct cmd *cmd, json_t *done)
 {
 	/* the first argument is a name if it sets nothing */
 	int needed = cmd->nr_args - !strchr(cmd->args[0], '=');
+	char usage[HELP_USAGE_BYTES];
 	struct state state;
 	int status;
 
 	if (!needed)
 		return cmd_fail(cmd, EXIT_USAGE, "nothing to set; usage: lbctl set %s",
-				cmd->command->args);
+				help_usage(cmd->command, usage));
 	status = cmd_open_service(cmd, needed, mode_of(cmd), &state);
 	if (status)
 		return status;

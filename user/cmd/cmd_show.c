@@ -40,7 +40,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_show = {
 	.name = "show",
-	.args = "[NAME] [--wide]",
+	.args = "[NAME]",
 	.summary = "one service, worker by worker (also: status)",
 	.max_args = 1,
 	.kind = NOUN,

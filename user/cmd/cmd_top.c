@@ -173,7 +173,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_top = {
 	.name = "top",
-	.args = "[NAME] [--interval SEC] [--count N]",
+	.args = "[NAME]",
 	.summary = "services and workers as they change, and keys to change them",
 	.details = "On a terminal h lists the keys. Elsewhere, and with --count, plain lines: all "
 		   "services, or with NAME that one and its workers.",

@@ -329,7 +329,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_trace = {
 	.name = "trace",
-	.args = "[NAME] [--worker N] [--count N]",
+	.args = "[NAME]",
 	.summary = "each decision as it is made, with what it went by",
 	.details =
 		"Until interrupted. A line has who came, who got it, how many waited there, and of "

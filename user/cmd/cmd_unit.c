@@ -304,7 +304,7 @@ _Static_assert(sizeof(options) / sizeof(options[0]) <= CMD_MAX_OPTIONS + 1, "CMD
 
 const struct command cmd_unit = {
 	.name = "unit",
-	.args = "[OPTIONS] [--] CMD [ARG]...",
+	.args = "[--] CMD [ARG]...",
 	.summary = "print a systemd unit that does lbctl run, watch or export, with these options",
 	.details =
 		"Put it into /etc/systemd/system/NAME.service, then: systemctl daemon-reload; "

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
+#include "cmd/help_text.h"
 #include "cmd/progress.h"
 #include "cmd/view.h"
 #include "keeper/control_client.h"
@@ -20,11 +21,13 @@
 
 int cmd_parse_worker(const struct cmd *cmd, const char *text, uint32_t *worker)
 {
+	char usage[HELP_USAGE_BYTES];
+
 	if (!parse_worker(text, worker))
 		return EXIT_DONE;
 	if (!parse_name(text) && cmd->nr_args == cmd->command->min_args)
 		return cmd_fail(cmd, EXIT_USAGE, "which worker? usage: lbctl %s %s",
-				cmd->command->name, cmd->command->args);
+				cmd->command->name, help_usage(cmd->command, usage));
 	return cmd_fail(cmd, EXIT_USAGE, "%.40s: not a worker; a worker is a number or all", text);
 }
 
@@ -421,7 +424,7 @@ const struct command cmd_set_limit = {
 
 const struct command cmd_drain = {
 	.name = "drain",
-	.args = "[NAME] WORKER [--wait SEC]",
+	.args = "[NAME] WORKER",
 	.summary = "give a worker no new connection; those it has go on",
 	.details =
 		"WORKER is a number or all. After the return no new connection goes there, unless no "
