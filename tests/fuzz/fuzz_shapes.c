@@ -49,6 +49,8 @@ int bpf_map_lookup_elem(int fd, const void *key, void *value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
+	enum state_map map = n ? bytes[0] % MAP_COUNT : 0;
+	const uint32_t most = map == MAP_LATENCY ? LB_MOST_LATENCY : LB_MOST_VALUE;
 	struct state_array array = { 0 };
 	struct lb_config config;
 	uint16_t fields[5] = { 0 };
@@ -65,8 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 				   config.nr_listeners <= LB_MAX_LISTENERS &&
 				   lb_word_length(config.word) <= LB_MAX_SCHEDULE);
 		state_check_steer(0);
-	} else if (!state_check_map(bytes[0] % MAP_COUNT, 0, &array)) {
-		FUZZ_CHECK(array.value_bytes == value_bytes && array.value_bytes <= LB_MOST_VALUE);
+	} else if (!state_check_map(map, 0, &array)) {
+		FUZZ_CHECK(array.value_bytes == value_bytes && array.value_bytes <= most);
 		FUZZ_CHECK(array.stride >= value_bytes && array.bytes >= array.stride);
 	}
 	return 0;
