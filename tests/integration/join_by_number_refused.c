@@ -323,6 +323,7 @@ static void ask_without_end(void)
 	int fds[8], fresh;
 
 	be_listener(NUMBER);
+	attack_goes_on();
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = i % 2 ? by_packets() : by_lines();
 	for (uint64_t n = 0; !flood->enough; n++) {
@@ -340,19 +341,6 @@ static void ask_without_end(void)
 	}
 }
 
-/* attack() waits until it is done, and this one has no end. */
-static pid_t attack_on(void (*how)(void))
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		attack(how);
-		_exit(0);
-	}
-	return pid;
-}
-
 /*
  * 1. a process asks more than 10,000 times a second; it is answered what it has a budget for
  * 2. meanwhile another one joins and reports, and root is answered
@@ -367,7 +355,7 @@ static void test_flood(void **state)
 	flood = mmap(NULL, sizeof(*flood), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		     0);
 	flood->begun_ns = now_ns();
-	flooder = attack_on(ask_without_end);
+	flooder = attack(ask_without_end);
 	wait_until(flood->asked > 1000, RUN_MS);
 	worker = attack(join_as_another);
 	for (int i = 0; i < 20; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a process of the workers' user, nobody, does to service "web" on port 8080, with four
- * workers. All but the first two run in the process that attacks.
+ * workers. All but attack() and end_attack() run in the process that attacks.
  */
 #ifndef HARNESS_ATTACKS_H
 #define HARNESS_ATTACKS_H
@@ -10,9 +10,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* In a process of user nobody, which lives on until it is killed. Returns once it is done. */
+/*
+ * In a process of user nobody, which lives on until it is killed. Returns once `how` has, or has
+ * said that it goes on.
+ */
 pid_t attack(void (*how)(void));
 void end_attack(pid_t pid);
+
+/* Before the first thing that goes on for as long as the process lives, in a `how` without end. */
+void attack_goes_on(void);
 
 /* Ends the attack, which then has failed, with errno's text, unless it works. */
 void expect(bool works, const char *what);
