@@ -324,26 +324,21 @@ int steer_publish(struct state *state, uint32_t policy)
 	uint32_t half = !lb_word_half(config->word);
 	struct schedule_item items[LB_MAX_SLOTS];
 	uint32_t workers[LB_MAX_SLOTS];
-	_cleanup_free_ uint64_t *table = NULL;
-	uint64_t word;
+	uint64_t word, *table = state->schedule + half * LB_MAX_SCHEDULE;
 	size_t n, length;
 	int err;
 
-	table = malloc(LB_MAX_SCHEDULE * sizeof(*table));
-	if (!table)
-		return -ENOMEM;
 	n = collect_up(state, items, workers);
 	for (size_t i = 0; policy == LB_POLICY_KERNEL && i < n; i++)
 		items[i].weight = 1;
+	/* Programs that still walk the half which the last change left must be done with it. */
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	if (policy == LB_POLICY_HASH)
 		err = schedule_build_hash(items, workers, n, table, LB_MAX_SCHEDULE, &length);
 	else
 		err = schedule_build(items, n, table, LB_MAX_SCHEDULE, &length);
 	if (err)
 		return err;
-	/* Programs that still walk the half which the last change left must be done with it. */
-	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	memcpy(state->schedule + half * LB_MAX_SCHEDULE, table, length * sizeof(*table));
 	word = lb_word_pack(policy, half, length) | (drains(state) ? LB_WORD_LEAVES_OUT : 0);
 	__atomic_store_n(&config->word, word, __ATOMIC_RELEASE);
 	return 0;
