@@ -21,8 +21,8 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Both at most LONGEST letters. */
-static size_t distance(const char *a, size_t len_a, const char *b, size_t len_b)
+/* Both at most LONGEST letters. `most`: it is that, or more. */
+static size_t distance(const char *a, size_t len_a, const char *b, size_t len_b, size_t most)
 {
 	size_t d[LONGEST + 1][LONGEST + 1];
 
@@ -31,6 +31,8 @@ static size_t distance(const char *a, size_t len_a, const char *b, size_t len_b)
 	for (size_t j = 0; j <= len_b; j++)
 		d[0][j] = j;
 	for (size_t i = 1; i <= len_a; i++) {
+		size_t row = i;
+
 		for (size_t j = 1; j <= len_b; j++) {
 			char x = lower(a[i - 1]), y = lower(b[j - 1]);
 
@@ -38,7 +40,11 @@ static size_t distance(const char *a, size_t len_a, const char *b, size_t len_b)
 			d[i][j] = least(d[i][j], d[i - 1][j - 1] + (x != y));
 			if (i > 1 && j > 1 && x == lower(b[j - 2]) && lower(a[i - 2]) == y)
 				d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+			row = least(row, d[i][j]);
 		}
+		/* from row to row it grows */
+		if (row >= most)
+			return most;
 	}
 	return d[len_a][len_b];
 }
@@ -53,11 +59,12 @@ const char *suggest(const char *word, const char *const *candidates, size_t n)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		size_t len_i = strnlen(candidates[i], LONGEST + 1);
-		size_t away;
+		size_t away = len_i < len ? len - len_i : len_i - len;
 
-		if (len_i > LONGEST)
+		/* it is at least as far away as one is longer than the other */
+		if (len_i > LONGEST || away >= nearest)
 			continue;
-		away = distance(word, len, candidates[i], len_i);
+		away = distance(word, len, candidates[i], len_i, nearest);
 		/* A distance of the whole word is no likeness: x is not a slip for y. */
 		if (away < nearest && away < len + !away) {
 			nearest = away;
