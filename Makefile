@@ -318,6 +318,12 @@ FUZZ       := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fu
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_LINK  := -fsanitize=fuzzer,address,undefined
 FUZZ_SECONDS ?= 60
+# Of these most of the time went to telling what is compared with what, which is nothing of the
+# input's.
+$(patsubst %,$(FUZZ_BUILD)/%.o,$(addprefix tests/,reconcile_world reconcile_events) $(addprefix user/, \
+	base/suggest keeper/lifecycle keeper/pass keeper/pass_facts keeper/plan keeper/reconcile \
+	service/schedule service/service service/settings service/state_values service/steer)): \
+	FUZZ_FLAGS += -fno-sanitize-coverage=trace-cmp
 
 $(FUZZ_BUILD)/%.o: %.c $(B)/flags | $(GENERATED)
 	$(say) 'CC fuzz' $@

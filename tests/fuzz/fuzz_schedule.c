@@ -7,7 +7,7 @@
 #include "lb_pick.h"
 #include "service/schedule.h"
 
-#define SLOTS 200
+#define SLOTS 64
 
 static struct schedule_item items[SLOTS];
 static uint32_t workers[SLOTS];
@@ -51,6 +51,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 		items[i].weight = bytes[2 + 2 * i] | (bytes[3 + 2 * i] & 1) << 8;
 		workers[i] = i;
 	}
-	check_table(slots, 1 + (bytes[0] | (bytes[1] & 15) << 8), bytes[1] >> 4 & 1);
+	check_table(slots, 1 + (bytes[0] | (bytes[1] & 3) << 8), bytes[1] >> 4 & 1);
 	return 0;
 }

@@ -31,8 +31,9 @@ for driver; do
 	# as long as it takes to get everywhere, and no longer
 	case $name in
 	messages) most=70000 ;;
-	requests) most=1000 ;;
-	reconcile | run | schedule | services | settings | state) most=400 ;;
+	requests | text) most=1100 ;;
+	reconcile | run | services | settings | state) most=400 ;;
+	schedule | suggest) most=130 ;;
 	*) most=4096 ;;
 	esac
 	limit=(-max_total_time="$seconds")
