@@ -64,7 +64,7 @@ test_examples_apply() {
 is_built() {
 	if [ ! -e "$copy/log" ]; then
 		each_example apply >"$copy/log" 2>&1
-		env -u MAKEFLAGS -u MAKELEVEL make -s -C "$copy" -j"$(nproc)" CFLAGS=-O0 build/lbctl >>"$copy/log" 2>&1
+		env -u MAKEFLAGS -u MAKELEVEL -u SANITIZE make -s -C "$copy" -j"$(nproc)" CFLAGS=-O0 build/lbctl >>"$copy/log" 2>&1
 	fi
 	[ -x "$copy/build/lbctl" ]
 }
