@@ -158,6 +158,13 @@ static const struct unit web = {
 	"CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL "                    \
 	"CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID"
 
+static const char *const not_for_workers[] = {
+	"NoNewPrivileges=yes",
+	"MemoryDenyWriteExecute=yes",
+	"RestrictNamespaces=net",
+	"RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX",
+};
+
 static void test_run(void **state)
 {
 	static const char *const lines[] = {
@@ -179,7 +186,7 @@ static void test_run(void **state)
 		"LockPersonality=yes",
 		"RestrictSUIDSGID=yes",
 		"SystemCallArchitectures=native",
-		"SystemCallFilter=~@clock @module @obsolete @raw-io @reboot @swap",
+		"SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap",
 	};
 	char *text = print(&web);
 
@@ -187,8 +194,9 @@ static void test_run(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		expect(text, lines[i], true);
 	expect(text, ROOT_CAPS, false);
-	/* a worker may be meant to gain some: sudo, sendmail */
-	expect(text, "NoNewPrivileges=yes", false);
+	/* a worker may be meant to gain rights (sudo), to compile, to have namespaces */
+	for (size_t i = 0; i < ARRAY_SIZE(not_for_workers); i++)
+		expect(text, not_for_workers[i], false);
 	free(text);
 }
 
@@ -227,8 +235,10 @@ static void test_export(void **state)
 	unit_print_export(out, &unit);
 	fclose(out);
 	assert_non_null(strstr(text, "\nExecStart=/usr/sbin/lbctl export --host \"a b\"\n"));
-	assert_non_null(strstr(text, "\nProtectSystem=strict\n"));
-	assert_non_null(strstr(text, "\nNoNewPrivileges=yes\n"));
+	expect(text, "ProtectSystem=strict", true);
+	expect(text, "ProtectControlGroups=yes", true);
+	for (size_t i = 0; i < ARRAY_SIZE(not_for_workers); i++)
+		expect(text, not_for_workers[i], true);
 	assert_null(strstr(text, "CAP_SYS_ADMIN"));
 	assert_null(strstr(text, "KillMode"));
 	free(text);
@@ -247,7 +257,8 @@ static void test_watch(void **state)
 	(void)state;
 	expect(text, "ExecStart=/sbin/lbctl watch :80", true);
 	expect(text, "Restart=always", true);
-	expect(text, "NoNewPrivileges=yes", true);
+	for (size_t i = 0; i < ARRAY_SIZE(not_for_workers); i++)
+		expect(text, not_for_workers[i], true);
 	expect(text, LB_CAPS " CAP_DAC_READ_SEARCH", true);
 	expect(text, "KillSignal=SIGUSR2", false);
 	assert_null(strstr(text, "ExecStop"));

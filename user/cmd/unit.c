@@ -169,8 +169,18 @@ static void put_restrictions(FILE *out)
 	      "RestrictRealtime=yes\n"
 	      "RestrictSUIDSGID=yes\n"
 	      "SystemCallArchitectures=native\n"
-	      "SystemCallFilter=~@clock @module @obsolete @raw-io @reboot @swap\n"
+	      "SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap\n"
 	      "SystemCallErrorNumber=EPERM\n",
+	      out);
+}
+
+/* Of those that start no workers. `net` is for a look at the sockets of other namespaces. */
+static void put_more_restrictions(FILE *out)
+{
+	fputs("NoNewPrivileges=yes\n"
+	      "MemoryDenyWriteExecute=yes\n"
+	      "RestrictNamespaces=net\n"
+	      "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX\n",
 	      out);
 }
 
@@ -183,7 +193,7 @@ static void put_sandbox(FILE *out, const struct unit *unit)
 	fputc('\n', out);
 	put_restrictions(out);
 	if (unit->watches)
-		fputs("NoNewPrivileges=yes\n", out);
+		put_more_restrictions(out);
 }
 
 void unit_print(FILE *out, const struct unit *unit)
@@ -232,18 +242,20 @@ void unit_print_export(FILE *out, const struct unit *unit)
 	if (unit->binds_low_port)
 		fputs(LOW_PORTS_CAP, out);
 	fputs(" CAP_PERFMON CAP_SETGID CAP_SETUID CAP_SYS_PTRACE\n"
-	      "NoNewPrivileges=yes\n"
 	      "ProtectSystem=strict\n"
 	      "ProtectHome=read-only\n"
 	      "PrivateTmp=yes\n"
 	      "PrivateDevices=yes\n"
 	      "ProtectKernelModules=yes\n"
+	      "ProtectKernelLogs=yes\n"
+	      "ProtectControlGroups=yes\n"
 	      "ProtectClock=yes\n"
-	      "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX\n"
+	      "ProtectHostname=yes\n"
 	      "IPAddressDeny=any\n"
 	      "IPAddressAllow=localhost\n",
 	      out);
 	put_restrictions(out);
+	put_more_restrictions(out);
 	fputs("\n[Install]\nWantedBy=multi-user.target\n", out);
 }
 
