@@ -338,7 +338,7 @@ int waiting_oldest(const struct waiting *waiting, uint32_t without, uint64_t *si
 	uint64_t occupied = __atomic_load_n(&hold->occupied, __ATOMIC_ACQUIRE);
 	int oldest = -1;
 
-	for (uint32_t i = 0; occupied >> i && i < waiting->count; i++) {
+	for (uint32_t i = 0; i < waiting->count && occupied >> i; i++) {
 		uint64_t since = state_waiting(waiting->state, i)->since_ns;
 
 		if (!(occupied & bit(i)) || without >> waiting->listeners[i] & 1)
@@ -403,7 +403,7 @@ bool waiting_forget_handshakes(struct waiting *waiting, uint64_t now_ns)
 	uint64_t begun = hold->taken & ~hold->occupied;
 	bool some = false;
 
-	for (uint32_t i = 0; begun >> i && i < waiting->count; i++) {
+	for (uint32_t i = 0; i < waiting->count && begun >> i; i++) {
 		uint64_t chosen_ns = state_waiting(waiting->state, i)->chosen_ns;
 
 		if (!(begun & bit(i)))
