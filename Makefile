@@ -49,7 +49,9 @@ ASAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-o
 ifneq ($(SANITIZE),)
 CFLAGS         := -O1 -g $(ASAN)
 HARDEN_CFLAGS  := -fPIE
-HARDEN_LDFLAGS :=
+# The shared libubsan of gcc goes by no log_path beside ASan: what it found in who has no standard
+# error would be told nobody.
+HARDEN_LDFLAGS := $(if $(findstring clang,$(CC)),,-static-libubsan)
 endif
 LIBS      := -Wl,--as-needed -lbpf -ljansson -lsystemd -lyaml -lelf -lz -lm -ldl
 BPF_ARCH  := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/; s/ppc64le/powerpc/; s/riscv64/riscv/')

@@ -291,7 +291,8 @@ static bool all_ended(pid_t first, pid_t second)
  */
 static bool kill_at(unsigned int nth, bool with_parent)
 {
-	pid_t command = start_traced(), worker = 0, pid;
+	pid_t command = start_traced(), pid;
+	unsigned long worker = 0; /* as the kernel writes it */
 	struct user_regs_struct regs;
 	unsigned int seen = 0;
 	int status;
