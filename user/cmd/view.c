@@ -136,10 +136,11 @@ static void note_stall(const struct state *state, const struct member *member,
 static void add_stranger(struct view *view, const struct reuseport_group *group,
 			 const struct member *member, bool takes)
 {
-	struct view_stranger *one = &view->strangers[view->unregistered];
+	struct view_stranger *one;
 
 	if (view->unregistered++ >= VIEW_STRANGERS)
 		return;
+	one = &view->strangers[view->unregistered - 1];
 	one->pid = member->pid;
 	one->takes = takes;
 	group_address(group, one->address);
