@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "check.h"
 #include "cmd/cmd.h"
-#include "cmd/cmd_run.h"
+#include "cmd/run_options.h"
 #include "cmd/kept.h"
 #include "cmd/services.h"
 
@@ -181,7 +181,7 @@ static void test_each_option_is_a_key(void **state)
 			 strcmp(options[i].name, "reload-signal") ? "" : "  forks: true\n",
 			 options[i].name, value);
 		write_file(text);
-		if (services_read(&cmd, "file.yaml", cmd_run_parse, &services))
+		if (services_read(&cmd, "file.yaml", run_options_parse, &services))
 			fail_msg("%s: %s is not taken", options[i].name, value);
 		assert_string_equal(services.entries[0].cmd.values[i],
 				    options[i].value ? value : "");
@@ -213,7 +213,7 @@ static void test_command_line(void **state)
 	write_file("web:\n  command: [true, -n, 'a b', '--']\n  n: 2\n  port: [8080, udp/53]\n"
 		   "  user: root\n  wait-ready: true\n  allow-join: false\n  cwd: sub\n");
 	mkdir("sub", 0755);
-	assert_int_equal(services_read(&cmd, "file.yaml", cmd_run_parse, &services), 0);
+	assert_int_equal(services_read(&cmd, "file.yaml", run_options_parse, &services), 0);
 	kept = kept_new(&services.entries[0].cmd);
 	assert_int_equal(kept_find_paths(&services.entries[0].cmd, kept), 0);
 	assert_int_equal(kept_set_command_line(&services.entries[0].cmd, "web", kept), 0);

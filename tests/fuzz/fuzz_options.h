@@ -10,7 +10,7 @@
 #include <pwd.h>
 #include <signal.h>
 
-#include "cmd/cmd_run.h"
+#include "cmd/run_options.h"
 #include "fuzz/fuzz.h"
 
 static struct keeper_options got;
@@ -54,7 +54,7 @@ static int run(struct cmd *cmd)
 	got = (struct keeper_options){ .argv = cmd->args, .rescue = true };
 	if (!cmd->nr_args)
 		return cmd_fail(cmd, EXIT_USAGE, "too few arguments");
-	status = cmd_run_parse(cmd, &got);
+	status = run_options_parse(cmd, &got);
 	if (!status)
 		check_options(&got);
 	return status;

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 
 	if (!n)
 		return 0;
-	status = services_parse(&cmd, fuzz_copy(bytes, n), n, cmd_run_parse, &services);
+	status = services_parse(&cmd, fuzz_copy(bytes, n), n, run_options_parse, &services);
 	check_said(status);
 	for (size_t i = 0; !status && i < services.nr_entries; i++)
 		check_entry(&services.entries[i]);

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/cmd.h"
-#include "cmd/cmd_run.h"
+#include "cmd/run_options.h"
 #include "cmd/detached.h"
 #include "cmd/kept.h"
 #include "cmd/running.h"
@@ -211,7 +211,7 @@ static int run(struct cmd *cmd)
 	struct services services;
 	struct steps steps = { 0 };
 	struct work work = { .cmd = cmd, .services = &services };
-	int status = services_read(cmd, cmd->args[0], cmd_run_parse, &services);
+	int status = services_read(cmd, cmd->args[0], run_options_parse, &services);
 
 	if (!status)
 		status = steps_find(cmd, &services, cmd_value(cmd, "prune"), &steps);

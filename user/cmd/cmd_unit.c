@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/workdir.h"
 #include "cmd/cmd_export.h"
-#include "cmd/cmd_run.h"
+#include "cmd/run_options.h"
 #include "cmd/cmd_unit.h"
 #include "cmd/kept.h"
 #include "cmd/program.h"
@@ -133,7 +133,7 @@ static int print_run(struct cmd *cmd, struct kept *kept)
 {
 	struct keeper_options options = { 0 };
 	struct unit unit;
-	int status = cmd_run_parse(cmd, &options);
+	int status = run_options_parse(cmd, &options);
 
 	if (!status)
 		status = program_check_script(cmd);
@@ -252,7 +252,7 @@ static int print_from_file(const struct cmd *cmd)
 	struct services services;
 	struct service_entry *entry;
 	_cleanup_free_ char **argv = NULL;
-	int status = services_take(cmd, cmd_run_parse, &services, &entry), argc = 0;
+	int status = services_take(cmd, run_options_parse, &services, &entry), argc = 0;
 
 	if (!status)
 		argv = services_argv(entry, "unit", cmd->json ? "--json" : NULL);

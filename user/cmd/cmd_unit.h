@@ -7,8 +7,8 @@
 #include "cmd/unit.h"
 
 /*
- * The unit of a service of lbctl run: cmd and `options` as cmd_run_parse() has them, `kept` with
- * its command line; it points to all three. Returns EXIT_DONE, or a status after a message was
+ * The unit of a service of lbctl run: cmd and `options` as run_options_parse() has them, `kept`
+ * with its command line; it points to all three. Returns EXIT_DONE, or a status after a message was
  * printed: systemd can't have its paths or words.
  */
 int cmd_unit_of(const struct cmd *cmd, const struct keeper_options *options,

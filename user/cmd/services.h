@@ -29,7 +29,7 @@ struct service_entry {
 	char dashed[CMD_MAX_OPTIONS][32];
 };
 
-/* cmd_run_parse() */
+/* run_options_parse() */
 typedef int (*run_parse_fn)(const struct cmd *cmd, struct keeper_options *options);
 
 struct services {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The options of lbctl run, which lbctl unit takes as well. */
-#ifndef CMD_RUN_H
-#define CMD_RUN_H
+#ifndef RUN_OPTIONS_H
+#define RUN_OPTIONS_H
 
 #include "cmd/cmd.h"
 #include "keeper/keeper.h"
@@ -46,6 +46,6 @@
  * arguments, of which there is one at least. `options` keeps pointers into cmd; argv is left alone.
  * Returns EXIT_DONE, or EXIT_USAGE or EXIT_NOT_ABLE after a message was printed.
  */
-int cmd_run_parse(const struct cmd *cmd, struct keeper_options *options);
+int run_options_parse(const struct cmd *cmd, struct keeper_options *options);
 
 #endif
