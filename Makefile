@@ -255,16 +255,19 @@ $(B)/tests/test_%.o: tests/test_%.c $(B)/flags | $(GENERATED)
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) $(TEST_CFLAGS) -c $< -o $@
 
-$(B)/tests/reconcile_%.o: tests/reconcile_%.c $(B)/flags
+# What several of them share.
+TEST_PARTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/reconcile_*.c) tests/control_world.c)
+$(TEST_PARTS): $(B)/%.o: %.c $(B)/flags
 	$(say) 'CC test' $@
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(ASAN) -Itests -c $< -o $@
 
-IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _renews _ends) $(B)/tests/test_reconcile
-$(IN_A_WORLD): $(B)/tests/reconcile_world.o
+IN_A_WORLD := $(addprefix $(B)/tests/test_reconcile,_starts _operations _parallel _renews _ends) $(B)/tests/test_reconcile
+$(IN_A_WORLD): $(patsubst %,$(B)/tests/reconcile_%.o,world fakes sockets)
 $(B)/tests/test_reconcile: $(B)/tests/reconcile_events.o
 BY_PASSES := $(addprefix $(B)/tests/test_reconcile,_actions _listen _waits _renews)
 $(BY_PASSES): $(B)/tests/reconcile_pass.o
+$(B)/tests/test_control $(B)/tests/test_control_room: $(B)/tests/control_world.o
 
 $(UNIT): %: %.o $(ASAN_LIBS)
 	$(say) LINK $@
@@ -296,13 +299,13 @@ $(APPENDED)/lbctl: FORCE
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server $(APPENDED)/lbctl
 
 check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker $(B)/lbctl-observe $(B)/liblbctl.so ## run the unit tests (no root, no network)
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/completion.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh
 
 test: ## install what is missing, build, run unit and integration tests side by side, JOBS at a time; SANITIZE=1: all of it with ASan and UBSan (root)
 	@test "$$(id -u)" = 0 || { echo 'make test: needs root (namespaces, BPF); "make check" runs the unit tests without it' >&2; exit 1; }
 	$(Q)$(MAKE) deps
 	$(Q)$(MAKE) all test-programs
-	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh tests/bindings.sh $(filter-out $(FULL),$(INTEGRATION))
+	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/completion.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh tests/bindings.sh $(filter-out $(FULL),$(INTEGRATION))
 
 test-full: ## the tests that take long, which make test leaves out or cuts short (root)
 	@test "$$(id -u)" = 0 || { echo 'make test-full: needs root (namespaces, BPF)' >&2; exit 1; }
@@ -336,7 +339,7 @@ $(FUZZ_BUILD)/libkeeper.a: $(USER_SRCS:%.c=$(FUZZ_BUILD)/%.o) $(LIB_SRCS:%.c=$(F
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(FUZZ_BUILD)/fuzz_reconcile: $(patsubst %,$(FUZZ_BUILD)/tests/reconcile_%.o,world events)
+$(FUZZ_BUILD)/fuzz_reconcile: $(patsubst %,$(FUZZ_BUILD)/tests/reconcile_%.o,world fakes sockets events)
 $(FUZZ): $(FUZZ_BUILD)/%: $(FUZZ_BUILD)/tests/fuzz/%.o $(FUZZ_BUILD)/libkeeper.a
 	$(say) LINK $@
 	$(Q)$(CLANG) $(FUZZ_LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@

@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# docs.sh: holds the man pages, the READMEs and the completion against what lbctl says of itself and
-# against its tables. Needs no root. Called by run.sh; reports as a cmocka program does.
-#
-# Names in `pending` are in the tables and not in the docs yet: who documents one takes it out.
+# docs.sh: holds the man pages and the READMEs against what lbctl says of itself and against its
+# tables. Needs no root. Called by run.sh; reports as a cmocka program does.
 #
 # shellcheck disable=SC2016 # `...` in a pattern is Markdown
 set -u -o pipefail
@@ -12,117 +10,11 @@ export LC_ALL=C
 # shellcheck source=tests/shell_tests.sh
 . tests/shell_tests.sh
 
-program=${LBCTL_BUILD:-build}/lbctl
+# shellcheck source=tests/docs_lists.sh
+. tests/docs_lists.sh
+
 pages=(user/man/*.[1-9])
 readmes=(README.md */README.md tools/*/README.md)
-pending=''
-
-# --- what there is to describe ---
-
-# Lines whose first word is not pending.
-without_pending() {
-	awk -v pending=" $pending " '!index(pending, " " $1 " ")'
-}
-
-commands() {
-	"$program" help --list | cut -d ' ' -f 1
-}
-
-# Options of a command: --wait= takes a value, --all takes none.
-all_options_of() {
-	"$program" help --list | sed -n "s/^$1 //p" | tr ' ' '\n'
-}
-
-own_options_of() {
-	all_options_of "$1" | grep -vxE -e '--(help|json|dry-run)'
-}
-
-# "attach [OPTIONS] ADDR..."
-usage_of() {
-	"$program" help "$1" | sed -n '1s/^usage: lbctl //p'
-}
-
-# "--policy POLICY", "--replace" or "-n N"
-option_as_written() {
-	"$program" help "$1" | grep -oE -e "^  ${2%=} [^ ]*" | sed 's/^ *//; s/ $//'
-}
-
-# All of its own.
-options_as_written() {
-	"$program" help "$1" | sed -nE 's/^  (--?[a-z][a-z-]*( [^ ]+)?)( .*|$)/\1/p' | grep -vxE -e '--(help|json|dry-run)'
-}
-
-settings() {
-	"$program" help set | sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1/p'
-}
-
-# A name and its meaning a line.
-policies() {
-	"$program" policies | sed 's/  */ /'
-}
-
-counters() {
-	sed -n 's/.*X(\([a-z_]*\), "\(.*\)").*/\1 \2/p' include/lb_counters.h include/lb_latency.h | grep -v '^field '
-}
-
-# Of workers and services; those of counters are called after them.
-metrics() {
-	sed -n 's/^\tX("\([a-z_]*\)", .*/lbctl_\1/p' user/cmd/metrics.h
-}
-
-# What lbctl export answers: /api/services/NAME/workers/WORKER/drain
-http_paths() {
-	sed -n 's/^\t{ [A-Z"]*, "\(\/[a-z*#/]*\)", .*/\1/p' user/web/route.c | sed 's/\*/NAME/; s/#/WORKER/'
-}
-
-maps() {
-	grep -oE '= "lb_[a-z_]*"' user/service/state_maps.c | grep -oE 'lb_[a-z_]*'
-}
-
-environment() {
-	grep -rhoE 'getenv\("LBCTL_[A-Z_]*|env_number\("LBCTL_[A-Z_]*' user | grep -oE 'LBCTL_.*' | sort -u
-}
-
-exit_statuses() {
-	sed -n 's/^\tEXIT_[A-Z_]* = \([0-9]*\),.*/\1/p' user/base/trouble.h
-}
-
-# What whoever may give a keeper commands can ask it for, by a command of the same name.
-keeper_verbs() {
-	sed -n 's/^\t{ "\([a-z]*\)", [a-z]*, ADMIT_OPERATOR,.*/\1/p' user/keeper/requests.c | grep -v '^changed$'
-}
-
-# Those of run and unit alone.
-shell_statuses() {
-	sed -n 's/^#define PROGRAM_NOT_[A-Z]* //p' user/cmd/program.h
-}
-
-# What a keeper tells: the types of its events, of operations and of what commands have changed.
-event_types() {
-	{
-		cat user/keeper/*.c | tr -s '\n\t ' ' ' | grep -oE 'event_tell(_worker|_process)?\([^,;{]*, "[a-z-]+"' | grep -oE '"[a-z-]+"'
-		sed -n '/told_changes\[\] = {/,/};/p' user/keeper/requests.c | grep -oE '"[a-z-]+"'
-		sed -n 's/.*\[PLAN_[A-Z]*\] = \("[a-z]*"\),.*/\1/p' user/keeper/plan.c
-	} | tr -d '"' | sort -u
-}
-
-# What explain finds.
-findings() {
-	sed -n 's/^\tX([A-Z_]*, "\([a-z-]*\)").*/\1/p' user/cmd/explain_facts.h
-}
-
-capabilities() {
-	sed -n 's/^\tX(\(CAP_[A-Z_]*\), .*/\1/p' user/host/caps.h
-}
-
-# A prototype of the library a line, on one line each.
-prototypes() {
-	sed -n 's/^LBCTL_EXPORT //p' include/lbctl.h
-}
-
-packages() {
-	sed -n '/^packages_of/,/^}/p' tools/deps.sh | awk '/^\t\t/ && NF == 2 && $1 !~ /^(echo|exit)$/ { print $1 }' | sort -u
-}
 
 # --- the man pages ---
 
@@ -586,77 +478,6 @@ test_readme_leads_to_each_other() {
 		folder=$(dirname "$readme")
 		grep -qE "\]\($folder(/README.md|/)?(#[a-z-]*)?\)" README.md || echo "README.md: no link to $folder"
 	done
-}
-
-# --- the completion ---
-
-# complete_with PROGRAM WORD...: what bash would offer for the last word
-complete_with() (
-	local asked=$1
-	shift
-	# shellcheck disable=SC1091 # checked by itself
-	. user/completion/lbctl.bash
-	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-	_lbctl "$asked" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-	[ ${#COMPREPLY[@]} -eq 0 ] || printf '%s\n' "${COMPREPLY[@]}"
-)
-
-complete_words() {
-	complete_with "$program" "$@"
-}
-
-test_completion_offers_commands() {
-	diff <(commands) <(complete_words lbctl "")
-	[ "$(complete_words lbctl detac)" = detach ] || echo "detac: not completed to detach"
-}
-
-test_completion_offers_options() {
-	local command
-	commands | while read -r command; do
-		diff <(all_options_of "$command" | tr -d =) <(complete_words lbctl "$command" -)
-	done
-}
-
-# What it makes of the usage line: the arguments, without options and their values.
-test_completion_knows_arguments() {
-	local command
-	# shellcheck disable=SC1091 # checked by itself
-	. user/completion/lbctl.bash
-	commands | while read -r command; do
-		lbctl=$program _lbctl_arguments | tr ' ' '\n' |
-			grep -xF -e OPTIONS -f <(options_as_written "$command" | tr ' ' '\n') | sed "s/^/$command: /"
-	done
-	command=reload
-	[ "$(lbctl=$program _lbctl_arguments | tr -d ' ')" = NAME ] || echo 'reload: not its argument'
-}
-
-test_completion_offers_values() {
-	diff <(policies | cut -d ' ' -f 1) <(complete_words lbctl attach --policy "")
-	diff <(commands) <(complete_words lbctl help "")
-	diff <(settings | sed 's/$/=/') <(complete_words lbctl set a-name "" 2>&1)
-	diff <(compgen -u) <(complete_words lbctl run --user "")
-	diff <(compgen -g) <(complete_words lbctl attach --group "")
-}
-
-# And each of them is one that lbctl takes.
-test_completion_offers_signals() {
-	local name
-	diff <(kill -l | tr -s '\t ' '\n' | sed -n '/^SIGRT/d; s/^SIG\([A-Z0-9]*\)$/\1/p' | sort) <(complete_words lbctl signal 0 "" | sort)
-	complete_words lbctl signal 0 "" | while read -r name; do
-		! "$program" signal a-name 0 "$name" 2>&1 | grep 'not a signal'
-	done
-}
-
-# A stand-in for lbctl that finds three groups, of which it steers one.
-fake_scan() {
-	[ "$1" = scan ] || { "$program" "$@"; return; }
-	printf '[\n {\n  "proto": "%s",\n  "addr": "%s",\n  "steered_by": "%s"\n }\n]\n' \
-		tcp 0.0.0.0:8080 'kernel hash' tcp '[::]:8080' 'kernel hash' tcp 0.0.0.0:81 'lbctl: web' \
-		udp '[::]:53' 'kernel hash' tcp 127.0.0.1:443 'BPF program 7'
-}
-
-test_completion_offers_what_can_be_attached() {
-	diff <(printf '%s\n' 443 8080 udp/53) <(complete_with fake_scan lbctl attach "")
 }
 
 if ! "$program" version >/dev/null; then

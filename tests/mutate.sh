@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 core=(lifecycle plan pass pass_facts reconcile)
 decides=(pass pass_facts reconcile)
-tests=(test_reconcile_{actions,listen,waits,starts,operations,renews,ends} test_reconcile)
+tests=(test_reconcile_{actions,listen,waits,starts,operations,parallel,renews,ends} test_reconcile)
 sequences=2000 # random ones a mutant, instead of the 100,000 of a test
 seconds=10     # of CPU time, whatever else the machine does: one that takes more has no end
 jobs=$(nproc)
@@ -81,7 +81,7 @@ try() {
 		verdict='does not compile'
 	else
 		for test in "${tests[@]}"; do
-			"${compile[@]}" "$own"/{lifecycle,plan,pass,pass_facts,reconcile,reconcile_world,reconcile_events,reconcile_pass,"$test"}.o \
+			"${compile[@]}" "$own"/{lifecycle,plan,pass,pass_facts,reconcile,reconcile_world,reconcile_fakes,reconcile_sockets,reconcile_events,reconcile_pass,"$test"}.o \
 				-lcmocka -o "$own/$test" || exit 1
 			{ (ulimit -t "$seconds" && exec "$own/$test"); } >/dev/null 2>&1 && continue
 			verdict=caught
@@ -101,11 +101,11 @@ build_base() {
 	mkdir "$work/base"
 	sed "s/sequences = 100000/sequences = $sequences/" tests/test_reconcile.c >"$work/test_reconcile.c"
 	grep -q "sequences = $sequences" "$work/test_reconcile.c" || return 1
-	for name in "${core[@]/#/user/keeper/}" tests/reconcile_{world,events,pass} tests/test_reconcile_{actions,listen,waits,starts,operations,renews,ends} "$work/test_reconcile"; do
+	for name in "${core[@]/#/user/keeper/}" tests/reconcile_{world,fakes,sockets,events,pass} tests/test_reconcile_{actions,listen,waits,starts,operations,parallel,renews,ends} "$work/test_reconcile"; do
 		"${compile[@]}" -c "$name.c" -o "$work/base/${name##*/}.o" || return 1
 	done
 	for name in "${tests[@]}"; do
-		"${compile[@]}" "$work"/base/{lifecycle,plan,pass,pass_facts,reconcile,reconcile_world,reconcile_events,reconcile_pass,"$name"}.o \
+		"${compile[@]}" "$work"/base/{lifecycle,plan,pass,pass_facts,reconcile,reconcile_world,reconcile_fakes,reconcile_sockets,reconcile_events,reconcile_pass,"$name"}.o \
 			-lcmocka -o "$work/$name" || return 1
 		"$work/$name" >"$work/out" 2>&1 || { cat "$work/out"; return 1; }
 	done

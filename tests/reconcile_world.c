@@ -2,13 +2,12 @@
 /* See reconcile_world.h. */
 #include "reconcile_world.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "keeper/reconcile.h"
+#include "reconcile_fakes.h"
 
-#define SOCKETS (sizeof(((struct world *)0)->sockets) / sizeof(struct fake_sockets))
 #define FAKES (sizeof(((struct world *)0)->fakes) / sizeof(struct fake))
 
 const struct habit good_habit = {
@@ -81,124 +80,6 @@ void world_come_up(struct world *world, const struct plan_options *options, uint
 	world_run(world);
 }
 
-/* --- sockets of --listen --- */
-
-/* Of generation 0: a place for new ones. */
-static struct fake_sockets *find_sockets(struct world *world, uint32_t worker, uint32_t generation)
-{
-	for (size_t i = 0; i < SOCKETS; i++) {
-		struct fake_sockets *sockets = &world->sockets[i];
-
-		if (sockets->generation == generation && (!generation || sockets->worker == worker))
-			return sockets;
-	}
-	return NULL;
-}
-
-/* Who has them is dead, and has not given them up. */
-static void give_sockets(struct world *world, const struct action *action)
-{
-	struct fake_sockets *sockets = find_sockets(world, action->worker, action->sockets_of);
-
-	assert_false(action->next && action->sockets_of);
-	assert_non_null(sockets);
-	if (action->sockets_of)
-		assert_null(world_fake(world, action->worker, action->sockets_of));
-	else
-		*sockets = (struct fake_sockets){ .worker = action->worker };
-	sockets->generation = action->generation;
-}
-
-/*
- * What comes to them while they close would be lost, if nobody had drained them. That is not waited
- * for without end, nor where nobody will serve them.
- */
-static bool may_close(struct world *world, const struct action *action,
-		      const struct fake_sockets *sockets)
-{
-	const struct fake *fake = world_fake(world, sockets->worker, sockets->generation);
-	uint64_t takes_us = world->drain_takes_us + PLAN_HANDSHAKES_US;
-
-	if (world->plan.stop || takes_us >= world->options.kill_timeout_us)
-		return true;
-	if (fake && fake->habit.start_error)
-		return true;
-	if (action->state == LIFE_FAILED || action->state == LIFE_FINISHED)
-		return true;
-	return !sockets->in_table && sockets->drained_us &&
-	       world->now_us >= sockets->drained_us + takes_us;
-}
-
-static void close_sockets(struct world *world, const struct action *action)
-{
-	for (size_t i = 0; i < SOCKETS; i++) {
-		struct fake_sockets *sockets = &world->sockets[i];
-
-		if (!sockets->generation || sockets->worker != action->worker ||
-		    (action->generation && sockets->generation != action->generation))
-			continue;
-		assert_true(may_close(world, action, sockets));
-		*sockets = (struct fake_sockets){ 0 };
-	}
-}
-
-static void drain_sockets(struct world *world, const struct action *action)
-{
-	struct fake_sockets *sockets = find_sockets(world, action->worker, action->generation);
-
-	if (!sockets)
-		return;
-	if (!sockets->drained_us)
-		sockets->drained_us = world->now_us;
-	sockets->in_table = false;
-}
-
-static void admit_sockets(struct world *world, const struct action *action)
-{
-	struct fake_sockets *sockets = find_sockets(world, action->worker, action->generation);
-
-	assert_non_null(sockets);
-	sockets->in_table = true;
-	sockets->drained_us = 0;
-}
-
-/* Also of one that has ended. */
-static void see_drained(struct world *world, uint64_t *next_us)
-{
-	for (size_t i = 0; i < SOCKETS; i++) {
-		const struct fake_sockets *sockets = &world->sockets[i];
-		struct process *process =
-			plan_process(&world->plan, sockets->worker, sockets->generation);
-		uint64_t at_us = sockets->drained_us + world->drain_takes_us;
-
-		if (!process || !sockets->drained_us)
-			continue;
-		if (world->now_us >= at_us)
-			process->drained = true;
-		else if (at_us < *next_us)
-			*next_us = at_us;
-	}
-}
-
-/* A worker that is wanted has those of its process, and no others are open. */
-static void expect_sockets(struct world *world, const char *name)
-{
-	uint32_t open = 0;
-
-	if (!world->options.hands_on)
-		return;
-	for (size_t i = 0; i < SOCKETS; i++)
-		open += world->sockets[i].generation != 0;
-	check("sets of sockets", name, open, world->plan.wanted);
-	for (uint32_t w = 0; w < world->plan.wanted; w++) {
-		const struct fake_sockets *sockets =
-			find_sockets(world, w, world->workers[w].at[ROLE_CURRENT].generation);
-
-		assert_non_null(sockets);
-		check("its sockets in the table", name, sockets->in_table, 1);
-	}
-}
-
 /* --- what the plan asks for --- */
 
 /* As the operation says; what a keeper before it has begun goes on one by one. */
@@ -236,7 +117,7 @@ static void do_start(struct world *world, const struct action *action)
 	if (world->nexts)
 		world->nexts--;
 	if (world->options.hands_on)
-		give_sockets(world, action);
+		sockets_give(world, action);
 	world->starts++;
 }
 
@@ -247,7 +128,7 @@ static void do_admit(struct world *world, const struct action *action)
 	assert_non_null(fake);
 	assert_true(fake->in);
 	if (world->options.hands_on)
-		admit_sockets(world, action);
+		sockets_admit(world, action);
 	if (!action->was_online)
 		fake->in_table = true;
 }
@@ -269,16 +150,10 @@ static void do_drain(struct world *world, const struct action *action)
 		assert_int_equal(current->state, LIFE_ONLINE);
 	if (action->why == WHY_UNWANTED)
 		assert_true(action->worker >= world->plan.wanted);
-	drain_sockets(world, action);
+	sockets_drain(world, action);
 	tell_to_end(world, fake);
 	fake->in_table = false;
 	fake->drained_us = world->now_us;
-}
-
-static bool is_at_work(const struct world *world, const struct fake *fake)
-{
-	return fake->asked_us && (fake->habit.works_us == PLAN_NEVER ||
-				  world->now_us < fake->asked_us + fake->habit.works_us);
 }
 
 static void do_signal(struct world *world, const struct action *action)
@@ -290,7 +165,7 @@ static void do_signal(struct world *world, const struct action *action)
 		assert_true(!fake->in_table || world->options.hands_on);
 	if (action->why == WHY_DRAINED ||
 	    (action->why == WHY_STOP && world->plan.stop != PLAN_STOPS_AT_ONCE))
-		assert_false(is_at_work(world, fake));
+		assert_false(fake_is_at_work(world, fake));
 	if (action->why == WHY_AT_WORK)
 		assert_true(world->now_us >= fake->asked_us + world->options.drain_timeout_us);
 	tell_to_end(world, fake);
@@ -416,118 +291,8 @@ static void do_action(struct world *world, const struct action *action)
 		do_end(world);
 		break;
 	case ACTION_CLOSE:
-		close_sockets(world, action);
+		sockets_close(world, action);
 		break;
-	}
-}
-
-/* --- what processes do --- */
-
-static bool is_due(const struct world *world, uint64_t at_us, uint64_t *next_us)
-{
-	if (world->now_us >= at_us)
-		return true;
-	if (at_us < *next_us)
-		*next_us = at_us;
-	return false;
-}
-
-static uint64_t later(uint64_t at_us, uint64_t us)
-{
-	return us == PLAN_NEVER ? PLAN_NEVER : at_us + us;
-}
-
-static void die(struct fake *fake)
-{
-	fake->alive = false;
-	fake->in_table = false;
-}
-
-/* As the keeper does: of those that are drained, and of all once the program is off. */
-static void look_at_work(struct world *world, struct fake *fake, struct process *process,
-			 uint64_t *next_us)
-{
-	enum plan_role role = process - world->workers[fake->worker].at;
-	bool drained = process->drained && plan_is_leaving(role, process);
-
-	if (!world->options.drain_timeout_us || !fake->alive)
-		return;
-	if (!fake->asked_us && (drained || world->plan.unsteered))
-		fake->asked_us = world->now_us;
-	if (fake->asked_us)
-		is_due(world, later(fake->asked_us, fake->habit.works_us), next_us);
-	process->at_work = is_at_work(world, fake);
-}
-
-/*
- * When a child that is at it gives its sockets their slots: also of one that was told to end
- * meanwhile. A child that begins later does not.
- */
-static uint64_t comes_in_us(const struct fake *fake, uint64_t ready_us)
-{
-	if (fake->in || !fake->ready || (fake->told_us && fake->told_us < ready_us))
-		return PLAN_NEVER;
-	return later(ready_us, fake->habit.in_us);
-}
-
-/* From then on connections come to it, unless it is drained: to nobody who was told to end. */
-static void come_in(const struct world *world, struct fake *fake)
-{
-	fake->in = true;
-	if (fake->drained_us)
-		return;
-	assert_true(!fake->told_us || world->plan.stop || world->options.hands_on);
-	fake->in_table = true;
-}
-
-/* Brings one process up to the present and tells the plan what it sees of that. */
-static void live(struct world *world, struct fake *fake, uint64_t *next_us)
-{
-	struct process *process = plan_process(&world->plan, fake->worker, fake->generation);
-	const struct habit *habit = &fake->habit;
-	uint64_t exec_us = later(fake->start_us, habit->exec_us);
-	uint64_t ready_us = exec_us == PLAN_NEVER ? PLAN_NEVER : later(exec_us, habit->ready_us);
-	uint64_t in_us;
-
-	if (fake->alive && (is_due(world, later(fake->start_us, habit->dies_us), next_us) ||
-			    is_due(world, fake->ends_us, next_us)))
-		die(fake);
-	if (fake->alive && habit->start_error && is_due(world, exec_us, next_us))
-		die(fake);
-	if (fake->alive && is_due(world, exec_us, next_us))
-		fake->executed = true;
-	if (fake->alive && is_due(world, ready_us, next_us))
-		fake->ready = true;
-	in_us = fake->alive ? comes_in_us(fake, ready_us) : PLAN_NEVER;
-	if (is_due(world, in_us, next_us)) {
-		come_in(world, fake);
-		in_us = PLAN_NEVER;
-	}
-	if (!process)
-		return;
-	process->executed |= fake->executed;
-	if (world->options.wait_ready)
-		process->said_ready |= fake->ready;
-	else
-		process->accepts |= fake->ready && !habit->unseen;
-	/* with --wait-ready its sockets are not looked at before */
-	process->registered = fake->alive && fake->in;
-	process->main_ended = fake->main_ended;
-	process->alone = habit->alone;
-	if (fake->drained_us && in_us == PLAN_NEVER &&
-	    is_due(world, fake->drained_us + world->drain_takes_us, next_us)) {
-		process->drained = true;
-		if (is_due(world, later(fake->drained_us, habit->reads_us), next_us))
-			process->read_us = fake->drained_us + habit->reads_us;
-	}
-	if (fake->renew_us && is_due(world, later(fake->renew_us, habit->renews_us), next_us))
-		process->renewed = true;
-	look_at_work(world, fake, process, next_us);
-	if (!fake->alive && habit->start_error && !fake->executed)
-		process->start_error = habit->start_error;
-	else if (!fake->alive) {
-		process->exited = true;
-		process->status = habit->status;
 	}
 }
 
@@ -571,9 +336,9 @@ void world_run_until(struct world *world, uint64_t until_us)
 			world->plan.unsteered = true;
 		for (size_t i = 0; i < FAKES; i++) {
 			if (world->fakes[i].generation)
-				live(world, &world->fakes[i], &next_us);
+				fake_live(world, &world->fakes[i], &next_us);
 		}
-		see_drained(world, &next_us);
+		sockets_see_drained(world, &next_us);
 		if (step(world)) {
 			if (world->ended || world->steps >= stop_at)
 				return;
@@ -617,11 +382,7 @@ void world_kill_keeper(struct world *world)
 					 world->now_us))
 			*fake = (struct fake){ 0 };
 	}
-	/* with the keeper those go that no process has */
-	for (size_t i = 0; i < SOCKETS; i++) {
-		if (!world_fake(world, world->sockets[i].worker, world->sockets[i].generation))
-			world->sockets[i] = (struct fake_sockets){ 0 };
-	}
+	sockets_forget(world);
 }
 
 void world_expect_promised(struct world *world, const char *name)
@@ -642,6 +403,6 @@ void world_expect_promised(struct world *world, const char *name)
 	for (uint32_t w = world->plan.wanted; w < world->plan.used; w++)
 		retired += !world->workers[w].in_use;
 	check("retired", name, retired, world->plan.used - world->plan.wanted);
-	expect_sockets(world, name);
+	sockets_expect(world, name);
 	check("operation", name, world->plan.operation.verb, PLAN_NO_VERB);
 }

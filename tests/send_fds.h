@@ -16,15 +16,15 @@ static inline ssize_t send_fds(int fd, const void *bytes, size_t len, const int 
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(SEND_MOST_FDS * sizeof(int))];
-	} control = { { 0 } };
+	} ancillary = { { 0 } };
 
 	if (n) {
-		message.msg_control = &control;
+		message.msg_control = &ancillary;
 		message.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
+		ancillary.header.cmsg_level = SOL_SOCKET;
+		ancillary.header.cmsg_type = SCM_RIGHTS;
+		ancillary.header.cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(&ancillary.header), fds, n * sizeof(int));
 	}
 	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Both ends of the control socket, in a /run of their own: who follows the events and is slow, who
- * asks for what is no request, who comes when there is no room.
+ * asks for what is no request.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/trouble.h"
-#include "check.h"
+#include "control_world.h"
 #include "keeper/control.h"
 #include "keeper/control_client.h"
 #include "keeper/run_files.h"
@@ -25,126 +25,6 @@
 #include "send_fds.h"
 
 #define RECENT 256
-
-static sd_event *loop;
-static struct control *control;
-static json_t *events;
-static json_int_t last_seq;
-static int passed_now, arg;
-static struct client *waits;
-static struct admission_rule rule = { .group = LB_NO_GROUP };
-
-/* --- a world --- */
-
-static void do_hello(void *with, struct client *client, const json_t *request, int *passed)
-{
-	assert_ptr_equal(with, &arg);
-	assert_non_null(request);
-	passed_now = *passed >= 0;
-	control_reply(client, EXIT_DONE, "hello");
-}
-
-static void do_follow(void *with, struct client *client, const json_t *request, int *passed)
-{
-	(void)with;
-	(void)request;
-	(void)passed;
-	control_subscribe(client);
-}
-
-static void do_wait(void *with, struct client *client, const json_t *request, int *passed)
-{
-	(void)with;
-	(void)request;
-	(void)passed;
-	waits = client;
-	control_await_end(client);
-}
-
-static void do_work(void *with, struct client *client, const json_t *request, int *passed)
-{
-	(void)with;
-	(void)request;
-	(void)passed;
-	control_reply(client, EXIT_DONE, "done");
-}
-
-static const struct control_verb verbs[] = {
-	{ "hello", true, ADMIT_WORKER, do_hello }, { "events", true, ADMIT_OPERATOR, do_follow },
-	{ "stop", true, ADMIT_OPERATOR, do_wait }, { "scale", false, ADMIT_OPERATOR, do_work },
-	{ NULL, false, ADMIT_NOBODY, NULL },
-};
-
-static int open_as(bool runs_workers)
-{
-	const struct control_config config = {
-		.name = "web",
-		.rule = { .runs_workers = runs_workers,
-			  .worker_uid = rule.worker_uid ? rule.worker_uid : getuid(),
-			  .group = rule.group },
-		.verbs = verbs,
-		.events = events = json_array(),
-		.arg = &arg,
-	};
-
-	last_seq = 0;
-	return sd_event_new(&loop) < 0 || control_open(loop, &config, &control);
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	return open_as(true);
-}
-
-static int end(void **state)
-{
-	(void)state;
-	control_close(control, EXIT_DONE, "ended");
-	loop = sd_event_unref(loop);
-	json_decref(events);
-	control = NULL;
-	return 0;
-}
-
-static void run_all(void)
-{
-	while (sd_event_run(loop, 0) > 0)
-		continue;
-}
-
-static int connect_client(void)
-{
-	int fd = control_connect("web");
-
-	assert_true(fd >= 0);
-	run_all();
-	return fd;
-}
-
-/* The status of what has come, -1 = nothing, -2 = the connection is closed. */
-static int status_of(int fd)
-{
-	struct pollfd ready = { .fd = fd, .events = POLLIN };
-	json_t *answer;
-	int status;
-
-	run_all();
-	if (poll(&ready, 1, 0) != 1)
-		return -1;
-	if (control_receive(fd, &answer))
-		return -2;
-	status = json_integer_value(json_object_get(answer, "status"));
-	json_decref(answer);
-	return status;
-}
-
-static int ask(int fd, const char *text)
-{
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
-		return -3;
-	return status_of(fd);
-}
 
 /* --- requests --- */
 
@@ -171,11 +51,12 @@ static const struct {
 
 static void test_requests(void **state)
 {
-	int fd = connect_client();
+	int fd = control_connect_client();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
-		check("status", requests[i].text, ask(fd, requests[i].text), requests[i].status);
+		check("status", requests[i].text, control_ask(fd, requests[i].text),
+		      requests[i].status);
 	close(fd);
 }
 
@@ -188,7 +69,7 @@ static int connect_lines(void)
 
 	assert_int_equal(control_address("web", CONTROL_LINES, &at), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	run_all();
+	control_run_all();
 	return fd;
 }
 
@@ -199,7 +80,7 @@ static const char *answers_of(int fd)
 	size_t len = 0;
 	ssize_t n;
 
-	run_all();
+	control_run_all();
 	do {
 		n = recv(fd, text + len, sizeof(text) - len - 10, MSG_DONTWAIT);
 		len += n > 0 ? n : 0;
@@ -237,23 +118,24 @@ static void test_requests_to_a_watch(void **state)
 {
 	int fd;
 
-	end(state);
-	assert_int_equal(open_as(false), 0);
-	fd = connect_client();
-	check("status", "scale", ask(fd, "{\"verb\":\"scale\"}"), EXIT_FAILED);
-	check("status", "hello", ask(fd, "{\"verb\":\"hello\"}"), EXIT_DONE);
+	control_end(state);
+	assert_int_equal(control_open_as(false), 0);
+	fd = control_connect_client();
+	check("status", "scale", control_ask(fd, "{\"verb\":\"scale\"}"), EXIT_FAILED);
+	check("status", "hello", control_ask(fd, "{\"verb\":\"hello\"}"), EXIT_DONE);
 	close(fd);
 }
 
 static void test_descriptors(void **state)
 {
 	static const char hello[] = "{\"verb\":\"hello\"}";
-	int fd = connect_client(), fds[2] = { STDERR_FILENO, STDERR_FILENO };
+	int fd = control_connect_client(), fds[2] = { STDERR_FILENO, STDERR_FILENO };
 
 	(void)state;
 	for (size_t n = 0; n <= 2; n++) {
 		assert_int_equal(send_fds(fd, hello, strlen(hello), fds, n), strlen(hello));
-		check("status", "with descriptors", status_of(fd), n == 2 ? EXIT_USAGE : EXIT_DONE);
+		check("status", "with descriptors", control_status_of(fd),
+		      n == 2 ? EXIT_USAGE : EXIT_DONE);
 		check("passed", "a descriptor", passed_now, n > 0);
 	}
 	close(fd);
@@ -261,189 +143,35 @@ static void test_descriptors(void **state)
 
 static void test_client_is_found_again(void **state)
 {
-	int fd = connect_client();
+	int fd = control_connect_client();
 	uint64_t id;
 
 	(void)state;
-	assert_int_equal(ask(fd, "{\"verb\":\"stop\"}"), -1);
+	assert_int_equal(control_ask(fd, "{\"verb\":\"stop\"}"), -1);
 	id = control_client_id(waits);
 	assert_true(id);
 	assert_ptr_equal(control_find(control, id), waits);
 	assert_int_equal(control_client_peer(waits)->pid, getpid());
 	assert_int_equal(control_keeper("web"), getpid());
 	close(fd);
-	run_all();
+	control_run_all();
 	assert_null(control_find(control, id));
 	assert_null(control_find(NULL, id));
 }
 
 static void test_end_is_told(void **state)
 {
-	int fd = connect_client(), other = connect_client();
+	int fd = control_connect_client(), other = control_connect_client();
 
 	(void)state;
-	assert_int_equal(ask(fd, "{\"verb\":\"stop\"}"), -1);
+	assert_int_equal(control_ask(fd, "{\"verb\":\"stop\"}"), -1);
 	control_close(control, 5, "it went badly");
 	control = NULL;
-	assert_int_equal(status_of(fd), 5);
-	assert_int_equal(status_of(fd), -2);
-	assert_int_equal(status_of(other), -2);
+	assert_int_equal(control_status_of(fd), 5);
+	assert_int_equal(control_status_of(fd), -2);
+	assert_int_equal(control_status_of(other), -2);
 	close(fd);
 	close(other);
-}
-
-/* Who is too much is told so, and to try again; when one goes there is room. */
-static void test_room(void **state)
-{
-	int fds[CONTROL_MOST_CLIENTS], more;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = connect_client();
-		assert_int_equal(ask(fds[i], "{\"verb\":\"hello\"}"), EXIT_DONE);
-	}
-	more = connect_client();
-	assert_int_equal(status_of(more), EXIT_FAILED);
-	assert_int_equal(status_of(more), -2);
-	close(more);
-	/* a child that hangs up for the keeper may have our end, too, for a moment */
-	for (int i = 0, status = -1; status != EXIT_DONE; i++) {
-		assert_true(i < 1000);
-		close(fds[7]);
-		usleep(5000);
-		run_all();
-		fds[7] = connect_client();
-		status = ask(fds[7], "{\"verb\":\"hello\"}");
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
-}
-
-#define NOBODY 65534
-#define CROWD 100
-
-/* In a process of nobody, which stays: connects so often, and asks by one more, a while later. */
-static void ask_in_a_crowd(int told)
-{
-	json_t *answer;
-	char status;
-	int fd;
-
-	for (int i = 0; i < CROWD; i++)
-		control_connect("web");
-	usleep(CONTROL_IDLE_US + 100000);
-	fd = control_connect("web");
-	if (fd < 0 || send(fd, "{\"verb\":\"hello\"}", 16, MSG_NOSIGNAL) < 0 ||
-	    control_receive(fd, &answer))
-		return;
-	status = json_integer_value(json_object_get(answer, "status"));
-	if (write(told, &status, 1) == 1)
-		pause();
-}
-
-/* Returns the status that the last one was answered with. */
-static int come_in_a_crowd(pid_t *child)
-{
-	char status = -1;
-	int told[2];
-
-	assert_int_equal(pipe2(told, O_CLOEXEC | O_NONBLOCK), 0);
-	*child = fork();
-	assert_true(*child >= 0);
-	if (!*child) {
-		if (!setgid(NOBODY) && !setuid(NOBODY) && !prctl(PR_SET_PDEATHSIG, SIGKILL))
-			ask_in_a_crowd(told[1]);
-		_exit(1);
-	}
-	close(told[1]);
-	while (read(told[0], &status, 1) < 0) {
-		run_all();
-		usleep(1000);
-	}
-	close(told[0]);
-	return status;
-}
-
-static void end_crowd(pid_t child)
-{
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-static void open_to(struct admission_rule to)
-{
-	control_close(control, EXIT_DONE, "ended");
-	json_decref(events);
-	sd_event_unref(loop);
-	rule = to;
-	assert_int_equal(open_as(true), 0);
-	rule = (struct admission_rule){ .group = LB_NO_GROUP };
-}
-
-/* Idle connections of the workers' user keep no worker out. */
-static void test_idle_workers_make_room(void **state)
-{
-	pid_t crowd;
-
-	(void)state;
-	if (getuid())
-		skip();
-	open_to((struct admission_rule){ .worker_uid = NOBODY, .group = LB_NO_GROUP });
-	check("status", "of the last", come_in_a_crowd(&crowd), EXIT_DONE);
-	end_crowd(crowd);
-}
-
-/* Those of a group get no more places than theirs, and root has its own. */
-static void test_a_group_leaves_room_for_root(void **state)
-{
-	int fds[CONTROL_MOST_CLIENTS];
-	pid_t crowd;
-
-	(void)state;
-	if (getuid())
-		skip();
-	open_to((struct admission_rule){ .group = NOBODY });
-	check("status", "of the last", come_in_a_crowd(&crowd), EXIT_FAILED);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = connect_client();
-		check("status", "of root", ask(fds[i], "{\"verb\":\"hello\"}"), EXIT_DONE);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
-	end_crowd(crowd);
-}
-
-/* Is there room for one more? Then it stays. */
-static bool one_more(int *fd)
-{
-	*fd = connect_client();
-	return ask(*fd, "{\"verb\":\"hello\"}") == EXIT_DONE;
-}
-
-/* Workers that have joined stay connected and take nobody's place: one a slot, the last. */
-static void test_who_has_joined_takes_no_place(void **state)
-{
-	struct client *clients[CONTROL_MOST_CLIENTS];
-	int fds[CONTROL_MOST_CLIENTS], more[4];
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = connect_client();
-		assert_int_equal(ask(fds[i], "{\"verb\":\"stop\"}"), -1);
-		clients[i] = waits;
-	}
-	assert_false(one_more(&more[0]));
-	control_set_joined(clients[3], 77, 1);
-	assert_true(one_more(&more[1]));
-	assert_false(one_more(&more[2]));
-	control_set_joined(clients[4], 78, 1);
-	assert_int_equal(control_client_joined(clients[3]), 0);
-	assert_int_equal(control_client_joined(clients[4]), 78);
-	assert_false(one_more(&more[3]));
-	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
-		close(more[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		close(fds[i]);
 }
 
 /* --- events --- */
@@ -471,7 +199,7 @@ static json_int_t take_events(int fd, json_int_t seq, unsigned int *missed)
 	json_t *event;
 
 	*missed = 0;
-	while (run_all(), poll(&ready, 1, 0) == 1) {
+	while (control_run_all(), poll(&ready, 1, 0) == 1) {
 		assert_int_equal(control_receive(fd, &event), 0);
 		got = json_integer_value(json_object_get(event, "seq"));
 		assert_true(got > seq);
@@ -485,11 +213,11 @@ static json_int_t take_events(int fd, json_int_t seq, unsigned int *missed)
 static void test_slow_follower_gets_all(void **state)
 {
 	unsigned int missed;
-	int fd = connect_client();
+	int fd = control_connect_client();
 
 	(void)state;
 	tell(10);
-	assert_int_equal(ask(fd, "{\"verb\":\"events\"}"), 0);
+	assert_int_equal(control_ask(fd, "{\"verb\":\"events\"}"), 0);
 	/* more than the socket holds, fewer than are kept */
 	for (int i = 1; i < RECENT; i++)
 		tell(4000);
@@ -504,13 +232,13 @@ static void test_slow_follower_gets_all(void **state)
 static void test_follower_that_is_too_slow(void **state)
 {
 	unsigned int missed, none;
-	int slow = connect_client(), quick = connect_client();
+	int slow = control_connect_client(), quick = control_connect_client();
 	json_int_t seq = 1;
 
 	(void)state;
 	tell(10);
-	assert_int_equal(ask(slow, "{\"verb\":\"events\"}"), 0);
-	assert_int_equal(ask(quick, "{\"verb\":\"events\"}"), 0);
+	assert_int_equal(control_ask(slow, "{\"verb\":\"events\"}"), 0);
+	assert_int_equal(control_ask(quick, "{\"verb\":\"events\"}"), 0);
 	for (int i = 0; i < 4 * RECENT; i++) {
 		tell(4000);
 		seq = take_events(quick, seq, &none);
@@ -532,7 +260,7 @@ static void test_last_events_come_first(void **state)
 	(void)state;
 	for (int i = 0; i < RECENT + 44; i++)
 		tell(10);
-	fd = connect_client();
+	fd = control_connect_client();
 	assert_int_equal(send(fd, "{\"verb\":\"events\"}", 17, 0), 17);
 	assert_int_equal(take_events(fd, 0, &missed), RECENT + 44);
 	check("missed", "before the last ones", missed, 44);
@@ -569,8 +297,6 @@ static void test_changes_go_in_packets(void **state)
 	control_tell("web", json_array());
 }
 
-#define with_control(test) cmocka_unit_test_setup_teardown(test, begin, end)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -580,10 +306,6 @@ int main(void)
 		with_control(test_descriptors),
 		with_control(test_client_is_found_again),
 		with_control(test_end_is_told),
-		with_control(test_room),
-		with_control(test_idle_workers_make_room),
-		with_control(test_a_group_leaves_room_for_root),
-		with_control(test_who_has_joined_takes_no_place),
 		with_control(test_slow_follower_gets_all),
 		with_control(test_follower_that_is_too_slow),
 		with_control(test_last_events_come_first),

@@ -12,6 +12,7 @@
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/show.h"
+#include "harness/udp_runs.h"
 #include "harness/world.h"
 
 #include <poll.h>
@@ -23,10 +24,8 @@
 #include <unistd.h>
 
 #define SERVER HARNESS_DIR "/udp_server.py"
-#define EACH 25
 
 static struct run run;
-static struct show show;
 
 /*
  * Answers "PID DATA", after as many seconds as its first argument says; the second is its address.
@@ -74,58 +73,6 @@ static void start(const char *n, const char *work, const char *address)
 	stalls_forgive();
 }
 
-/* Who answers, and what; 0 = nobody. */
-static pid_t ask_for(const char *text, bool v6, char answer[64])
-{
-	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), at = 0, pid = 0;
-	struct pollfd ready = { fd, POLLIN, 0 };
-	char got[128] = "";
-
-	udp_say_text(fd, v6, text);
-	if (poll(&ready, 1, scaled_ms(ANSWER_MS)) == 1 && recv(fd, got, sizeof(got) - 1, 0) > 0)
-		sscanf(got, "%d %n", &pid, &at);
-	close(fd);
-	snprintf(answer, 64, "%.63s", got + at);
-	return pid;
-}
-
-static pid_t ask(bool v6)
-{
-	char answer[64];
-
-	return ask_for("x", v6, answer);
-}
-
-/* Exact to the datagram, by what they answer and by the counters; pids[] are the workers'. */
-static void expect_even(const pid_t *pids, unsigned int n, bool v6)
-{
-	unsigned int got[LB_MAX_WORKERS] = { 0 };
-
-	stalls_forgive();
-	show_read("dns", &show);
-	for (unsigned int i = 0; i < n; i++)
-		got[i] = show.worker[i].selected;
-	for (unsigned int i = 0; i < n * EACH; i++) {
-		pid_t pid = ask(v6);
-		unsigned int who = 0;
-
-		while (who < n && pids[who] != pid)
-			who++;
-		if (who == n) {
-			run_show_log(&run);
-			fail_msg("pid %d answered", pid);
-		}
-		got[who]++;
-	}
-	show_read("dns", &show);
-	assert_int_equal(show.nr_workers, n);
-	for (unsigned int i = 0; i < n; i++) {
-		assert_int_equal(show.worker[i].pid, pids[i]);
-		assert_int_equal(show.worker[i].selected, got[i]);
-	}
-	assert_int_equal(show.fallback, 0);
-}
-
 /* --- sharing --- */
 
 static void share(const char *address, const char *listening, bool v6)
@@ -138,10 +85,11 @@ static void share(const char *address, const char *listening, bool v6)
 	run_expect_events(&run, WORKERS, "online", NULL);
 	run_pids(&run, pids, WORKERS);
 	counters_read("dns", &before);
-	expect_even(pids, WORKERS, false);
-	counters_expect("dns", &before, .cursor = 100, .selected = { EACH, EACH, EACH, EACH });
+	udp_expect_even(&run, pids, WORKERS, false);
+	counters_expect("dns", &before, .cursor = 100,
+			.selected = { UDP_EACH, UDP_EACH, UDP_EACH, UDP_EACH });
 	if (v6)
-		expect_even(pids, WORKERS, true);
+		udp_expect_even(&run, pids, WORKERS, true);
 	run_stop(&run);
 }
 
@@ -159,7 +107,7 @@ static bool says(pid_t pid, const char *what)
 	char answer[64];
 
 	for (int i = 0; i < WORKERS; i++) {
-		if (ask_for("options", false, answer) == pid)
+		if (udp_ask_for("options", false, answer) == pid)
 			return !strcmp(answer, what);
 	}
 	return false;
@@ -187,14 +135,14 @@ static void test_other_sockets(void **state)
 		assert_true(says(pids[i], want));
 	}
 	for (int i = 0; i < WORKERS; i++)
-		assert_true(ask_for("second", false, answer) > 0);
+		assert_true(udp_ask_for("second", false, answer) > 0);
 	assert_int_equal(udp_unconnected(), 2 * WORKERS);
 	/* what the keeper can't do without a look at all sockets */
 	lbctl_ok("scale", "dns", "5", NULL);
 	run_pids(&run, pids, WORKERS + 1);
-	expect_even(pids, WORKERS + 1, false);
+	udp_expect_even(&run, pids, WORKERS + 1, false);
 	for (int i = 0; i < WORKERS; i++)
-		ask_for("connect", false, answer);
+		udp_ask_for("connect", false, answer);
 	run_stop(&run);
 }
 
@@ -236,7 +184,7 @@ static void test_changes_under_a_stream(void **state)
 	lbctl_ok("scale", "dns", "2", NULL);
 	assert_int_equal(udp_stream_stop(stream), 0);
 	run_pids(&run, pids, 2);
-	expect_even(pids, 2, false);
+	udp_expect_even(&run, pids, 2, false);
 	run_expect_events(&run, 0, "unread", NULL);
 	run_stop(&run);
 }
@@ -261,7 +209,7 @@ static void test_killed_worker(void **state)
 	/* one every 4 ms, 2 ms of work: few wait at one of four, but a busy machine may stop it */
 	assert_in_range(lost, 0, 50);
 	assert_int_not_equal(pids[1], killed);
-	expect_even(pids, WORKERS, false);
+	udp_expect_even(&run, pids, WORKERS, false);
 	run_stop(&run);
 }
 
@@ -330,7 +278,7 @@ static void test_listen_keeps_the_queue(void **state)
 		  NULL);
 	run_expect_events(&run, 2, "online", NULL);
 	run_pids(&run, pids, 2);
-	expect_even(pids, 2, false);
+	udp_expect_even(&run, pids, 2, false);
 	killed = pids[1];
 	kill(killed, SIGSTOP);
 	wait_until(process_state(killed) == 'T', 5000);
@@ -344,11 +292,11 @@ static void test_listen_keeps_the_queue(void **state)
 	wait_until(!process_lives(killed), RUN_MS);
 	lbctl_ok("reload", "dns", NULL);
 	run_pids(&run, pids, 2);
-	expect_even(pids, 2, false);
+	udp_expect_even(&run, pids, 2, false);
 	run_kill(&run);
 	run_start_again(&run);
 	run_expect_keeper(&run);
-	expect_even(pids, 2, false);
+	udp_expect_even(&run, pids, 2, false);
 	run_stop(&run);
 }
 
@@ -386,14 +334,14 @@ static void test_next_keeper(void **state)
 	start("2", "0", "0.0.0.0");
 	run_pids(&run, pids, 2);
 	run_kill(&run);
-	expect_even(pids, 2, false);
+	udp_expect_even(&run, pids, 2, false);
 	run_start_again(&run);
 	run_expect_keeper(&run);
-	expect_even(pids, 2, false);
+	udp_expect_even(&run, pids, 2, false);
 	lbctl_ok("reload", "dns", NULL);
 	lbctl_ok("scale", "dns", "4", NULL);
 	run_pids(&run, pids, WORKERS);
-	expect_even(pids, WORKERS, false);
+	udp_expect_even(&run, pids, WORKERS, false);
 	run_stop(&run);
 }
 
@@ -407,84 +355,14 @@ static void test_policies(void **state)
 	run_pids(&run, pids, WORKERS);
 	lbctl_ok("drain", "dns", "3", "--wait", "5", NULL);
 	for (int i = 0; i < 12; i++)
-		assert_int_not_equal(ask(false), pids[3]);
+		assert_int_not_equal(udp_ask_pid(false), pids[3]);
 	lbctl_ok("resume", "dns", "3", NULL);
 	lbctl_ok("set-policy", "dns", "hash", NULL);
-	first = ask(false);
+	first = udp_ask_pid(false);
 	for (int i = 0; i < 12; i++)
-		assert_int_equal(ask(false), first);
+		assert_int_equal(udp_ask_pid(false), first);
 	lbctl_ok("set-policy", "dns", "rr", NULL);
-	expect_even(pids, WORKERS, false);
-	run_stop(&run);
-}
-
-static const char both_server[] =
-	"import os, socket, sys, threading, time\n"
-	"t = socket.socket()\n"
-	"if 'reuseport' in sys.argv:\n"
-	"    t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
-	"t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
-	"t.bind(('', 8080))\n"
-	"t.listen(100)\n"
-	"u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-	"u.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
-	"time.sleep(1)\n"
-	"u.bind(('', 8080))\n"
-	"def datagrams():\n"
-	"    while True:\n"
-	"        data, peer = u.recvfrom(2000)\n"
-	"        u.sendto(b'%d ' % os.getpid() + data, peer)\n"
-	"threading.Thread(target=datagrams).start()\n"
-	"while True:\n"
-	"    c = t.accept()[0]\n"
-	"    c.recv(1000)\n"
-	"    c.send(b'HTTP/1.0 200 OK\\r\\nX-Worker: %d\\r\\n\\r\\n' % os.getpid())\n"
-	"    c.close()\n";
-
-/*
- * TCP and UDP: one slot a worker, one turn for both. A worker is online when it has both, so that a
- * reload loses neither a connection nor a datagram.
- */
-static void test_with_tcp(void **state)
-{
-	static struct clients clients;
-	struct udp_stream *stream;
-	pid_t pids[2];
-
-	(void)state;
-	file_write(SERVER, both_server);
-	run_start(&run, "dns", "-n", "2", "--port", "8080", "--port", "udp/8080", "--", "python3",
-		  SERVER, NULL);
-	run_expect_events(&run, 2, "online", NULL);
-	run_expect_events(&run, 2, "listening", "{s:s}", "addr", "0.0.0.0:8080");
-	run_expect_events(&run, 2, "listening", "{s:s}", "addr", "udp/0.0.0.0:8080");
-	run_pids(&run, pids, 2);
-	expect_even(pids, 2, false);
-	clients_run(&clients, (struct client_plan){ .connections = 2 * EACH });
-	assert_int_equal(clients_of(&clients, pids[0]), EACH);
-	show_read("dns", &show);
-	assert_int_equal(show.nr_listeners, 2);
-	assert_int_equal(show.worker[0].selected, 2 * EACH);
-	assert_int_equal(show.worker[1].selected, 2 * EACH);
-	stream = udp_stream_start();
-	lbctl_ok("reload", "dns", NULL);
-	assert_int_equal(udp_stream_stop(stream), 0);
-	run_pids(&run, pids, 2);
-	expect_even(pids, 2, false);
-	run_stop(&run);
-}
-
-/* A program shares the port of TCP by itself: without --port 8080 that is not the service's. */
-static void test_without_tcp(void **state)
-{
-	(void)state;
-	file_write(SERVER, both_server);
-	run_start(&run, "dns", "-n", "2", "--port", "udp/8080", "--", "python3", SERVER,
-		  "reuseport", NULL);
-	run_expect_up(&run, 2);
-	show_read("dns", &show);
-	assert_int_equal(show.nr_listeners, 1);
-	run_expect_events(&run, 2, "listening", "{s:s}", "addr", "udp/0.0.0.0:8080");
+	udp_expect_even(&run, pids, WORKERS, false);
 	run_stop(&run);
 }
 
@@ -502,8 +380,6 @@ int main(int argc, char **argv)
 		runs_test(test_listen_answers_first),
 		runs_test(test_next_keeper),
 		runs_test(test_policies),
-		runs_test(test_with_tcp),
-		runs_test(test_without_tcp),
 	};
 
 	(void)argc;

@@ -22,6 +22,13 @@ void output_free(struct output *output)
 	free(output->err);
 }
 
+void output_expect(const struct output *output, int status, const char *words)
+{
+	if (output->status != status || !strstr(output->err, words))
+		fail_msg("got %d: %s; want %d with \"%s\"", output->status, output->err, status,
+			 words);
+}
+
 void job_start(struct job *job, const char *const argv[], int deadline_ms)
 {
 	int out[2], err[2];

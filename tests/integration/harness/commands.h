@@ -25,6 +25,8 @@ struct job {
 
 #define _cleanup_output_ __attribute__((cleanup(output_free)))
 void output_free(struct output *output);
+/* Fails the test unless it ended with this status and has the words on standard error. */
+void output_expect(const struct output *output, int status, const char *words);
 
 /* A process with its output in pipes; SIGKILL and a failed test when it has not ended by then. */
 void job_start(struct job *job, const char *const argv[], int deadline_ms);
