@@ -298,6 +298,14 @@ $(APPENDED)/lbctl: FORCE
 
 test-programs: $(UNIT) $(INTEGRATION) $(B)/static-server $(APPENDED)/lbctl
 
+# Where an lbctl that is below build/sanitize or build/clang looks for it.
+ifeq ($(dir $(B)),build/)
+test-programs: build/tools/node
+build/tools/node:
+	@mkdir -p $(@D)
+	$(Q)ln -s ../../tools/node $@
+endif
+
 check: $(UNIT) $(B)/lbctl $(B)/lbctl-demo-worker $(B)/lbctl-observe $(B)/liblbctl.so ## run the unit tests (no root, no network)
 	$(Q)$(RUN_TESTS) $(UNIT) tests/docs.sh tests/completion.sh tests/observe.sh tests/examples.sh tests/runner.sh tests/hardening.sh
 

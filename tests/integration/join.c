@@ -229,13 +229,15 @@ static size_t nr_workers(void)
  */
 static void test_many_at_once(void **state)
 {
-	const size_t many = 101;
+	const size_t joining = scaled_load(100), many = 1 + joining;
+	char number[12];
 
 	(void)state;
+	snprintf(number, sizeof(number), "%zu", joining);
 	demo_start(&demos[0], 0, "--listen", ":8080", NULL);
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	joins_keep(&run);
-	demo_start(&demos[1], -1, "-n", "100", "--listen", ":8080", "--user", "nobody", "--join",
+	demo_start(&demos[1], -1, "-n", number, "--listen", ":8080", "--user", "nobody", "--join",
 		   NULL);
 	wait_until(nr_workers() == many, RUN_MS);
 	clients_run(&clients, (struct client_plan){ .connections = 2 * many });
