@@ -31,18 +31,16 @@ const volatile __u32 lb_one_in = 1;
 
 static __always_inline void note_opened(struct bpf_sock_ops *ops, struct bpf_sock *sk)
 {
-	const struct lb_conn *conn = bpf_sk_storage_get(&lb_conns, sk, NULL, 0);
+	struct lb_conn *conn = bpf_sk_storage_get(&lb_conns, sk, NULL, 0);
 	int flags = ops->bpf_sock_ops_cb_flags;
-	struct timing *timing;
 
 	if (!conn || (lb_one_in > 1 && bpf_get_prandom_u32() % lb_one_in))
 		return;
-	timing = bpf_sk_storage_get(&lb_timing, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!timing)
-		return;
-	timing->cookie = bpf_get_socket_cookie(ops);
-	timing->slot = conn->slot;
-	timing->opened_ns = bpf_ktime_get_ns();
+	conn->timing.cookie = bpf_get_socket_cookie(ops);
+	conn->timing.slot = conn->slot;
+	/* lb_track has looked at the clock just now, unless it is not its turn yet */
+	conn->timing.opened_ns = conn->opened_ns ?: bpf_ktime_get_ns();
+	conn->measured = lb_number;
 	if (!(flags & BPF_SOCK_OPS_STATE_CB_FLAG))
 		bpf_sock_ops_cb_flags_set(ops, flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
@@ -53,7 +51,7 @@ static __always_inline bool ends(const struct bpf_sock_ops *ops)
 	return lb_state_is_open(ops->args[0]) && !lb_state_is_open(ops->args[1]);
 }
 
-static __always_inline void note_ended(struct bpf_sock_ops *ops, const struct timing *timing,
+static __always_inline void note_ended(struct bpf_sock_ops *ops, const struct lb_timing *timing,
 				       struct lb_latency *latency)
 {
 	if (ends(ops)) {
@@ -75,7 +73,7 @@ int lb_lifetime(struct bpf_sock_ops *ops)
 {
 	struct lb_latency *latency;
 	struct bpf_sock *sk;
-	struct timing *timing;
+	struct lb_timing *timing;
 
 	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && ops->op != BPF_SOCK_OPS_STATE_CB)
 		return GO_ON;
@@ -88,7 +86,7 @@ int lb_lifetime(struct bpf_sock_ops *ops)
 		note_opened(ops, sk);
 		return GO_ON;
 	}
-	timing = bpf_sk_storage_get(&lb_timing, sk, NULL, 0);
+	timing = timing_of(sk);
 	latency = timing ? latency_of(timing->slot) : NULL;
 	if (latency)
 		note_ended(ops, timing, latency);
@@ -99,7 +97,7 @@ int lb_lifetime(struct bpf_sock_ops *ops)
 
 static __always_inline int accepted(struct bpf_sock *sk)
 {
-	struct timing *timing = sk ? bpf_sk_storage_get(&lb_timing, sk, NULL, 0) : NULL;
+	struct lb_timing *timing = timing_of(sk);
 
 	if (timing)
 		note_accepted(timing, false);
@@ -159,13 +157,6 @@ static __always_inline bool find_data(struct __sk_buff *skb, struct segment_data
 	return data->at < skb->len;
 }
 
-static __always_inline struct timing *timing_of(struct __sk_buff *skb)
-{
-	struct bpf_sock *sk = skb->sk;
-
-	return sk ? bpf_sk_storage_get(&lb_timing, sk, NULL, 0) : NULL;
-}
-
 static __always_inline struct bpf_tcp_sock *tcp_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -178,11 +169,11 @@ int lb_request(struct __sk_buff *skb)
 {
 	struct segment_data data;
 	struct bpf_tcp_sock *tcp;
-	struct timing *timing;
+	struct lb_timing *timing;
 
 	if (!find_data(skb, &data))
 		return GO_ON;
-	timing = timing_of(skb);
+	timing = timing_of(skb->sk);
 	if (!timing || (timing->request_ns && !timing->maybe_ns))
 		return GO_ON;
 	/* one that was sent again is known */
@@ -200,7 +191,7 @@ int lb_request(struct __sk_buff *skb)
 }
 
 /* What is sent while there is no request may be of the handshake. */
-static __always_inline bool may_shake(const struct timing *timing)
+static __always_inline bool may_shake(const struct lb_timing *timing)
 {
 	return timing->tls != TLS_NONE && timing->tls != TLS_OPEN;
 }
@@ -209,7 +200,7 @@ static __always_inline bool may_shake(const struct timing *timing)
  * What the client sends with the end of TCP's handshake goes by unseen. With TCP_DEFER_ACCEPT that
  * is the first request, or a TLS hello.
  */
-static __always_inline void guess_unseen(struct __sk_buff *skb, struct timing *timing, __u32 at)
+static __always_inline void guess_unseen(struct __sk_buff *skb, struct lb_timing *timing, __u32 at)
 {
 	struct record record;
 
@@ -221,7 +212,7 @@ static __always_inline void guess_unseen(struct __sk_buff *skb, struct timing *t
 	timing->request_ns = timing->opened_ns;
 }
 
-static __always_inline void note_answer(struct __sk_buff *skb, struct timing *timing, __u32 at)
+static __always_inline void note_answer(struct __sk_buff *skb, struct lb_timing *timing, __u32 at)
 {
 	__u64 took_ns = bpf_ktime_get_ns() - timing->request_ns;
 
@@ -244,11 +235,11 @@ int lb_answer(struct __sk_buff *skb)
 {
 	struct segment_data data;
 	struct bpf_tcp_sock *tcp;
-	struct timing *timing;
+	struct lb_timing *timing;
 
 	if (!find_data(skb, &data))
 		return GO_ON;
-	timing = timing_of(skb);
+	timing = timing_of(skb->sk);
 	if (!timing || (!timing->request_ns && !may_shake(timing)))
 		return GO_ON;
 	tcp = tcp_of(skb);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the programs that measure latency share: what a connection carries with it, and the
- * histograms of its worker. The storage is made anew each time that latency is switched on, so
- * connections from before have none and are left out.
+ * histograms of its worker. Each time that latency is switched on it gets another number, so
+ * connections from before are left out.
  */
 #ifndef LB_LATENCY_BPF_H
 #define LB_LATENCY_BPF_H
@@ -13,6 +13,7 @@
 #include "counters.bpf.h"
 #include "latency_map.bpf.h"
 #include "lb_hold.h"
+#include "track.bpf.h"
 
 /* How far a connection is in a TLS handshake: see tls.bpf.h. */
 enum tls_state {
@@ -24,25 +25,16 @@ enum tls_state {
 	TLS_OPEN,    /* each record is a request's or an answer's */
 };
 
-struct timing {
-	__u64 cookie;
-	__u64 opened_ns;
-	__u64 request_ns; /* when the request began that has no answer; 0 = there is none */
-	__u64 maybe_ns; /* how long its answer took, unless that was tickets; 0 = there was none */
-	__u32 slot;
-	__u32 left; /* in the handshake: bytes of a record that are still to come */
-	__u8 tls;   /* enum tls_state */
-	__u8 old;   /* it is TLS 1.2 */
-	__u8 accepted;
-	__u8 pad[5];
-};
+/* Of this switching on; never 0. */
+const volatile __u32 lb_number = 1;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct timing);
-} lb_timing SEC(".maps");
+/* NULL = it is not measured, or `sk` is none of the service's connections. */
+static __always_inline struct lb_timing *timing_of(struct bpf_sock *sk)
+{
+	struct lb_conn *conn = sk ? bpf_sk_storage_get(&lb_conns, sk, NULL, 0) : NULL;
+
+	return conn && conn->measured == lb_number ? &conn->timing : NULL;
+}
 
 static __always_inline void note_time(struct lb_histogram *histogram, __u64 ns)
 {
@@ -54,7 +46,7 @@ static __always_inline void note_time(struct lb_histogram *histogram, __u64 ns)
 	__sync_fetch_and_add(&histogram->buckets[bucket].sum_ns, ns);
 }
 
-static __always_inline void note_first_byte(const struct timing *timing, __u64 ns)
+static __always_inline void note_first_byte(const struct lb_timing *timing, __u64 ns)
 {
 	struct lb_latency *latency = latency_of(timing->slot);
 
@@ -67,16 +59,16 @@ static __always_inline void note_first_byte(const struct timing *timing, __u64 n
  * there, has its worker, and when it came to that. Of one that was held, the time until then is
  * none of the worker's.
  */
-static __always_inline void note_accepted(struct timing *timing, bool bounded)
+static __always_inline void note_accepted(struct lb_timing *timing, bool bounded)
 {
-	__u64 cookie = timing->cookie, from_ns = timing->opened_ns, held_ns = 0;
+	__u64 from_ns = timing->opened_ns, held_ns = 0;
 	struct lb_latency *latency;
 	struct lb_conn *migrated;
 
 	if (timing->accepted)
 		return;
 	timing->accepted = 1;
-	migrated = bpf_map_lookup_elem(&lb_migrated, &cookie);
+	migrated = migrated_of(timing->slot, timing->cookie);
 	if (migrated) {
 		if (lb_is_waiting_slot(timing->slot) && migrated->opened_ns > from_ns) {
 			held_ns = migrated->opened_ns - from_ns;

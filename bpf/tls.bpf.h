@@ -58,7 +58,8 @@ static __always_inline bool is_data(struct __sk_buff *skb, __u32 at)
 }
 
 /* The client's second flight: does a request begin in this part of it? */
-static __always_inline bool ends_handshake(struct __sk_buff *skb, struct timing *timing, __u32 at)
+static __always_inline bool ends_handshake(struct __sk_buff *skb, struct lb_timing *timing,
+					   __u32 at)
 {
 	struct record record;
 	__u32 len;
@@ -89,7 +90,7 @@ static __always_inline bool ends_handshake(struct __sk_buff *skb, struct timing 
 }
 
 /* What came begins at `at`: is it a request, rather than a part of the handshake? */
-static __always_inline bool is_request(struct __sk_buff *skb, struct timing *timing, __u32 at)
+static __always_inline bool is_request(struct __sk_buff *skb, struct lb_timing *timing, __u32 at)
 {
 	struct record record;
 

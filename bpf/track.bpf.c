@@ -229,15 +229,6 @@ static __always_inline void note_reset(struct bpf_sock_ops *ops)
 		count(&counters->reset);
 }
 
-/* Where the connection is now, if it has migrated: only of a slot that some have left. */
-static __always_inline struct lb_conn *migrated_of(const struct lb_conn *conn, __u64 cookie)
-{
-	__u32 slot = conn->slot;
-	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
-
-	return stats && stats->migrated_out ? bpf_map_lookup_elem(&lb_migrated, &cookie) : NULL;
-}
-
 static __always_inline void note_ended(struct bpf_sock_ops *ops)
 {
 	struct lb_conn *conn = conn_of(ops), *migrated;
@@ -248,7 +239,7 @@ static __always_inline void note_ended(struct bpf_sock_ops *ops)
 		return;
 	conn->counted = 0;
 	cookie = bpf_get_socket_cookie(ops);
-	migrated = migrated_of(conn, cookie);
+	migrated = migrated_of(conn->slot, cookie);
 	stats = counters_of(migrated ? migrated : conn);
 	if (stats) {
 		add(&stats->live, -1);

@@ -26,4 +26,12 @@ static __always_inline struct lb_stats *counters_of(const struct lb_conn *conn)
 	return bpf_map_lookup_elem(&lb_stats, &slot);
 }
 
+/* Where the connection is now, if it has migrated: only of a slot that some have left. */
+static __always_inline struct lb_conn *migrated_of(__u32 slot, __u64 cookie)
+{
+	struct lb_stats *stats = bpf_map_lookup_elem(&lb_stats, &slot);
+
+	return stats && stats->migrated_out ? bpf_map_lookup_elem(&lb_migrated, &cookie) : NULL;
+}
+
 #endif

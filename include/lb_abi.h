@@ -203,18 +203,37 @@ struct lb_place {
 	LB_APPENDED
 };
 
+/* How far a connection's requests are, while it is measured: by the programs of latency=on. */
+struct lb_timing {
+	__u64 cookie;
+	__u64 opened_ns;
+	__u64 request_ns; /* when the request began that has no answer; 0 = there is none */
+	__u64 maybe_ns;	  /* how long its answer took, unless that was TLS tickets; 0 = none was */
+	__u16 slot;
+	__u16 left; /* in TLS's handshake: bytes of a record that are still to come */
+	__u8 tls;   /* how far that is: enum tls_state of latency.bpf.h */
+	__u8 old;   /* it is TLS 1.2 */
+	__u8 accepted;
+	__u8 pad;
+};
+_Static_assert(LB_ALL_SLOTS <= 1 << 16, "a slot is 16 bits in lb_timing");
+
 /*
  * lb_conns: sk_storage. lbctl sets it on each listener that it registers, the connections that the
  * listener accepts inherit a copy, and the tracking program marks that copy: one writer, the
  * holder of the socket's lock. Also the value of lb_migrated, a hash by cookie of the connections
  * that migrated while they waited: there the steering program says where they are now.
+ *
+ * `measured` and `timing` are those of the programs that measure latency: a storage of their own
+ * would be allocated and freed for each connection, which takes as long as half of what they do.
  */
 struct lb_conn {
 	__u32 slot;
 	__u32 generation; /* lb_worker.generation of the slot; once they differ, it counts nowhere */
 	__u32 counted;	  /* 1: it is in `live` of its slot */
-	__u32 pad;
-	__u64 opened_ns; /* when it came to this slot; 0 = before it was counted */
+	__u32 measured;	  /* latency: the number of its switching on that `timing` is of */
+	__u64 opened_ns;  /* when it came to this slot; 0 = before it was counted */
+	struct lb_timing timing;
 	LB_APPENDED
 };
 
@@ -435,7 +454,7 @@ _Static_assert(sizeof(struct lb_trace) == 64 + 24 * LB_TRACE_CANDIDATES, "lb_tra
 	X(queue, 16, 16)                                                                           \
 	X(stall, 64, 64)                                                                           \
 	X(place, 8, 8)                                                                             \
-	X(conn, 24, 24)                                                                            \
+	X(conn, 24, 64)                                                                            \
 	X(hold, 320, 320)                                                                          \
 	X(waiting, 32, 32)                                                                         \
 	X(idle, 64, 64)                                                                            \

@@ -67,6 +67,27 @@ static void test_refused_in_the_root(void **state)
 	worker_kill(pid);
 }
 
+/* A service whose connections carry less than what is measured: the reason and the way out. */
+static void test_refused_of_an_earlier_one(void **state)
+{
+	struct state service;
+	pid_t pid;
+
+	(void)state;
+	needs_latency();
+	child_make("first");
+	pid = worker_start_as(child_cgroup("first"), false);
+	attach("rr");
+	assert_int_equal(state_open(&service, "web", STATE_READ), 0);
+	assert_null(latency_obstacle(&service));
+	service.arrays[MAP_CONNS].value_bytes = LB_FIRST_conn;
+	assert_non_null(strstr(latency_obstacle(&service), "an earlier lbctl made it"));
+	state_close(&service);
+	lbctl_ok("detach", "web", NULL);
+	worker_kill(pid);
+	wait_until(child_remove("first"), QUIET_MS);
+}
+
 /*
  * 1. its workers in a cgroup of theirs: there it hangs, and sees their connections
  * 2. the server is started anew in another one: after attach there, and what was stays
@@ -178,6 +199,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		obey_test(test_refused_in_the_root),
+		obey_test(test_refused_of_an_earlier_one),
 		obey_test(test_follows),
 		cmocka_unit_test_teardown(test_listen_from_the_root, remove_from_root),
 	};

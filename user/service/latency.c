@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -36,6 +37,14 @@ static const struct hook {
 
 /* --- may it be --- */
 
+static bool can_measure(const struct state *state)
+{
+	struct lb_sizes sizes;
+
+	state_sizes(state, &state->listeners[0], &sizes);
+	return LB_HAS(sizes.conn, struct lb_conn, timing);
+}
+
 const char *latency_obstacle(const struct state *state)
 {
 	uint64_t cgroup = track_cgroup(state);
@@ -47,6 +56,9 @@ const char *latency_obstacle(const struct state *state)
 	if (!track_is_on(state))
 		return "the kernel does not count its connections; lbctl attach again, lbctl "
 		       "doctor shows what that takes";
+	if (!can_measure(state))
+		return "an earlier lbctl made it, whose connections have no place for what is "
+		       "measured; stop and run it again, or detach and attach it";
 	if (cgroup == ROOT_CGROUP)
 		return "its sockets have no cgroup in common but the root, where each packet of "
 		       "the host would pay for it; start the server as a systemd unit, or by "
@@ -197,6 +209,17 @@ static uint64_t hooked_cgroup(const struct state *state)
 	return info.cgroup.cgroup_id;
 }
 
+/* No open connection has it: the last one was given out at least the time of a load ago. */
+static uint32_t new_number(void)
+{
+	struct timespec now;
+	uint32_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return ms ? ms : 1;
+}
+
 int latency_start(struct state *state, uint64_t one_in)
 {
 	bool was_on = latency_is_on(state) && latency_one_in(state) == one_in;
@@ -214,6 +237,7 @@ int latency_start(struct state *state, uint64_t one_in)
 	if (!skel)
 		return -errno;
 	skel->rodata->lb_one_in = one_in;
+	skel->rodata->lb_number = new_number();
 	err = state_reuse_maps(state, skel->obj);
 	if (!err)
 		err = load(skel);
