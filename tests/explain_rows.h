@@ -21,7 +21,8 @@
 	  f->taken_off = 3) \
 	X(unsteered_restarted, EXPLAIN_NOT_STEERED, ALL, "attach", f->unsteered = true; \
 	  f->left_out = 4; for (int i = 0; i < WORKERS; i++) make_down(&w[i])) \
-	X(taken_off, EXPLAIN_TAKEN_OFF, ALL, "lbctl events web", f->taken_off = 1) \
+	X(taken_off, EXPLAIN_TAKEN_OFF, ALL, "lbctl events web", f->taken_off = 1; \
+	  f->keeper = EXPLAIN_WATCH) \
 	X(takers, EXPLAIN_TAKERS, ALL, "is to end", f->takers = 1) \
 	X(left_out, EXPLAIN_LEFT_OUT, ALL, "lbctl attach --name web 127.0.0.1:8080", \
 	  f->left_out = 1) \
@@ -61,20 +62,29 @@
 	  f->keeper = EXPLAIN_RUN) \
 	X(hangs_alone, EXPLAIN_HANGS, 0, "pid 100", w[0].stalled_ns = HANGS_NS; \
 	  w[0].queued_least = 9; f->nr_workers = 1) \
+	X(hangs_stranger, EXPLAIN_HANGS, 1, "pid 101", w[1].stalled_ns = HANGS_NS; f->keeper = \
+	  EXPLAIN_RUN; f->kept = 1) \
 	X(hangs_udp, EXPLAIN_HANGS, 1, "pid 101", w[1].stalled_ns = HANGS_NS; \
 	  w[1].queued_least = 1; f->datagrams = true; f->counted = false) \
 	X(restarts, EXPLAIN_RESTARTS, 3, "lbctl logs web 3", w[3].restarts = \
-	  LEAST_RESTARTS; w[3].restarted = 1; w[3].up = false) \
+	  LEAST_RESTARTS; w[3].restarted = 1; w[3].up = false; f->keeper = EXPLAIN_RUN) \
 	X(restarts_few, NOTHING, 0, "", w[3].restarts = LEAST_RESTARTS - 1; w[3].restarted \
 	  = 1; w[3].up = false) \
 	X(restarts_old, NOTHING, 0, "", w[3].restarts = 100) \
 	X(restarts_gave_up, EXPLAIN_RESTARTS, 3, "lbctl events web", make_down(&w[3]); \
-	  w[3].restarts = 16) \
+	  w[3].restarts = 16; f->keeper = EXPLAIN_RUN) \
 	X(restarts_lost, EXPLAIN_RESTARTS, 3, "lbctl logs", w[3].restarts = 9; \
-	  w[3].restarted = 4; w[3].lost = 50; w[3].up = false; f->counters.reset = 100) \
+	  w[3].restarted = 4; w[3].lost = 50; w[3].up = false; f->counters.reset = 100; \
+	  f->keeper = EXPLAIN_RUN) \
+	X(restarts_attached, EXPLAIN_RESTARTS, 3, "who starts it", w[3].restarts = 9; \
+	  w[3].restarted = 4; w[3].up = false) \
 	X(down, EXPLAIN_DOWN, 0, "lbctl attach", make_down(&w[0])) \
 	X(down_run, EXPLAIN_DOWN, 0, "lbctl restart web 0", make_down(&w[0]); f->keeper = \
 	  EXPLAIN_RUN) \
+	X(down_stranger, EXPLAIN_DOWN, 3, "none of run's workers", make_down(&w[3]); \
+	  f->keeper = EXPLAIN_RUN; f->kept = 3) \
+	X(down_gone, EXPLAIN_KEEPER_GONE, ALL, "lbctl watch web", make_down(&w[0]); f->gone = true; \
+	  f->again = "lbctl watch web") \
 	X(down_a_moment, NOTHING, 0, "", make_down(&w[0]); w[0].down = false) \
 	X(a_drained, EXPLAIN_DRAINED, 1, "lbctl resume web 1", make_drained(&w[1])) \
 	X(draining, NOTHING, 0, "", make_drained(&w[1]); w[1].live_last = 1) \
@@ -233,7 +243,7 @@
 	  4.5)) \
 	X(hold_rr, NOTHING, 0, "", measure(f); f->policy = LB_POLICY_RR; f->hold_ns = 0; \
 	  all_wait_for(w, 1.5, 4.5)) \
-	X(fallback_config, EXPLAIN_FALLBACK_CONFIG, ALL, "attach it again", \
+	X(fallback_config, EXPLAIN_FALLBACK_CONFIG, ALL, "detach and attach it", \
 	  f->counters.fallback_config = 20) \
 	X(fallback_config_few, NOTHING, 0, "", f->counters.fallback_config = 19) \
 	X(fallback_empty, EXPLAIN_FALLBACK_EMPTY, ALL, "one worker is to be up", \

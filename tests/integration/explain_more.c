@@ -92,6 +92,18 @@ static void test_socket_that_came_later(void **state)
 	explain_nothing("1");
 }
 
+/* Attached by hand beside the workers of a run, which does not start it. */
+static void test_stranger_of_a_run(void **state)
+{
+	(void)state;
+	explain_run(&run, "2", "rr", NULL, NULL);
+	demo_start(&demos[2], 2, "--listen", "127.0.0.1:8080", NULL);
+	lbctl_ok("attach", "--name", "web", "127.0.0.1:8080", NULL);
+	demo_kill(&demos[2], SIGKILL);
+	json_decref(explain_expect("1", "down", 2, "none of run's workers"));
+	run_stop(&run);
+}
+
 /* All the work comes by one connection that is kept. */
 static void test_one_heavy_connection(void **state)
 {
@@ -283,6 +295,7 @@ int main(int argc, char **argv)
 		runs_test(test_throttled_worker),
 		runs_test(test_server_that_was_restarted),
 		runs_test(test_socket_that_came_later),
+		runs_test(test_stranger_of_a_run),
 		runs_test(test_one_heavy_connection),
 		runs_test(test_short_queues),
 		runs_test(test_weight_that_does_not_fit),

@@ -15,10 +15,12 @@
 #include "cmd/fold.h"
 #include "cmd/interrupt.h"
 #include "cmd/kept.h"
+#include "cmd/running.h"
 #include "service/latency.h"
 
 #define DEFAULT_SECONDS 5
 #define INDENT 2
+#define ANSWER_MS 1000
 #define LINE_BYTES 1024
 
 /* --- looks --- */
@@ -92,6 +94,14 @@ static enum explain_keeper keeper_of(const struct view *view)
 									  EXPLAIN_RUN;
 	free(argv);
 	return keeper;
+}
+
+/* One that does not answer in time is taken to have all of them. */
+static uint32_t kept_of(const char *name, enum explain_keeper keeper)
+{
+	uint32_t kept = keeper == EXPLAIN_RUN ? running_workers(name, ANSWER_MS) : 0;
+
+	return kept ? kept : UINT32_MAX;
 }
 
 /* --- words --- */
@@ -199,6 +209,7 @@ static int run(struct cmd *cmd)
 		facts = explain_looks_facts(looks);
 		facts->can_measure = can_measure;
 		facts->keeper = keeper_of(explain_looks_last(looks));
+		facts->kept = kept_of(name, facts->keeper);
 		status = say(cmd, facts);
 	}
 	explain_looks_free(looks);

@@ -103,6 +103,7 @@ struct explain_facts {
 	const char *address; /* of its first listener, as attach takes it */
 	uint32_t policy;
 	enum explain_keeper keeper;
+	uint32_t kept;	    /* EXPLAIN_RUN's own workers: all below; others were attached by hand */
 	bool gone;	    /* it had a keeper */
 	const char *again;  /* what takes it up again, "" = not known */
 	bool datagrams;	    /* UDP only: queues are in bytes, and there are no connections */

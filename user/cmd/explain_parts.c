@@ -49,7 +49,44 @@ void finding_try_more_workers(struct explain_finding *finding, const struct expl
 			    more);
 }
 
+void finding_try_again(struct explain_finding *finding, const struct explain_facts *facts)
+{
+	if (*facts->again)
+		finding_try(finding, "%s", facts->again);
+	else
+		finding_try(finding, "the command that started it, with --name %s", facts->name);
+}
+
+void finding_try_logs(struct explain_finding *finding, const struct explain_facts *facts,
+		      uint32_t worker)
+{
+	char number[16] = "";
+
+	if (!can_reload(facts, worker)) {
+		finding_try(finding, "no setting helps: the program ends by itself; who starts it "
+				     "knows more");
+		return;
+	}
+	/* a main process has the output of all */
+	if (facts->keeper == EXPLAIN_RUN)
+		snprintf(number, sizeof(number), " %u", worker);
+	finding_try(finding,
+		    "no setting helps: the program ends by itself; lbctl logs %s%s has what it "
+		    "said, lbctl events %s how it ended",
+		    facts->name, number, facts->name);
+}
+
 /* --- facts --- */
+
+bool can_restart(const struct explain_facts *facts, uint32_t worker)
+{
+	return facts->keeper == EXPLAIN_RUN && worker < facts->kept;
+}
+
+bool can_reload(const struct explain_facts *facts, uint32_t worker)
+{
+	return facts->keeper == EXPLAIN_FORKS || can_restart(facts, worker);
+}
 
 bool is_blind_policy(uint32_t policy)
 {

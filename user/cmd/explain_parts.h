@@ -86,8 +86,17 @@ void finding_try(struct explain_finding *finding, const char *format, ...)
 void finding_try_more_workers(struct explain_finding *finding, const struct explain_facts *facts,
 			      const char *more);
 
+/* What a worker that ends has said, and how it ended: only who starts it has that. */
+void finding_try_logs(struct explain_finding *finding, const struct explain_facts *facts,
+		      uint32_t worker);
+/* What takes up again a service whose keeper is gone. */
+void finding_try_again(struct explain_finding *finding, const struct explain_facts *facts);
+
 /* --- what they ask --- */
 
+/* Can its keeper give the worker another process: alone, or with all the others? */
+bool can_restart(const struct explain_facts *facts, uint32_t worker);
+bool can_reload(const struct explain_facts *facts, uint32_t worker);
 uint32_t workers_up(const struct explain_facts *facts);
 /* The worker's part of `total` by the weights of those that are up; of policy kernel, alike. */
 double fair_share(const struct explain_facts *facts, uint32_t worker, double total);

@@ -29,10 +29,7 @@ bool explain_keeper_gone(const struct explain_facts *facts, uint32_t worker,
 	finding_say(
 		finding,
 		"its keeper is gone: lbctl starts no worker again, and new sockets get nothing");
-	if (*facts->again)
-		finding_try(finding, "%s", facts->again);
-	else
-		finding_try(finding, "the command that started it, with --name %s", facts->name);
+	finding_try_again(finding, facts);
 	return true;
 }
 
@@ -60,10 +57,13 @@ bool explain_taken_off(const struct explain_facts *facts, uint32_t worker,
 		    "lbctl's program was taken off its sockets %" PRIu64 " time%s in %.0f s, "
 		    "and put back",
 		    facts->taken_off, plural(facts->taken_off), facts->seconds);
-	finding_try(finding,
-		    "no setting helps: whoever has the workers' user id can; lbctl events %s "
-		    "names the processes",
-		    facts->name);
+	if (facts->keeper == EXPLAIN_NOBODY)
+		finding_try(finding, "no setting helps: whoever has the workers' user id can");
+	else
+		finding_try(finding,
+			    "no setting helps: whoever has the workers' user id can; lbctl events "
+			    "%s names the processes",
+			    facts->name);
 	return true;
 }
 
@@ -137,6 +137,8 @@ bool explain_no_worker(const struct explain_facts *facts, uint32_t worker,
 		finding_try(finding, "lbctl resume %s all", facts->name);
 	else if (facts->keeper >= EXPLAIN_FORKS)
 		finding_try(finding, "lbctl reload %s", facts->name);
+	else if (facts->gone)
+		finding_try_again(finding, facts);
 	else
 		finding_try(finding, "no setting helps: the server is to be started");
 	return true;
@@ -169,7 +171,8 @@ bool explain_limited(const struct explain_facts *facts, uint32_t worker,
 		at_limit += w->live_least >= w->limit;
 		least = w->limit < least ? w->limit : least;
 	}
-	if (least == UINT32_MAX || ((!up || at_limit < up) && !is_incident(facts, over)))
+	if (!facts->counted || least == UINT32_MAX ||
+	    ((!up || at_limit < up) && !is_incident(facts, over)))
 		return false;
 	finding_number(finding, "limit", least);
 	finding_number(finding, "live", sum_of(facts, live_of));
@@ -285,7 +288,7 @@ static const struct counter {
 } counters[] = {
 	{ EXPLAIN_FALLBACK_CONFIG, COUNTER(fallback_config), 0, "fallback_config",
 	  "were left to the kernel's hash: the service's settings can't be read",
-	  "detach the service and attach it again" },
+	  "it is to be made anew: detach and attach it, or stop and run it again" },
 	{ EXPLAIN_FALLBACK_EMPTY, COUNTER(fallback_empty), 0, "fallback_empty",
 	  "were left to the kernel's hash: no worker was up at the time",
 	  "one worker is to be up while the others are drained or replaced" },

@@ -25,7 +25,8 @@ bool explain_silent(const struct explain_facts *facts, uint32_t worker,
 			    "no worker reports its load: least-load is rr for %" PRIu64
 			    " of %" PRIu64 " decisions",
 			    stale, facts->decisions);
-		finding_try(finding, "lbctl set-policy %s least-conn", facts->name);
+		finding_try(finding, "lbctl set-policy %s %s", facts->name,
+			    facts->counted || facts->datagrams ? "least-conn" : "rr");
 		return true;
 	}
 	if (probes < LEAST_INCIDENTS - 1 || facts->idle)
@@ -137,7 +138,7 @@ static void say_kept(const struct explain_facts *facts, uint32_t worker, double 
 		    "kept connections: %" PRIu64 " of %.0f %s at worker %u%s; new ones go to the "
 		    "others, those stay until they end",
 		    w->stayed, total, verb, worker, since);
-	if (facts->keeper >= EXPLAIN_FORKS)
+	if (can_reload(facts, worker))
 		finding_try(finding, "lbctl reload %s", facts->name);
 	else
 		finding_try(finding, "no setting helps: a reload of the server evens them out");
@@ -208,6 +209,8 @@ bool explain_hold(const struct explain_facts *facts, uint32_t worker,
 		finding_try(finding, "no setting helps: nothing can be held: %s", facts->obstacle);
 	else if (off)
 		finding_try(finding, "lbctl set %s hold_ms=auto", facts->name);
+	else if (facts->gone)
+		finding_try_again(finding, facts);
 	else
 		finding_try(finding, "lbctl watch %s", facts->name);
 	return true;

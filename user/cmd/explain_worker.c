@@ -106,7 +106,7 @@ bool explain_hangs(const struct explain_facts *facts, uint32_t worker,
 		    w->stalled_ns / 1e9, waiting);
 	if (w->queued_least && !facts->datagrams && workers_up(facts) > 1)
 		finding_try(finding, "lbctl rescue %s %u", facts->name, worker);
-	else if (facts->keeper == EXPLAIN_RUN)
+	else if (can_restart(facts, worker))
 		finding_try(finding, "lbctl restart %s %u", facts->name, worker);
 	else
 		finding_try(finding, "no setting helps: its process%s is to go on, or to end", pid);
@@ -127,11 +127,7 @@ bool explain_restarts(const struct explain_facts *facts, uint32_t worker,
 		    ", %" PRIu64 " of them in the last %.0f s%s",
 		    worker, w->restarts, w->restarted, facts->seconds,
 		    w->down ? "; it has no socket now" : "");
-	finding_try(
-		finding,
-		"no setting helps: the program ends by itself; lbctl logs %s %u has what it said, "
-		"lbctl events %s how it ended",
-		facts->name, worker, facts->name);
+	finding_try_logs(finding, facts, worker);
 	return true;
 }
 
@@ -143,8 +139,11 @@ bool explain_down(const struct explain_facts *facts, uint32_t worker,
 	if (!w->down || w->restarted)
 		return false;
 	finding_say(finding, "worker %u has no socket: the others do its work", worker);
-	if (facts->keeper == EXPLAIN_RUN)
+	if (can_restart(facts, worker))
 		finding_try(finding, "lbctl restart %s %u", facts->name, worker);
+	else if (facts->keeper == EXPLAIN_RUN)
+		finding_try(finding, "no setting helps: it is none of run's workers; who attached "
+				     "it is to start it, and to attach it again");
 	else
 		finding_try(finding, "no setting helps: the server is to start it%s",
 			    facts->keeper ? "" : ", and lbctl attach is to be run again then");
@@ -170,7 +169,8 @@ bool explain_limit(const struct explain_facts *facts, uint32_t worker,
 {
 	const struct explain_worker *w = &facts->workers[worker];
 
-	if (!w->up || !w->limit || w->limit == facts->limit || w->live_least < w->limit)
+	if (!facts->counted || !w->up || !w->limit || w->limit == facts->limit ||
+	    w->live_least < w->limit)
 		return false;
 	finding_number(finding, "limit", w->limit);
 	finding_number(finding, "live", w->live_last);
@@ -413,7 +413,7 @@ bool explain_queue(const struct explain_facts *facts, uint32_t worker,
 	finding_number(finding, "others_queued", others);
 	finding_say(finding, "%.0f %s wait at worker %u, %.0f at each of the others", w->queued,
 		    facts->datagrams ? "unread bytes" : "connections", worker, others);
-	if (is_blind_policy(facts->policy))
+	if (is_blind_policy(facts->policy) && (facts->counted || facts->datagrams))
 		finding_try(finding, "lbctl set-policy %s least-conn", facts->name);
 	else
 		finding_try(finding, "lbctl trace %s --worker %u", facts->name, worker);
@@ -477,7 +477,7 @@ bool explain_lost(const struct explain_facts *facts, uint32_t worker,
 	finding_say(finding,
 		    "%" PRIu64 " connections of worker %u were open when its process ended",
 		    w->lost, worker);
-	if (facts->keeper >= EXPLAIN_FORKS)
+	if (can_reload(facts, worker))
 		finding_try(finding,
 			    "no setting helps: it ended by itself, or was killed; lbctl reload "
 			    "%s replaces workers without loss",

@@ -3,6 +3,7 @@
 #include "cmd/running.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +44,15 @@ void running_note(const char *name, const char *file, bool done)
 	run_files_write(name, NOTE, line);
 }
 
-/* How many workers there are to be, scaled or not. */
-static uint32_t ask_workers(const char *name)
+uint32_t running_workers(const char *name, int most_ms)
 {
-	_cleanup_close_ int fd = control_connect(name);
+	_cleanup_close_ int fd = most_ms < 0 ? control_connect(name) : control_connect_now(name);
 	json_t *request = text_pack("{s:s}", "verb", "hello"), *reply = NULL;
 	uint32_t workers = 0;
 
-	if (fd >= 0 && !control_request(fd, request) && !control_receive(fd, &reply))
+	if (fd >= 0 && !control_request(fd, request) &&
+	    poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, most_ms) == 1 &&
+	    !control_receive(fd, &reply))
 		workers = json_integer_value(json_object_get(reply, "workers"));
 	json_decref(request);
 	json_decref(reply);
@@ -72,7 +74,7 @@ void running_read(const char *name, struct running *running)
 			state_close(&state);
 		return;
 	}
-	running->workers = ask_workers(name);
+	running->workers = running_workers(name, -1);
 	running->argv = kept_read(running->keeper);
 	snprintf(link, sizeof(link), "/proc/%d/cwd", running->keeper);
 	n = readlink(link, running->directory, sizeof(running->directory) - 1);

@@ -24,6 +24,13 @@ struct running {
 	char directory[PATH_MAX];
 };
 
+/*
+ * How many workers the keeper of a `run` is to have, scaled or not: those with lower numbers, while
+ * others may have been attached by hand. Waits so long for its answer, -1 = until it comes. 0 = not
+ * known.
+ */
+uint32_t running_workers(const char *name, int most_ms);
+
 /* running_free() is to follow. */
 void running_read(const char *name, struct running *running);
 void running_free(struct running *running);
