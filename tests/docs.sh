@@ -65,7 +65,7 @@ test_usage_line_has_the_options() {
 		usage=$(usage_of "$command")
 		[[ $usage != *'[OPTIONS]'* ]] || continue
 		options_as_written "$command" | while read -r written; do
-			[[ $usage == *[[\|\ ]"$written"[]\ ]* ]] || echo "$usage: no \"$written\""
+			[[ $usage == *[[\|\ ]"$written"[]\|\ ]* ]] || echo "$usage: no \"$written\""
 		done
 		grep -oE -e '[[| ]--?[a-z][a-z-]*' <<<"$usage" | tr -d '[| ' |
 			grep -vxF -f <(options_as_written "$command" | cut -d ' ' -f 1) | sed "s/^/$command has no option /"
