@@ -90,7 +90,7 @@ static void attach_it(int service)
 	expect_done(&job);
 }
 
-/* A job that begins meanwhile has our sockets, too, until it is lbctl; then it is to be repeated. */
+/* A job that begins meanwhile has our sockets, too, until it is lbctl: then once more. */
 static void expect_attached(struct job *job, int service)
 {
 	_cleanup_output_ struct output output;
