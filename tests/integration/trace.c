@@ -388,9 +388,9 @@ static void test_dropped(void **state)
 	wrk_start(&load, "http://127.0.0.1:8080/", "16", 4);
 	for (int i = 0; i < 4; i++) {
 		kill(tracer, SIGSTOP);
-		usleep(900000);
+		usleep(scaled_load(900) * 1000);
 		kill(tracer, SIGCONT);
-		usleep(100000);
+		usleep(scaled_ms(100) * 1000);
 	}
 	wrk_wait(&load, &wrk);
 	wrk_expect_no_failure(&wrk);
