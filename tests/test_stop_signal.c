@@ -2,9 +2,11 @@
 /* Signals and modes as users write them, and programs that are known. */
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/stop_signal.h"
 #include "check.h"
+#include "keeper/spawn.h"
 
 static void test_signals(void **state)
 {
@@ -56,12 +58,23 @@ static void test_modes(void **state)
 	check("mode", "", kill_mode_parse(""), -EINVAL);
 }
 
+/* By number 0 kill(2) means the group of who calls, by -1 everybody. */
+static void test_no_process(void **state)
+{
+	(void)state;
+	check("signal", "0", spawn_signal(0, false, (uid_t)-1, 0), -ESRCH);
+	check("signal", "the group of 0", spawn_signal(0, true, (uid_t)-1, 0), -ESRCH);
+	check("signal", "-1", spawn_signal(-1, false, (uid_t)-1, 0), -ESRCH);
+	check("signal", "ourselves", spawn_signal(getpid(), false, (uid_t)-1, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_no_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "keeper/bindhook.h"
 #include "keeper/control_client.h"
 #include "keeper/run_files.h"
+#include "keeper/spawn.h"
 #include "service/detach.h"
 
 #define STOP_NOTE "user.lbctl.stop" /* attribute of the service's cgroup: "3 mixed" */
@@ -120,12 +121,14 @@ static bool was_told(const struct end *end, pid_t pid)
 static int tell(struct end *end, pid_t pid)
 {
 	pid_t *grown = reallocarray(end->told, end->nr_told + 1, sizeof(*grown));
+	int err;
 
 	if (!grown)
 		return -ENOMEM;
 	end->told = grown;
 	grown[end->nr_told++] = pid;
-	return kill(pid, end->stop_signal) && errno != ESRCH ? -errno : 0;
+	err = spawn_signal(pid, false, (uid_t)-1, end->stop_signal);
+	return err == -ESRCH ? 0 : err;
 }
 
 /* Of one worker the main process; once that is gone, all that is left. */

@@ -307,7 +307,7 @@ static void signal_forked(struct keeper *keeper, struct client *client, json_int
 			  int number)
 {
 	pid_t pid = worker >= 0 && worker < LB_MAX_WORKERS ? forks_pid(keeper, worker) : 0;
-	int err = pid ? spawn_signal(pid, false, keeper->runners.user, number) : -ESRCH;
+	int err = spawn_signal(pid, false, keeper->runners.user, number);
 
 	if (err) {
 		control_reply(client, err == -EPERM ? EXIT_NOT_ABLE : EXIT_NOT_FOUND,

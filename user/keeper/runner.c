@@ -391,10 +391,8 @@ void runner_signal_rest(const struct runner *runner, int signal_number)
 	_cleanup_free_ pid_t *pids = NULL;
 	int n = cgroup_pids(runner->cgroup_fd, &pids);
 
-	for (int i = 0; i < n; i++) {
-		if (pids[i] > 0)
-			spawn_signal(pids[i], false, runner->all->user, signal_number);
-	}
+	for (int i = 0; i < n; i++)
+		spawn_signal(pids[i], false, runner->all->user, signal_number);
 }
 
 int runner_signal_alone(const struct runner *runner, int signal_number)

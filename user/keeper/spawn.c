@@ -239,7 +239,7 @@ static int signal_one(pid_t pid, bool group, int signal_number)
 
 int spawn_signal(pid_t pid, bool group, uid_t user, int signal_number)
 {
-	int err = signal_one(pid, group, signal_number);
+	int err = pid > 0 ? signal_one(pid, group, signal_number) : -ESRCH;
 	uid_t ours = geteuid();
 
 	if (err != -EPERM || user == (uid_t)-1 || setresuid(-1, user, -1))

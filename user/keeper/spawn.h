@@ -39,7 +39,8 @@ int spawn_start(const struct spawn_spec *spec, struct spawned *out);
 
 /*
  * Sends a signal to the process, or with `group` to its group. Without CAP_KILL it is sent as
- * `user` ((uid_t)-1 = none), whom we can become.
+ * `user` ((uid_t)-1 = none), whom we can become. A process that is not seen in our pid namespace
+ * has number 0, by which kill(2) means our own group: that is -ESRCH.
  * Returns 0, -ESRCH, or -EPERM.
  */
 int spawn_signal(pid_t pid, bool group, uid_t user, int signal_number);
