@@ -149,16 +149,18 @@ static bool drain_slots(struct keeper *keeper, const struct runner *runner)
  * What is in no slot gets nothing, unless a child is about to give it one: it knows the process as
  * that was when the child began. Those that begin later do not give it any.
  */
-static void drain_runner(struct keeper *keeper, struct runner *runner)
+static void drain_process(struct keeper *keeper, struct process *process, struct runner *runner)
 {
-	struct process *process = plan_process(&keeper->plan, runner->worker, runner->generation);
-
-	runner->to_drain = changes_give_slots(keeper->changes) &&
-			   (keeper->forked || runner->slot < 0);
-	if (runner->to_drain || drain_slots(keeper, runner) || !process)
-		return;
-	process->drained = true;
-	turn_mark(keeper->turn, TURN_DECIDE);
+	if (runner) {
+		runner->to_drain = changes_give_slots(keeper->changes) &&
+				   (keeper->forked || runner->slot < 0);
+		if (runner->to_drain || drain_slots(keeper, runner))
+			return;
+	}
+	if (process) {
+		process->drained = true;
+		turn_mark(keeper->turn, TURN_DECIDE);
+	}
 }
 
 void execute_late_drains(struct keeper *keeper)
@@ -167,27 +169,23 @@ void execute_late_drains(struct keeper *keeper)
 		struct runner *runner = keeper->runners.of[w];
 
 		for (; runner; runner = runner->next) {
+			struct process *process =
+				plan_process(&keeper->plan, w, runner->generation);
+
 			if (runner->to_drain)
-				drain_runner(keeper, runner);
+				drain_process(keeper, process, runner);
 		}
 	}
 }
 
 static void do_drain(struct keeper *keeper, const struct action *action)
 {
-	struct process *process = process_of(keeper, action);
 	struct runner *runner = runner_of(keeper, action);
 
 	if (runner)
 		tell_drain(keeper, runner, action->why);
-	if (action->handed_on)
-		return;
-	if (runner) {
-		drain_runner(keeper, runner);
-	} else if (process) {
-		process->drained = true;
-		turn_mark(keeper->turn, TURN_DECIDE);
-	}
+	if (!action->handed_on)
+		drain_process(keeper, process_of(keeper, action), runner);
 }
 
 static void do_signal(struct keeper *keeper, const struct action *action)
