@@ -33,17 +33,6 @@ static uint64_t id_of(const char *name)
 	return id;
 }
 
-static uint64_t counted_in(void)
-{
-	int fd = map_open("web", "lb_track_link");
-	struct bpf_link_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
-	close(fd);
-	return info.cgroup.cgroup_id;
-}
-
 /* Listeners of the service, or of all with 0, that are of this cgroup. */
 static size_t sockets_in(uint64_t cgroup)
 {
@@ -64,7 +53,7 @@ static void expect_all_inside(size_t workers)
 	run_expect_up(&run, workers);
 	wait_until(sockets_in(0) == workers, RUN_MS);
 	assert_int_equal(sockets_in(cgroup), workers);
-	assert_int_equal(counted_in(), cgroup);
+	assert_int_equal(tracked_cgroup(), cgroup);
 }
 
 /* What is open is counted, and nothing is afterwards. */
@@ -132,7 +121,7 @@ static void test_frozen(void **state)
 	assert_int_equal(output.status, 0);
 	output_free(&output);
 	run_expect_up(&run, SOME + 1);
-	wait_until(counted_in() == id_of("."), RUN_MS);
+	wait_until(tracked_cgroup() == id_of("."), RUN_MS);
 	expect_counted();
 	run_stop(&run);
 }

@@ -128,16 +128,21 @@ static void put_labels(char out[LB_NAME_MAX + 40], const struct view *view, uint
 	snprintf(out, LB_NAME_MAX + 40, "service=\"%s\",worker=\"%u\"", view->name, worker);
 }
 
+/* `unit` stands behind the name, "" = none. */
+static void put_head(FILE *out, const char *name, const char *unit, const char *ending,
+		     const char *help, const char *type)
+{
+	fprintf(out, "# HELP lbctl_worker_%s%s%s %s\n# TYPE lbctl_worker_%s%s%s %s\n", name, unit,
+		ending, help, name, unit, ending, type);
+}
+
 /* Those of whom it is not known whether they are busy have no such time. */
 static void print_spans(FILE *out, const char *ending, const struct view *views, size_t n)
 {
 	char labels[LB_NAME_MAX + 40];
 
 	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
-		fprintf(out,
-			"# HELP lbctl_worker_%s_seconds%s %s\n"
-			"# TYPE lbctl_worker_%s_seconds%s counter\n",
-			spans[i].name, ending, spans[i].help, spans[i].name, ending);
+		put_head(out, spans[i].name, "_seconds", ending, spans[i].help, "counter");
 		EACH_MEASURED(views, n)
 		{
 			if (!views[v].latency[w].watched_ns)
@@ -156,10 +161,7 @@ void latency_print_metrics(FILE *out, bool openmetrics, const struct view *views
 	char labels[LB_NAME_MAX + 40];
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
-		fprintf(out,
-			"# HELP lbctl_worker_%s_seconds %s\n"
-			"# TYPE lbctl_worker_%s_seconds histogram\n",
-			times[i].name, times[i].help, times[i].name);
+		put_head(out, times[i].name, "_seconds", "", times[i].help, "histogram");
 		EACH_MEASURED(views, n)
 		{
 			put_labels(labels, &views[v], w);
@@ -168,10 +170,7 @@ void latency_print_metrics(FILE *out, bool openmetrics, const struct view *views
 		}
 	}
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
-		fprintf(out,
-			"# HELP lbctl_worker_%s%s %s\n"
-			"# TYPE lbctl_worker_%s%s counter\n",
-			sums[i].name, ending, sums[i].help, sums[i].name, ending);
+		put_head(out, sums[i].name, "", ending, sums[i].help, "counter");
 		EACH_MEASURED(views, n)
 		{
 			put_labels(labels, &views[v], w);
