@@ -90,6 +90,7 @@ enter_container() {
 	install -D -m 755 -t "$work/root/usr/local/sbin" "$build/lbctl" "$build/lbctl-demo-worker"
 	install -m 755 "$other" "$work/root/usr/local/sbin/lbctl-other"
 	install -D vmtests/systemd-guest.sh "$work/root/out/guest"
+	install -D vmtests/systemd-guest-lib.sh "$work/root/out/guest-lib"
 	write_units "$work/root" append:/out/log '--force exit 0' "$@"
 	cd "$work/root"
 	make_kernel_files
@@ -147,6 +148,7 @@ build_root() {
 	cp "$other" "$root/usr/local/sbin/lbctl-other"
 	vm_root_add "$root" /etc/passwd /etc/group
 	install vmtests/systemd-guest.sh "$root/out/guest"
+	install -m 644 vmtests/systemd-guest-lib.sh "$root/out/guest-lib"
 	ln -s /usr/lib/systemd/systemd "$root/init"
 	write_units "$root" file:/dev/console '--force --force poweroff' "$@"
 	slow_down "$root/usr/lib/systemd/system"
