@@ -27,7 +27,7 @@
 	X(bytes_in, "bytes received from clients")                                                 \
 	X(bytes_out, "bytes that clients have acknowledged")                                       \
 	X(retransmits, "segments that were sent again")                                            \
-	X(srtt_us, "smoothed round-trip times when connections closed, added up, in us")
+	X(srtt_us, "smoothed round-trip times when connections closed, added up")
 
 /* X(field, "what it means"): spans of time, in ns as field_ns. The one is a share of the other. */
 #define LB_LATENCY_SPANS(X)                                                                        \

@@ -82,7 +82,7 @@ static void test_stop_of_many(void **state)
 	run_start_shared(&run, 4);
 	before_kib = process_resident_kib(run.pid);
 	scale(workers);
-	/* each start of a process copies it, so 64 KiB for each made starts dear; ASan has its own */
+	/* each start of a process copies it: 64 KiB for each made starts dear; ASan has its own */
 	after_kib = process_resident_kib(run.pid);
 	if (!getenv("SANITIZE") && after_kib > before_kib + 16 * workers)
 		fail_msg("lbctl has %lu KiB, and had %lu with 4 workers", after_kib, before_kib);

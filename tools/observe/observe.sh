@@ -52,6 +52,7 @@ start_all() {
 	ip link set lo up
 	"$lbctl" run --name web -n 4 --policy rr -- "$build/lbctl-demo-worker" --listen 127.0.0.1:8080 --quiet >"$dir/web" 2>&1 &
 	wait_until 20 is_up
+	"$lbctl" set web latency=on >/dev/null
 	"$lbctl" export >"$dir/export" 2>&1 &
 	prometheus --config.file="$here/prometheus.yml" --storage.tsdb.path="$dir/data" \
 		--web.listen-address=127.0.0.1:9090 --log.level=error >"$dir/prometheus" 2>&1 &

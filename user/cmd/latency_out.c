@@ -3,6 +3,7 @@
 #include "cmd/latency_out.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/text_json.h"
 #include "lb_abi.h"
@@ -136,6 +137,27 @@ static void put_head(FILE *out, const char *name, const char *unit, const char *
 		ending, help, name, unit, ending, type);
 }
 
+/* A field_us is in seconds there, as all times are. */
+static void print_sum(FILE *out, const char *ending, const struct time *sum,
+		      const struct view *views, size_t n)
+{
+	size_t len = strlen(sum->name);
+	bool is_time = !strcmp(sum->name + len - strlen("_us"), "_us");
+	char name[64], labels[LB_NAME_MAX + 40];
+
+	snprintf(name, sizeof(name), "%.*s%s", (int)(is_time ? len - strlen("_us") : len),
+		 sum->name, is_time ? "_seconds" : "");
+	put_head(out, name, "", ending, sum->help, "counter");
+	EACH_MEASURED(views, n)
+	{
+		uint64_t value = sum_of(&views[v].latency[w], sum);
+
+		put_labels(labels, &views[v], w);
+		fprintf(out, "lbctl_worker_%s_total{%s} %.*f\n", name, labels, is_time ? 6 : 0,
+			is_time ? value / 1e6 : value);
+	}
+}
+
 /* Those of whom it is not known whether they are busy have no such time. */
 static void print_spans(FILE *out, const char *ending, const struct view *views, size_t n)
 {
@@ -169,14 +191,7 @@ void latency_print_metrics(FILE *out, bool openmetrics, const struct view *views
 					histogram_of(&views[v].latency[w], &times[i]));
 		}
 	}
-	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
-		put_head(out, sums[i].name, "", ending, sums[i].help, "counter");
-		EACH_MEASURED(views, n)
-		{
-			put_labels(labels, &views[v], w);
-			fprintf(out, "lbctl_worker_%s_total{%s} %lu\n", sums[i].name, labels,
-				(unsigned long)sum_of(&views[v].latency[w], &sums[i]));
-		}
-	}
+	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+		print_sum(out, ending, &sums[i], views, n);
 	print_spans(out, ending, views, n);
 }
