@@ -231,7 +231,7 @@ void watch_turn(struct keeper *keeper, unsigned int work)
 {
 	struct watch *watch = keeper->watch;
 	uint64_t sockets;
-	bool foreign;
+	bool due, foreign;
 
 	if (keeper->plan.stop) {
 		sd_event_exit(keeper->loop, keeper->plan.end_status);
@@ -242,8 +242,10 @@ void watch_turn(struct keeper *keeper, unsigned int work)
 	if (work & TURN_TICK)
 		pins_check(keeper->pins);
 	sockets = list_sockets(keeper);
-	foreign = work & TURN_TICK && is_foreign(keeper);
-	if (sockets == watch->sockets && ++watch->ticks < QUIET_TICKS && !foreign)
+	due = sockets != watch->sockets || ++watch->ticks >= QUIET_TICKS;
+	/* whatever it is for, a close look puts the program back: that is counted before */
+	foreign = (due || work & TURN_TICK) && is_foreign(keeper);
+	if (!due && !foreign)
 		return;
 	watch->sockets = sockets;
 	look_closely(keeper);
