@@ -243,7 +243,7 @@ static const struct cmd_option options[] = {
 
 const struct command cmd_stats = {
 	.name = "stats",
-	.args = "[NAME] [--interval SEC|--prometheus|--plot FILE [--for SEC]]",
+	.args = "[NAME]",
 	.summary = "every counter by name",
 	.max_args = 1,
 	.kind = NOUN,

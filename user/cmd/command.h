@@ -21,7 +21,7 @@ struct cmd;
 
 struct command {
 	const char *name;
-	/* its arguments; options only where they exclude each other, or an argument */
+	/* its arguments; an option only where it stands for one: [NAME|--all] */
 	const char *args;
 	const char *summary;
 	const char *details;	  /* more lines for --help, or NULL */
