@@ -7,7 +7,6 @@
 #include "harness/clients.h"
 #include "harness/commands.h"
 #include "harness/events.h"
-#include "harness/maps.h"
 #include "harness/processes.h"
 #include "harness/runs.h"
 #include "harness/show.h"
@@ -17,7 +16,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -318,74 +316,6 @@ static void test_end_goes_on_without_lbctl_with_listen(void **state)
 	end_once(scaled_ms(100));
 }
 
-/* What an operator has drained stays so when lbctl is killed and comes again. */
-static void test_drained_by_hand(void **state)
-{
-	(void)state;
-	run_start_shared(&run, WORKERS);
-	lbctl_ok("drain", "web", "1", NULL);
-	run_kill(&run);
-	run_start_again(&run);
-	run_expect_events(&run, WORKERS, "online", "{s:i}", "keeper", run.pid);
-	show_read("web", &show);
-	assert_string_equal(show.worker[1].state, "draining");
-	lbctl_ok("resume", "web", "1", NULL);
-	run_expect_up(&run, WORKERS);
-	run_stop(&run);
-}
-
-/* NULL while the worker has no slot that is up. */
-static struct lb_worker *row_that_is_up(struct lb_worker *rows, uint32_t worker)
-{
-	for (uint32_t slot = 0; slot < LB_MAX_SLOTS; slot++) {
-		if (rows[slot].worker == worker && rows[slot].state == LB_SLOT_UP)
-			return &rows[slot];
-	}
-	return NULL;
-}
-
-/* Worker 1 begins again, and is drained while lbctl does not know yet that it has a slot. */
-static bool drain_before_online(struct lb_worker *rows)
-{
-	unsigned int online = run_events(&run, "online", "{s:i}", "worker", 1);
-	struct lb_worker *row;
-	bool in_time;
-	pid_t pids[2];
-
-	run_pids(&run, pids, 2);
-	kill(pids[1], SIGKILL);
-	wait_until(!row_that_is_up(rows, 1), RUN_MS);
-	while (!(row = row_that_is_up(rows, 1)))
-		__asm__ volatile("" ::: "memory");
-	kill(run.pid, SIGSTOP);
-	usleep(50000);
-	in_time = run_events(&run, "online", "{s:i}", "worker", 1) == online;
-	/* as lbctl drain does once it has the lock, which it may get before that */
-	if (in_time)
-		row->state = LB_SLOT_DRAINING;
-	kill(run.pid, SIGCONT);
-	run_expect_events(&run, online + 1, "online", "{s:i}", "worker", 1);
-	return in_time;
-}
-
-/* Also one that has had its slot for a moment only. */
-static void test_drained_before_online(void **state)
-{
-	const size_t bytes = LB_MAX_SLOTS * sizeof(struct lb_worker);
-	struct lb_worker *rows;
-
-	(void)state;
-	run_start_shared(&run, 2);
-	rows = map_mmap("web", "lb_workers", bytes);
-	while (!drain_before_online(rows))
-		run_expect_up(&run, 2);
-	run_expect_keeper(&run);
-	usleep(200000);
-	assert_null(row_that_is_up(rows, 1));
-	munmap(rows, bytes);
-	run_stop(&run);
-}
-
 /* Where a worker had its channel there is something else by now. */
 static void take_over_without_channel(void)
 {
@@ -531,8 +461,6 @@ int main(int argc, char **argv)
 		runs_test(test_end_goes_on_without_lbctl),
 		runs_test(test_end_begins_without_lbctl),
 		runs_test(test_end_goes_on_without_lbctl_with_listen),
-		runs_test(test_drained_by_hand),
-		runs_test(test_drained_before_online),
 		runs_test(test_channel_that_is_none),
 		runs_test(test_channel_that_is_the_worker_s_own),
 		runs_test(test_crashed_worker_is_rescued),
