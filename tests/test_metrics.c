@@ -64,8 +64,8 @@ static void test_units(void **state)
 static void test_values(void **state)
 {
 	static const char *const rows[] = {
-		"\n# TYPE lbctl_worker_srtt_seconds_total counter\n"
-		"lbctl_worker_srtt_seconds_total{service=\"web\",worker=\"0\"} 1.500000\n",
+		"\n# TYPE lbctl_worker_srtt_seconds_total counter\n",
+		"\nlbctl_worker_srtt_seconds_total{service=\"web\",worker=\"0\"} 1.500000\n",
 		"\nlbctl_worker_closed_total{service=\"web\",worker=\"0\"} 3\n",
 		"\nlbctl_worker_watched_seconds_total{service=\"web\",worker=\"0\"} 2.000000\n",
 		"\nlbctl_worker_busy_seconds_total{service=\"web\",worker=\"0\"} 0.500000\n",
