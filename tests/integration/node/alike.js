@@ -15,7 +15,7 @@ const { spawnSync } = require('child_process');
 const { PACKAGE, LISTENS, C, printLines, followEvents, workers } = require('./alike_parts');
 
 const SCALE = Number(process.env.LB_TEST_SCALE ?? 100) / 100; // of a slow machine, which runs fewer
-const SCENARIO_MS = 20000 / SCALE;
+const SCENARIO_MS = Math.round(20000 / SCALE);
 
 /* `own` is how many listens get a socket of their own, where Node.js can; null: that depends. */
 const scenarios = {
