@@ -24,6 +24,7 @@ struct changes {
 	size_t nr_wanted, nr_under_way;
 	bool refresh_wanted, recount_wanted;
 	bool refreshes, recounts; /* the child does */
+	uint64_t begun;		  /* children so far */
 	bool stopped;
 	struct task *task;
 	sd_event_source *timer;
@@ -212,6 +213,7 @@ void changes_begin(struct changes *changes)
 	changes->recounts = changes->recount_wanted && !changes->nr_under_way;
 	changes->refresh_wanted = false;
 	changes->recount_wanted &= !changes->recounts;
+	changes->begun++;
 	if (task_start(changes->config.loop, &make_changes, &shared, changes, &changes->task))
 		try_again(changes, "no child could be started");
 }
@@ -268,9 +270,9 @@ bool changes_are_made(const struct changes *changes)
 	return changes->task;
 }
 
-bool changes_give_slots(const struct changes *changes)
+uint64_t changes_giving(const struct changes *changes)
 {
-	return changes->task && changes->refreshes;
+	return changes->task && changes->refreshes ? changes->begun : 0;
 }
 
 void changes_free(struct changes *changes)

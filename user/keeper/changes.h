@@ -74,8 +74,11 @@ bool changes_drain(const struct changes *changes, uint32_t slot);
 /* No more are begun. */
 void changes_stop(struct changes *changes);
 
-/* Does a child make some now? Its end is told by `done`. And does it give slots to sockets? */
+/*
+ * Does a child make some now? Its end is told by `done`. And which one gives slots to sockets now?
+ * They are numbered from 1; 0 = none does.
+ */
 bool changes_are_made(const struct changes *changes);
-bool changes_give_slots(const struct changes *changes);
+uint64_t changes_giving(const struct changes *changes);
 
 #endif

@@ -145,22 +145,26 @@ static bool drain_slots(struct keeper *keeper, const struct runner *runner)
 	return true;
 }
 
+static void drain_now(struct keeper *keeper, struct process *process, const struct runner *runner)
+{
+	if (runner && drain_slots(keeper, runner))
+		return;
+	if (process) {
+		process->drained = true;
+		turn_mark(keeper->turn, TURN_DECIDE);
+	}
+}
+
 /*
  * What is in no slot gets nothing, unless a child is about to give it one: it knows the process as
  * that was when the child began. Those that begin later do not give it any.
  */
 static void drain_process(struct keeper *keeper, struct process *process, struct runner *runner)
 {
-	if (runner) {
-		runner->to_drain = changes_give_slots(keeper->changes) &&
-				   (keeper->forked || runner->slot < 0);
-		if (runner->to_drain || drain_slots(keeper, runner))
-			return;
-	}
-	if (process) {
-		process->drained = true;
-		turn_mark(keeper->turn, TURN_DECIDE);
-	}
+	if (runner && (keeper->forked || runner->slot < 0))
+		runner->to_drain = changes_giving(keeper->changes);
+	if (!runner || !runner->to_drain)
+		drain_now(keeper, process, runner);
 }
 
 void execute_late_drains(struct keeper *keeper)
@@ -172,8 +176,11 @@ void execute_late_drains(struct keeper *keeper)
 			struct process *process =
 				plan_process(&keeper->plan, w, runner->generation);
 
-			if (runner->to_drain)
-				drain_process(keeper, process, runner);
+			if (!runner->to_drain ||
+			    changes_giving(keeper->changes) == runner->to_drain)
+				continue;
+			runner->to_drain = 0;
+			drain_now(keeper, process, runner);
 		}
 	}
 }

@@ -56,7 +56,7 @@ struct runner {
 	int start_error;
 	/* What it serves with, as last seen. */
 	int slot;		   /* -1 = none yet */
-	bool to_drain;		   /* it may still get a slot, which is drained then */
+	uint64_t to_drain;	   /* once this child has ended, which may give it a slot; 0 = no */
 	uint8_t protos;		   /* of which it has registered sockets ... */
 	uint8_t had;		   /* ... and had, at the look before */
 	uint32_t slots, quiet;	   /* with --forks: how many it has, and since how many ticks */
