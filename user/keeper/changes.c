@@ -127,6 +127,13 @@ static int on_again(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
+static void forget_under_way(struct changes *changes)
+{
+	free(changes->under_way);
+	changes->under_way = NULL;
+	changes->nr_under_way = 0;
+}
+
 /* What was not done is wanted still, before what was wanted meanwhile. */
 static void put_back(struct changes *changes)
 {
@@ -139,11 +146,9 @@ static void put_back(struct changes *changes)
 		free(changes->wanted);
 		changes->wanted = all;
 		changes->nr_wanted = n;
-	} else {
-		free(changes->under_way);
+		changes->under_way = NULL;
 	}
-	changes->under_way = NULL;
-	changes->nr_under_way = 0;
+	forget_under_way(changes);
 	changes->refresh_wanted |= changes->refreshes;
 	changes->recount_wanted |= changes->recounts;
 }
@@ -241,7 +246,7 @@ void changes_recount(struct changes *changes)
 
 bool changes_pending(const struct changes *changes)
 {
-	return changes->task || changes->timer || is_wanted(changes);
+	return changes->nr_under_way || changes->nr_wanted;
 }
 
 static bool drains(const struct change *all, size_t n, uint32_t slot)
@@ -281,7 +286,7 @@ void changes_free(struct changes *changes)
 		return;
 	changes_stop(changes);
 	task_cancel(changes->task);
+	forget_under_way(changes);
 	free(changes->wanted);
-	free(changes->under_way);
 	free(changes);
 }

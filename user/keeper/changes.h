@@ -67,7 +67,10 @@ void changes_refresh(struct changes *changes);
 void changes_recount(struct changes *changes);
 void changes_begin(struct changes *changes);
 
-/* Is one under way, or wanted? And one that drains this slot? */
+/*
+ * Is one of changes_add() under way, or wanted? And one that drains this slot? A refresh does not
+ * count: who opens and closes sockets without end has one wanted at any time.
+ */
 bool changes_pending(const struct changes *changes);
 bool changes_drain(const struct changes *changes, uint32_t slot);
 
