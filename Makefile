@@ -369,7 +369,7 @@ fuzz-coverage: ## which lines of each parser the inputs of make fuzz reach (root
 mutate: ## does a test notice each wrong decision of the keeper? some 400 of them, minutes (no root)
 	$(Q)tests/mutate.sh $(JOBS:%=-j %)
 
-soak: ## all at once and at random, an hour, and an hour of tests with far more load (root; vmtests/README.md)
+soak: ## all at once and at random, an hour, and two hours of tests with far more load (root; vmtests/README.md)
 	$(Q)tools/deps.sh build test
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh

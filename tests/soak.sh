@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # soak.sh: tests with far more load than `make test` has, those that vmtests/README.md names, for
-# some two hours; the first hour is of all at once, at random: LB_TEST_SEED says from which seed.
+# some three hours; the first hour is of all at once, at random: LB_TEST_SEED says from which seed.
 # As root, after `make all test-programs`; the variables may have other amounts. Called by
 # `make soak`. The last line is "N passed, N failed".
 set -u
@@ -37,8 +37,9 @@ soak hold_storm test_storm LB_TEST_STORM 280000
 soak rescue test_answered_meanwhile LB_TEST_STOPS 40
 soak run_reload test_killed_workers LB_TEST_KILLS 100
 for test in test_under_load test_under_load_with_listen test_stop_and_start; do
-	soak keeper_killed $test LB_TEST_KEEPER_KILLS 100
+	soak keeper_killed $test LB_TEST_KEEPER_KILLS 670
 done
+soak killed_commands 'test_killed_*' LB_TEST_COMMAND_KILLS 5400
 export LB_TEST_REQUESTS=${LB_TEST_REQUESTS:-150000}
 for test in test_each_policy test_each_policy_with_listen; do
 	soak reload_policies $test LB_TEST_RELOADS 100

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * lbctl is killed at any moment, or runs twice at once: traffic does not notice, and the next
- * command finds a service it can work with.
+ * command finds a service it can work with. LB_TEST_COMMAND_KILLS (environment) is how often under
+ * traffic, and half as often without.
  */
 #include "harness/clients.h"
 #include "harness/commands.h"
@@ -24,6 +25,11 @@
 static struct demo demos[WORKERS];
 static struct clients clients;
 static struct show show;
+
+static unsigned int kills(void)
+{
+	return load_asked("LB_TEST_COMMAND_KILLS", full_load(KILLS, FULL_KILLS));
+}
 
 static void nap_us(long us)
 {
@@ -108,7 +114,7 @@ static void expect_exact(unsigned int each)
  */
 static void test_killed_under_traffic(void **state)
 {
-	const unsigned int kills = scaled_load(full_load(KILLS, FULL_KILLS));
+	const unsigned int turns = kills();
 	unsigned int killed = 0;
 	struct job traffic;
 	struct wrk wrk;
@@ -118,14 +124,14 @@ static void test_killed_under_traffic(void **state)
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
 	wrk_start(&traffic, "http://127.0.0.1:8080/", "16", WRK_UNTIL_STOPPED);
-	for (unsigned int turn = 0; turn < kills; turn++)
+	for (unsigned int turn = 0; turn < turns; turn++)
 		killed += kill_one(turn);
 	wrk_stop(&traffic);
 	wrk_wait(&traffic, &wrk);
-	print_message("%u of %u commands killed before their end, %lu requests\n", killed, kills,
+	print_message("%u of %u commands killed before their end, %lu requests\n", killed, turns,
 		      wrk.requests);
 	wrk_expect_no_failure(&wrk);
-	assert_in_range(killed, kills / 10, kills);
+	assert_in_range(killed, turns / 10, turns);
 	expect_exact(50);
 	lbctl_ok("detach", "web", NULL);
 	assert_true(pins_are_gone());
@@ -139,7 +145,7 @@ static void test_killed_and_exact(void **state)
 	srand(SEED + 1);
 	demo_start_many(demos, WORKERS, ":8080");
 	lbctl_ok("attach", "--name", "web", ":8080", NULL);
-	for (unsigned int turn = 0; turn < scaled_load(full_load(KILLS, FULL_KILLS) / 2); turn++) {
+	for (unsigned int turn = 0; turn < kills() / 2; turn++) {
 		kill_one(turn);
 		expect_exact(2);
 	}
