@@ -111,7 +111,7 @@ SH_FILES  := $(wildcard .ci/run tools/*.sh tools/node/*.sh tools/observe/*.sh to
 MAN_PAGES := $(wildcard user/man/*.[1-9])
 
 .PHONY: all deps demo observe observe-files bench bench-full bench-deps test test-full clang-build check asan info structure format format-check lint \
-	install uninstall clean help systemdtest test-programs fuzz fuzz-drivers fuzz-coverage mutate soak compat vmtest FORCE
+	install uninstall clean help systemdtest test-programs mutate soak compat vmtest FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -324,47 +324,7 @@ test-full: ## the tests that take long, which make test leaves out or cuts short
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) WERROR=1 all test-programs
 
-# Drivers of libFuzzer, which comes with clang, and all that they link, which is instrumented. With
-# FUZZ_SECONDS=0 they go through what is in tests/fuzz/corpus and no further.
-FUZZ_BUILD := $(B)/fuzz
-FUZZ       := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-FUZZ_LINK  := -fsanitize=fuzzer,address,undefined
-FUZZ_SECONDS ?= 60
-# Of these most of the time went to telling what is compared with what, which is nothing of the
-# input's.
-$(patsubst %,$(FUZZ_BUILD)/%.o,$(addprefix tests/,reconcile_world reconcile_events) $(addprefix user/, \
-	base/suggest keeper/lifecycle keeper/pass keeper/pass_facts keeper/plan keeper/reconcile \
-	service/schedule service/service service/settings service/state_values service/steer)): \
-	FUZZ_FLAGS += -fno-sanitize-coverage=trace-cmp
-
-$(FUZZ_BUILD)/%.o: %.c $(B)/flags | $(GENERATED)
-	$(say) 'CC fuzz' $@
-	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(LB_CFLAGS) $(CPPFLAGS) -Itests -O1 -g $(FUZZ_FLAGS) -c $< -o $@
-
-$(FUZZ_BUILD)/libkeeper.a: $(USER_SRCS:%.c=$(FUZZ_BUILD)/%.o) $(LIB_SRCS:%.c=$(FUZZ_BUILD)/%.o)
-	$(say) AR $@
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
-
-$(FUZZ_BUILD)/fuzz_reconcile: $(patsubst %,$(FUZZ_BUILD)/tests/reconcile_%.o,world fakes sockets events)
-$(FUZZ): $(FUZZ_BUILD)/%: $(FUZZ_BUILD)/tests/fuzz/%.o $(FUZZ_BUILD)/libkeeper.a
-	$(say) LINK $@
-	$(Q)$(CLANG) $(FUZZ_LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
-
-COVERAGE   := -fprofile-instr-generate -fcoverage-mapping
-fuzz-drivers: $(FUZZ)
-
-fuzz: ## what others send, write and leave, made up, FUZZ_SECONDS a driver; corpus below build/fuzz (root)
-	$(Q)tools/deps.sh build fuzz
-	$(Q)$(MAKE) fuzz-drivers
-	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ)
-
-fuzz-coverage: ## which lines of each parser the inputs of make fuzz reach (root)
-	$(Q)tools/deps.sh build fuzz
-	$(Q)$(MAKE) FUZZ_BUILD=$(B)/fuzz-coverage FUZZ_FLAGS='-fsanitize=fuzzer-no-link $(COVERAGE)' \
-		FUZZ_LINK='-fsanitize=fuzzer $(COVERAGE)' fuzz-drivers
-	$(Q)tests/fuzz/coverage.sh $(B)/fuzz $(B)/fuzz-coverage
+include tests/fuzz/fuzz.mk
 
 mutate: ## does a test notice each wrong decision of the keeper? some 400 of them, minutes (no root)
 	$(Q)tests/mutate.sh $(JOBS:%=-j %)
@@ -510,6 +470,6 @@ clean: ## remove build/
 	$(Q)rm -rf $(B)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile tests/fuzz/fuzz.mk
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

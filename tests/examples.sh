@@ -48,7 +48,7 @@ make_copy() {
 	trap 'rm -rf "$copy"' EXIT
 	trap 'exit 130' INT TERM
 	mkdir "$copy/untouched"
-	cp -R Makefile bpf include user "$copy"
+	cp -R --parents Makefile bpf include user tests/fuzz/fuzz.mk "$copy"
 	cp -R bpf include user "$copy/untouched"
 }
 
