@@ -29,13 +29,23 @@ void output_expect(const struct output *output, int status, const char *words)
 			 words);
 }
 
+static void note_words(struct job *job, const char *const argv[])
+{
+	size_t len = 0;
+
+	job->words[0] = '\0';
+	for (; *argv && len < sizeof(job->words); argv++)
+		len += snprintf(job->words + len, sizeof(job->words) - len, "%s%s", len ? " " : "",
+				*argv);
+}
+
 void job_start(struct job *job, const char *const argv[], int deadline_ms)
 {
 	int out[2], err[2];
 
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
-	job->name = argv[0];
+	note_words(job, argv);
 	job->deadline_ns = now_ns() + scaled_ms(deadline_ms) * 1000000;
 	job->pid = fork();
 	assert_true(job->pid >= 0);
@@ -100,8 +110,10 @@ void job_wait(struct job *job, struct output *output)
 	fclose(err);
 	assert_int_equal(waitpid(job->pid, &status, 0), job->pid);
 	output->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	if (late && harness_late)
+		harness_late();
 	if (late)
-		fail_msg("%s did not end in time; it printed: %s%s", job->name, output->out,
+		fail_msg("%s did not end in time; it printed: %s%s", job->words, output->out,
 			 output->err);
 }
 

@@ -20,7 +20,7 @@ struct job {
 	pid_t pid;
 	int out_fd, err_fd;
 	uint64_t deadline_ns;
-	const char *name;
+	char words[128]; /* the command's */
 };
 
 #define _cleanup_output_ __attribute__((cleanup(output_free)))

@@ -89,6 +89,14 @@ static void remove_world_cgroup(void)
 		remove_cgroups(world_cgroup, true);
 }
 
+static const struct run *last_run;
+
+static void show_last_run(void)
+{
+	if (last_run)
+		run_show_log(last_run);
+}
+
 /* The cgroup namespace that harness_enter() makes has this cgroup for its root. */
 void runs_enter(const char *argv0)
 {
@@ -107,6 +115,7 @@ void runs_enter(const char *argv0)
 	}
 	harness_enter(argv0);
 	harness_idle = events_take;
+	harness_late = show_last_run;
 	close(parent_fd);
 	/* the host's mount must not be found first, as it shows the host's cgroups */
 	if (found && umount2(mount_dir, MNT_DETACH))
@@ -126,6 +135,7 @@ int runs_reset(void **state)
 {
 	int status;
 
+	last_run = NULL;
 	events_forget();
 	status = harness_reset(state);
 	remove_cgroups(CGROUPS, false);
@@ -208,6 +218,7 @@ static void start(struct run *run, const char *name, size_t n, va_list rest)
 	events_follow(name);
 	snprintf(run->log, sizeof(run->log), HARNESS_DIR "/%s.log", name);
 	unlink(run->log);
+	last_run = run;
 	run_start_again(run);
 }
 

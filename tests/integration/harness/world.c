@@ -79,6 +79,7 @@ uint64_t scaled_ms(uint64_t usual_ms)
 }
 
 void (*harness_idle)(void);
+void (*harness_late)(void);
 
 void harness_nap(void)
 {

@@ -79,6 +79,8 @@ uint64_t scaled_ms(uint64_t usual_ms);
 void harness_nap(void);
 /* If set, called again and again while the harness waits for something. */
 extern void (*harness_idle)(void);
+/* If set, called before a test fails as a command did not end in time. */
+extern void (*harness_late)(void);
 
 void file_write(const char *path, const char *text);
 char *file_read(const char *path); /* to be freed */
