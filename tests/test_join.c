@@ -304,7 +304,10 @@ static const struct keeper_script scripts[] = {
 /* Joins at a keeper that behaves so, with the socket `own`; must end as the script says. */
 static void run_script(const struct keeper_script *which, int own)
 {
-	const struct lbctl_joining joining = { "web", path, 3, own, 300 };
+	/* where it answers, a busy machine may take its time */
+	const struct lbctl_joining joining = {
+		"web", path, 3, own, which->err == -ETIMEDOUT ? 300 : 60000,
+	};
 	struct lbctl_joined joined = { .load_fd = -1 };
 	char why[LBCTL_WHY_BYTES] = "";
 	size_t before = descriptors();
