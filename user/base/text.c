@@ -66,27 +66,17 @@ static int is_harmful(uint32_t code)
 	return 0;
 }
 
-/* \x1b, \u202e; by hand, as all goes through here that is printed */
-static void put_escape(char out[TEXT_PIECE_BYTES], char letter, uint32_t code, int digits)
-{
-	*out++ = '\\';
-	*out++ = letter;
-	while (digits--)
-		*out++ = "0123456789abcdef"[code >> (4 * digits) & 15];
-	*out = '\0';
-}
-
 size_t text_piece(const char *bytes, size_t n, char out[TEXT_PIECE_BYTES])
 {
 	size_t len = text_utf8_length(bytes, n);
 	uint32_t code = code_point(bytes, len);
 
 	if (!len) {
-		put_escape(out, 'x', (unsigned char)*bytes, 2);
+		snprintf(out, TEXT_PIECE_BYTES, "\\x%02x", (unsigned char)*bytes);
 		return 1;
 	}
 	if (is_harmful(code)) {
-		put_escape(out, 'u', code, 4);
+		snprintf(out, TEXT_PIECE_BYTES, "\\u%04x", code);
 	} else {
 		memcpy(out, bytes, len);
 		out[len] = '\0';
