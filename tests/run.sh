@@ -3,7 +3,8 @@
 # run.sh [-j N] BINARY...: runs test binaries, N at a time (default: as many as there are CPUs), and
 # counts their cmocka results. Integration tests isolate themselves in namespaces of their own, so
 # files do not meet; order.txt says which start first and which run alone, after all others. Owns the
-# totals and the folder of the logs, build/tests/log unless LB_TEST_LOG names another.
+# totals, which tests took longest, and the folder of the logs, build/tests/log unless LB_TEST_LOG
+# names another.
 #
 # A test that started and reported nothing (crash, sanitizer, timeout) is a failure, and so is a
 # binary that ends badly although each of its tests passed. A binary without cmocka output counts
@@ -43,33 +44,36 @@ log_of() {
 
 # --- what a binary printed ----------------------------------------------------------------------
 
-# Prints "verdict name" per test of the log on standard input; $1 is the binary's exit status.
+# Prints "verdict ms name" per test of the log on standard input; $1 is the binary's exit status. What
+# says "took N ms" are the harness and shell_tests.sh.
 tests_of_log() {
 	awk -v status="$1" '
-	function verdict(word) { print word, current; current = ""; if (word == "failed") bad++ }
+	function verdict(word) { print word, ms, current; current = ""; if (word == "failed") bad++ }
 	/\[ RUN      \] / {
 		if (current != "") verdict("failed")
-		current = $0; sub(/.*\[ RUN      \] /, "", current); ran++
+		current = $0; sub(/.*\[ RUN      \] /, "", current); ran++; ms = 0
 		next
 	}
+	/^took [0-9]+ ms$/ { ms = $2; next }
 	current != "" && index($0, "[       OK ] " current) { verdict("passed"); next }
 	current != "" && index($0, "[  SKIPPED ] " current) { verdict("skipped"); next }
 	current != "" && (index($0, "[  FAILED  ] " current) || index($0, "[  ERROR   ] " current)) { verdict("failed"); next }
 	END {
 		if (current != "") verdict("failed")
-		if (status == 77 && !bad) print "skipped (exit 77)"
-		else if (!ran) print (status == 0 ? "passed" : "failed"), "(whole)"
-		else if (status != 0 && !bad) print "failed (exit " status ")"
+		if (status == 77 && !bad) print "skipped 0 (exit 77)"
+		else if (!ran) print (status == 0 ? "passed" : "failed"), 0, "(whole)"
+		else if (status != 0 && !bad) print "failed 0 (exit " status ")"
 	}'
 }
 
 # report PATH STATUS SECONDS: counts its tests and prints its line, and what failed.
 report() {
-	local name log n_passed=0 n_failed=0 n_skipped=0 verdict test
+	local name log n_passed=0 n_failed=0 n_skipped=0 verdict ms test
 	name=$(name_of "$1")
 	log=$(log_of "$1")
 	tests_of_log "$2" <"$log" >"$log_dir/verdicts"
-	while read -r verdict test; do
+	while read -r verdict ms test; do
+		echo "$ms $name:$test" >>"$log_dir/times"
 		case $verdict in
 		passed) n_passed=$((n_passed + 1)) ;;
 		skipped)
@@ -111,10 +115,19 @@ report_sanitizers() {
 	done
 }
 
+# Much less CPU time than there was is time in which tests slept.
+print_times() {
+	local cpu
+	times >"$log_dir/cpu" # in a pipe it would be that of another shell
+	cpu=$(awk -F '[ms ]+' 'NR == 2 { printf "%.0f", 60 * ($1 + $3) + $2 + $4 }' "$log_dir/cpu")
+	echo "$SECONDS s, $jobs at a time, $cpu s of CPU time; slowest tests:"
+	sort -rn "$log_dir/times" | head -n 20 | awk '$1 { printf "  %6.1f s  %s\n", $1 / 1000, $2 }'
+}
+
 # Prints what did not pass and, as the last line, the totals; returns 1 if something failed.
 print_totals() {
 	local test
-	echo "$SECONDS s, $jobs at a time"
+	print_times
 	if [ $skipped -gt 0 ]; then
 		echo "skipped:"
 		sed 's/^/  /' "$log_dir/skipped"
@@ -183,7 +196,7 @@ find_killed() {
 
 finish_one() {
 	local n status killed=
-	until read -r -t 5 n status <&3; do
+	until read -r -t 1 n status <&3; do
 		# what it told meanwhile comes first
 		[ -z "$killed" ] || { read -r n status <<<"$killed" && break; }
 		killed=$(find_killed)
@@ -230,6 +243,7 @@ rm -rf "$log_dir"
 mkdir -p "$log_dir"
 : >"$log_dir/skipped"
 : >"$log_dir/failed"
+: >"$log_dir/times"
 read_marks
 mapfile -t together < <(marked first "$@" && marked - "$@")
 mapfile -t alone < <(marked alone "$@")

@@ -4,6 +4,8 @@
 # run.sh; reports as a cmocka program does. A test that prints nothing has passed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tests/shell_tests.sh
+. tests/shell_tests.sh
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 
@@ -74,25 +76,21 @@ test_side_by_side() {
 	[ "$(grep -c ' 1 passed   0 failed   0 skipped ' "$dir/out")" -eq 3 ] || cat "$dir/out"
 }
 
+# By the test that took longest, whichever file has it.
+test_slowest() {
+	program quick 'echo "[ RUN      ] a"; echo "took 20 ms"; echo "[       OK ] a"'
+	# shellcheck disable=SC2016
+	program mixed 'for test in b:1500 c:10; do
+		echo "[ RUN      ] ${test%:*}"; echo "took ${test#*:} ms"; echo "[       OK ] ${test%:*}"; done'
+	program untold 'echo "[ RUN      ] d"; echo "[       OK ] d"'
+	expect '4 passed, 0 failed, 0 skipped' quick mixed untold
+	diff <(printf '     %s\n' "1.5 s  $dir/mixed:b" "0.0 s  $dir/quick:a" "0.0 s  $dir/mixed:c") \
+		<(sed '1,/slowest tests:$/d; /passed/d' "$dir/out")
+}
+
 test_usage() {
 	tests/run.sh -j 0 x >"$dir/out" 2>&1
 	[ $? -eq 2 ] || echo "-j 0: not refused"
-}
-
-run_tests() {
-	local name problems failed=0
-	for name in $(declare -F | awk '$3 ~ /^test_/ { print $3 }'); do
-		echo "[ RUN      ] $name"
-		problems=$("$name" 2>&1)
-		if [ -z "$problems" ]; then
-			echo "[       OK ] $name"
-		else
-			echo "$problems"
-			echo "[  FAILED  ] $name"
-			failed=1
-		fi
-	done
-	return $failed
 }
 
 run_tests

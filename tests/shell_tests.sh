@@ -5,10 +5,12 @@
 # that begins with SKIP is skipped.
 
 run_tests() {
-	local name problems failed=0
+	local name problems began failed=0
 	for name in $(declare -F | awk '$3 ~ /^test_/ { print $3 }'); do
 		echo "[ RUN      ] $name"
+		began=${EPOCHREALTIME/./}
 		problems=$("$name" 2>&1)
+		echo "took $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
 		case $problems in
 		'') echo "[       OK ] $name" ;;
 		SKIP*)

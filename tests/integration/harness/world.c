@@ -32,6 +32,7 @@
 static char build_dir[PATH_MAX];
 static int first_descriptor; /* of a test's own */
 static bool in_own_world;
+static uint64_t test_began_ns;
 
 uint64_t now_ns(void)
 {
@@ -244,6 +245,7 @@ int harness_begin(void **state)
 	(void)state;
 	first_descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	close(first_descriptor);
+	test_began_ns = now_ns();
 	return 0;
 }
 
@@ -254,6 +256,15 @@ static void end_children(void)
 		kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		continue;
+}
+
+/* for run.sh */
+static void tell_time(void)
+{
+	uint64_t now = now_ns();
+
+	print_message("took %d ms\n", (int)((now - test_began_ns) / 1000000));
+	test_began_ns = now;
 }
 
 int harness_reset(void **state)
@@ -268,6 +279,7 @@ int harness_reset(void **state)
 	/* what a failed test held must not meet the next one */
 	syscall(SYS_close_range, first_descriptor, ~0U, 0);
 	kernel_set("net/ipv4/tcp_syncookies", "1");
+	tell_time();
 	return 0;
 }
 
