@@ -183,23 +183,30 @@ start() {
 	running=$((running + 1))
 }
 
-# Who was killed with its whole process group could not tell; prints its number.
-find_killed() {
+# Who was killed with its whole process group could not tell, so it is told here, behind whatever it
+# told itself.
+tell_killed() {
 	local n
 	for n in "${!group_of[@]}"; do
-		kill -0 "${group_of[n]}" 2>/dev/null && continue
-		echo "$n 137"
-		return
+		kill -0 "${group_of[n]}" 2>/dev/null || echo "$n 137" >&3
 	done
-	return 1
+}
+
+# `read -t` would not do: a runner that gets no CPU for so long misses what has been told.
+tick() {
+	while sleep 1 && kill -0 $$ 2>/dev/null; do
+		echo tick
+	done
 }
 
 finish_one() {
-	local n status killed=
-	until read -r -t 1 n status <&3; do
-		# what it told meanwhile comes first
-		[ -z "$killed" ] || { read -r n status <<<"$killed" && break; }
-		killed=$(find_killed)
+	local n status
+	while read -r n status <&3; do
+		if [ "$n" = tick ]; then
+			tell_killed
+		elif [ -n "${group_of[n]-}" ]; then
+			break
+		fi
 	done
 	wait "${group_of[n]}"
 	kill -KILL "-${group_of[n]}" 2>/dev/null # what a binary left behind
@@ -230,6 +237,11 @@ end_all() {
 	exit 130
 }
 
+# shellcheck disable=SC2317 # by trap
+end_ticks() {
+	kill -TERM "-$ticker" 2>/dev/null
+}
+
 while getopts j: option; do
 	jobs=${OPTARG-}
 	if ! [[ $option$jobs =~ ^j[1-9][0-9]*$ ]]; then
@@ -253,6 +265,9 @@ exec 3<>"$log_dir/ends"
 trap end_all INT TERM HUP
 # With job control each has a process group, and does not ignore SIGINT, which tests send.
 set -m
+tick >&3 2>/dev/null </dev/null &
+ticker=$!
+trap end_ticks EXIT
 run_all "$jobs" "${together[@]}"
 run_all 1 "${alone[@]}"
 report_sanitizers

@@ -51,6 +51,21 @@ test_killed_with_its_group() {
 	expect "$(printf '%s\n' "$dir/group:a" '0 passed, 1 failed, 0 skipped')" group
 }
 
+# A machine that gives the runner no CPU for seconds, as often as not while something ends.
+test_stopped_runner() {
+	local delay names=() runner
+	for delay in 1 2 3 4 5 6 7 8; do
+		program "ends$delay" "echo '[ RUN      ] a'; sleep 0.$delay; echo '[       OK ] a'"
+		names+=("$dir/ends$delay")
+	done
+	LB_TEST_LOG=$dir/log tests/run.sh -j 3 "${names[@]}" >"$dir/out" 2>&1 &
+	runner=$!
+	for delay in 1 2 3 4 5 6; do
+		kill -STOP $runner && sleep 1.2 && kill -CONT $runner && sleep 0.0$delay
+	done 2>/dev/null
+	wait $runner || cat "$dir/out"
+}
+
 test_no_end() {
 	program hangs 'echo "[ RUN      ] a"; sleep 1000'
 	expect "$(printf '%s\n' "$dir/hangs:a" '0 passed, 1 failed, 0 skipped')" hangs
