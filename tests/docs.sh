@@ -235,26 +235,31 @@ test_man_pages_refer_to_each_other() {
 test_man_pages_exist() {
 	{
 		man_source | sed -n 's/^\.BR \(lib\)\{0,1\}\(lbctl[a-z-]*\) (\([1-9]\)).*/\1\2.\3/p'
-		commands | while read -r command; do "$program" help "$command"; done |
+		printf '%s\n' "${help_of[@]}" |
 			grep -oE 'lbctl[a-z-]*\([1-9]\)' | sed 's/(/./; s/)//'
 	} | sort -u | while read -r page; do
 		[ -e "user/man/$page" ] || echo "$page: no such page"
 	done
 }
 
+# Where all that make install installs goes, in quotes.
+installed() {
+	make -s -n uninstall DESTDIR=/there PREFIX=/usr
+}
+
 test_man_pages_are_installed() {
-	local page
+	local page all
+	all=$(installed)
 	for page in "${pages[@]}"; do
-		grep -qF "'/there/usr/share/man/man${page##*.}/$(basename "$page")'" \
-			<(make -s -n uninstall DESTDIR=/there PREFIX=/usr) || echo "$page: not installed"
+		[[ $all == *"'/there/usr/share/man/man${page##*.}/$(basename "$page")'"* ]] || echo "$page: not installed"
 	done
 }
 
 test_node_package_is_installed() {
-	local dir
+	local dir file all
+	all=$(installed)
 	jq -r '.files[], "package.json"' tools/node/package.json | while read -r file; do
-		grep -qF "'/there/usr/share/lbctl/node/$file'" <(make -s -n uninstall DESTDIR=/there PREFIX=/usr) ||
-			echo "$file: not installed"
+		[[ $all == *"'/there/usr/share/lbctl/node/$file'"* ]] || echo "$file: not installed"
 	done
 	jq -e --arg version "$("$program" version | sed -n '1s/^lbctl \([^ ]*\).*/\1/p')" '.version == $version' tools/node/package.json >/dev/null ||
 		echo "tools/node/package.json: another version"
@@ -273,10 +278,10 @@ test_node_types_are_of_the_code() {
 }
 
 test_python_package_is_installed() {
-	local file
+	local file all
+	all=$(installed)
 	for file in README.md pyproject.toml lbctl/__init__.py; do
-		grep -qF "'/there/usr/share/lbctl/python/$file'" <(make -s -n uninstall DESTDIR=/there PREFIX=/usr) ||
-			echo "$file: not installed"
+		[[ $all == *"'/there/usr/share/lbctl/python/$file'"* ]] || echo "$file: not installed"
 	done
 	grep -qx "version = \"$("$program" version | sed -n '1s/^lbctl \([^ ]*\).*/\1/p')\"" tools/python/pyproject.toml ||
 		echo "tools/python/pyproject.toml: another version"
@@ -325,8 +330,8 @@ test_readme_options_exist() {
 with_wrong_options() {
 	local line command option
 	grep -oE 'lbctl [a-z-]+ [^;,:)|]*' | sed 's/ -- .*//; s/ and .*//; s/\(.\)lbctl .*/\1/' | sort -u | while read -r line; do
-		command=$(cut -d ' ' -f 2 <<<"$line")
-		commands | grep -qxF -e "$command" || continue
+		read -r _ command _ <<<"$line"
+		[ -n "${help_of[$command]-}" ] || continue
 		grep -oE -e ' --?[a-zA-Z][a-z-]*' <<<"$line" | tr -d ' ' | while read -r option; do
 			all_options_of "$command" | tr -d = | grep -qxF -e "$option" || echo "$line: no option $option"
 		done

@@ -5,6 +5,12 @@
 # Names in `pending` are in the tables and not in the docs yet: who documents one takes it out.
 
 program=${LBCTL_BUILD:-build}/lbctl
+# Asked once: tests look at each option of each command.
+help_list=$("$program" help --list)
+declare -A help_of=()
+while read -r command _; do
+	help_of[$command]=$("$program" help "$command")
+done <<<"$help_list"
 pending=''
 
 # Lines whose first word is not pending.
@@ -13,12 +19,12 @@ without_pending() {
 }
 
 commands() {
-	"$program" help --list | cut -d ' ' -f 1
+	cut -d ' ' -f 1 <<<"$help_list"
 }
 
 # Options of a command: --wait= takes a value, --all takes none.
 all_options_of() {
-	"$program" help --list | sed -n "s/^$1 //p" | tr ' ' '\n'
+	sed -n "s/^$1 //p" <<<"$help_list" | tr ' ' '\n'
 }
 
 own_options_of() {
@@ -27,21 +33,21 @@ own_options_of() {
 
 # "attach [OPTIONS] ADDR..."
 usage_of() {
-	"$program" help "$1" | sed -n '1s/^usage: lbctl //p'
+	sed -n '1s/^usage: lbctl //p' <<<"${help_of[$1]}"
 }
 
 # "--policy POLICY", "--replace" or "-n N"
 option_as_written() {
-	"$program" help "$1" | grep -oE -e "^  ${2%=} [^ ]*" | sed 's/^ *//; s/ $//'
+	grep -oE -e "^  ${2%=} [^ ]*" <<<"${help_of[$1]}" | sed 's/^ *//; s/ $//'
 }
 
 # All of its own.
 options_as_written() {
-	"$program" help "$1" | sed -nE 's/^  (--?[a-z][a-z-]*( [^ ]+)?)( .*|$)/\1/p' | grep -vxE -e '--(help|json|dry-run)'
+	sed -nE 's/^  (--?[a-z][a-z-]*( [^ ]+)?)( .*|$)/\1/p' <<<"${help_of[$1]}" | grep -vxE -e '--(help|json|dry-run)'
 }
 
 settings() {
-	"$program" help set | sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1/p'
+	sed -n '/^keys:/,/^$/ s/^  \([a-z][a-z0-9_]*\) .*/\1/p' <<<"${help_of[set]}"
 }
 
 # A name and its meaning a line.
