@@ -436,6 +436,19 @@ int procs_ids(pid_t pid, struct procs_ids *ids)
 	return n < 0 ? (int)n : procs_parse_ids(text, ids);
 }
 
+pid_t procs_tracer(pid_t pid)
+{
+	static const char title[] = "\nTracerPid:\t";
+	char text[STATUS_BYTES];
+	ssize_t n = proc_file_read(pid, "status", text, sizeof(text));
+	const char *line = n < 0 ? NULL : strstr(text, title);
+	int tracer;
+
+	if (n < 0)
+		return (int)n;
+	return line && sscanf(line + strlen(title), "%d", &tracer) == 1 ? tracer : 0;
+}
+
 pid_t procs_first_started(const pid_t *pids, int n)
 {
 	uint64_t start, earliest = UINT64_MAX;

@@ -76,6 +76,9 @@ struct procs_ids {
 /* Returns 0, -ESRCH or -EBADMSG. */
 int procs_ids(pid_t pid, struct procs_ids *ids);
 
+/* Who traces the process; 0 = nobody, or one in another pid namespace. -errno. */
+pid_t procs_tracer(pid_t pid);
+
 /*
  * Reads one line of /proc/PID/fdinfo/FD of an epoll descriptor: inode and device (numbered as
  * inside the kernel, major << 20 | minor) of one watched file. Returns 0, or -EINVAL for any other

@@ -227,7 +227,7 @@ static void do_renew(struct keeper *keeper, const struct action *action)
 /* What can't be killed would be waited for without end. */
 static void do_kill(struct keeper *keeper, const struct action *action, int told)
 {
-	const struct runner *runner = runner_of(keeper, action);
+	struct runner *runner = runner_of(keeper, action);
 	struct process *process = process_of(keeper, action);
 	int err;
 

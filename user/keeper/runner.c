@@ -14,12 +14,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "host/cgroup.h"
 #include "service/state.h"
 
-#define CHILDREN_US 2000000 /* that killed children may take to go */
-#define TRACED_US 1000	    /* until who traces it has been told */
+#define CHILDREN_US 2000000    /* that killed children may take to go */
+#define KILLED_US 5000000      /* and that all of a process may */
+#define TRACED_US 1000	       /* until who traces it has been told; twice as long each time ... */
+#define TRACED_MOST_US 1000000 /* ... up to this */
 /*
  * A service of one listener is its maps and a program. The keeper has them open, its child that
  * changes the service has, and libbpf has as many again while it loads a program for a listener.
@@ -84,8 +85,10 @@ static void note_end(struct runner *runner)
 {
 	struct process *process = fact_of(runner);
 
+	sd_event_source_set_enabled(runner->exit_source, SD_EVENT_OFF);
 	sd_event_source_set_enabled(runner->empty_source, SD_EVENT_OFF);
 	sd_event_source_set_enabled(runner->timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(runner->killed_timer, SD_EVENT_OFF);
 	turn_mark(runner->all->turn, TURN_DECIDE | TURN_LOOK);
 	if (!process)
 		runner_free(runner);
@@ -108,12 +111,26 @@ static int on_empty(sd_event_source *source, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
-static int on_children_timeout(sd_event_source *source, uint64_t usec, void *arg)
+static int on_killed_timeout(sd_event_source *source, uint64_t usec, void *arg)
 {
+	struct runner *runner = arg;
+
 	(void)source;
 	(void)usec;
-	note_end(arg);
+	runner->lives_on = !runner->ended;
+	note_end(runner);
 	return 0;
+}
+
+/*
+ * What was killed counts as ended after a while: who traces it, or a file system that does not
+ * answer, keeps it as long as he likes, and nothing may wait for that.
+ */
+static void await_killed(struct runner *runner, uint64_t us)
+{
+	if (!runner->killed_timer)
+		sd_event_add_time_relative(runner->all->loop, &runner->killed_timer,
+					   CLOCK_MONOTONIC, us, 0, on_killed_timeout, runner);
 }
 
 /*
@@ -124,7 +141,6 @@ static void await_children(struct runner *runner)
 {
 	struct process *process = fact_of(runner);
 	bool asked = process && process->state == LIFE_TERMINATING;
-	sd_event *loop = runner->all->loop;
 	int events_fd = cgroup_events(runner->cgroup_fd);
 
 	if (asked) {
@@ -133,10 +149,10 @@ static void await_children(struct runner *runner)
 	} else {
 		runner->left_children = true;
 		cgroup_kill(runner->cgroup_fd);
-		sd_event_add_time_relative(loop, &runner->timer, CLOCK_MONOTONIC, CHILDREN_US, 0,
-					   on_children_timeout, runner);
+		await_killed(runner, CHILDREN_US);
 	}
-	if (sd_event_add_io(loop, &runner->empty_source, events_fd, EPOLLPRI, on_empty, runner) < 0)
+	if (sd_event_add_io(runner->all->loop, &runner->empty_source, events_fd, EPOLLPRI, on_empty,
+			    runner) < 0)
 		close_fd(&events_fd);
 	else
 		sd_event_source_set_io_fd_own(runner->empty_source, true);
@@ -179,24 +195,30 @@ static int on_traced_timeout(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* Who traces it is told first, and then we are: unless he never takes note. */
+static bool await_tracer(struct runner *runner)
+{
+	if (runner->traced_us >= TRACED_MOST_US)
+		return false;
+	runner->traced_us = runner->traced_us ? 2 * runner->traced_us : TRACED_US;
+	sd_event_source_disable_unref(runner->timer);
+	runner->timer = NULL;
+	sd_event_add_time_relative(runner->all->loop, &runner->timer, CLOCK_MONOTONIC,
+				   runner->traced_us, 0, on_traced_timeout, runner);
+	return true;
+}
+
 static int on_process_exit(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct runner *runner = arg;
 
 	(void)events;
-	/* not our child: how it ended is not for us to know */
-	if (waitid(P_PIDFD, fd, &runner->how, WEXITED | WNOHANG)) {
-		runner->how.si_pid = 0;
-	} else if (!runner->how.si_pid) {
-		/* who traces it is told first, and then we are */
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		sd_event_source_disable_unref(runner->timer);
-		runner->timer = NULL;
-		sd_event_add_time_relative(runner->all->loop, &runner->timer, CLOCK_MONOTONIC,
-					   TRACED_US, 0, on_traced_timeout, runner);
-		return 0;
-	}
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	/* not our child: how it ended is not for us to know */
+	if (waitid(P_PIDFD, fd, &runner->how, WEXITED | WNOHANG))
+		runner->how.si_pid = 0;
+	else if (!runner->how.si_pid && await_tracer(runner))
+		return 0;
 	runner->timer = sd_event_source_disable_unref(runner->timer);
 	runner->ended = true;
 	take_report(runner);
@@ -361,6 +383,7 @@ void runner_free(struct runner *runner)
 	sd_event_source_disable_unref(runner->exit_source);
 	sd_event_source_disable_unref(runner->empty_source);
 	sd_event_source_disable_unref(runner->timer);
+	sd_event_source_disable_unref(runner->killed_timer);
 	channel_close(runner->channel);
 	close_fd(&runner->report_fd);
 	close_fd(&runner->pidfd);
@@ -400,83 +423,12 @@ int runner_signal_alone(const struct runner *runner, int signal_number)
 	return syscall(SYS_pidfd_send_signal, runner->pidfd, signal_number, NULL, 0) ? -errno : 0;
 }
 
-int runner_kill(const struct runner *runner)
+int runner_kill(struct runner *runner)
 {
 	int err = cgroup_kill(runner->cgroup_fd);
 
 	if (err == -EPERM)
 		err = spawn_signal(runner->pid, true, runner->all->user, SIGKILL);
+	await_killed(runner, KILLED_US);
 	return err == -ESRCH ? 0 : err;
-}
-
-/* --- whose a process is --- */
-
-bool runner_parse_name(const char *text, uint32_t *worker, uint32_t *generation)
-{
-	const char *dash = text + strcspn(text, "-"), *end = text + strcspn(text, "/\n");
-	uint64_t number, of_process;
-	char digits[2][16];
-
-	if (*text != 'w' || dash >= end || dash - text > 15 || end - dash > 15)
-		return false;
-	snprintf(digits[0], sizeof(digits[0]), "%.*s", (int)(dash - text - 1), text + 1);
-	snprintf(digits[1], sizeof(digits[1]), "%.*s", (int)(end - dash - 1), dash + 1);
-	if (parse_u64(digits[0], 0, LB_MAX_WORKERS - 1, &number) ||
-	    parse_u64(digits[1], 1, INT32_MAX, &of_process))
-		return false;
-	*worker = number;
-	*generation = of_process;
-	return true;
-}
-
-static bool is_member(const struct runner *runner, pid_t pid)
-{
-	_cleanup_free_ pid_t *pids = NULL;
-	int n = cgroup_pids(runner->cgroup_fd, &pids);
-
-	for (int i = 0; i < n; i++) {
-		if (pids[i] == pid)
-			return true;
-	}
-	return false;
-}
-
-/*
- * "0::/.../lbctl-web/w3-7" is the seventh process of all, and worker 3. Whoever may have called a
- * cgroup so elsewhere in the path: the one that counts has the process in it.
- */
-static struct runner *runner_in_path(const struct runners *all, const char *path,
-				     const char *service, pid_t pid)
-{
-	char part[LB_NAME_MAX + 16];
-	uint32_t worker, generation;
-	struct runner *runner;
-	size_t len;
-
-	len = snprintf(part, sizeof(part), "/lbctl-%s/", service);
-	for (const char *at = strstr(path, part); at; at = strstr(at + 1, part)) {
-		if (!runner_parse_name(at + len, &worker, &generation))
-			continue;
-		runner = runner_find(all, worker, generation);
-		if (runner && is_member(runner, pid))
-			return runner;
-	}
-	return NULL;
-}
-
-struct runner *runner_of_pid(const struct runners *all, const char *service, pid_t pid)
-{
-	_cleanup_fclose_ FILE *file = NULL;
-	_cleanup_free_ char *line = NULL;
-	struct runner *found = NULL;
-	size_t room = 0;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	file = fopen(path, "re");
-	while (file && !found && getline(&line, &room, file) > 0) {
-		if (!strncmp(line, "0::", 3))
-			found = runner_in_path(all, line, service, pid);
-	}
-	return found;
 }

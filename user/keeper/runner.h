@@ -49,8 +49,10 @@ struct runner {
 	bool given_drained; /* when it began, the slot of its sockets was drained, or about to be */
 	struct channel *channel;
 	int report_fd;
-	sd_event_source *report_source, *exit_source, *empty_source, *timer;
+	sd_event_source *report_source, *exit_source, *empty_source, *timer, *killed_timer;
+	uint64_t traced_us; /* the last wait for who traces it to take note of its end */
 	bool ended;	    /* it has; what it started may live on */
+	bool lives_on;	    /* it was killed and counts as ended, but something keeps it */
 	bool left_children; /* it did, and they were killed */
 	siginfo_t how;	    /* si_pid 0: not known */
 	int start_error;
@@ -128,8 +130,8 @@ void runner_signal_rest(const struct runner *runner, int signal_number);
 /* To the process that was started and no other. 0, -ESRCH or -EPERM. */
 int runner_signal_alone(const struct runner *runner, int signal_number);
 
-/* SIGKILL for all that is in its cgroup. 0 or -errno. */
-int runner_kill(const struct runner *runner);
+/* SIGKILL for all that is in its cgroup, which counts as ended soon in any case. 0 or -errno. */
+int runner_kill(struct runner *runner);
 
 /* Lets go of it, and of its cgroup if that is empty. */
 void runner_free(struct runner *runner);

@@ -8,6 +8,7 @@
 #include "base/text_json.h"
 #include "base/trouble.h"
 #include "host/probe.h"
+#include "host/procs.h"
 #include "keeper/log_end.h"
 #include "keeper/log_place.h"
 #include "keeper/parts.h"
@@ -145,9 +146,16 @@ void tell_kill(struct keeper *keeper, const struct runner *runner, int told)
 
 /* --- its end --- */
 
-static void describe_end(const siginfo_t *info, char *out, size_t len)
+static void describe_end(const struct runner *runner, char *out, size_t len)
 {
-	if (!info->si_pid)
+	const siginfo_t *info = &runner->how;
+	pid_t tracer = runner->lives_on ? procs_tracer(runner->pid) : 0;
+
+	if (tracer > 0)
+		snprintf(out, len, "killed, but process %d traces it and keeps it alive", tracer);
+	else if (runner->lives_on)
+		snprintf(out, len, "killed, but it waits in the kernel and does not end");
+	else if (!info->si_pid)
 		snprintf(out, len, "ended");
 	else if (info->si_code == CLD_EXITED)
 		snprintf(out, len, "exited with status %d", info->si_status);
@@ -229,7 +237,7 @@ void tell_end(struct keeper *keeper, const struct runner *runner, const struct a
 		return;
 	}
 	keeper->last_end.was_online = runner->was_online;
-	describe_end(&runner->how, keeper->last_end.how, sizeof(keeper->last_end.how));
+	describe_end(runner, keeper->last_end.how, sizeof(keeper->last_end.how));
 	tell_exit(keeper, runner, action, keeper->last_end.how);
 	if (!action->asked && !action->next && keeper->plan.workers[action->worker].failures == 1)
 		tell_explain_end(keeper, runner, action);
