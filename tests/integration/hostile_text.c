@@ -10,6 +10,7 @@
 #include "harness/servers.h"
 #include "harness/world.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,12 +236,67 @@ static void test_name_of_a_program(void **state)
 	run_stop(&run);
 }
 
+/* --- the terminal itself --- */
+
+/* Says what it can get hold of. Orders to type into the terminal need nothing more than that. */
+#define PYTHON_GRASP                                                                               \
+	"import os, socket\n"                                                                      \
+	"got = 'nothing'\n"                                                                        \
+	"try:\n"                                                                                   \
+	"    os.setpgid(0, os.getpgid(os.getppid()))\n"                                            \
+	"    got = 'its process group'\n"                                                          \
+	"except OSError: pass\n"                                                                   \
+	"try:\n"                                                                                   \
+	"    os.open('/dev/tty', os.O_RDWR)\n"                                                     \
+	"    got = 'its terminal'\n"                                                               \
+	"except OSError: pass\n"                                                                   \
+	"os.write(int(os.environ['LBCTL_CHANNEL_FD']), b'\"%s\"\\n' % got.encode())\n"             \
+	"s = socket.socket()\n"                                                                    \
+	"s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"                                \
+	"s.bind(('', 8080))\n"                                                                     \
+	"s.listen(100)\n"                                                                          \
+	"s.accept()\n"
+
+static char terminal[64]; /* its path */
+
+static void enter_terminal(void)
+{
+	int fd;
+
+	setsid();
+	fd = open(terminal, O_RDWR);
+	if (fd < 0)
+		_exit(1);
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	close(fd);
+}
+
+static void test_terminal_of_root(void **state)
+{
+	static const char path[] = HARNESS_DIR "/grasps.py";
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(master >= 0);
+	assert_int_equal(unlockpt(master), 0);
+	assert_int_equal(ptsname_r(master, terminal, sizeof(terminal)), 0);
+	file_write(path, PYTHON_GRASP);
+	chmod(path, 0644);
+	run_prepare = enter_terminal;
+	run_start(&run, "web", "-n", "1", "--user", "nobody", "--", "python3", path, NULL);
+	run_expect_events(&run, 1, "online", NULL);
+	run_expect_events(&run, 1, "message", "{s:s}", "message", "nothing");
+	run_stop(&run);
+	close(master);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_long_message),		runs_test(test_message_that_grows),
 		runs_test(test_orders_to_the_terminal), runs_test(test_name_of_a_server),
-		runs_test(test_name_of_a_program),
+		runs_test(test_name_of_a_program),	runs_test(test_terminal_of_root),
 	};
 
 	(void)argc;

@@ -167,10 +167,13 @@ __attribute__((noreturn)) static void run_child(const struct spawn_spec *spec, c
 	if (spec->environment)
 		environ = spec->environment;
 	sigemptyset(&none);
-	/* a terminal may be set to stop who prints in the background, and workers are there */
-	signal(SIGTTOU, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	setpgid(0, 0);
+	/*
+	 * In ours it could type into our terminal, read what is typed there, be stopped as it
+	 * prints, and join our process group. Only who leads no group can do that, so nobody is to
+	 * make it lead one before.
+	 */
+	setsid();
 	err = redirect(spec);
 	if (!err)
 		err = place_descriptors(spec, channel, &report);
@@ -221,7 +224,6 @@ int spawn_start(const struct spawn_spec *spec, struct spawned *out)
 		return out->pid;
 	if (!out->pid)
 		run_child(spec, channel, report[1]);
-	setpgid(out->pid, out->pid);
 	fcntl(ours, F_SETFL, O_NONBLOCK);
 	fcntl(report_read, F_SETFL, O_NONBLOCK);
 	out->channel_fd = fd_steal(&ours);
