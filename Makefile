@@ -242,7 +242,7 @@ asan: $(B)/asan/lbctl check ## build lbctl with ASan and UBSan (build/asan/lbctl
 
 # --- tests --------------------------------------------------------------------------------------
 
-# How many test binaries run at a time; empty = as many as there are CPUs.
+# How many test binaries run at a time; empty = two for each CPU.
 JOBS ?=
 RUN_TESTS = LBCTL_BUILD=$(CURDIR)/$(B) SANITIZE=$(SANITIZE) LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log} \
 	    tests/run.sh $(JOBS:%=-j %)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# run.sh [-j N] BINARY...: runs test binaries, N at a time (default: as many as there are CPUs), and
-# counts their cmocka results. Integration tests isolate themselves in namespaces of their own, so
-# files do not meet; order.txt says which start first and which run alone, after all others. Owns the
-# totals, which tests took longest, and the folder of the logs, build/tests/log unless LB_TEST_LOG
-# names another.
+# run.sh [-j N] BINARY...: runs test binaries, N at a time, and counts their cmocka results. By default
+# there are two for each CPU, as they sleep more than they work; with SANITIZE one. Integration tests
+# isolate themselves in namespaces of their own, so files do not meet; order.txt says which start
+# first and which run alone, after all others. Owns the totals, which tests took longest, and the
+# folder of the logs, build/tests/log unless LB_TEST_LOG names another.
 #
 # A test that started and reported nothing (crash, sanitizer, timeout) is a failure, and so is a
 # binary that ends badly although each of its tests passed. A binary without cmocka output counts
@@ -24,6 +24,7 @@ if [ -n "${SANITIZE-}" ]; then
 fi
 unset MAKEFLAGS MFLAGS # what tests build by make is not of the make that calls
 jobs=$(nproc)
+[ -n "${SANITIZE-}" ] || jobs=$((2 * jobs))
 timeout_sec=$((300 * 100 / ${LB_TEST_SCALE:-100}))
 passed=0
 failed=0

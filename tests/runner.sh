@@ -103,6 +103,14 @@ test_slowest() {
 		<(sed '1,/slowest tests:$/d; /passed/d' "$dir/out")
 }
 
+test_two_for_each_cpu() {
+	program good 'echo "[ RUN      ] a"; echo "[       OK ] a"'
+	LB_TEST_LOG=$dir/log SANITIZE='' tests/run.sh "$dir/good" >"$dir/out" 2>&1
+	grep -q " $((2 * $(nproc))) at a time$" "$dir/out" || cat "$dir/out"
+	LB_TEST_LOG=$dir/log SANITIZE=1 tests/run.sh "$dir/good" >"$dir/out" 2>&1
+	grep -q " $(nproc) at a time$" "$dir/out" || cat "$dir/out"
+}
+
 test_usage() {
 	tests/run.sh -j 0 x >"$dir/out" 2>&1
 	[ $? -eq 2 ] || echo "-j 0: not refused"
