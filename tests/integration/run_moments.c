@@ -266,10 +266,13 @@ static void end_once(unsigned int after_ms)
 	char path[32];
 	pid_t before[WORKERS];
 	struct output output;
+	unsigned int timeouts;
 	struct job reload;
 	int fd[WORKERS];
 
 	run_pids(&run, before, WORKERS);
+	/* on a busy machine they were late to begin with */
+	timeouts = run_events(&run, "timeout", NULL);
 	lbctl_ok("set-policy", "web", "rr", NULL);
 	/* longer than --ready-timeout, which is nothing to one that ends */
 	snprintf(path, sizeof(path), "/slow?ms=%u", (unsigned int)scaled_ms(4000));
@@ -288,7 +291,7 @@ static void end_once(unsigned int after_ms)
 	wait_until(!process_lives(before[0]), RUN_MS);
 	run_expect_up(&run, WORKERS);
 	run_expect_events(&run, 1, "drain", "{s:i}", "pid", before[0]);
-	run_expect_events(&run, 0, "timeout", NULL);
+	run_expect_events(&run, timeouts, "timeout", NULL);
 	run_stop(&run);
 }
 
