@@ -167,25 +167,6 @@ static void test_not_for_ever(void **state)
 	run_stop(&run);
 }
 
-/* Cheap work: nothing is held, and there is no socket beside the workers'. */
-static void test_cheap_work_is_not_held(void **state)
-{
-	struct counters after;
-	struct lb_hold hold;
-
-	(void)state;
-	start("4", "0", NULL);
-	clients_run(&clients, (struct client_plan){ .connections = 400, .at_once = 40 });
-	counters_read("web", &after);
-	hold = holding_now();
-	/* on a machine that takes 3 ms for nothing it pays, and may have at the beginning only */
-	if ((scaled_load(4) < 4 ? hold.longest_ns : hold.work_ns) < LB_HOLD_LEAST_WORK_NS) {
-		assert_int_equal(after.held, 0);
-		assert_false(is_holding());
-	}
-	run_stop(&run);
-}
-
 static size_t sockets_in_scan(void)
 {
 	json_t *scan = lbctl_json("scan", "--json", NULL);
@@ -446,11 +427,11 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_each_gets_the_next),   runs_test(test_more_than_places),
-		runs_test(test_not_for_ever),	      runs_test(test_cheap_work_is_not_held),
-		runs_test(test_begins_where_it_pays), runs_test(test_clients_that_give_up),
-		runs_test(test_limit_admits),	      runs_test(test_nothing_is_lost),
-		runs_test(test_last_worker_dies),     runs_test(test_all_drained),
-		runs_test(test_next_keeper_counts),   runs_test(test_forgotten_choice),
+		runs_test(test_not_for_ever),	      runs_test(test_begins_where_it_pays),
+		runs_test(test_clients_that_give_up), runs_test(test_limit_admits),
+		runs_test(test_nothing_is_lost),      runs_test(test_last_worker_dies),
+		runs_test(test_all_drained),	      runs_test(test_next_keeper_counts),
+		runs_test(test_forgotten_choice),
 	};
 
 	(void)argc;
