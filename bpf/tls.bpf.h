@@ -22,6 +22,7 @@ enum record_type {
 };
 
 #define RECORD_HEAD 5
+#define MESSAGE_HEAD 4 /* of a message in a handshake: its type and length */
 #define CLIENT_HELLO 1
 /* Of TLS 1.3: its head, a digest of 32 or 48 bytes, the true type and the seal. */
 #define FINISHED_SHORT (4 + 32 + 1 + 16)
@@ -44,6 +45,17 @@ static __always_inline bool read_record(struct __sk_buff *skb, __u32 at, struct 
 static __always_inline __u32 record_len(const struct record *record)
 {
 	return record->len[0] << 8 | record->len[1];
+}
+
+/* Of a record of a handshake: one that is sealed may begin so, but hardly tells its length, too. */
+static __always_inline bool is_client_hello(struct __sk_buff *skb, __u32 at,
+					    const struct record *record)
+{
+	__u8 len[3];
+
+	return record->first == CLIENT_HELLO &&
+	       !bpf_skb_load_bytes(skb, at + sizeof(*record), len, sizeof(len)) &&
+	       (__u32)(len[0] << 16 | len[1] << 8 | len[2]) + MESSAGE_HEAD == record_len(record);
 }
 
 /* Does a record of data begin here, other than a client's or server's goodbye? */
@@ -72,7 +84,7 @@ static __always_inline bool ends_handshake(struct __sk_buff *skb, struct lb_timi
 			break;
 		len = record_len(&record);
 		if (record.type == RECORD_HANDSHAKE)
-			timing->old |= record.first != CLIENT_HELLO;
+			timing->old |= !is_client_hello(skb, at, &record);
 		if (record.type == RECORD_DATA && timing->tls == TLS_TICKETS)
 			return true;
 		if (record.type == RECORD_DATA && timing->old) {

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What latency=on takes for a request and for an answer, of an nginx that knows nothing of it. */
+/* What latency=on takes for a request and for an answer, of servers that know nothing of it. */
 #include "harness/commands.h"
 #include "harness/measured.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
 #include "harness/world.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+#define KEY HARNESS_DIR "/key.pem"
+#define CERTIFICATE HARNESS_DIR "/cert.pem"
 
 static void make_certificate(void)
 {
 	command_ok("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-		   "-subj", "/CN=test", "-keyout", HARNESS_DIR "/key.pem", "-out",
-		   HARNESS_DIR "/cert.pem", NULL);
+		   "-subj", "/CN=test", "-keyout", KEY, "-out", CERTIFICATE, NULL);
 }
 
 static const struct row {
@@ -78,8 +82,7 @@ static void expect_row(const struct row *row)
 
 	snprintf(listens, sizeof(listens),
 		 "listen 8080 reuseport %s; listen 8081 reuseport; "
-		 "ssl_certificate " HARNESS_DIR "/cert.pem; "
-		 "ssl_certificate_key " HARNESS_DIR "/key.pem; ssl_protocols %s;",
+		 "ssl_certificate " CERTIFICATE "; ssl_certificate_key " KEY "; ssl_protocols %s;",
 		 row->listen, row->protocol);
 	nginx_start(&nginx, listens, "127.0.0.1", 8081);
 	lbctl_ok("attach", "--name", "web", "--policy", "rr", ":8080", NULL);
@@ -111,9 +114,45 @@ static void test_requests_and_answers(void **state)
 		expect_row(&rows[i]);
 }
 
+/* --- flights that a server or client seldom has --- */
+
+static struct run run;
+
+/* The server is worker 0, and takes 50 ms for an answer. */
+static void flights_start(char program[PATH_MAX])
+{
+	needs_latency();
+	needs(bind_setsockopt);
+	make_certificate();
+	assert_non_null(
+		realpath(harness_build_path("../tests/integration/tls_flights.py"), program));
+	run_start(&run, "web", "-n", "1", "--", "python3", program, "serve", "8080", "50",
+		  CERTIFICATE, KEY, NULL);
+	run_expect_up(&run, 1);
+	lbctl_ok("set", "web", "latency=on", NULL);
+}
+
+/*
+ * A session of TLS 1.2 that is taken up again has one record of a handshake in the client's second
+ * flight, which is sealed, and each value of its first byte is as likely: also that of a hello.
+ */
+static void test_sealed_like_a_hello(void **state)
+{
+	char program[PATH_MAX];
+
+	(void)state;
+	flights_start(program);
+	command_ok("python3", program, "like_hello", "8080", NULL);
+	wait_until(MEASURED("web", first_byte) == 1, RUN_MS);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { runs_test(test_requests_and_answers) };
+	const struct CMUnitTest tests[] = {
+		runs_test(test_requests_and_answers),
+		runs_test(test_sealed_like_a_hello),
+	};
 
 	(void)argc;
 	return runs_run(argv[0], tests);
