@@ -219,8 +219,8 @@ static __always_inline void note_answer(struct __sk_buff *skb, struct lb_timing 
 	note_accepted(timing, true);
 	if (timing->tls != TLS_NONE && !is_data(skb, at))
 		return;
-	if (timing->tls == TLS_TICKETS && !timing->maybe_ns) {
-		timing->maybe_ns = took_ns;
+	if (timing->tls == TLS_TICKETS && may_be_ticket(skb, timing, at)) {
+		timing->maybe_ns = timing->maybe_ns ?: took_ns;
 		return;
 	}
 	if (timing->tls == TLS_TICKETS)
@@ -252,6 +252,6 @@ int lb_answer(struct __sk_buff *skb)
 	else if (timing->tls == TLS_HELLO)
 		timing->tls = TLS_SHAKES;
 	else if (timing->tls == TLS_TICKETS)
-		timing->tls = TLS_OPEN;
+		may_be_ticket(skb, timing, data.at);
 	return GO_ON;
 }

@@ -3,8 +3,9 @@
  * Where a TLS handshake ends and the first request begins, read from the heads of the records
  * (RFC 8446, 5.1), which are not encrypted. TLS 1.2 names records by what they hold. In TLS 1.3
  * all but the hellos look like data: the client's Finished is known by its length, what the server
- * sends after it may be tickets (4.6.1), and what comes next tells: an answer that is followed by
- * a request was one, and one that is followed by more was preceded by tickets.
+ * sends after it may be tickets (4.6.1), which are all of one length, and what comes next tells: an
+ * answer that is followed by a request was one, and one that is followed by another length was
+ * preceded by tickets.
  */
 #ifndef LB_TLS_BPF_H
 #define LB_TLS_BPF_H
@@ -96,9 +97,24 @@ static __always_inline bool ends_handshake(struct __sk_buff *skb, struct lb_timi
 			timing->tls = TLS_TICKETS;
 		at += RECORD_HEAD + len;
 	}
-	if (at > skb->len)
+	if (at > skb->len && timing->tls == TLS_SHAKES)
 		timing->left = at - skb->len;
 	return false;
+}
+
+/*
+ * TLS_TICKETS: may what is sent be a ticket? What is sent first may be; then what is as long as
+ * that: tickets of a connection are, and seldom is an answer.
+ */
+static __always_inline bool may_be_ticket(struct __sk_buff *skb, struct lb_timing *timing, __u32 at)
+{
+	struct record record;
+
+	if (!read_record(skb, at, &record))
+		return false;
+	if (!timing->ticket_len)
+		timing->ticket_len = record_len(&record);
+	return record_len(&record) == timing->ticket_len;
 }
 
 /* What came begins at `at`: is it a request, rather than a part of the handshake? */

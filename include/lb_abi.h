@@ -210,9 +210,12 @@ struct lb_timing {
 	__u64 request_ns; /* when the request began that has no answer; 0 = there is none */
 	__u64 maybe_ns;	  /* how long its answer took, unless that was TLS tickets; 0 = none was */
 	__u16 slot;
-	__u16 left; /* in TLS's handshake: bytes of a record that are still to come */
-	__u8 tls;   /* how far that is: enum tls_state of latency.bpf.h */
-	__u8 old;   /* it is TLS 1.2 */
+	union {
+		__u16 left;	  /* in TLS's handshake: bytes of a record that are still to come */
+		__u16 ticket_len; /* after it: of the record that was sent first; 0 = none was */
+	};
+	__u8 tls; /* how far that is: enum tls_state of latency.bpf.h */
+	__u8 old; /* it is TLS 1.2 */
 	__u8 accepted;
 	__u8 pad;
 };

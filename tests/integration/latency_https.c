@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lb_latency.h"
+#include "service/latency.h"
+
+#define MS 1000000ULL
 #define KEY HARNESS_DIR "/key.pem"
 #define CERTIFICATE HARNESS_DIR "/cert.pem"
 
@@ -147,11 +151,27 @@ static void test_sealed_like_a_hello(void **state)
 	run_stop(&run);
 }
 
+/* Tickets that are sent after the request has come are no answer, however many there are. */
+static void test_tickets_after_the_request(void **state)
+{
+	static struct lb_latency sums[MEASURED_WORKERS];
+	char program[PATH_MAX];
+
+	(void)state;
+	flights_start(program);
+	command_ok("python3", program, "at_once", "8080", "10", NULL);
+	measured_expect("web", 10, 10);
+	measured_read("web", sums);
+	assert_true(latency_quantile(&sums[0].first_byte, 0) >= 50 * MS);
+	run_stop(&run);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_requests_and_answers),
 		runs_test(test_sealed_like_a_hello),
+		runs_test(test_tickets_after_the_request),
 	};
 
 	(void)argc;
