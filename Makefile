@@ -335,11 +335,12 @@ soak: ## all at once and at random, an hour, and two hours of tests with far mor
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh
 
-compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes; servers that join, in four languages (root; installs them)
+compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes; servers that join, in four languages; the dashboard against Grafana's types (root; installs them)
 	$(Q)tools/deps.sh build test compat
 	$(Q)tests/bindings.sh go ruby
 	$(Q)tests/compat/run.sh
 	$(Q)tests/compat/forks.sh
+	$(Q)tests/compat/grafana.sh
 
 systemdtest: all $(APPENDED)/lbctl ## units of lbctl unit under a systemd of their own, in a container (root)
 	$(Q)vmtests/systemd.sh

@@ -69,14 +69,15 @@ static json_t *source(void)
 static json_t *make_panel(size_t i, const struct panel *panel)
 {
 	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:{s:i, s:i, s:i, s:i}, s:{s:{s:s, s:i}, s:[]},"
-			 " s:{s:{s:s, s:s, s:b}}, s:[{s:s, s:s, s:s, s:o}]}",
+			 " s:{s:{s:s, s:s, s:b, s:[]}, s:{s:s, s:s}}, s:[{s:s, s:s, s:s, s:o}]}",
 			 "id", (int)i + 1, "type", "timeseries", "title", panel->title,
 			 "description", panel->help, "datasource", source(), "gridPos", "x",
 			 (int)(i % COLUMNS * WIDTH), "y", (int)(i / COLUMNS * HEIGHT), "w", WIDTH,
 			 "h", HEIGHT, "fieldConfig", "defaults", "unit", panel->unit, "min", 0,
 			 "overrides", "options", "legend", "displayMode", "list", "placement",
-			 "bottom", "showLegend", 1, "targets", "refId", "A", "expr", panel->expr,
-			 "legendFormat", panel->legend, "datasource", source());
+			 "bottom", "showLegend", 1, "calcs", "tooltip", "mode", "single", "sort",
+			 "none", "targets", "refId", "A", "expr", panel->expr, "legendFormat",
+			 panel->legend, "datasource", source());
 }
 
 /* Each counter of a service has a panel, which says what it counts. */
@@ -113,10 +114,11 @@ static json_t *make_dashboard(void)
 		json_array_append_new(all, make_panel(i, &panels[i]));
 	for (size_t i = 0; i < COUNTERS; i++)
 		json_array_append_new(all, counter_panel(i));
-	return json_pack("{s:s, s:s, s:[s], s:i, s:i, s:b, s:s, s:{s:s, s:s}, s:o, s:o}", "uid",
-			 "lbctl", "title", "lbctl", "tags", "lbctl", "schemaVersion", 38, "version",
-			 1, "editable", 1, "refresh", "10s", "time", "from", "now-30m", "to", "now",
-			 "templating", make_variables(), "panels", all);
+	return json_pack("{s:s, s:s, s:[s], s:i, s:i, s:b, s:s, s:{s:s, s:s}, s:o, s:{s:[]}, s:o}",
+			 "uid", "lbctl", "title", "lbctl", "tags", "lbctl", "schemaVersion", 38,
+			 "version", 1, "editable", 1, "refresh", "10s", "time", "from", "now-30m",
+			 "to", "now", "templating", make_variables(), "annotations", "list",
+			 "panels", all);
 }
 
 /* --- the rules --- */
