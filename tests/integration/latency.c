@@ -30,29 +30,9 @@
 #define WORKERS MEASURED_WORKERS
 #define HOOKS 6
 #define MS 1000000ULL
-#define SLACK_NS (MS / 2) /* of stamps that the kernel does not make at once */
 
 static struct run run;
 static struct clients clients;
-
-/* Of tests that compare times with those of clients, which wait for a CPU, too. */
-static void needs_own_pace(void)
-{
-	if (scaled_load(100) == 100)
-		return;
-	print_message("needs CPUs that are not emulated\n");
-	skip();
-}
-
-/* Is it what the clients measured, up to 5 %? */
-static void expect_near(const char *what, int worker, uint64_t got_ns, uint64_t least_ns,
-			uint64_t most_ns)
-{
-	if (got_ns + got_ns / 20 + SLACK_NS < least_ns ||
-	    got_ns > most_ns + most_ns / 20 + SLACK_NS)
-		fail_msg("%s of worker %d: measured %.3f ms, its clients %.3f to %.3f", what,
-			 worker, got_ns / 1e6, least_ns / 1e6, most_ns / 1e6);
-}
 
 /* Half of them within 5 %, and 99 % in the same bucket or the next one. */
 static void expect_same_times(const struct lb_latency *latency, const struct timed *timed,
@@ -65,8 +45,8 @@ static void expect_same_times(const struct lb_latency *latency, const struct tim
 
 	assert_int_equal(latency_count(&latency->first_byte), n);
 	assert_int_equal(latency_count(&latency->wait), timed->connections[worker]);
-	expect_near("p50", worker, latency_quantile(&latency->first_byte, 0.5),
-		    timed_quantile(least_ns, n, 50), timed_quantile(most_ns, n, 50));
+	measured_expect_near("p50", worker, latency_quantile(&latency->first_byte, 0.5),
+			     timed_quantile(least_ns, n, 50), timed_quantile(most_ns, n, 50));
 	if (bucket + 1 < lb_latency_bucket(timed_quantile(least_ns, n, 99)) ||
 	    bucket > lb_latency_bucket(timed_quantile(most_ns, n, 99)) + 1)
 		fail_msg("p99 of worker %d: measured %.3f ms, its clients %.3f to %.3f", worker,
@@ -169,93 +149,6 @@ static void test_kept_connections(void **state)
 	needs_latency();
 	needs_own_pace();
 	measure_slow_one((struct timed_plan){ .connections = 8, .at_once = 8, .requests = 25 });
-}
-
-/* --- accept --- */
-
-/*
- * A worker that sleeps 100 ms over one request: the connection that comes meanwhile waits for the
- * rest of that, and its request takes as long, too, before its own 100 ms.
- */
-static void test_wait(void **state)
-{
-	static struct lb_latency sums[WORKERS];
-	static struct clients second;
-	uint64_t wait_ns, took_ns;
-
-	(void)state;
-	needs_latency();
-	needs_own_pace();
-	run_start(&run, "web", "-n", "1", "--policy", "rr", "--", run_demo(), "-q", "-n", "1",
-		  "--listen", "127.0.0.1:8080", "--sleep-us", "100000", NULL);
-	run_expect_up(&run, 1);
-	stalls_forgive();
-	lbctl_ok("set", "web", "latency=on", NULL);
-	clients_begin(&clients, (struct client_plan){ .connections = 1 });
-	usleep(30000);
-	clients_run(&second, (struct client_plan){ .connections = 1 });
-	clients_finish(&clients);
-	measured_expect("web", 2, 2);
-	measured_read("web", sums);
-	wait_ns = latency_quantile(&sums[0].wait, 1);
-	took_ns = latency_quantile(&sums[0].first_byte, 1);
-	assert_true(wait_ns >= 10 * MS);
-	assert_true(took_ns >= wait_ns + 99 * MS);
-	assert_true(took_ns <= second.longest_ns);
-	run_stop(&run);
-}
-
-/* accept() without an address, and no option is set: the wait ends with the first answer. */
-static void test_accept_unseen(void **state)
-{
-	static struct lb_latency sums[WORKERS];
-	char program[512];
-
-	(void)state;
-	needs_latency();
-	needs(bind_setsockopt);
-	snprintf(program, sizeof(program), "%s", harness_build_path("static-server"));
-	run_start(&run, "web", "-n", "4", "--policy", "rr", "--", program, NULL);
-	run_expect_up(&run, WORKERS);
-	lbctl_ok("set", "web", "latency=on", NULL);
-	clients_run(&clients, (struct client_plan){ .connections = 40, .at_once = 4 });
-	measured_expect("web", 40, 40);
-	measured_read("web", sums);
-	for (int i = 0; i < WORKERS; i++) {
-		assert_int_equal(sums[i].bounded, 10);
-		assert_int_equal(latency_count(&sums[i].first_byte), 10);
-	}
-	run_stop(&run);
-}
-
-/* Node.js asks for no address, and sets TCP_NODELAY right after. */
-static void test_node(void **state)
-{
-	static struct lb_latency sums[WORKERS];
-
-	(void)state;
-	needs_latency();
-	needs_own_pace();
-	needs_node();
-	file_write(
-		HARNESS_DIR "/app.js",
-		"require('http').createServer((q, s) => setTimeout(() => {\n"
-		"  s.setHeader('X-Worker', process.env.LBCTL_WORKER); s.end('hello\\n'); }, 20))\n"
-		"  .listen(8080);\n");
-	run_start(&run, "web", "-n", "2", "--policy", "rr", "--", "node", HARNESS_DIR "/app.js",
-		  NULL);
-	run_expect_up(&run, 2);
-	stalls_forgive();
-	lbctl_ok("set", "web", "latency=on", NULL);
-	clients_run(&clients, (struct client_plan){ .connections = 60, .at_once = 4 });
-	measured_expect("web", 60, 60);
-	measured_read("web", sums);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(latency_count(&sums[i].first_byte), 30);
-		assert_int_equal(sums[i].bounded, 0);
-		assert_in_range(latency_quantile(&sums[i].first_byte, 0.5), 19 * MS, 40 * MS);
-	}
-	run_stop(&run);
 }
 
 /* --- held --- */
@@ -469,9 +362,6 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		runs_test(test_connection_per_request),
 		runs_test(test_kept_connections),
-		runs_test(test_wait),
-		runs_test(test_accept_unseen),
-		runs_test(test_node),
 		runs_test(test_held),
 		runs_test(test_on_and_off),
 		runs_test(test_one_in),

@@ -9,6 +9,7 @@
 #include "service/latency.h"
 
 #define END_MS 20000
+#define SLACK_NS 500000 /* of stamps that the kernel does not make at once */
 
 void needs_latency(void)
 {
@@ -20,6 +21,14 @@ void needs_latency(void)
 		print_message("needs programs that measure latency, which this kernel refuses\n");
 		skip();
 	}
+}
+
+void needs_own_pace(void)
+{
+	if (scaled_load(100) == 100)
+		return;
+	print_message("needs CPUs that are not emulated\n");
+	skip();
 }
 
 void measured_read(const char *service, struct lb_latency sums[MEASURED_WORKERS])
@@ -67,4 +76,13 @@ void measured_expect(const char *service, uint64_t connections, uint64_t answers
 	assert_int_equal(MEASURED(service, lifetime), connections);
 	assert_int_equal(MEASURED(service, wait), connections);
 	assert_int_equal(MEASURED(service, first_byte), answers);
+}
+
+void measured_expect_near(const char *what, int worker, uint64_t got_ns, uint64_t least_ns,
+			  uint64_t most_ns)
+{
+	if (got_ns + got_ns / 20 + SLACK_NS < least_ns ||
+	    got_ns > most_ns + most_ns / 20 + SLACK_NS)
+		fail_msg("%s of worker %d: measured %.3f ms, its clients %.3f to %.3f", what,
+			 worker, got_ns / 1e6, least_ns / 1e6, most_ns / 1e6);
 }

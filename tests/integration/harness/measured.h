@@ -13,6 +13,9 @@
 /* Skips the test, so that it is counted, where the kernel refuses the programs. */
 void needs_latency(void);
 
+/* Of tests that compare times with those of clients, which wait for a CPU, too. */
+void needs_own_pace(void);
+
 /* Of each of the first workers, over its slots. */
 void measured_read(const char *service, struct lb_latency sums[MEASURED_WORKERS]);
 
@@ -28,5 +31,9 @@ uint64_t measured_total(const char *service, size_t offset);
  * on its way before it is counted, and a connection ends later.
  */
 void measured_expect(const char *service, uint64_t connections, uint64_t answers);
+
+/* Fails the test unless it is what the clients measured, at least and at most, up to 5 %. */
+void measured_expect_near(const char *what, int worker, uint64_t got_ns, uint64_t least_ns,
+			  uint64_t most_ns);
 
 #endif
