@@ -335,6 +335,8 @@ soak: ## all at once and at random, an hour, and two hours of tests with far mor
 	$(Q)$(MAKE) all test-programs
 	$(Q)tests/soak.sh
 
+# Beside it: tests/compat/latency.sh, what latency=on measures beside clients of its servers, some minutes
+# on a machine that does nothing else; node_cluster.sh and pm2.sh.
 compat: all ## programs that people run as workers of lbctl run, unchanged: some twenty, ten minutes; servers that join, in four languages; the dashboard against Grafana's types (root; installs them)
 	$(Q)tools/deps.sh build test compat
 	$(Q)tests/bindings.sh go ruby
