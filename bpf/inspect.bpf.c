@@ -27,6 +27,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+__u16 lb_port; /* 0 = all */
 __u32 lb_left; /* listeners still to be visited; 0 = unknown */
 bool lb_ended; /* the last one has been, and is here: */
 struct lb_listening lb_last;
@@ -75,6 +76,8 @@ int lb_inspect(struct bpf_iter__tcp *ctx)
 		return GO_ON;
 	if (skc->skc_state != TCP_LISTEN || lb_ended)
 		return END_READ;
+	if (lb_port && skc->skc_num != lb_port)
+		return GO_ON;
 	icsk = (struct inet_connection_sock *)skc;
 	describe(&out, (struct sock *)skc);
 	out.half_open = BPF_CORE_READ(icsk, icsk_accept_queue.qlen.counter);
@@ -99,6 +102,8 @@ int lb_inspect_udp(struct bpf_iter__udp *ctx)
 	struct lb_listening out = {};
 
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		return GO_ON;
+	if (lb_port && BPF_CORE_READ(sk, __sk_common.skc_num) != lb_port)
 		return GO_ON;
 	describe(&out, sk);
 	/* of UDP, SO_REUSEADDR of both is enough */

@@ -111,7 +111,7 @@ static void find_queues(struct bench *bench)
 	/* asking for a cookie makes it */
 	for (uint32_t i = 0; i < bench->workers; i++)
 		state_queue(state, 0, i)->cookie = sockdiag_cookie(bench->listeners[i]);
-	err = inspect_listeners(false, &list);
+	err = inspect_listeners(0, false, &list);
 	for (uint32_t i = 0; i < bench->workers && !err; i++) {
 		found = inspect_find(&list, state_queue(state, 0, i)->cookie);
 		state_queue(state, 0, i)->sock = found ? found->sock : 0;

@@ -44,73 +44,93 @@ static int look(void *arg)
 		err = sockdiag_connections(search->port, &search->connections);
 	search->inspect_error = -ENODATA;
 	if (!err && !(search->detail & GROUP_QUICK))
-		search->inspect_error =
-			inspect_listeners(search->detail & GROUP_UDP, &search->inspected);
+		search->inspect_error = inspect_listeners(search->port, search->detail & GROUP_UDP,
+							  &search->inspected);
 	return err;
 }
 
-static bool same_address(const struct reuseport_group *group, const struct sockdiag_socket *socket)
+/*
+ * What the sockets of one group have in common; compared byte by byte. Without the kernel's own
+ * word it is the rule by which the kernel groups.
+ */
+struct place {
+	uint64_t id;	/* of the kernel's group */
+	uint64_t alone; /* cookie of one that is in none */
+	uint32_t uid;	/* without the kernel's word */
+	uint32_t ifindex;
+	uint32_t port;
+	uint16_t family;
+	uint16_t mptcp;
+	uint8_t addr[16];
+};
+
+struct found {
+	struct place place;
+	const struct sockdiag_socket *socket;
+	const struct lb_listening *more; /* NULL = the kernel does not tell */
+};
+
+static struct found found_of(const struct search *search, const struct sockdiag_socket *socket)
 {
-	return group->proto == socket->proto && group->family == socket->family &&
-	       group->port == socket->port && group->ifindex == socket->ifindex &&
-	       !memcmp(group->addr, socket->addr, group->family == AF_INET ? 4 : 16);
+	const struct lb_listening *more = inspect_find(&search->inspected, socket->cookie);
+	struct found found = {
+		.place = {
+			.id = more ? more->group : 0,
+			.uid = search->inspect_error ? socket->uid : 0,
+			.ifindex = socket->ifindex,
+			.port = socket->port,
+			.family = socket->family,
+			.mptcp = socket->mptcp,
+		},
+		.socket = socket,
+		.more = more,
+	};
+
+	if (!found.place.id && !search->inspect_error)
+		found.place.alone = socket->cookie;
+	memcpy(found.place.addr, socket->addr, sizeof(found.place.addr));
+	return found;
 }
 
-/* Without the kernel's own word: the rule by which the kernel groups. */
-static bool belongs(const struct reuseport_group *group, const struct sockdiag_socket *socket,
-		    uint64_t id, bool guess)
+static int compare_found(const void *left, const void *right)
 {
-	if (!same_address(group, socket) || group->mptcp != socket->mptcp)
-		return false;
-	return guess ? group->members[0].socket.uid == socket->uid : id && group->id == id;
+	const struct found *a = left, *b = right;
+	int order = memcmp(&a->place, &b->place, sizeof(a->place));
+
+	if (order)
+		return order;
+	return (a->socket->cookie > b->socket->cookie) - (a->socket->cookie < b->socket->cookie);
 }
 
-static struct reuseport_group *group_for(struct groups *groups, const struct search *search,
-					 const struct sockdiag_socket *socket, uint64_t id)
+static struct reuseport_group *add_group(struct groups *groups, const struct search *search,
+					 const struct found *found, size_t nr_members)
 {
-	struct reuseport_group *group, *grown;
+	const struct sockdiag_socket *socket = found->socket;
+	struct reuseport_group *group = &groups->items[groups->count];
 
-	for (size_t i = 0; i < groups->count; i++) {
-		if (belongs(&groups->items[i], socket, id, search->inspect_error))
-			return &groups->items[i];
-	}
-	grown = realloc(groups->items, (groups->count + 1) * sizeof(*grown));
-	if (!grown)
-		return NULL;
-	groups->items = grown;
-	group = &grown[groups->count++];
 	*group = (struct reuseport_group){
-		.id = id,
+		.id = found->place.id,
 		.netns = search->netns,
 		.ifindex = socket->ifindex,
 		.port = socket->port,
 		.proto = socket->proto,
 		.family = socket->family,
 		.mptcp = socket->mptcp,
+		.members = calloc(nr_members, sizeof(*group->members)),
 	};
+	if (!group->members)
+		return NULL;
 	memcpy(group->addr, socket->addr, sizeof(group->addr));
+	groups->count++;
 	return group;
 }
 
-static int add_member(struct groups *groups, const struct search *search,
-		      const struct sockdiag_socket *socket)
+static void add_member(struct reuseport_group *group, const struct found *found)
 {
-	const struct lb_listening *more = inspect_find(&search->inspected, socket->cookie);
-	struct reuseport_group *group = group_for(groups, search, socket, more ? more->group : 0);
-	struct member *grown;
+	const struct lb_listening *more = found->more;
 
-	if (!group)
-		return -ENOMEM;
-	/* room doubles: 1, 2, 4 ... */
-	if (!(group->nr_members & (group->nr_members - 1))) {
-		grown = realloc(group->members,
-				(group->nr_members ? group->nr_members * 2 : 1) * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		group->members = grown;
-	}
 	group->members[group->nr_members++] = (struct member){
-		.socket = *socket,
+		.socket = *found->socket,
 		.sock = more ? more->sock : 0,
 		.half_open = more ? more->half_open : 0,
 		.oldest = more ? more->oldest : 0,
@@ -118,22 +138,64 @@ static int add_member(struct groups *groups, const struct search *search,
 	};
 	if (more)
 		group->prog_id = more->prog_id;
+}
+
+/* Those that are sorted and in one place are one group. */
+static int add_found(struct groups *groups, const struct search *search, const struct found *found,
+		     size_t n)
+{
+	struct reuseport_group *grown =
+		reallocarray(groups->items, groups->count + n + 1, sizeof(*grown));
+	struct reuseport_group *group;
+	size_t end;
+
+	if (!grown)
+		return -ENOMEM;
+	groups->items = grown;
+	for (size_t i = 0; i < n; i = end) {
+		for (end = i + 1; end < n; end++) {
+			if (memcmp(&found[i].place, &found[end].place, sizeof(found->place)))
+				break;
+		}
+		group = add_group(groups, search, &found[i], end - i);
+		if (!group)
+			return -ENOMEM;
+		for (size_t j = i; j < end; j++)
+			add_member(group, &found[j]);
+	}
 	return 0;
 }
 
-/*
- * A connected UDP socket is no member, even where it is in the kernel's group: the kernel itself
- * gives it its peer's datagrams, and to the others what the program chose.
- */
-static int add_members(struct groups *groups, const struct search *search,
-		       const struct sockdiag_list *list)
+static int compare_groups(const void *left, const void *right)
 {
-	int err = 0;
+	const struct reuseport_group *a = left, *b = right;
+	uint64_t x = a->members[0].socket.cookie, y = b->members[0].socket.cookie;
 
-	for (size_t i = 0; i < list->count && !err; i++) {
+	return (x > y) - (x < y);
+}
+
+/*
+ * By age. A connected UDP socket is no member, even where it is in the kernel's group: the kernel
+ * itself gives it its peer's datagrams, and to the others what the program chose.
+ */
+static int add_groups(struct groups *groups, const struct search *search,
+		      const struct sockdiag_list *list)
+{
+	_cleanup_free_ struct found *found = calloc(list->count + 1, sizeof(*found));
+	size_t n = 0, before = groups->count;
+	int err;
+
+	if (!found)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->count; i++) {
 		if (list->items[i].state != TCP_ESTABLISHED)
-			err = add_member(groups, search, &list->items[i]);
+			found[n++] = found_of(search, &list->items[i]);
 	}
+	qsort(found, n, sizeof(*found), compare_found);
+	err = add_found(groups, search, found, n);
+	if (!err && groups->count > before)
+		qsort(groups->items + before, groups->count - before, sizeof(*groups->items),
+		      compare_groups);
 	return err;
 }
 
@@ -164,25 +226,6 @@ static int find_holders(const struct search *search, struct procs_list *out)
 	return procs_find_holders_among(inodes, n, search->pids, search->nr_pids, out);
 }
 
-static const struct procs_holder *holders_of(const struct procs_list *list, uint64_t inode,
-					     size_t *count)
-{
-	size_t low = 0, high = list->count, end;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (list->items[mid].inode < inode)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (end = low; end < list->count && list->items[end].inode == inode; end++)
-		;
-	*count = end - low;
-	return *count ? &list->items[low] : NULL;
-}
-
 static int compare_members(const void *a, const void *b)
 {
 	const struct member *x = a, *y = b;
@@ -211,59 +254,12 @@ static void name_holders(struct groups *groups)
 		for (size_t i = 0; i < group->nr_members; i++) {
 			struct member *member = &group->members[i];
 
-			member->holders = holders_of(&groups->holders, member->socket.inode,
-						     &member->nr_holders);
+			member->holders = procs_holders_of(&groups->holders, member->socket.inode,
+							   &member->nr_holders);
 			member->pid = member_pid(member, 0);
 		}
 		qsort(group->members, group->nr_members, sizeof(*group->members), compare_members);
 	}
-}
-
-static bool accepts_for(const struct reuseport_group *group,
-			const struct sockdiag_socket *connection)
-{
-	if (group->proto != connection->proto || group->port != connection->port ||
-	    group->family != connection->family)
-		return false;
-	return group_is_wildcard(group) ||
-	       !memcmp(group->addr, connection->addr, group->family == AF_INET ? 4 : 16);
-}
-
-/* The member of this process; of several, that with the fewest connections so far. */
-static struct member *member_of_process(struct reuseport_group *group, pid_t pid)
-{
-	struct member *found = NULL;
-
-	for (size_t i = 0; i < group->nr_members; i++) {
-		if (group->members[i].pid == pid &&
-		    (!found || group->members[i].live < found->live))
-			found = &group->members[i];
-	}
-	return found;
-}
-
-/*
- * A connection belongs to the member that its holder polls: exact with one process per member. One
- * that waits in an accept queue has no holder, and nobody's it is.
- */
-static void count_connection(struct groups *groups, const struct sockdiag_socket *connection)
-{
-	const struct procs_holder *holders;
-	struct member *member = NULL;
-	size_t n;
-
-	holders = holders_of(&groups->holders, connection->inode, &n);
-	for (size_t g = 0; n && g < groups->count && !member; g++) {
-		if (accepts_for(&groups->items[g], connection))
-			member = member_of_process(&groups->items[g], holders[0].pid);
-	}
-	if (member)
-		member->live++;
-	groups->connections[groups->nr_connections++] = (struct group_connection){
-		.cookie = connection->cookie,
-		.listener = member ? member->socket.cookie : 0,
-		.holder = holders,
-	};
 }
 
 /* `search` has what to look for; all else of it is empty, and is again after that. */
@@ -274,20 +270,15 @@ static int find(int netns_fd, struct search *search, struct groups *out)
 	*out = (struct groups){ 0 };
 	err = netns_run(netns_fd, look, search);
 	if (!err)
-		err = add_members(out, search, &search->listeners);
+		err = add_groups(out, search, &search->listeners);
 	if (!err)
-		err = add_members(out, search, &search->datagram);
+		err = add_groups(out, search, &search->datagram);
 	if (!err)
 		err = find_holders(search, &out->holders);
-	if (!err && search->connections.count) {
-		out->connections = calloc(search->connections.count, sizeof(*out->connections));
-		err = out->connections ? 0 : -ENOMEM;
-	}
 	if (!err) {
 		name_holders(out);
-		for (size_t i = 0; i < search->connections.count; i++)
-			count_connection(out, &search->connections.items[i]);
 		out->inspect_error = search->inspect_error;
+		err = group_live_count(out, &search->connections);
 	}
 	sockdiag_free(&search->listeners);
 	sockdiag_free(&search->datagram);

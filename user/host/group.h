@@ -64,6 +64,12 @@ enum group_detail {
 };
 
 /*
+ * For groups_find() alone: counts connections into the members, which are sorted by pid and have
+ * none yet, and lists them in groups->connections. 0 or -ENOMEM.
+ */
+int group_live_count(struct groups *groups, const struct sockdiag_list *connections);
+
+/*
  * Finds the TCP listeners, with GROUP_UDP the unconnected UDP sockets as well, on a port (0 = all
  * ports) of a network namespace (-1 = the caller's), grouped. One without SO_REUSEPORT is a group
  * of one with id 0. `only` limits the search for holders to one process, 0 = all. Without CAP_BPF

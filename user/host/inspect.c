@@ -138,14 +138,14 @@ static bool has_all(const struct inspect_list *list, const struct sockdiag_list 
  * One that comes meanwhile may be taken for the last: then the others have to be looked for. In the
  * end by an iterator that may go on to connections: see bpf/inspect.bpf.c.
  */
-static int inspect_tcp(struct inspect *skel, struct inspect_list *out)
+static int inspect_tcp(struct inspect *skel, uint16_t port, struct inspect_list *out)
 {
 	struct sockdiag_list listeners;
 	bool all = false;
 	int err = 0;
 
 	for (int i = 0; i < ATTEMPTS && !err && !all; i++) {
-		err = sockdiag_listeners(IPPROTO_TCP, 0, &listeners);
+		err = sockdiag_listeners(IPPROTO_TCP, port, &listeners);
 		if (!err && listeners.count)
 			err = run_tcp(skel, i < ATTEMPTS - 1 ? listeners.count : 0, out);
 		sort(out);
@@ -162,15 +162,17 @@ int inspect_prepare(void)
 	return load(&skel);
 }
 
-int inspect_listeners(bool udp, struct inspect_list *out)
+int inspect_listeners(uint16_t port, bool udp, struct inspect_list *out)
 {
 	struct inspect *skel;
 	int err;
 
 	*out = (struct inspect_list){ 0 };
 	err = load(&skel);
-	if (!err)
-		err = inspect_tcp(skel, out);
+	if (!err) {
+		skel->bss->lb_port = port;
+		err = inspect_tcp(skel, port, out);
+	}
 	if (!err && udp) {
 		err = run_iterator(skel->progs.lb_inspect_udp, NULL, out);
 		sort(out);

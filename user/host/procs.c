@@ -345,6 +345,25 @@ int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids
 	return find_holders(inodes, n, nr_pids ? pids : &none, nr_pids, out);
 }
 
+const struct procs_holder *procs_holders_of(const struct procs_list *list, uint64_t inode,
+					    size_t *count)
+{
+	size_t low = 0, high = list->count, end;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->items[mid].inode < inode)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (end = low; end < list->count && list->items[end].inode == inode; end++)
+		;
+	*count = end - low;
+	return *count ? &list->items[low] : NULL;
+}
+
 void procs_free(struct procs_list *list)
 {
 	free(list->items);

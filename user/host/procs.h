@@ -41,6 +41,10 @@ int procs_find_holders(const uint64_t *inodes, size_t n, pid_t only, struct proc
 int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids, size_t nr_pids,
 			     struct procs_list *out);
 
+/* Who holds a socket, of a list as above: *count of them from there on, or NULL. */
+const struct procs_holder *procs_holders_of(const struct procs_list *list, uint64_t inode,
+					    size_t *count);
+
 /* Frees the items and empties the list; an empty one is fine. */
 void procs_free(struct procs_list *list);
 

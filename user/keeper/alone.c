@@ -48,7 +48,7 @@ void alone_look(struct plan *plan, const struct runners *runners)
 	/* this gives UDP sockets their cookies */
 	if (!sockdiag_listeners(LB_PROTO_UDP, 0, &datagram))
 		sockdiag_free(&datagram);
-	if (!inspect_listeners(true, &inspected)) {
+	if (!inspect_listeners(0, true, &inspected)) {
 		look_at(plan, runners, LB_PROTO_TCP, &inspected);
 		look_at(plan, runners, LB_PROTO_UDP, &inspected);
 	}

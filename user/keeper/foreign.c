@@ -6,7 +6,7 @@
 
 #include "base/text_json.h"
 #include "host/group.h"
-#include "lb_inspect.h"
+#include "host/inspect.h"
 
 /* The count says how often it was meanwhile. */
 static bool is_worth_telling(uint64_t times)
@@ -14,6 +14,31 @@ static bool is_worth_telling(uint64_t times)
 	while (times && !(times % 10))
 		times /= 10;
 	return times == 1;
+}
+
+static void look_at(struct foreign *foreign, const struct state *state, uint32_t listener)
+{
+	const struct lb_listener *at = &state->config->listeners[listener];
+	struct inspect_list list = { 0 };
+	int err = inspect_listeners(at->port, at->proto == LB_PROTO_UDP, &list);
+
+	for (uint32_t slot = 0; !err && slot < state_used_slots(state) && !foreign->now; slot++) {
+		const struct lb_listening *one =
+			inspect_find(&list, state_queue(state, listener, slot)->cookie);
+
+		foreign->now = one && one->prog_id != at->prog_id;
+		foreign->id = foreign->now ? one->prog_id : 0;
+	}
+	inspect_free(&list);
+}
+
+bool foreign_look(struct foreign *foreign, const struct state *state)
+{
+	foreign->now = false;
+	foreign->id = 0;
+	for (uint32_t i = 0; i < state->nr_listeners && !foreign->now; i++)
+		look_at(foreign, state, i);
+	return foreign->now;
 }
 
 /* Nobody else writes the counter, so it takes no lock. */

@@ -22,6 +22,12 @@ struct foreign {
 	bool to_tell;	     /* once ours is put back */
 };
 
+/*
+ * Whose program is on the groups? Sets `now` and `id`, and returns `now`. Of a service that had no
+ * socket for a while there may be none to look at.
+ */
+bool foreign_look(struct foreign *foreign, const struct state *state);
+
 /* Counts that it is so now. */
 void foreign_count(struct foreign *foreign, const struct state *state);
 

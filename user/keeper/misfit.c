@@ -215,7 +215,7 @@ static void check_datagrams(struct keeper *keeper, const struct state *state, ui
 			other = &list.items[i];
 	}
 	if (other && other->cookie != keeper->stranger) {
-		if (!inspect_listeners(true, &inspected) &&
+		if (!inspect_listeners(port, true, &inspected) &&
 		    is_beside(&inspected, ours->cookie, other->cookie))
 			tell_stranger(keeper, other);
 		inspect_free(&inspected);

@@ -10,7 +10,6 @@
 #include "base/cleanup.h"
 #include "base/text_json.h"
 #include "host/cgroup.h"
-#include "host/inspect.h"
 #include "keeper/advice.h"
 #include "keeper/crowd.h"
 #include "keeper/foreign.h"
@@ -241,33 +240,6 @@ static void tell_plan(const struct sync *sync)
 	}
 }
 
-/*
- * Whose program is on the groups? Of a service that had none of its sockets for a while there may
- * be none to look at.
- */
-static bool is_foreign(struct sync *sync, const struct state *state)
-{
-	struct inspect_list list;
-	bool foreign = false;
-
-	sync->foreign.id = 0;
-	if (inspect_listeners(sync->config.own->protos & OWN_UDP, &list)) {
-		inspect_free(&list);
-		return false;
-	}
-	for (size_t i = 0; i < list.count; i++) {
-		const struct entry *entry = find_entry(sync, list.items[i].cookie);
-
-		if (!entry ||
-		    list.items[i].prog_id == state->config->listeners[entry->listener].prog_id)
-			continue;
-		foreign = true;
-		sync->foreign.id = list.items[i].prog_id;
-	}
-	inspect_free(&list);
-	return foreign;
-}
-
 /* What there is to say of a worker that puts a program on its sockets; NULL = nothing. */
 static const char *advice_of_workers(const struct sync *sync)
 {
@@ -309,7 +281,7 @@ void sync_look(struct sync *sync, bool again)
 			    again))
 		changes_refresh(sync->config.changes);
 	if (again && state)
-		sync->foreign.now = is_foreign(sync, state);
+		foreign_look(&sync->foreign, state);
 	/* while a child is at it a group may have none yet */
 	if (again && sync->foreign.now &&
 	    (sync->foreign.id || !changes_are_made(sync->config.changes)))

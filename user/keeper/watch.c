@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "base/text_json.h"
-#include "host/inspect.h"
 #include "keeper/foreign.h"
 #include "keeper/members.h"
 
@@ -197,22 +196,10 @@ static bool is_foreign(struct keeper *keeper)
 {
 	const struct state *state = pins_state(keeper->pins);
 	struct foreign *foreign = &keeper->watch->foreign;
-	struct inspect_list list;
 
-	foreign->now = false;
-	if (!state || inspect_listeners(keeper->own.protos & OWN_UDP, &list))
-		return false;
-	for (uint32_t i = 0; i < state->nr_listeners; i++) {
-		for (uint32_t slot = 0; slot < state_used_slots(state) && !foreign->now; slot++) {
-			const struct lb_listening *one =
-				inspect_find(&list, state_queue(state, i, slot)->cookie);
-
-			foreign->now = one && one->prog_id != state->config->listeners[i].prog_id;
-			foreign->id = foreign->now ? one->prog_id : 0;
-		}
-	}
-	inspect_free(&list);
-	if (foreign->now)
+	if (!state)
+		foreign->now = false;
+	else if (foreign_look(foreign, state))
 		foreign_count(foreign, state);
 	return foreign->now;
 }
