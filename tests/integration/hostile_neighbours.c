@@ -1,25 +1,104 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A user who has nothing to do with the service opens more listening sockets than anybody can look
- * at, each on an address of its own. The workers are replaced and shown as before.
+ * Who opens more than anybody can look at: a worker, more descriptors, in many processes; a user
+ * who has nothing to do with the service, more listening sockets, each on an address of its own.
+ * The others are served, replaced and shown as before.
  */
 #include "harness/attacks.h"
 #include "harness/commands.h"
+#include "harness/events.h"
 #include "harness/runs.h"
 #include "harness/servers.h"
 #include "harness/world.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#define CONNECTIONS 8
 #define MOST_FILES 15000 /* of one process: no more than many systems let everybody have */
 #define SOCKETS 120000
 
 static struct run run;
+
+/* --- descriptors of a worker --- */
+
+/* So many, to look at all of which takes longer than a worker has to get ready. */
+#define OPENS                                                                                      \
+	"import os, resource, time\n"                                                              \
+	"most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"                                   \
+	"resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"                               \
+	"each = min(most, 500000) - 50\n"                                                          \
+	"for i in range(each): os.dup(0)\n"                                                        \
+	"for i in range(30000000 // each):\n"                                                      \
+	"    if not os.fork(): break\n"                                                            \
+	"else: os.write(int(os.environ['LBCTL_CHANNEL_FD']), b'\"opened\"\\n')\n"                  \
+	"time.sleep(100000)\n"
+
+static void allow_files(void)
+{
+	const struct rlimit files = { 1024, 500000 };
+
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static void start_worker_that_opens(void)
+{
+	static char words[256];
+
+	assert_int_equal(chmod(HARNESS_DIR, 0755), 0);
+	file_write(HARNESS_DIR "/opens.py", OPENS);
+	snprintf(words, sizeof(words),
+		 "[ $LBCTL_WORKER != 0 ] || python3 " HARNESS_DIR "/opens.py & "
+		 "exec %s -q --no-reuseport --listen :8080",
+		 run_demo());
+	run_prepare = allow_files;
+	run_start(&run, "web", "-n", "4", "--user", "nobody", "--drain-timeout", "500",
+		  "--kill-timeout", "500", "--", "sh", "-c", words, NULL);
+	run_expect_events(&run, 1, "message", "{s:s}", "message", "opened");
+}
+
+/* Each has asked for half of something, so who answers them is looked for when workers leave. */
+static void ask(int fds[CONNECTIONS])
+{
+	static const char half[] = "GET / HTTP/1.1\r\n";
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		struct sockaddr_in at = { .sin_family = AF_INET,
+					  .sin_port = htons(8080),
+					  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&at, sizeof(at)), 0);
+		assert_int_equal(write(fds[i], half, strlen(half)), strlen(half));
+	}
+}
+
+/*
+ * 1. a worker has millions of descriptors; all have connections that have asked for something
+ * 2. all are replaced, and their successors get their places in time, that of the one as well
+ */
+static void test_descriptors_of_a_worker(void **state)
+{
+	int fds[CONNECTIONS];
+
+	(void)state;
+	start_worker_that_opens();
+	ask(fds);
+	lbctl_ok("reload", "web", NULL);
+	run_expect_events(&run, 2, "message", "{s:s}", "message", "opened");
+	lbctl_ok("scan", NULL);
+	lbctl_ok("show", "web", NULL);
+	run_stop(&run);
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fds[i]);
+}
 
 /* --- listening sockets of a user --- */
 
@@ -82,6 +161,7 @@ static void test_sockets_of_a_neighbour(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		runs_test(test_descriptors_of_a_worker),
 		runs_test(test_sockets_of_a_neighbour),
 	};
 

@@ -15,11 +15,12 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
-#include "host/proc_file.h"
+#include "host/patience.h"
 
-#define STATUS_BYTES 1024 /* of /proc/PID/status, which begins with what is asked for */
-#define PATH_BYTES 64	  /* "/proc/PID/fdinfo/FD" with room to spare */
-#define LINK_BYTES 64	  /* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
+#define PATH_BYTES 64 /* "/proc/PID/fdinfo/FD" with room to spare */
+#define USERS 256     /* of each, or who leave the same rest, the time that they take */
+#define OF_ROOT 10    /* times what others have, as everybody's services are its */
+#define LINK_BYTES 64 /* "socket:[INODE]", "anon_inode:[eventpoll]"; paths need not fit */
 
 struct scan {
 	const uint64_t *inodes;
@@ -28,7 +29,9 @@ struct scan {
 	struct procs_list list;
 	size_t room;  /* items allocated */
 	size_t first; /* where the items of the present process begin */
-	int *epolls;  /* epoll descriptors of the present process */
+	struct patience users[USERS], of_set;
+	struct patience *patience; /* with the owner of the present process */
+	int *epolls;		   /* epoll descriptors of the present process */
 	size_t epolls_count, epolls_room;
 	char *line; /* getline()'s */
 	size_t line_bytes;
@@ -106,30 +109,6 @@ int procs_parse_tfd(const char *line, uint64_t *inode, uint64_t *device)
 	return 0;
 }
 
-int procs_parse_stat(const char *text, uint64_t *ticks)
-{
-	/* The name is field 2 in parentheses and may itself hold spaces and parentheses. */
-	const char *at = strrchr(text, ')');
-	char digits[24];
-	size_t len;
-
-	if (!at)
-		return -EBADMSG;
-	at++;
-	for (int field = 3; field <= 22; field++) {
-		at = strchr(at, ' ');
-		if (!at)
-			return -EBADMSG;
-		at++;
-	}
-	len = strcspn(at, " \n");
-	if (len >= sizeof(digits))
-		return -EBADMSG;
-	memcpy(digits, at, len);
-	digits[len] = '\0';
-	return parse_u64(digits, 0, UINT64_MAX, ticks) ? -EBADMSG : 0;
-}
-
 static void mark_polled(struct scan *scan, uint64_t inode)
 {
 	struct procs_holder *found;
@@ -155,7 +134,8 @@ static int read_epoll(struct scan *scan, pid_t pid, int epoll)
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
-	while (getline(&scan->line, &scan->line_bytes, file) > 0) {
+	while (!patience_is_over(scan->patience) &&
+	       getline(&scan->line, &scan->line_bytes, file) > 0) {
 		if (procs_parse_tfd(scan->line, &inode, &device) || device != scan->sockfs)
 			continue;
 		if (is_wanted(scan, inode))
@@ -210,7 +190,7 @@ static int read_links(struct scan *scan, pid_t pid, DIR *dir)
 	const struct dirent *entry;
 	char link[LINK_BYTES];
 
-	while ((entry = readdir(dir))) {
+	while (!patience_is_over(scan->patience) && (entry = readdir(dir))) {
 		ssize_t len;
 		int err;
 
@@ -261,6 +241,10 @@ static int scan_process(struct scan *scan, pid_t pid)
 {
 	int err;
 
+	if (patience_is_over(scan->patience)) {
+		scan->list.unreadable++;
+		return 0;
+	}
 	scan->first = scan->list.count;
 	scan->epolls_count = 0;
 	err = scan_fds(scan, pid);
@@ -271,12 +255,25 @@ static int scan_process(struct scan *scan, pid_t pid)
 	if (scan->list.count == scan->first)
 		return 0;
 	merge_fds(scan);
-	for (size_t i = 0; i < scan->epolls_count; i++) {
+	for (size_t i = 0; i < scan->epolls_count && !patience_is_over(scan->patience); i++) {
 		err = read_epoll(scan, pid, scan->epolls[i]);
 		if (err && !is_gone_or_refused(err))
 			return err;
 	}
 	return 0;
+}
+
+static int scan_of_user(struct scan *scan, pid_t pid)
+{
+	uid_t uid = 0;
+	int err;
+
+	procs_uid(pid, &uid);
+	scan->patience = &scan->users[uid % USERS];
+	patience_begin(scan->patience);
+	err = scan_process(scan, pid);
+	patience_end(scan->patience);
+	return err;
 }
 
 static int scan_all(struct scan *scan)
@@ -288,9 +285,28 @@ static int scan_all(struct scan *scan)
 
 	if (!dir)
 		return -errno;
+	for (size_t i = 0; i < USERS; i++)
+		scan->users[i].left_ns = PROCS_USER_MS * 1000000LL;
+	scan->users[0].left_ns *= OF_ROOT;
 	while (!err && (entry = readdir(dir))) {
 		if (!parse_u64(entry->d_name, 1, INT_MAX, &pid))
-			err = scan_process(scan, pid);
+			err = scan_of_user(scan, pid);
+	}
+	return err;
+}
+
+static int scan_sets(struct scan *scan, const pid_t *pids, size_t nr_pids)
+{
+	int err = 0;
+
+	scan->patience = &scan->of_set;
+	for (size_t i = 0; i < nr_pids && !err; i++) {
+		if (!i || !pids[i]) {
+			scan->of_set.left_ns = PROCS_SET_MS * 1000000LL;
+			patience_begin(&scan->of_set);
+		}
+		if (pids[i])
+			err = scan_process(scan, pids[i]);
 	}
 	return err;
 }
@@ -318,8 +334,8 @@ static int find_holders(const uint64_t *inodes, size_t n, const pid_t *pids, siz
 	err = find_sockfs(&scan.sockfs);
 	if (!err && !pids)
 		err = scan_all(&scan);
-	for (size_t i = 0; i < nr_pids && !err; i++)
-		err = scan_process(&scan, pids[i]);
+	if (!err && pids)
+		err = scan_sets(&scan, pids, nr_pids);
 	free(scan.epolls);
 	free(scan.line);
 	if (err) {
@@ -368,116 +384,4 @@ void procs_free(struct procs_list *list)
 {
 	free(list->items);
 	*list = (struct procs_list){};
-}
-
-/* A file or directory that is not there means that the process is not. */
-static int process_error(int error)
-{
-	return error == ENOENT ? -ESRCH : -error;
-}
-
-int procs_start_time(pid_t pid, uint64_t *ticks)
-{
-	char text[PROC_STAT_BYTES];
-	ssize_t n = proc_file_read(pid, "stat", text, sizeof(text));
-
-	return n < 0 ? (int)n : procs_parse_stat(text, ticks);
-}
-
-/* What stat(2) says of a file of the process; "" is the directory. */
-static int stat_file(pid_t pid, const char *file, struct stat *st)
-{
-	char path[PATH_BYTES];
-
-	snprintf(path, sizeof(path), "/proc/%d%s", pid, file);
-	return stat(path, st) ? process_error(errno) : 0;
-}
-
-static const char *our_program = "/proc/self/exe";
-
-void procs_set_our_program(const char *path)
-{
-	our_program = path;
-}
-
-bool procs_runs_our_program(pid_t pid)
-{
-	struct stat its, ours;
-
-	return !stat_file(pid, "/exe", &its) && !stat(our_program, &ours) &&
-	       its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
-}
-
-int procs_netns(pid_t pid, uint64_t *inode)
-{
-	struct stat st;
-	int err = stat_file(pid, "/ns/net", &st);
-
-	if (!err)
-		*inode = st.st_ino;
-	return err;
-}
-
-int procs_uid(pid_t pid, uid_t *uid)
-{
-	struct stat st;
-	/* The directory is the effective user's even where its files are root's (not dumpable). */
-	int err = stat_file(pid, "", &st);
-
-	if (!err)
-		*uid = st.st_uid;
-	return err;
-}
-
-/* In a name the kernel writes an end of line otherwise, so these lines are its own. */
-static int parse_four(const char *text, const char *title, unsigned int out[PROCS_IDS])
-{
-	const char *line = strstr(text, title);
-
-	return line && sscanf(line + strlen(title), "%u %u %u %u", &out[0], &out[1], &out[2],
-			      &out[3]) == PROCS_IDS ?
-		       0 :
-		       -EBADMSG;
-}
-
-int procs_parse_ids(const char *text, struct procs_ids *ids)
-{
-	return parse_four(text, "\nUid:", ids->uid) || parse_four(text, "\nGid:", ids->gid) ?
-		       -EBADMSG :
-		       0;
-}
-
-int procs_ids(pid_t pid, struct procs_ids *ids)
-{
-	char text[STATUS_BYTES];
-	ssize_t n = proc_file_read(pid, "status", text, sizeof(text));
-
-	return n < 0 ? (int)n : procs_parse_ids(text, ids);
-}
-
-pid_t procs_tracer(pid_t pid)
-{
-	static const char title[] = "\nTracerPid:\t";
-	char text[STATUS_BYTES];
-	ssize_t n = proc_file_read(pid, "status", text, sizeof(text));
-	const char *line = n < 0 ? NULL : strstr(text, title);
-	int tracer;
-
-	if (n < 0)
-		return (int)n;
-	return line && sscanf(line + strlen(title), "%d", &tracer) == 1 ? tracer : 0;
-}
-
-pid_t procs_first_started(const pid_t *pids, int n)
-{
-	uint64_t start, earliest = UINT64_MAX;
-	pid_t leader = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (pids[i] > 0 && !procs_start_time(pids[i], &start) && start < earliest) {
-			earliest = start;
-			leader = pids[i];
-		}
-	}
-	return leader;
 }

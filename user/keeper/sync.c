@@ -303,11 +303,14 @@ struct pids {
 
 static void add_pids(struct pids *pids, const pid_t *more, int n)
 {
-	pid_t *grown = n > 0 ? reallocarray(pids->items, pids->count + n, sizeof(*grown)) : NULL;
+	pid_t *grown = n > 0 ? reallocarray(pids->items, pids->count + n + 1, sizeof(*grown)) :
+			       NULL;
 
 	if (!grown)
 		return;
 	pids->items = grown;
+	/* a set of its own */
+	grown[pids->count++] = 0;
 	memcpy(grown + pids->count, more, n * sizeof(*more));
 	pids->count += n;
 }
