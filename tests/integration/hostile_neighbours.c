@@ -2,7 +2,8 @@
 /*
  * Who opens more than anybody can look at: a worker, more descriptors, in many processes; a user
  * who has nothing to do with the service, more listening sockets, each on an address of its own.
- * The others are served, replaced and shown as before.
+ * The others are served, replaced and shown as before. And who has more happen than anybody can
+ * read fills no log.
  */
 #include "harness/attacks.h"
 #include "harness/commands.h"
@@ -100,6 +101,57 @@ static void test_descriptors_of_a_worker(void **state)
 		close(fds[i]);
 }
 
+/* --- what is told of a worker --- */
+
+/* Worker 0 accepts for 60 ms, then for 160 ms it doesn't, while a client of its own connects. */
+#define BLINKS                                                                                     \
+	"import os, socket, threading, time\n"                                                     \
+	"s = socket.socket()\n"                                                                    \
+	"s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"                                \
+	"s.bind(('', 8080))\n"                                                                     \
+	"s.listen(200)\n"                                                                          \
+	"s.settimeout(0.01)\n"                                                                     \
+	"blinks = os.environ['LBCTL_WORKER'] == '0'\n"                                             \
+	"def connect():\n"                                                                         \
+	"    while True:\n"                                                                        \
+	"        c = socket.socket()\n"                                                            \
+	"        c.setblocking(False)\n"                                                           \
+	"        c.connect_ex(('127.0.0.1', 8080))\n"                                              \
+	"        time.sleep(0.01)\n"                                                               \
+	"        c.close()\n"                                                                      \
+	"if blinks: threading.Thread(target=connect, daemon=True).start()\n"                       \
+	"while True:\n"                                                                            \
+	"    if blinks: time.sleep(0.16)\n"                                                        \
+	"    end = time.time() + 0.06\n"                                                           \
+	"    while time.time() < end:\n"                                                           \
+	"        try: s.accept()[0].close()\n"                                                     \
+	"        except OSError: pass\n"
+
+#define BLINKS_S 25
+
+/*
+ * A worker that stops to accept and begins again, without end, fills no log: of 100 times in 25 s
+ * those are told that are usual, and how many were not.
+ */
+static void test_log_of_a_worker_that_blinks(void **state)
+{
+	static const char path[] = HARNESS_DIR "/blinks.py";
+	unsigned int told;
+
+	(void)state;
+	assert_int_equal(chmod(HARNESS_DIR, 0755), 0);
+	file_write(path, BLINKS);
+	run_start(&run, "web", "-n", "2", "--user", "nobody", "--policy", "rr", "--", "python3",
+		  path, NULL);
+	run_expect_up(&run, 2);
+	sleep(BLINKS_S);
+	told = run_events(&run, "stalled", NULL);
+	print_message("%u times told\n", told);
+	assert_in_range(told, 40, 50 + BLINKS_S + 5);
+	run_expect_events(&run, 1, "flood", "{s:i}", "worker", 0);
+	run_stop(&run);
+}
+
 /* --- listening sockets of a user --- */
 
 /* Of all that are to be opened those from the i-th on, each on an address of its own. */
@@ -162,6 +214,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		runs_test(test_descriptors_of_a_worker),
+		runs_test(test_log_of_a_worker_that_blinks),
 		runs_test(test_sockets_of_a_neighbour),
 	};
 

@@ -12,11 +12,23 @@
 #include "base/text.h"
 #include "base/text_json.h"
 #include "keeper/output.h"
+#include "lb_abi.h"
 
 #define RECENT_EVENTS 256
 #define MOST_TEXT 1024
 #define MOST_EVENT_BYTES 16384
 #define MOST_VALUE_BYTES 1024
+
+#define AT_ONCE 50
+#define SECOND_US 1000000ULL
+#define UNTOLD_US (10 * SECOND_US)
+
+/* What one worker can have happen as often as it likes. */
+struct often {
+	uint64_t since_us; /* when `spent` was right */
+	uint64_t told_us;  /* when it was told what was not told */
+	uint64_t spent, untold;
+};
 
 struct event_log {
 	struct output *output;
@@ -25,6 +37,7 @@ struct event_log {
 	bool forks;
 	void (*follow)(void *arg);
 	void *follow_arg;
+	struct often often[LB_MAX_WORKERS];
 };
 
 struct event_log *event_log_open(sd_event *loop)
@@ -158,6 +171,53 @@ void event_tell_worker(struct event_log *log, const char *type, uint32_t worker,
 	va_start(args, format);
 	tell_of(log, type, event, who, pid, format, args);
 	va_end(args);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SECOND_US + now.tv_nsec / 1000;
+}
+
+/* What a second passed for each is as if it had not been told. */
+static void recover(struct often *often, uint64_t now_us)
+{
+	uint64_t seconds = (now_us - often->since_us) / SECOND_US;
+
+	often->spent -= seconds < often->spent ? seconds : often->spent;
+	often->since_us += seconds * SECOND_US;
+}
+
+static void tell_untold(struct event_log *log, struct often *often, uint32_t worker, pid_t pid)
+{
+	uint64_t untold = often->untold;
+
+	often->untold = 0;
+	event_tell_worker(log, "flood", worker, pid,
+			  text_pack("{s:I}", "untold", (json_int_t)untold),
+			  "joins, or stops to accept and begins again, more often than is told: "
+			  "%lu more times",
+			  (unsigned long)untold);
+}
+
+bool event_log_may_tell(struct event_log *log, uint32_t worker, pid_t pid)
+{
+	struct often *often = &log->often[worker % LB_MAX_WORKERS];
+	uint64_t now = now_us();
+
+	recover(often, now);
+	if (often->spent < AT_ONCE) {
+		often->spent++;
+		return true;
+	}
+	often->untold++;
+	if (now - often->told_us >= UNTOLD_US) {
+		often->told_us = now;
+		tell_untold(log, often, worker, pid);
+	}
+	return false;
 }
 
 void event_log_forks(struct event_log *log)

@@ -7,6 +7,7 @@
 #define EVENT_LOG_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
@@ -43,6 +44,12 @@ void event_tell_process(struct event_log *log, const char *type, uint32_t worker
 			json_t *details, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
 void event_log_forks(struct event_log *log);
+
+/*
+ * May one more thing be told that this worker can have happen as often as it likes? So many at
+ * once, then one a second; how often it may not is told every ten seconds (event "flood").
+ */
+bool event_log_may_tell(struct event_log *log, uint32_t worker, pid_t pid);
 
 /* A line that is no event. */
 void event_log_print(struct event_log *log, const char *format, ...)

@@ -200,7 +200,7 @@ static void on_done(void *arg, int status, void *shared)
 		control_release(client);
 	if (status || request->status)
 		return;
-	if (!place->was_there)
+	if (!place->was_there && event_log_may_tell(keeper->log, place->worker, request->peer.pid))
 		event_tell_worker(keeper->log, "listening", place->worker, request->peer.pid,
 				  text_pack("{s:s}", "addr", place->address),
 				  "joined, listening on %s", place->address);

@@ -43,6 +43,7 @@ struct stall_watch {
 		uint64_t age_ns; /* 0 = it is not stalled */
 		uint64_t tried_ns;
 		bool complained; /* said why it can't be rescued */
+		bool told;	 /* that it is stalled */
 	} slots[LB_MAX_SLOTS];
 	/* the rescue under way */
 	pid_t child;
@@ -279,6 +280,10 @@ static void tell_stall(struct stall_watch *watch, const struct state *state, uin
 	if (!age_ns == !before_ns)
 		return;
 	watch->slots[slot].complained = false;
+	if (age_ns)
+		watch->slots[slot].told = event_log_may_tell(watch->log, row->worker, row->pid);
+	if (!watch->slots[slot].told)
+		return;
 	if (age_ns)
 		tell_stalled(watch, state, slot, does);
 	else
