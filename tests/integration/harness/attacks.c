@@ -185,10 +185,12 @@ void ask_to_join(void)
 {
 	static const char text[] = "{\"verb\":\"join\",\"worker\":1}";
 	int own = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET);
 
 	expect(!listen(own, 1), "listen");
-	expect(send_fds(connect_to(FILES_DIR "/web.sock", SOCK_SEQPACKET), text, strlen(text), &own,
-			1) > 0,
+	/* who asked too much is hung up on */
+	expect(send_fds(fd, text, strlen(text), &own, 1) > 0 || errno == EPIPE ||
+		       errno == ECONNRESET,
 	       "join");
 	close(own);
 }
