@@ -84,7 +84,7 @@ static void note(struct entry *entry, const struct tool *tool, int status)
 		snprintf(entry->trouble, sizeof(entry->trouble), "%s", strerror(-status));
 }
 
-/* siege seldom does not end: it cancels its threads, which may hold a lock. Then it is run again. */
+/* siege seldom does not end, as it cancels threads that may hold a lock: then it is run again. */
 static int run_command(const struct tool_command *command, unsigned int seconds, char **output)
 {
 	int status = capture_run(command->argv, NULL, seconds * 1000 + SLACK_MS, output);
