@@ -343,14 +343,12 @@ static const char hangs_once[] = "#!/bin/sh\n"
 /* siege seldom does not end; here it does not the first time. lb-bench has a /run of its own. */
 static void test_tool_that_hangs_once(void **state)
 {
-	char dir[] = "/tmp/lb-bench-test-XXXXXX", file[64], path[PATH_MAX];
-	char *old = strdup(getenv("PATH"));
+	char dir[] = "/tmp/lb-bench-test-XXXXXX", file[64], path[PATH_MAX], *old;
 
 	(void)state;
-	if (!has_program("siege")) {
-		free(old);
+	if (!has_program("siege"))
 		skip();
-	}
+	old = strdup(getenv("PATH"));
 	assert_non_null(mkdtemp(dir));
 	snprintf(file, sizeof(file), "%s/siege", dir);
 	file_write(file, hangs_once);
