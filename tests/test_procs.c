@@ -371,6 +371,22 @@ static void ended_process_is_esrch(void **state)
 	assert_int_equal(procs_uid(child, &uid), -ESRCH);
 }
 
+static void why_unseen_names_the_cause(void **state)
+{
+	const struct procs_list refused = { .unreadable = 2 },
+				late = { .unreadable = 2, .late = 47 };
+	char why[PROCS_WHY_BYTES];
+
+	(void)state;
+	procs_why_unseen(&refused, why);
+	assert_non_null(strstr(why, "CAP_SYS_PTRACE is missing"));
+	assert_non_null(strstr(why, "run as root"));
+	procs_why_unseen(&late, why);
+	assert_non_null(strstr(why, "process 47 was not looked at"));
+	assert_null(strstr(why, "CAP_"));
+	assert_non_null(strstr(why, "end who has so many"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +405,7 @@ int main(void)
 		cmocka_unit_test(name_of_a_script_is_its_own),
 		cmocka_unit_test(user_and_namespace_are_our_own),
 		cmocka_unit_test(ended_process_is_esrch),
+		cmocka_unit_test(why_unseen_names_the_cause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,8 @@ static int scan_process(struct scan *scan, pid_t pid)
 
 	if (patience_is_over(scan->patience)) {
 		scan->list.unreadable++;
+		if (!scan->list.late)
+			scan->list.late = pid;
 		return 0;
 	}
 	scan->first = scan->list.count;
@@ -378,6 +380,19 @@ const struct procs_holder *procs_holders_of(const struct procs_list *list, uint6
 		;
 	*count = end - low;
 	return *count ? &list->items[low] : NULL;
+}
+
+void procs_why_unseen(const struct procs_list *list, char out[PROCS_WHY_BYTES])
+{
+	if (list->late)
+		snprintf(out, PROCS_WHY_BYTES,
+			 "process %d was not looked at, as its user has more descriptors open "
+			 "than there is time for; end who has so many",
+			 list->late);
+	else
+		snprintf(out, PROCS_WHY_BYTES,
+			 "CAP_SYS_PTRACE is missing, or CAP_DAC_READ_SEARCH, or it is in another "
+			 "pid namespace; run as root on the host (see lbctl doctor)");
 }
 
 void procs_free(struct procs_list *list)

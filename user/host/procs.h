@@ -26,7 +26,10 @@ struct procs_list {
 	struct procs_holder *items; /* by inode, then those that poll first, then by pid */
 	size_t count;
 	size_t unreadable; /* processes that we may not look into, or not in time */
+	pid_t late;	   /* the first that was not in time; 0 = none */
 };
+
+#define PROCS_WHY_BYTES 160
 
 /*
  * Finds every process that has one of the `n` socket inodes (ascending order) open, one item for
@@ -53,6 +56,9 @@ int procs_find_holders_among(const uint64_t *inodes, size_t n, const pid_t *pids
 /* Who holds a socket, of a list as above: *count of them from there on, or NULL. */
 const struct procs_holder *procs_holders_of(const struct procs_list *list, uint64_t inode,
 					    size_t *count);
+
+/* Why a holder was not seen, where some were unreadable, and what helps. */
+void procs_why_unseen(const struct procs_list *list, char out[PROCS_WHY_BYTES]);
 
 /* Frees the items and empties the list; an empty one is fine. */
 void procs_free(struct procs_list *list);

@@ -197,13 +197,14 @@ static int start_steering(struct attach *attach)
 		if (err == -ESRCH && attach->request->owner &&
 		    !attach->wanted.found.holders.unreadable)
 			continue;
-		if (err == -ESRCH && attach->wanted.found.holders.unreadable)
-			return trouble_set(
-				attach->trouble, EXIT_NOT_ABLE,
-				"can't see which process holds a socket on port %u: "
-				"CAP_SYS_PTRACE is missing, or CAP_DAC_READ_SEARCH; run as root "
-				"(see lbctl doctor)",
-				group->port);
+		if (err == -ESRCH && attach->wanted.found.holders.unreadable) {
+			char why[PROCS_WHY_BYTES];
+
+			procs_why_unseen(&attach->wanted.found.holders, why);
+			return trouble_set(attach->trouble, EXIT_NOT_ABLE,
+					   "can't see which process holds a socket on port %u: %s",
+					   group->port, why);
+		}
 		if (err)
 			return trouble_set(attach->trouble, EXIT_FAILED,
 					   "can't attach the program: %s", strerror(-err));

@@ -91,13 +91,13 @@ static int check_group(struct wanted *wanted, const struct reuseport_group *grou
 	for (size_t i = 0; i < group->nr_members; i++) {
 		if (!group->members[i].nr_holders && !wanted->found.holders.unreadable)
 			continue;
-		if (!group->members[i].nr_holders && !wanted->pid)
-			return trouble_set(
-				wanted->trouble, EXIT_NOT_ABLE,
-				"can't see which process holds %s: CAP_SYS_PTRACE is missing, "
-				"or CAP_DAC_READ_SEARCH, or it is in another pid "
-				"namespace; run as root on the host",
-				at);
+		if (!group->members[i].nr_holders && !wanted->pid) {
+			char why[PROCS_WHY_BYTES];
+
+			procs_why_unseen(&wanted->found.holders, why);
+			return trouble_set(wanted->trouble, EXIT_NOT_ABLE,
+					   "can't see which process holds %s: %s", at, why);
+		}
 	}
 	return EXIT_DONE;
 }
