@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define WORKERS 4
@@ -28,10 +29,15 @@ static void start_workers(void)
 	run_pids(&run, workers, WORKERS);
 }
 
-/* Where Yama is about, who may trace is not who has the user id. */
+/* Where Yama restricts it, who may trace is not who has the user id. */
 static void skip_without_ptrace(void)
 {
-	if (access("/proc/sys/kernel/yama/ptrace_scope", F_OK))
+	static const char scope[] = "/proc/sys/kernel/yama/ptrace_scope";
+	char *text = access(scope, F_OK) ? NULL : file_read(scope);
+	bool restricted = text && *text != '0';
+
+	free(text);
+	if (!restricted)
 		return;
 	print_message("needs ptrace(2) of any process of the user, which Yama forbids\n");
 	skip();
