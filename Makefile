@@ -321,7 +321,7 @@ test-full: ## the tests that take long, which make test leaves out or cuts short
 	$(Q)$(MAKE) all test-programs
 	$(Q)export LB_TEST_LOG=$${LB_TEST_LOG:-$(B)/tests/log-full} LB_TEST_FULL=1; $(RUN_TESTS) $(FULL) $(BOTH)
 
-# Clang warns of the same with and without optimization, and takes half the time without.
+# Half the time that it takes with optimization, and clang warns of the same kinds of mistakes.
 clang-build: ## build all of it with clang, too, below build/clang; a warning is an error
 	$(Q)$(MAKE) B=$(B)/clang CC=$(CLANG) CFLAGS=-O0 HARDEN_CFLAGS= WERROR=1 all test-programs
 
